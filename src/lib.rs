@@ -1,0 +1,17 @@
+//! Tributary: a federation gateway that pulls one person's credit profile from
+//! the agencies that hold it, over mutually authenticated links, merges it, and
+//! keeps no copy.
+//!
+//! The modules are floors; imports go only downward, and
+//! `tests/architecture.rs` holds that:
+//!
+//! | floor | modules |
+//! | --- | --- |
+//! | 0 | [`domain`]: the rules, pure |
+//! | 1 | [`wire`], [`config`], [`clock`] |
+//! | 2 | [`link`], [`source`], [`telemetry`]: none imports another |
+//! | 3 | [`service`] |
+//! | 4 | [`app`], [`cli`] |
+
+pub mod clock;
+pub mod domain;

@@ -1,0 +1,3 @@
+//! The `tributary` binary: parses, runs, exits.
+
+fn main() {}
