@@ -2,5 +2,13 @@
 //!
 //! Pure: no IO, no clock, no randomness, no gRPC. Time comes in as an argument.
 
+pub mod catalogue;
+pub mod item;
 pub mod peer;
+pub mod plan;
+pub mod policy;
+pub mod profile;
+pub mod section;
 pub mod sensitive;
+pub mod subject;
+pub mod value;

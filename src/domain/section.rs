@@ -1,0 +1,136 @@
+//! What became of the question put to one agency.
+
+use time::Date;
+
+use super::catalogue::AgencyId;
+use super::item::{ItemNumber, ItemSet};
+use super::sensitive::Sensitive;
+use super::value::Value;
+
+/// The one status of a section. `NoRecord` (the agency knows nothing of the
+/// person) is never confused with `Unavailable` (nobody knows), and neither is a
+/// fact about the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SectionStatus {
+    /// Answered.
+    Ok,
+    /// The agency refused.
+    Denied,
+    /// The agency holds nothing about this person.
+    NoRecord,
+    /// No answer in the time given.
+    Timeout,
+    /// The agency or its source could not be reached.
+    Unavailable,
+    /// What came was not an answer to what was asked.
+    Invalid,
+}
+
+impl SectionStatus {
+    /// The status as people and JSON read it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Denied => "DENIED",
+            Self::NoRecord => "NO_RECORD",
+            Self::Timeout => "TIMEOUT",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Invalid => "INVALID",
+        }
+    }
+
+    /// Whether the agency has said all that it knows.
+    pub const fn is_answered(self) -> bool {
+        matches!(self, Self::Ok | Self::NoRecord)
+    }
+}
+
+/// Why an item that was asked for has no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Absence {
+    /// The agency's record holds no value.
+    NotRecorded,
+    /// An adverse fact past the time for which it may be used.
+    Lapsed,
+    /// The agency does not offer this item.
+    NotOffered,
+    /// Policy does not open this item to this consumer.
+    Denied,
+    /// The agency's source gave something that does not fit the catalogue.
+    Invalid,
+    /// Every section that could have held the item failed.
+    SourceMissing,
+    /// A sum, maximum or minimum of which a part is missing.
+    Incomplete,
+}
+
+impl Absence {
+    /// The absence as people and JSON read it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotRecorded => "NOT_RECORDED",
+            Self::Lapsed => "LAPSED",
+            Self::NotOffered => "NOT_OFFERED",
+            Self::Denied => "DENIED",
+            Self::Invalid => "INVALID",
+            Self::SourceMissing => "SOURCE_MISSING",
+            Self::Incomplete => "INCOMPLETE",
+        }
+    }
+
+    /// Whether the agency thereby said that there is nothing to add.
+    pub const fn is_answered(self) -> bool {
+        matches!(self, Self::NotRecorded | Self::Lapsed)
+    }
+}
+
+/// One item's value as one agency holds it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HeldItem {
+    /// Which item.
+    pub number: ItemNumber,
+    /// Its value, which fits the catalogue.
+    pub value: Sensitive<Value>,
+    /// The day on which the value was true.
+    pub as_of: Date,
+    /// The person disputes this adverse fact.
+    pub disputed: bool,
+    /// Where the person's own statement can be read.
+    pub statement: Option<Sensitive<Box<str>>>,
+}
+
+/// One agency's answer, held against what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// Whose answer it is.
+    pub agency: AgencyId,
+    /// The items that were asked for.
+    pub asked: ItemSet,
+    /// What became of the question.
+    pub status: SectionStatus,
+    /// A stable word for a status other than OK; empty for OK.
+    pub reason: &'static str,
+    /// The values, ascending by number. Empty unless the status is OK.
+    pub items: Vec<HeldItem>,
+    /// Items that were asked for and have no value, ascending by number.
+    pub missing: Vec<(ItemNumber, Absence)>,
+}
+
+impl Section {
+    /// A section without values.
+    pub const fn without_values(
+        agency: AgencyId,
+        asked: ItemSet,
+        status: SectionStatus,
+        reason: &'static str,
+    ) -> Self {
+        Self {
+            agency,
+            asked,
+            status,
+            reason,
+            items: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+}
