@@ -166,9 +166,7 @@ impl Item {
 
     /// The first two segments of the id.
     pub fn category(&self) -> &str {
-        self.id
-            .rsplit_once('.')
-            .map_or("", |(category, _)| category)
+        self.id.rsplit_once('.').map_or("", |(category, _)| category)
     }
 
     /// The place of a code in the item's list.
@@ -273,14 +271,7 @@ impl Catalogue {
                 owned.entry(owner.clone()).or_default().insert(item.number);
             }
         }
-        Self {
-            items,
-            places,
-            by_id,
-            owned,
-            bundles,
-            digest,
-        }
+        Self { items, places, by_id, owned, bundles, digest }
     }
 
     /// The digest that peers exchange.
@@ -344,9 +335,8 @@ impl Catalogue {
 }
 
 fn select(items: &[Item], pattern: &str) -> ItemSet {
-    let prefix = pattern
-        .strip_suffix('*')
-        .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'));
+    let prefix =
+        pattern.strip_suffix('*').filter(|prefix| prefix.is_empty() || prefix.ends_with('.'));
     items
         .iter()
         .filter(|item| match prefix {

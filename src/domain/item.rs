@@ -21,11 +21,7 @@ pub struct ItemNumber(u16);
 impl ItemNumber {
     /// The number, if it is within the catalogue's range.
     pub const fn new(number: u32) -> Option<Self> {
-        if number < CAPACITY as u32 {
-            Some(Self(number as u16))
-        } else {
-            None
-        }
+        if number < CAPACITY as u32 { Some(Self(number as u16)) } else { None }
     }
 
     /// The number itself.
@@ -67,9 +63,7 @@ impl ItemSet {
 
     /// Whether the item is in the set.
     pub fn contains(&self, item: ItemNumber) -> bool {
-        self.0
-            .get(usize::from(item.0 / 64))
-            .is_some_and(|word| word & (1u64 << (item.0 % 64)) != 0)
+        self.0.get(usize::from(item.0 / 64)).is_some_and(|word| word & (1u64 << (item.0 % 64)) != 0)
     }
 
     /// The items that are in both sets.
@@ -124,10 +118,7 @@ impl ItemSet {
     /// left out.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let used = bytes
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(0, |last| last + 1);
+        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         bytes.truncate(used);
         bytes
     }
@@ -167,9 +158,7 @@ impl FromIterator<ItemNumber> for ItemSet {
 
 impl fmt::Debug for ItemSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set()
-            .entries(self.iter().map(ItemNumber::get))
-            .finish()
+        f.debug_set().entries(self.iter().map(ItemNumber::get)).finish()
     }
 }
 
@@ -182,10 +171,7 @@ mod tests {
     use super::*;
 
     fn set(numbers: &BTreeSet<u16>) -> ItemSet {
-        numbers
-            .iter()
-            .filter_map(|n| ItemNumber::new(u32::from(*n)))
-            .collect()
+        numbers.iter().filter_map(|n| ItemNumber::new(u32::from(*n))).collect()
     }
 
     fn numbers() -> impl Strategy<Value = BTreeSet<u16>> {

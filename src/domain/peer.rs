@@ -85,16 +85,10 @@ impl FromStr for Role {
     type Err = PeerError;
 
     fn from_str(text: &str) -> Result<Self, PeerError> {
-        [
-            Self::Gateway,
-            Self::Agency,
-            Self::Consumer,
-            Self::Reviewer,
-            Self::Issuer,
-        ]
-        .into_iter()
-        .find(|role| role.as_str() == text)
-        .ok_or_else(|| PeerError::Role(text.escape_default().to_string()))
+        [Self::Gateway, Self::Agency, Self::Consumer, Self::Reviewer, Self::Issuer]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| PeerError::Role(text.escape_default().to_string()))
     }
 }
 
@@ -114,12 +108,7 @@ impl SpiffeId {
     /// [`PeerError::Form`] when `name` is not one path segment of letters,
     /// digits, `.`, `-` and `_`.
     pub fn new(trust_domain: &TrustDomain, role: Role, name: &str) -> Result<Self, PeerError> {
-        format!(
-            "spiffe://{}/{}/{name}",
-            trust_domain.as_str(),
-            role.as_str()
-        )
-        .parse()
+        format!("spiffe://{}/{}/{name}", trust_domain.as_str(), role.as_str()).parse()
     }
 
     /// The whole id.
@@ -148,36 +137,23 @@ impl FromStr for SpiffeId {
 
     fn from_str(text: &str) -> Result<Self, PeerError> {
         let form = || {
-            PeerError::Form(
-                text.chars()
-                    .take(80)
-                    .collect::<String>()
-                    .escape_default()
-                    .to_string(),
-            )
+            PeerError::Form(text.chars().take(80).collect::<String>().escape_default().to_string())
         };
         if text.len() > MAX_ID_BYTES {
             return Err(form());
         }
         let path = text.strip_prefix("spiffe://").ok_or_else(form)?;
         let mut segments = path.split('/');
-        let (Some(domain), Some(role), Some(name), None) = (
-            segments.next(),
-            segments.next(),
-            segments.next(),
-            segments.next(),
-        ) else {
+        let (Some(domain), Some(role), Some(name), None) =
+            (segments.next(), segments.next(), segments.next(), segments.next())
+        else {
             return Err(form());
         };
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
         if name.is_empty() || name == "." || name == ".." || !name.bytes().all(allowed) {
             return Err(form());
         }
-        Ok(Self {
-            trust_domain: domain.parse()?,
-            role: role.parse()?,
-            text: text.to_owned(),
-        })
+        Ok(Self { trust_domain: domain.parse()?, role: role.parse()?, text: text.to_owned() })
     }
 }
 
@@ -250,9 +226,7 @@ mod tests {
 
     #[test]
     fn an_id_is_taken_apart() {
-        let id: SpiffeId = "spiffe://education.city.example/agency/education"
-            .parse()
-            .unwrap();
+        let id: SpiffeId = "spiffe://education.city.example/agency/education".parse().unwrap();
         assert_eq!(id.trust_domain().as_str(), "education.city.example");
         assert_eq!(id.role(), Role::Agency);
         assert_eq!(id.name(), "education");

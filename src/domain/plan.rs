@@ -38,10 +38,7 @@ pub struct Plan {
 
 /// Plans a permitted request.
 pub fn plan<'a>(permit: &Permit, offers: impl IntoIterator<Item = &'a Offer>) -> Plan {
-    let mut plan = Plan {
-        fetches: Vec::new(),
-        not_offered: *permit.items(),
-    };
+    let mut plan = Plan { fetches: Vec::new(), not_offered: *permit.items() };
     for (place, offer) in offers.into_iter().enumerate() {
         let offered = match &offer.described {
             Some(described) => offer.owned.and(described),
@@ -50,11 +47,7 @@ pub fn plan<'a>(permit: &Permit, offers: impl IntoIterator<Item = &'a Offer>) ->
         let items = permit.items().and(&offered);
         if !items.is_empty() {
             plan.not_offered = plan.not_offered.without(&items);
-            plan.fetches.push(Fetch {
-                agency: offer.agency.clone(),
-                place,
-                items,
-            });
+            plan.fetches.push(Fetch { agency: offer.agency.clone(), place, items });
         }
     }
     plan

@@ -69,11 +69,7 @@ impl AccessRules {
         if items.is_empty() {
             return Err(Denial::NothingPermitted);
         }
-        Ok(Permit {
-            consumer: consumer.clone(),
-            requested: *requested,
-            items,
-        })
+        Ok(Permit { consumer: consumer.clone(), requested: *requested, items })
     }
 }
 
@@ -122,10 +118,7 @@ mod tests {
         let permit = rules.decide(&peer(SCORING), &set(&[2, 3])).unwrap();
         assert_eq!(*permit.items(), set(&[2]));
         assert_eq!(permit.denied(), set(&[3]));
-        assert_eq!(
-            rules.decide(&peer(SCORING), &set(&[3])),
-            Err(Denial::NothingPermitted)
-        );
+        assert_eq!(rules.decide(&peer(SCORING), &set(&[3])), Err(Denial::NothingPermitted));
     }
 
     #[test]
@@ -133,9 +126,6 @@ mod tests {
         let gateway = "spiffe://gateway.city.example/gateway/main";
         let mut rules = AccessRules::default();
         rules.open(gateway.parse().unwrap(), &set(&[1]));
-        assert_eq!(
-            rules.decide(&peer(gateway), &set(&[1])),
-            Err(Denial::NotAConsumer)
-        );
+        assert_eq!(rules.decide(&peer(gateway), &set(&[1])), Err(Denial::NotAConsumer));
     }
 }

@@ -75,13 +75,8 @@ pub fn merge(
     unasked: &[(ItemSet, Absence)],
 ) -> Profile {
     let mut claims = Claims::gather(sections);
-    let wanted = sections
-        .iter()
-        .fold(ItemSet::EMPTY, |all, section| all.or(&section.asked));
-    let mut profile = Profile {
-        items: Vec::with_capacity(claims.values.len()),
-        gaps: Vec::new(),
-    };
+    let wanted = sections.iter().fold(ItemSet::EMPTY, |all, section| all.or(&section.asked));
+    let mut profile = Profile { items: Vec::with_capacity(claims.values.len()), gaps: Vec::new() };
     let mut from = 0;
     for number in wanted.iter() {
         let Some(item) = catalogue.item(number) else {
@@ -125,17 +120,10 @@ struct Claims<'a> {
 
 impl<'a> Claims<'a> {
     fn gather(sections: &'a [Section]) -> Self {
-        let answered = || {
-            sections
-                .iter()
-                .filter(|section| section.status == SectionStatus::Ok)
-        };
+        let answered = || sections.iter().filter(|section| section.status == SectionStatus::Ok);
         let mut values = Vec::with_capacity(answered().map(|section| section.items.len()).sum());
         for section in answered() {
-            values.extend(section.items.iter().map(|held| Claim {
-                agency: &section.agency,
-                held,
-            }));
+            values.extend(section.items.iter().map(|held| Claim { agency: &section.agency, held }));
         }
         // The same section twice says nothing new.
         values.sort_unstable_by(|a, b| {
@@ -147,17 +135,9 @@ impl<'a> Claims<'a> {
 
     /// The claims for a number; numbers must be asked for in ascending order.
     fn of(&mut self, number: ItemNumber, from: &mut usize) -> &mut [Claim<'a>] {
-        let start = self
-            .values
-            .iter()
-            .skip(*from)
-            .take_while(|claim| claim.held.number < number);
+        let start = self.values.iter().skip(*from).take_while(|claim| claim.held.number < number);
         let start = *from + start.count();
-        let end = self
-            .values
-            .iter()
-            .skip(start)
-            .take_while(|claim| claim.held.number == number);
+        let end = self.values.iter().skip(start).take_while(|claim| claim.held.number == number);
         let end = start + end.count();
         *from = end;
         self.values.get_mut(start..end).unwrap_or_default()
@@ -174,23 +154,12 @@ struct Missing {
 
 impl Missing {
     fn of(number: ItemNumber, sections: &[Section]) -> Self {
-        let mut missing = Self {
-            part: false,
-            absence: Absence::NotRecorded,
-        };
-        for section in sections
-            .iter()
-            .filter(|section| section.asked.contains(number))
-        {
+        let mut missing = Self { part: false, absence: Absence::NotRecorded };
+        for section in sections.iter().filter(|section| section.asked.contains(number)) {
             let absence = match section.status {
                 SectionStatus::Ok => {
-                    let given = section
-                        .missing
-                        .binary_search_by_key(&number, |(n, _)| *n)
-                        .ok();
-                    given
-                        .and_then(|at| section.missing.get(at))
-                        .map(|(_, absence)| *absence)
+                    let given = section.missing.binary_search_by_key(&number, |(n, _)| *n).ok();
+                    given.and_then(|at| section.missing.get(at)).map(|(_, absence)| *absence)
                 }
                 SectionStatus::NoRecord => Some(Absence::NotRecorded),
                 SectionStatus::Denied
@@ -231,15 +200,9 @@ fn survive(
         Survivorship::Sum => return sum(item, claims),
     }
     let (first, rest) = claims.split_first().ok_or(missing.absence)?;
-    let differing = rest
-        .iter()
-        .filter(|claim| claim.held.value != first.held.value);
+    let differing = rest.iter().filter(|claim| claim.held.value != first.held.value);
     let alternatives: Vec<Alternative> = differing.map(Alternative::from).collect();
-    let agreeing = || {
-        claims
-            .iter()
-            .filter(|claim| claim.held.value == first.held.value)
-    };
+    let agreeing = || claims.iter().filter(|claim| claim.held.value == first.held.value);
     Ok(ProfileItem {
         number: item.number,
         value: first.held.value,
@@ -255,17 +218,12 @@ fn survive(
 fn sum(item: &Item, claims: &[Claim<'_>]) -> Result<ProfileItem, Absence> {
     let (first, rest) = claims.split_first().ok_or(Absence::NotRecorded)?;
     // One agency with two different values: which of them is the part is unknown.
-    if claims
-        .windows(2)
-        .any(|pair| matches!(pair, [a, b] if a.agency == b.agency))
-    {
+    if claims.windows(2).any(|pair| matches!(pair, [a, b] if a.agency == b.agency)) {
         return Err(Absence::Incomplete);
     }
     let mut total = *first.held.value.expose();
     for claim in rest {
-        total = total
-            .checked_add(claim.held.value.expose())
-            .ok_or(Absence::Invalid)?;
+        total = total.checked_add(claim.held.value.expose()).ok_or(Absence::Invalid)?;
     }
     let alone = rest.is_empty();
     let earliest = claims.iter().map(|claim| claim.held.as_of).min();
@@ -287,9 +245,6 @@ fn sum(item: &Item, claims: &[Claim<'_>]) -> Result<ProfileItem, Absence> {
 
 impl From<&Claim<'_>> for Alternative {
     fn from(claim: &Claim<'_>) -> Self {
-        Self {
-            agency: claim.agency.clone(),
-            held: claim.held.clone(),
-        }
+        Self { agency: claim.agency.clone(), held: claim.held.clone() }
     }
 }

@@ -124,13 +124,6 @@ impl Section {
         status: SectionStatus,
         reason: &'static str,
     ) -> Self {
-        Self {
-            agency,
-            asked,
-            status,
-            reason,
-            items: Vec::new(),
-            missing: Vec::new(),
-        }
+        Self { agency, asked, status, reason, items: Vec::new(), missing: Vec::new() }
     }
 }

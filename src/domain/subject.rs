@@ -64,10 +64,7 @@ impl SubjectFormat {
     /// The pattern's own fault.
     pub fn new(pattern: &str, check_digit: Option<CheckDigit>) -> Result<Self, regex_lite::Error> {
         let pattern = regex_lite::Regex::new(&format!("^(?:{pattern})$"))?;
-        Ok(Self {
-            pattern,
-            check_digit,
-        })
+        Ok(Self { pattern, check_digit })
     }
 
     /// Holds a text against the format.
@@ -133,10 +130,7 @@ mod tests {
         let format = format();
         assert_eq!(format.parse(""), Err(SubjectError::Empty));
         assert_eq!(format.parse(&"1".repeat(65)), Err(SubjectError::Length));
-        assert_eq!(
-            format.parse("99000019900101001\n"),
-            Err(SubjectError::Character)
-        );
+        assert_eq!(format.parse("99000019900101001\n"), Err(SubjectError::Character));
         assert_eq!(format.parse("' or 1=1 --"), Err(SubjectError::Character));
         assert_eq!(format.parse("'or1=1--"), Err(SubjectError::Pattern));
         let right = gb11643_check_character("99000019900101001").unwrap();

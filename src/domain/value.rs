@@ -54,10 +54,7 @@ impl Currency {
     /// Three upper-case letters, or nothing.
     pub fn new(code: &str) -> Option<Self> {
         let letters: [u8; 3] = code.as_bytes().try_into().ok()?;
-        letters
-            .iter()
-            .all(u8::is_ascii_uppercase)
-            .then_some(Self(letters))
+        letters.iter().all(u8::is_ascii_uppercase).then_some(Self(letters))
     }
 
     /// The three letters.
@@ -128,11 +125,7 @@ impl ValueType {
     /// What does not fit, without the value.
     pub fn check(&self, value: &Value) -> Result<(), Misfit> {
         let within = |range: &Range, value: Decimal| {
-            if range.holds(value) {
-                Ok(())
-            } else {
-                Err(Misfit::Range)
-            }
+            if range.holds(value) { Ok(()) } else { Err(Misfit::Range) }
         };
         match (self, value) {
             (Self::Boolean, Value::Boolean(_)) | (Self::Date, Value::Date(_)) => Ok(()),
@@ -158,10 +151,7 @@ impl ValueType {
 
     /// Whether values of this type can be added up.
     pub const fn is_additive(&self) -> bool {
-        matches!(
-            self,
-            Self::Integer(_) | Self::Decimal(_) | Self::Money(..) | Self::Months(_)
-        )
+        matches!(self, Self::Integer(_) | Self::Decimal(_) | Self::Money(..) | Self::Months(_))
     }
 
     /// Whether values of this type have an order that means something.
@@ -195,51 +185,30 @@ mod tests {
     use super::*;
 
     fn range(minimum: i64, maximum: i64) -> Range {
-        Range {
-            minimum: minimum.into(),
-            maximum: maximum.into(),
-        }
+        Range { minimum: minimum.into(), maximum: maximum.into() }
     }
 
     #[test]
     fn a_value_must_have_its_items_type_and_range() {
         let ratio = ValueType::Decimal(range(0, 1));
         assert_eq!(ratio.check(&Value::Decimal(Decimal::new(5, 1))), Ok(()));
-        assert_eq!(
-            ratio.check(&Value::Decimal(Decimal::new(15, 1))),
-            Err(Misfit::Range)
-        );
+        assert_eq!(ratio.check(&Value::Decimal(Decimal::new(15, 1))), Err(Misfit::Range));
         assert_eq!(ratio.check(&Value::Integer(1)), Err(Misfit::Type));
-        assert_eq!(
-            ValueType::Code(2).check(&Value::Code(CodeIndex(2))),
-            Err(Misfit::Code)
-        );
+        assert_eq!(ValueType::Code(2).check(&Value::Code(CodeIndex(2))), Err(Misfit::Code));
     }
 
     #[test]
     fn money_finer_than_a_billionth_is_refused() {
         let yuan = ValueType::Money(Currency::new("CNY").unwrap(), range(0, 100));
         assert_eq!(yuan.check(&Value::Money(Decimal::new(1, 9))), Ok(()));
-        assert_eq!(
-            yuan.check(&Value::Money(Decimal::new(1, 10))),
-            Err(Misfit::Precision)
-        );
-        assert_eq!(
-            yuan.check(&Value::Money(Decimal::new(1_000_000_000_000, 12))),
-            Ok(())
-        );
+        assert_eq!(yuan.check(&Value::Money(Decimal::new(1, 10))), Err(Misfit::Precision));
+        assert_eq!(yuan.check(&Value::Money(Decimal::new(1_000_000_000_000, 12))), Ok(()));
     }
 
     #[test]
     fn sums_do_not_wrap() {
-        assert_eq!(
-            Value::Integer(i64::MAX).checked_add(&Value::Integer(1)),
-            None
-        );
+        assert_eq!(Value::Integer(i64::MAX).checked_add(&Value::Integer(1)), None);
         assert_eq!(Value::Months(u32::MAX).checked_add(&Value::Months(1)), None);
-        assert_eq!(
-            Value::Months(2).checked_add(&Value::Months(3)),
-            Some(Value::Months(5))
-        );
+        assert_eq!(Value::Months(2).checked_add(&Value::Months(3)), Some(Value::Months(5)));
     }
 }

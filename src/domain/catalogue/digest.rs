@@ -40,10 +40,7 @@ impl Form {
         self.text(item.value_type.name());
         self.text(&item.unit);
         let range = item.range().map(|range| {
-            (
-                range.minimum.normalize().to_string(),
-                range.maximum.normalize().to_string(),
-            )
+            (range.minimum.normalize().to_string(), range.maximum.normalize().to_string())
         });
         let (minimum, maximum) = range.unwrap_or_default();
         self.text(&minimum);
@@ -56,12 +53,7 @@ impl Form {
             Sensitivity::Ordinary => "ordinary",
             Sensitivity::Conditional => "conditional",
         });
-        self.text(
-            &item
-                .adverse_months
-                .map(|months| months.to_string())
-                .unwrap_or_default(),
-        );
+        self.text(&item.adverse_months.map(|months| months.to_string()).unwrap_or_default());
         self.text(item.survivorship.as_str());
         self.text(&item.meaning);
         self.number(item.codes.len());

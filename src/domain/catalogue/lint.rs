@@ -55,17 +55,12 @@ pub(super) fn build(sources: &[Source<'_>]) -> Result<Catalogue, Vec<Finding>> {
     for source in sources.iter().filter(|source| source.name == RESERVED) {
         lint.reserved = lint.read(*source).unwrap_or_default();
     }
-    for source in sources
-        .iter()
-        .filter(|source| ![RESERVED, BUNDLES].contains(&source.name))
-    {
+    for source in sources.iter().filter(|source| ![RESERVED, BUNDLES].contains(&source.name)) {
         lint.domain(*source);
     }
     lint.uniqueness();
-    let items: Vec<Item> = std::mem::take(&mut lint.items)
-        .into_iter()
-        .map(|(_, item)| item)
-        .collect();
+    let items: Vec<Item> =
+        std::mem::take(&mut lint.items).into_iter().map(|(_, item)| item).collect();
     let mut bundles = Vec::new();
     for source in sources.iter().filter(|source| source.name == BUNDLES) {
         bundles.extend(lint.bundles(*source, &items));
@@ -80,8 +75,7 @@ pub(super) fn build(sources: &[Source<'_>]) -> Result<Catalogue, Vec<Finding>> {
     if lint.findings.is_empty() {
         Ok(Catalogue::assemble(items, bundles))
     } else {
-        lint.findings
-            .sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+        lint.findings.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         Err(lint.findings)
     }
 }
@@ -114,13 +108,8 @@ impl Lint {
         match toml::from_str(source.text) {
             Ok(file) => Some(file),
             Err(error) => {
-                let line = error
-                    .span()
-                    .map_or(0, |span| line_at(source.text, span.start));
-                let place = Place {
-                    file: source.name.into(),
-                    line,
-                };
+                let line = error.span().map_or(0, |span| line_at(source.text, span.start));
+                let place = Place { file: source.name.into(), line };
                 self.find(&place, error.message());
                 None
             }
@@ -131,17 +120,11 @@ impl Lint {
         let Some(file) = self.read::<DomainFile>(source) else {
             return;
         };
-        let top = Place {
-            file: source.name.into(),
-            line: 1,
-        };
+        let top = Place { file: source.name.into(), line: 1 };
         if !is_snake_case(&file.domain) {
             self.find(
                 &top,
-                format!(
-                    "domain `{}` is not a lower-case word",
-                    file.domain.escape_default()
-                ),
+                format!("domain `{}` is not a lower-case word", file.domain.escape_default()),
             );
         }
         for category in file.category {
@@ -151,19 +134,12 @@ impl Lint {
                 .is_some_and(|(domain, name)| domain == file.domain && is_snake_case(name));
             if !fits {
                 let id = category.id.escape_default().to_string();
-                self.find(
-                    &top,
-                    format!("category `{id}` must be `{}.name`", file.domain),
-                );
+                self.find(&top, format!("category `{id}` must be `{}.name`", file.domain));
             }
             for text in [&category.id, &category.title.en, &category.title.zh] {
                 self.prohibited(&top, &category.id, text);
             }
-            if self
-                .categories
-                .insert(category.id.clone(), category.title)
-                .is_some()
-            {
+            if self.categories.insert(category.id.clone(), category.title).is_some() {
                 self.find(&top, format!("category `{}` stands twice", category.id));
             }
         }
@@ -173,10 +149,8 @@ impl Lint {
     }
 
     fn entry(&mut self, source: Source<'_>, domain: &str, entry: Spanned<ItemEntry>) {
-        let place = Place {
-            file: source.name.into(),
-            line: line_at(source.text, entry.span().start),
-        };
+        let place =
+            Place { file: source.name.into(), line: line_at(source.text, entry.span().start) };
         let entry = entry.into_inner();
         let before = self.findings.len();
         self.id(&place, domain, &entry.id);
@@ -185,10 +159,7 @@ impl Lint {
         if number.is_none() {
             self.find(
                 &place,
-                format!(
-                    "number {} of `{}` is not within 0 to 511",
-                    entry.number, entry.id
-                ),
+                format!("number {} of `{}` is not within 0 to 511", entry.number, entry.id),
             );
         }
         let value_type = self.value_type(&place, &entry);
@@ -197,17 +168,10 @@ impl Lint {
         if let (Some(number), Some(value_type)) = (number, value_type)
             && before == self.findings.len()
         {
-            let codes = entry
-                .codes
-                .unwrap_or_default()
-                .into_iter()
-                .map(|code| Code {
-                    code: code.code.into(),
-                    title: Title {
-                        en: code.en,
-                        zh: code.zh,
-                    },
-                });
+            let codes = entry.codes.unwrap_or_default().into_iter().map(|code| Code {
+                code: code.code.into(),
+                title: Title { en: code.en, zh: code.zh },
+            });
             let item = Item {
                 id: entry.id.into(),
                 number,
@@ -243,10 +207,7 @@ impl Lint {
             ),
         }
         if self.reserved.ids.iter().any(|reserved| reserved == id) {
-            self.find(
-                place,
-                format!("id `{shown}` is reserved: it belonged to a removed item"),
-            );
+            self.find(place, format!("id `{shown}` is reserved: it belonged to a removed item"));
         }
     }
 
@@ -268,14 +229,9 @@ impl Lint {
                 );
             }
         }
-        let codes = entry
-            .codes
-            .iter()
-            .flatten()
-            .flat_map(|code| [&code.code, &code.en, &code.zh]);
-        let texts = [&entry.id, &entry.title.en, &entry.title.zh, &entry.meaning]
-            .into_iter()
-            .chain(codes);
+        let codes = entry.codes.iter().flatten().flat_map(|code| [&code.code, &code.en, &code.zh]);
+        let texts =
+            [&entry.id, &entry.title.en, &entry.title.zh, &entry.meaning].into_iter().chain(codes);
         for text in texts {
             if self.prohibited(place, &entry.id, text) {
                 break;
@@ -299,33 +255,19 @@ impl Lint {
 
     fn value_type(&mut self, place: &Place, entry: &ItemEntry) -> Option<ValueType> {
         let id = &entry.id;
-        let numeric = matches!(
-            entry.kind.as_str(),
-            "integer" | "decimal" | "money" | "months"
-        );
+        let numeric = matches!(entry.kind.as_str(), "integer" | "decimal" | "money" | "months");
         let unit_needed = matches!(entry.kind.as_str(), "integer" | "decimal" | "money");
         if unit_needed != entry.unit.as_ref().is_some_and(|unit| !unit.is_empty()) {
-            let rule = if unit_needed {
-                "needs a unit"
-            } else {
-                "must have no unit"
-            };
+            let rule = if unit_needed { "needs a unit" } else { "must have no unit" };
             self.find(place, format!("item `{id}` of type {} {rule}", entry.kind));
             return None;
         }
         if (entry.kind == "code") != entry.codes.is_some() {
-            self.find(
-                place,
-                format!("item `{id}`: `codes` goes with type code, and only with it"),
-            );
+            self.find(place, format!("item `{id}`: `codes` goes with type code, and only with it"));
             return None;
         }
         if numeric != entry.range.is_some() {
-            let rule = if numeric {
-                "needs a range"
-            } else {
-                "must have no range"
-            };
+            let rule = if numeric { "needs a range" } else { "must have no range" };
             self.find(place, format!("item `{id}` of type {} {rule}", entry.kind));
             return None;
         }
@@ -392,10 +334,7 @@ impl Lint {
         if codes.len() < 2 || codes.len() > MAX_CODES {
             self.find(
                 place,
-                format!(
-                    "item `{}`: a code list has 2 to {MAX_CODES} codes",
-                    entry.id
-                ),
+                format!("item `{}`: a code list has 2 to {MAX_CODES} codes", entry.id),
             );
         }
         u8::try_from(codes.len()).ok().map(ValueType::Code)
@@ -406,10 +345,7 @@ impl Lint {
         for name in &entry.owners {
             match AgencyId::new(name) {
                 Some(owner) if owners.contains(&owner) => {
-                    self.find(
-                        place,
-                        format!("item `{}`: owner `{name}` stands twice", entry.id),
-                    );
+                    self.find(place, format!("item `{}`: owner `{name}` stands twice", entry.id));
                 }
                 Some(owner) => owners.push(owner),
                 None => {
@@ -424,10 +360,7 @@ impl Lint {
         if entry.owners.is_empty() {
             self.find(
                 place,
-                format!(
-                    "item `{}` has no owner: name the agency that holds it",
-                    entry.id
-                ),
+                format!("item `{}` has no owner: name the agency that holds it", entry.id),
             );
         }
         owners
@@ -474,10 +407,8 @@ impl Lint {
         for (place, item) in std::mem::take(&mut self.items) {
             let number = item.number;
             if let Some(first) = ids.insert(item.id.clone(), place.clone()) {
-                let message = format!(
-                    "id `{}` is already used at {}:{}",
-                    item.id, first.file, first.line
-                );
+                let message =
+                    format!("id `{}` is already used at {}:{}", item.id, first.file, first.line);
                 self.find(&place, message);
             }
             if let Some((other, first)) = numbers.insert(number, (item.id.clone(), place.clone())) {
@@ -501,20 +432,15 @@ impl Lint {
     fn bundles(&mut self, source: Source<'_>, items: &[Item]) -> Vec<Bundle> {
         let mut bundles: Vec<Bundle> = Vec::new();
         for entry in self.read::<BundlesFile>(source).unwrap_or_default().bundle {
-            let place = Place {
-                file: source.name.into(),
-                line: line_at(source.text, entry.span().start),
-            };
+            let place =
+                Place { file: source.name.into(), line: line_at(source.text, entry.span().start) };
             let entry = entry.into_inner();
             let mut set = ItemSet::EMPTY;
             for pattern in &entry.items {
                 let selected = super::select(items, pattern);
                 if selected.is_empty() {
                     let shown = pattern.escape_default().to_string();
-                    self.find(
-                        &place,
-                        format!("bundle `{}`: `{shown}` names no item", entry.id),
-                    );
+                    self.find(&place, format!("bundle `{}`: `{shown}` names no item", entry.id));
                 }
                 set = set.or(&selected);
             }
@@ -545,9 +471,5 @@ fn decimal(value: &toml::Value) -> Option<Decimal> {
 }
 
 fn line_at(text: &str, offset: usize) -> usize {
-    text.bytes()
-        .take(offset)
-        .filter(|byte| *byte == b'\n')
-        .count()
-        + 1
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }

@@ -20,21 +20,12 @@ pub struct Prohibition {
 pub(super) const PROHIBITIONS: &[Prohibition] = &[
     Prohibition {
         name: "religion",
-        english: &[
-            "religio*", "church", "mosque", "temple", "faith", "worship*", "baptis*",
-        ],
+        english: &["religio*", "church", "mosque", "temple", "faith", "worship*", "baptis*"],
         chinese: &["宗教", "信仰", "教堂", "清真"],
     },
     Prohibition {
         name: "ethnicity",
-        english: &[
-            "ethnic*",
-            "race",
-            "racial",
-            "nationality",
-            "tribe",
-            "tribal",
-        ],
+        english: &["ethnic*", "race", "racial", "nationality", "tribe", "tribal"],
         chinese: &["民族", "种族", "族裔"],
     },
     Prohibition {
@@ -44,14 +35,7 @@ pub(super) const PROHIBITIONS: &[Prohibition] = &[
     },
     Prohibition {
         name: "biometrics",
-        english: &[
-            "biometric*",
-            "fingerprint",
-            "iris",
-            "facial",
-            "voiceprint",
-            "retina*",
-        ],
+        english: &["biometric*", "fingerprint", "iris", "facial", "voiceprint", "retina*"],
         chinese: &["指纹", "虹膜", "人脸", "声纹", "生物特征", "生物识别"],
     },
     Prohibition {
@@ -84,9 +68,7 @@ pub(super) const PROHIBITIONS: &[Prohibition] = &[
         ],
     },
     Prohibition {
-        name: "blood type",
-        english: &["blood*"],
-        chinese: &["血型", "献血", "血液"],
+        name: "blood type", english: &["blood*"], chinese: &["血型", "献血", "血液"]
     },
     Prohibition {
         name: "politics",
@@ -120,14 +102,7 @@ pub(super) const PROHIBITIONS: &[Prohibition] = &[
     },
     Prohibition {
         name: "contacts and social networks",
-        english: &[
-            "contact",
-            "friend",
-            "follower",
-            "acquaintance",
-            "social_network",
-            "wechat",
-        ],
+        english: &["contact", "friend", "follower", "acquaintance", "social_network", "wechat"],
         chinese: &["联系人", "通讯录", "好友", "社交", "人脉"],
     },
     Prohibition {
@@ -151,19 +126,11 @@ pub(super) const PROHIBITIONS: &[Prohibition] = &[
             "dependent",
             "kinship",
         ],
-        chinese: &[
-            "亲属", "配偶", "子女", "父母", "家庭", "婚姻", "离婚", "赡养",
-        ],
+        chinese: &["亲属", "配偶", "子女", "父母", "家庭", "婚姻", "离婚", "赡养"],
     },
     Prohibition {
         name: "dismissal reasons",
-        english: &[
-            "dismiss*",
-            "firing",
-            "sacked",
-            "termination_reason",
-            "reason_for_leaving",
-        ],
+        english: &["dismiss*", "firing", "sacked", "termination_reason", "reason_for_leaving"],
         chinese: &["辞退", "开除", "解雇", "离职原因"],
     },
     Prohibition {
@@ -189,14 +156,8 @@ pub(super) fn find(text: &str) -> Option<(&'static Prohibition, &'static str)> {
     let folded = text.to_lowercase();
     let words = Words::of(&folded);
     PROHIBITIONS.iter().find_map(|prohibition| {
-        let english = prohibition
-            .english
-            .iter()
-            .find(|pattern| words.matches(pattern));
-        let chinese = prohibition
-            .chinese
-            .iter()
-            .find(|word| folded.contains(**word));
+        let english = prohibition.english.iter().find(|pattern| words.matches(pattern));
+        let chinese = prohibition.chinese.iter().find(|word| folded.contains(**word));
         english.or(chinese).map(|word| (prohibition, *word))
     })
 }
@@ -208,10 +169,7 @@ struct Words(String);
 impl Words {
     fn of(folded: &str) -> Self {
         let mut joined = String::from("_");
-        for word in folded
-            .split(|c: char| !c.is_alphanumeric())
-            .filter(|word| !word.is_empty())
-        {
+        for word in folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
             joined.push_str(word);
             joined.push('_');
         }
@@ -238,18 +196,11 @@ mod tests {
         for prohibition in PROHIBITIONS {
             for word in prohibition.english {
                 let id = format!("lending.card.{}", word.trim_end_matches('*'));
-                assert_eq!(
-                    find(&id).map(|(found, _)| found.name),
-                    Some(prohibition.name),
-                    "{id}"
-                );
+                assert_eq!(find(&id).map(|(found, _)| found.name), Some(prohibition.name), "{id}");
             }
             for word in prohibition.chinese {
                 let title = format!("最近{word}次数");
-                assert_eq!(
-                    find(&title).map(|(found, _)| found.name),
-                    Some(prohibition.name)
-                );
+                assert_eq!(find(&title).map(|(found, _)| found.name), Some(prohibition.name));
             }
         }
     }
