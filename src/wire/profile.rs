@@ -1,0 +1,215 @@
+//! A consumer's request and the profile that answers it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::proto::pb;
+use super::refusal::{FieldFault, Refusal};
+use super::section::{encode_absence, encode_status};
+use super::value;
+use crate::domain::catalogue::Catalogue;
+use crate::domain::item::{CAPACITY, ItemNumber, ItemSet};
+use crate::domain::profile::{Alternative, Gap, Profile, ProfileItem};
+use crate::domain::section::{Absence, HeldItem, Section};
+use crate::domain::sensitive::Sensitive;
+use crate::domain::subject::{Subject, SubjectFormat};
+
+/// Longest accepted request id.
+const MAX_REQUEST_ID: usize = 64;
+
+/// A request that passed every check of form.
+#[derive(Debug, Clone)]
+pub struct ProfileRequest {
+    /// The caller's id for it; empty when the caller gave none.
+    pub request_id: String,
+    /// The person.
+    pub subject: Subject,
+    /// The items wanted; never empty.
+    pub items: ItemSet,
+}
+
+/// Checks a request. Every wrong field is named, not just the first.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` with a BadRequest detail.
+pub fn decode_request(
+    request: pb::GetProfileRequest,
+    catalogue: &Catalogue,
+    format: &SubjectFormat,
+) -> Result<ProfileRequest, Refusal> {
+    let mut faults = Vec::new();
+    let mut fault =
+        |field: String, description: String| faults.push(FieldFault { field, description });
+    if !is_request_id(&request.request_id) {
+        fault(
+            "request_id".into(),
+            format!("must be at most {MAX_REQUEST_ID} letters, digits, '-', '_' and '.'"),
+        );
+    }
+    let subject = match format.parse(&request.subject) {
+        Ok(subject) => Some(subject),
+        Err(error) => {
+            fault("subject".into(), error.to_string());
+            None
+        }
+    };
+    let mut items = ItemSet::EMPTY;
+    if request.items.is_empty() {
+        fault("items".into(), "name at least one item; ListItems has them all".into());
+    }
+    if request.items.len() > usize::from(CAPACITY) {
+        let count = request.items.len();
+        fault("items".into(), format!("{count} items are more than the catalogue holds"));
+    } else {
+        for (at, id) in request.items.iter().enumerate() {
+            match catalogue.find(id) {
+                Some(item) if items.insert(item.number) => {}
+                Some(_) => fault(format!("items[{at}]"), format!("`{id}` stands twice")),
+                None => fault(format!("items[{at}]"), unknown_item(catalogue, id)),
+            }
+        }
+    }
+    for (field, given) in [
+        ("grant", request.grant.is_some()),
+        ("proof", request.proof.is_some()),
+        ("seal_key", !request.seal_key.is_empty()),
+    ] {
+        if given {
+            fault(field.into(), "is reserved and must be left out".into());
+        }
+    }
+    match subject {
+        Some(subject) if faults.is_empty() => {
+            Ok(ProfileRequest { request_id: request.request_id, subject, items })
+        }
+        _ => Err(Refusal::bad_request(faults)),
+    }
+}
+
+/// Whether a text may be a request id, the empty one included.
+pub fn is_request_id(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    id.len() <= MAX_REQUEST_ID && id.bytes().all(allowed)
+}
+
+/// Says that an item is unknown, with up to three that it may have meant.
+pub fn unknown_item(catalogue: &Catalogue, id: &str) -> String {
+    let shown: String = id.chars().take(64).collect();
+    let near = catalogue.similar_to(id);
+    let hint = if near.is_empty() {
+        String::new()
+    } else {
+        format!("; did you mean {}?", near.join(" or "))
+    };
+    format!("`{}` is no item of the catalogue{hint}", shown.escape_debug())
+}
+
+/// What the gateway adds to a section when it reports it.
+#[derive(Debug, Clone)]
+pub struct TimedSection {
+    /// The section.
+    pub section: Section,
+    /// From the question to the answer, as the gateway saw it.
+    pub elapsed: Duration,
+}
+
+/// Writes the answer to a request.
+pub fn encode_response(
+    request_id: String,
+    profile: Profile,
+    sections: &[TimedSection],
+    catalogue: &Catalogue,
+) -> pb::GetProfileResponse {
+    let items = profile.items.into_iter().filter_map(|item| encode_item(item, catalogue));
+    let gaps = profile.gaps.into_iter().filter_map(|gap| encode_gap(gap, catalogue));
+    pb::GetProfileResponse {
+        request_id,
+        profile: Some(pb::Profile {
+            items: items.collect(),
+            gaps: gaps.collect(),
+            catalogue_digest: Bytes::copy_from_slice(&catalogue.digest().0),
+        }),
+        sections: sections.iter().map(|timed| encode_report(timed, catalogue)).collect(),
+        originals: Vec::new(),
+        receipt: None,
+    }
+}
+
+fn encode_item(merged: ProfileItem, catalogue: &Catalogue) -> Option<pb::ProfileItem> {
+    let item = catalogue.item(merged.number)?;
+    Some(pb::ProfileItem {
+        id: item.id.to_string(),
+        number: u32::from(merged.number.get()),
+        value: Some(value::encode(item, merged.value.expose())),
+        agency: merged.agency.map(String::from).unwrap_or_default(),
+        as_of: Some(value::encode_date(merged.as_of)),
+        conflict: merged.conflict,
+        alternatives: encode_alternatives(merged.alternatives, catalogue),
+        disputed: merged.disputed,
+        statement_ref: merged
+            .statement
+            .map(Sensitive::into_exposed)
+            .map(String::from)
+            .unwrap_or_default(),
+    })
+}
+
+fn encode_alternatives(
+    alternatives: Vec<Alternative>,
+    catalogue: &Catalogue,
+) -> Vec<pb::Alternative> {
+    let encode = |alternative: Alternative| {
+        let Alternative { agency, held } = alternative;
+        let HeldItem { number, value, as_of, disputed, statement } = held;
+        Some(pb::Alternative {
+            agency: agency.into(),
+            value: Some(value::encode(catalogue.item(number)?, value.expose())),
+            as_of: Some(value::encode_date(as_of)),
+            disputed,
+            statement_ref: statement
+                .map(Sensitive::into_exposed)
+                .map(String::from)
+                .unwrap_or_default(),
+        })
+    };
+    alternatives.into_iter().filter_map(encode).collect()
+}
+
+fn encode_gap(gap: Gap, catalogue: &Catalogue) -> Option<pb::ProfileGap> {
+    Some(pb::ProfileGap {
+        id: catalogue.item(gap.number)?.id.to_string(),
+        number: u32::from(gap.number.get()),
+        absence: encode_absence(gap.absence).into(),
+        alternatives: encode_alternatives(gap.alternatives, catalogue),
+    })
+}
+
+fn encode_report(timed: &TimedSection, catalogue: &Catalogue) -> pb::SectionReport {
+    let section = &timed.section;
+    let missing = section
+        .missing
+        .iter()
+        .filter_map(|(number, absence)| encode_section_gap(*number, *absence, catalogue));
+    pb::SectionReport {
+        agency: section.agency.to_string(),
+        status: encode_status(section.status).into(),
+        reason: section.reason.to_owned(),
+        asked: section.asked.len().try_into().unwrap_or(u32::MAX),
+        answered: section.items.len().try_into().unwrap_or(u32::MAX),
+        elapsed_micros: timed.elapsed.as_micros().try_into().unwrap_or(u64::MAX),
+        missing: missing.collect(),
+    }
+}
+
+fn encode_section_gap(
+    number: ItemNumber,
+    absence: Absence,
+    catalogue: &Catalogue,
+) -> Option<pb::SectionGap> {
+    Some(pb::SectionGap {
+        id: catalogue.item(number)?.id.to_string(),
+        number: u32::from(number.get()),
+        absence: encode_absence(absence).into(),
+    })
+}
