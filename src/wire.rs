@@ -5,6 +5,7 @@
 //! field named. Nothing here opens a socket.
 
 pub mod catalogue;
+pub mod deadline;
 pub mod json;
 pub mod profile;
 pub mod proto;

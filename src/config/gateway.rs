@@ -1,0 +1,177 @@
+//! The gateway's configuration file.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::file::{self, FileError};
+use super::link::LinkConfig;
+use super::subject::SubjectConfig;
+use crate::domain::catalogue::{AgencyId, Catalogue};
+use crate::domain::item::ItemSet;
+use crate::domain::peer::{Role, SpiffeId};
+use crate::domain::policy::AccessRules;
+
+/// The file as it is written. See `examples/city/gateway.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The catalogue's folder.
+    pub catalogue: PathBuf,
+    /// Certificate, key, and whom to trust.
+    pub link: LinkConfig,
+    /// The format of card numbers.
+    pub subject: SubjectConfig,
+    /// Limits; each has a default.
+    #[serde(default)]
+    pub limits: GatewayLimitsConfig,
+    /// The agencies.
+    #[serde(default)]
+    pub agency: Vec<AgencyEntry>,
+    /// The consumers and what each may read. Who is not named may read nothing.
+    #[serde(default)]
+    pub consumer: Vec<ConsumerEntry>,
+}
+
+/// Limits of a gateway.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewayLimitsConfig {
+    /// Longest time given to one request.
+    #[serde(with = "humantime_serde")]
+    pub max_deadline: Duration,
+    /// Requests under way at once.
+    pub max_in_flight: usize,
+}
+
+impl Default for GatewayLimitsConfig {
+    fn default() -> Self {
+        Self { max_deadline: Duration::from_secs(2), max_in_flight: 1024 }
+    }
+}
+
+/// One agency.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgencyEntry {
+    /// Its name in the catalogue.
+    pub id: AgencyId,
+    /// The identity that its server must show.
+    pub identity: SpiffeId,
+    /// Host and port.
+    pub endpoint: String,
+    /// Connections kept to it.
+    #[serde(default = "two")]
+    pub lanes: usize,
+}
+
+const fn two() -> usize {
+    2
+}
+
+/// One consumer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsumerEntry {
+    /// Its identity.
+    pub id: SpiffeId,
+    /// Ids of items, prefixes that end in `.*`, or `*`.
+    pub items: Vec<String>,
+}
+
+/// Why a gateway's configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayConfigError {
+    /// The file itself.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A value in it.
+    #[error("{}: {message}", path.display())]
+    Value {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+impl GatewayConfig {
+    /// Reads a file. Its relative paths are taken from its own folder.
+    ///
+    /// # Errors
+    /// What is wrong, with file and line where there is one.
+    pub fn load(path: &Path) -> Result<Self, GatewayConfigError> {
+        let mut config: Self = file::read_toml(path)?;
+        config.catalogue = file::beside(path, &config.catalogue);
+        config.link.resolve(path);
+        config.check().map_err(|message| GatewayConfigError::Value { path: path.into(), message })?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.link.check()?;
+        let mut seen = HashSet::new();
+        for agency in &self.agency {
+            if !seen.insert(&agency.id) {
+                return Err(format!("agency `{}` stands twice", agency.id));
+            }
+            if agency.identity.role() != Role::Agency {
+                return Err(format!("identity `{}` of agency `{}` is no agency's", agency.identity, agency.id));
+            }
+            if !(1..=16).contains(&agency.lanes) {
+                return Err(format!("agency `{}`: lanes must be 1 to 16, not {}", agency.id, agency.lanes));
+            }
+            let port = agency.endpoint.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
+            if !matches!(port, Some((host, Ok(1..))) if !host.is_empty()) {
+                return Err(format!(
+                    "endpoint `{}` of agency `{}` must be host:port, without a scheme",
+                    agency.endpoint.escape_debug(),
+                    agency.id
+                ));
+            }
+        }
+        for consumer in &self.consumer {
+            if consumer.id.role() != Role::Consumer {
+                return Err(format!("`{}` is not in the role of a consumer", consumer.id));
+            }
+        }
+        if self.limits.max_deadline.is_zero() || self.limits.max_in_flight == 0 {
+            return Err("limits.max_deadline and limits.max_in_flight must not be zero".into());
+        }
+        Ok(())
+    }
+
+    /// The rules of access under a catalogue.
+    ///
+    /// # Errors
+    /// An agency or item that the catalogue does not know.
+    pub fn rules(&self, path: &Path, catalogue: &Catalogue) -> Result<AccessRules, GatewayConfigError> {
+        let wrong = |message| GatewayConfigError::Value { path: path.into(), message };
+        let known: Vec<String> = catalogue.agencies().iter().map(ToString::to_string).collect();
+        for agency in &self.agency {
+            if catalogue.owned_by(&agency.id).is_empty() {
+                let message =
+                    format!("agency `{}` owns no item of the catalogue; it knows {}", agency.id, known.join(", "));
+                return Err(wrong(message));
+            }
+        }
+        let mut rules = AccessRules::default();
+        for consumer in &self.consumer {
+            let mut items = ItemSet::EMPTY;
+            for pattern in &consumer.items {
+                let selected = catalogue.select(pattern).ok_or_else(|| {
+                    let unknown = crate::wire::profile::unknown_item(catalogue, pattern);
+                    wrong(format!("consumer `{}`: {unknown}", consumer.id))
+                })?;
+                items = items.or(&selected);
+            }
+            rules.open(consumer.id.clone(), &items);
+        }
+        Ok(rules)
+    }
+}

@@ -1,0 +1,13 @@
+//! What the two roles do with a request: the agency answers about what it holds,
+//! the gateway plans, fans out and merges.
+//!
+//! Nothing here reads a file or opens a listening socket.
+
+pub mod agency;
+pub mod catalogue;
+pub mod edge;
+pub mod exchange;
+pub mod fan_out;
+pub mod gateway;
+pub mod lane;
+pub mod uplink;

@@ -1,0 +1,232 @@
+//! The agency's end of an Exchange stream.
+//!
+//! A stream carries no authority: each exchange is admitted on its own. The
+//! reader never awaits work; what exceeds the window is refused at once. After
+//! an error of the stream itself nothing more is read from it, since what
+//! follows a misread frame is not to be believed.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant as TokioInstant, sleep_until, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+
+use super::agency::Agency;
+use crate::clock;
+use crate::domain::peer::PeerId;
+use crate::wire::proto::pb;
+use crate::wire::proto::pb::exchange_request::Message as Asked;
+use crate::wire::proto::pb::exchange_response::Message as Told;
+use crate::wire::refusal::Refusal;
+use crate::wire::section::RequestHash;
+
+/// How long a drained stream may take to finish what is under way.
+const DRAIN_GRACE: Duration = Duration::from_secs(10);
+
+/// Messages beside answers that may wait to be sent: Hello, Drain and refusals
+/// of a burst.
+const CONTROL_ROOM: usize = 64;
+
+type Answers = mpsc::Sender<Result<pb::ExchangeResponse, Status>>;
+
+/// Serves one stream until either side ends it. The answers come out of the
+/// returned stream.
+pub fn serve(
+    agency: Arc<Agency>,
+    peer: PeerId,
+    inbound: Streaming<pb::ExchangeRequest>,
+    stop: watch::Receiver<bool>,
+) -> ReceiverStream<Result<pb::ExchangeResponse, Status>> {
+    let window = usize::try_from(agency.limits().max_in_flight).unwrap_or(usize::MAX);
+    let (answers, outbound) = mpsc::channel(window.saturating_add(CONTROL_ROOM));
+    let session = Session {
+        under_way: Arc::default(),
+        agency,
+        peer,
+        answers,
+        window,
+        last_id: None,
+    };
+    tokio::spawn(session.run(inbound, stop));
+    ReceiverStream::new(outbound)
+}
+
+/// Exchanges under way, each with the handle that cancels it.
+#[derive(Debug, Default)]
+struct UnderWay(Mutex<HashMap<u64, AbortHandle>>);
+
+impl UnderWay {
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<u64, AbortHandle>) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct Session {
+    agency: Arc<Agency>,
+    peer: PeerId,
+    answers: Answers,
+    under_way: Arc<UnderWay>,
+    window: usize,
+    last_id: Option<u64>,
+}
+
+/// What the reader does after a message.
+enum Next {
+    Read,
+    Finish,
+    Close(&'static str),
+}
+
+impl Session {
+    async fn run(mut self, mut inbound: Streaming<pb::ExchangeRequest>, mut stop: watch::Receiver<bool>) {
+        let hello = pb::ExchangeHello { description: Some(self.agency.describe()) };
+        if self.tell(Told::Hello(hello)).await.is_err() {
+            return;
+        }
+        let born = TokioInstant::from_std(clock::now());
+        let mut end = born + self.agency.limits().max_stream_age;
+        let mut draining = false;
+        loop {
+            let due = async {
+                tokio::select! {
+                    () = sleep_until(end) => "AGE",
+                    _ = stop.wait_for(|stop| *stop), if !draining => "STOPPING",
+                }
+            };
+            tokio::select! {
+                message = inbound.message() => {
+                    let next = match message {
+                        Ok(Some(message)) => self.take(message),
+                        Ok(None) => Next::Finish,
+                        Err(status) => {
+                            tracing::info!(peer = %self.peer, code = ?status.code(), "exchange stream lost");
+                            break;
+                        }
+                    };
+                    match next {
+                        Next::Read => {}
+                        Next::Finish => {
+                            self.finish().await;
+                            break;
+                        }
+                        Next::Close(reason) => {
+                            tracing::warn!(peer = %self.peer, reason, "exchange stream closed");
+                            let refusal = Refusal::new(Code::InvalidArgument, reason, "the stream's rules were broken");
+                            let _ = self.answers.try_send(Err(refusal.into_status("")));
+                            break;
+                        }
+                    }
+                }
+                () = self.answers.closed() => break,
+                reason = due => {
+                    if draining {
+                        break;
+                    }
+                    draining = true;
+                    end = TokioInstant::from_std(clock::now()) + DRAIN_GRACE;
+                    let drain = pb::ExchangeDrain { reason: reason.into() };
+                    if self.tell(Told::Drain(drain)).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        self.under_way.with(|under_way| {
+            for (_, task) in under_way.drain() {
+                task.abort();
+            }
+        });
+    }
+
+    fn take(&mut self, message: pb::ExchangeRequest) -> Next {
+        match message.message {
+            Some(Asked::Fetch(fetch)) => self.fetch(fetch),
+            Some(Asked::Cancel(cancel)) => {
+                let task = self.under_way.with(|under_way| under_way.remove(&cancel.exchange_id));
+                if let Some(task) = task {
+                    task.abort();
+                }
+                Next::Read
+            }
+            Some(Asked::Finish(_)) => Next::Finish,
+            None => Next::Close("EMPTY_MESSAGE"),
+        }
+    }
+
+    fn fetch(&mut self, fetch: pb::ExchangeFetch) -> Next {
+        let id = fetch.exchange_id;
+        // Ids only rise, which is how they never repeat without a list of them.
+        if self.last_id.is_some_and(|last| id <= last) {
+            return Next::Close("REPEATED_EXCHANGE_ID");
+        }
+        self.last_id = Some(id);
+        let hash = RequestHash::of(&fetch.request);
+        if self.under_way.with(|under_way| under_way.len()) >= self.window {
+            let refusal = Refusal::overloaded("the stream's window is full");
+            // The window's room in the queue is taken by answers; if even the
+            // room for control messages is full the peer does not read.
+            let failed = self.answers.try_send(Ok(failure(id, hash, &refusal)));
+            return if failed.is_ok() { Next::Read } else { Next::Close("PEER_DOES_NOT_READ") };
+        }
+        let cap = self.agency.limits().max_deadline;
+        let until = clock::now() + Duration::from_micros(fetch.remaining_micros).min(cap);
+        let (agency, peer) = (self.agency.clone(), self.peer.clone());
+        let (answers, under_way) = (self.answers.clone(), self.under_way.clone());
+        // The entry must stand before the task can end and remove it.
+        self.under_way.with(|entries| {
+            let task = tokio::spawn(async move {
+                let work = AssertUnwindSafe(agency.answer(&peer, fetch.request, hash, until));
+                let response = match work.catch_unwind().await {
+                    Ok(Ok(response)) => answer(id, hash, response),
+                    Ok(Err(refusal)) => failure(id, hash, &refusal),
+                    Err(_) => {
+                        tracing::error!(peer = %peer, reason = "PANIC", "an exchange's handler panicked");
+                        let fault = Refusal::new(Code::Internal, "PANIC", "the agency failed inside");
+                        failure(id, hash, &fault)
+                    }
+                };
+                let _ = answers.send(Ok(response)).await;
+                // Only now: an answer that nobody reads still fills the window.
+                under_way.with(|entries| entries.remove(&id));
+            });
+            entries.insert(id, task.abort_handle());
+        });
+        Next::Read
+    }
+
+    /// Answers what is under way, within bounds.
+    async fn finish(&self) {
+        let idle = async {
+            while self.under_way.with(|under_way| !under_way.is_empty()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let _ = timeout(DRAIN_GRACE, idle).await;
+    }
+
+    async fn tell(&self, message: Told) -> Result<(), ()> {
+        let response = pb::ExchangeResponse { message: Some(message) };
+        self.answers.send(Ok(response)).await.map_err(|_| ())
+    }
+}
+
+fn answer(exchange_id: u64, hash: RequestHash, response: bytes::Bytes) -> pb::ExchangeResponse {
+    let answer = pb::ExchangeAnswer { exchange_id, request_hash: hash.to_bytes(), response };
+    pb::ExchangeResponse { message: Some(Told::Answer(answer)) }
+}
+
+fn failure(exchange_id: u64, hash: RequestHash, refusal: &Refusal) -> pb::ExchangeResponse {
+    let failure = pb::ExchangeFailure {
+        exchange_id,
+        request_hash: hash.to_bytes(),
+        code: refusal.code.into(),
+        reason: refusal.reason.to_owned(),
+    };
+    pb::ExchangeResponse { message: Some(Told::Failure(failure)) }
+}

@@ -1,0 +1,149 @@
+//! The gateway: one request of a consumer, step by step from peer to profile.
+//!
+//! The steps are those of ARCHITECTURE.md, in that order; each takes what the one
+//! before has proved.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tonic::{Code, Request, Response, Status};
+
+use super::agency::peer_of;
+use super::fan_out::{self, Asked};
+use super::uplink::Uplink;
+use crate::clock;
+use crate::domain::catalogue::Catalogue;
+use crate::domain::item::ItemSet;
+use crate::domain::plan::{self, Offer};
+use crate::domain::policy::AccessRules;
+use crate::domain::profile;
+use crate::domain::section::{Absence, Section};
+use crate::domain::subject::SubjectFormat;
+use crate::wire::proto::pb;
+use crate::wire::proto::pb::profile_service_server::ProfileService;
+use crate::wire::refusal::Refusal;
+use crate::wire::{deadline, profile as message};
+
+/// Limits of a gateway.
+#[derive(Debug, Clone, Copy)]
+pub struct GatewayLimits {
+    /// Longest time given to one request, whatever the caller says.
+    pub max_deadline: Duration,
+    /// Requests under way at once.
+    pub max_in_flight: usize,
+}
+
+/// What a gateway answers with.
+#[derive(Debug)]
+pub struct Gateway {
+    catalogue: Arc<Catalogue>,
+    format: SubjectFormat,
+    rules: AccessRules,
+    uplinks: Vec<Arc<Uplink>>,
+    owned: Vec<ItemSet>,
+    limits: GatewayLimits,
+    room: Semaphore,
+}
+
+impl Gateway {
+    /// A gateway to these agencies.
+    pub fn new(
+        catalogue: Arc<Catalogue>,
+        format: SubjectFormat,
+        rules: AccessRules,
+        uplinks: Vec<Arc<Uplink>>,
+        limits: GatewayLimits,
+    ) -> Self {
+        let owned = uplinks.iter().map(|uplink| catalogue.owned_by(uplink.agency())).collect();
+        Self {
+            catalogue,
+            format,
+            rules,
+            uplinks,
+            owned,
+            limits,
+            room: Semaphore::new(limits.max_in_flight),
+        }
+    }
+
+    async fn answer(
+        &self,
+        request: Request<pb::GetProfileRequest>,
+    ) -> Result<pb::GetProfileResponse, Refusal> {
+        let now = clock::now();
+        let until = deadline::deadline(request.metadata(), now, self.limits.max_deadline);
+        let peer = peer_of(&request)?;
+        let _room = self.room.try_acquire().map_err(|_| {
+            Refusal::overloaded("the gateway has as many requests under way as it takes")
+        })?;
+        let wanted = message::decode_request(request.into_inner(), &self.catalogue, &self.format)?;
+        let permit = self.rules.decide(&peer, &wanted.items).map_err(|denial| {
+            Refusal::new(Code::PermissionDenied, denial.reason(), denial.to_string())
+        })?;
+        let plan = plan::plan(&permit, &self.offers());
+        let request_id = match wanted.request_id {
+            id if id.is_empty() => new_request_id()?,
+            id => id,
+        };
+        let asked = Asked {
+            request_id: &request_id,
+            subject: &wanted.subject,
+            consumer: permit.consumer(),
+            catalogue: &self.catalogue,
+            until: fan_out::slice(until, now),
+        };
+        let timed = fan_out::fan_out(&plan, &self.uplinks, asked).await;
+        let sections: Vec<Section> = timed.iter().map(|timed| timed.section.clone()).collect();
+        let unasked = [(permit.denied(), Absence::Denied), (plan.not_offered, Absence::NotOffered)];
+        let profile = profile::merge(&self.catalogue, &sections, &unasked);
+        Ok(message::encode_response(request_id, profile, &timed, &self.catalogue))
+    }
+
+    fn offers(&self) -> Vec<Offer> {
+        self.uplinks
+            .iter()
+            .zip(&self.owned)
+            .map(|(uplink, owned)| Offer {
+                agency: uplink.agency().clone(),
+                owned: *owned,
+                described: uplink.described_items(),
+            })
+            .collect()
+    }
+}
+
+/// A random id for a request that came without one.
+fn new_request_id() -> Result<String, Refusal> {
+    let mut bytes = [0u8; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| {
+        Refusal::new(Code::Internal, "NO_RANDOMNESS", "the system's random generator failed")
+    })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The gateway's gRPC service.
+#[derive(Debug, Clone)]
+pub struct GatewayServer(Arc<Gateway>);
+
+impl GatewayServer {
+    /// Serves a gateway.
+    pub const fn new(gateway: Arc<Gateway>) -> Self {
+        Self(gateway)
+    }
+}
+
+#[tonic::async_trait]
+impl ProfileService for GatewayServer {
+    async fn get_profile(
+        &self,
+        request: Request<pb::GetProfileRequest>,
+    ) -> Result<Response<pb::GetProfileResponse>, Status> {
+        let peer = peer_of(&request).map(|peer| peer.to_string()).unwrap_or_default();
+        self.0.answer(request).await.map(Response::new).map_err(|refusal| {
+            let id = new_request_id().unwrap_or_default();
+            tracing::info!(peer, refusal = id, reason = refusal.reason, code = ?refusal.code, "refused");
+            refusal.into_status(&id)
+        })
+    }
+}

@@ -1,0 +1,287 @@
+//! The gateway's end of an Exchange stream: one connection to one agency, on
+//! which any number of questions are under way.
+//!
+//! A lane lives until its stream ends; whatever is under way then fails with
+//! [`Failure::LaneLost`] and may be asked again on another lane. An answer whose
+//! echo is wrong ends the lane: nothing after it is to be believed. Connecting
+//! and replacing lanes is the business of [`super::uplink`].
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Code, Status, Streaming};
+
+use crate::clock;
+use crate::wire::MAX_MESSAGE_BYTES;
+use crate::wire::proto::pb;
+use crate::wire::proto::pb::agency_service_client::AgencyServiceClient;
+use crate::wire::proto::pb::exchange_request::Message as Asked;
+use crate::wire::proto::pb::exchange_response::Message as Told;
+use crate::wire::section::RequestHash;
+
+/// Questions that wait to be written to the connection.
+const OUTBOUND_ROOM: usize = 2048;
+
+/// Room that an outer frame needs beside the inner message.
+const FRAME_ROOM: usize = 4096;
+
+/// What came of one question on a lane.
+#[derive(Debug)]
+pub struct Arrival {
+    /// When it came.
+    pub at: Instant,
+    /// The encoded `FetchSectionResponse`, or why there is none.
+    pub outcome: Result<Bytes, Failure>,
+}
+
+/// Why a question got no section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The stream ended first. Another lane may be tried.
+    LaneLost,
+    /// The answer echoed another request. The lane was ended for it.
+    WrongEcho,
+    /// As many questions are under way as the agency takes.
+    WindowFull,
+    /// The agency refused the question.
+    Refused {
+        /// Its gRPC code.
+        code: Code,
+        /// Its reason, as it stated it: a stranger's text.
+        reason: String,
+    },
+}
+
+/// A lane that said Hello.
+#[derive(Debug)]
+pub struct Lane {
+    outbound: mpsc::Sender<pb::ExchangeRequest>,
+    shared: Arc<Shared>,
+    next_id: AtomicU64,
+    window: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    pending: Mutex<HashMap<u64, Pending>>,
+    /// Takes no new question: it drains, or its stream ended.
+    shut: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Pending {
+    hash: RequestHash,
+    answer: oneshot::Sender<Arrival>,
+}
+
+impl Shared {
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<u64, Pending>) -> T) -> T {
+        act(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// How a lane ended, for the one who replaces it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LaneState {
+    /// Takes questions.
+    Open,
+    /// The agency asked for another lane; this one finishes what is under way.
+    Draining,
+    /// Ended, for the given reason.
+    Closed(&'static str),
+}
+
+impl Lane {
+    /// Opens a stream on a connection of its own and waits for its Hello.
+    ///
+    /// # Errors
+    /// The status with which the agency refused, `UNIMPLEMENTED` when its server
+    /// has no Exchange, `DEADLINE_EXCEEDED` when no Hello came in time.
+    pub async fn open(
+        channel: Channel,
+        hello_within: Duration,
+    ) -> Result<(Self, pb::DescribeResponse, watch::Receiver<LaneState>), Status> {
+        let (outbound, queue) = mpsc::channel(OUTBOUND_ROOM);
+        let mut client = AgencyServiceClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES + FRAME_ROOM)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES + FRAME_ROOM);
+        let opening = async {
+            let mut inbound = client.exchange(ReceiverStream::new(queue)).await?.into_inner();
+            let first = inbound.message().await?;
+            Ok::<_, Status>((inbound, first))
+        };
+        let (inbound, first) = tokio::time::timeout(hello_within, opening)
+            .await
+            .map_err(|_| Status::deadline_exceeded("no Hello on the exchange stream"))??;
+        let Some(Told::Hello(pb::ExchangeHello { description: Some(description) })) =
+            first.and_then(|first| first.message)
+        else {
+            return Err(Status::failed_precondition("the exchange stream does not begin with Hello"));
+        };
+        let window = description.limits.as_ref().map_or(1, |limits| limits.max_in_flight.max(1));
+        let shared = Arc::new(Shared::default());
+        let (state, watched) = watch::channel(LaneState::Open);
+        tokio::spawn(read(inbound, shared.clone(), state));
+        let lane = Self {
+            outbound,
+            shared,
+            next_id: AtomicU64::new(1),
+            window: usize::try_from(window).unwrap_or(usize::MAX),
+        };
+        Ok((lane, description, watched))
+    }
+
+    /// Whether it takes questions.
+    pub fn is_open(&self) -> bool {
+        !self.shared.shut.load(Ordering::Acquire)
+    }
+
+    /// How many questions are under way.
+    pub fn in_flight(&self) -> usize {
+        self.shared.with(|pending| pending.len())
+    }
+
+    /// Puts a question. The returned [`Asking`] is the answer to come; dropping
+    /// it cancels the question at the agency.
+    ///
+    /// # Errors
+    /// [`Failure::LaneLost`] or [`Failure::WindowFull`], at once.
+    pub fn ask(self: &Arc<Self>, request: Bytes, until: Instant) -> Result<Asking, Failure> {
+        let hash = RequestHash::of(&request);
+        let remaining = until.saturating_duration_since(clock::now());
+        let (answer, arrival) = oneshot::channel();
+        // One lock around taking an id and queueing, so that ids rise on the wire.
+        let id = self.shared.with(|pending| {
+            if !self.is_open() {
+                return Err(Failure::LaneLost);
+            }
+            if pending.len() >= self.window {
+                return Err(Failure::WindowFull);
+            }
+            let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+            let fetch = pb::ExchangeFetch {
+                exchange_id: id,
+                remaining_micros: remaining.as_micros().try_into().unwrap_or(u64::MAX),
+                request,
+            };
+            let message = pb::ExchangeRequest { message: Some(Asked::Fetch(fetch)) };
+            self.outbound.try_send(message).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Failure::WindowFull,
+                mpsc::error::TrySendError::Closed(_) => Failure::LaneLost,
+            })?;
+            pending.insert(id, Pending { hash, answer });
+            Ok(id)
+        })?;
+        Ok(Asking { lane: self.clone(), id, arrival, hash, settled: false })
+    }
+
+    /// Tells the agency that nothing more will be asked here.
+    pub async fn finish(&self) {
+        self.shared.shut.store(true, Ordering::Release);
+        let message = Asked::Finish(pb::ExchangeFinish {});
+        let _ = self.outbound.send(pb::ExchangeRequest { message: Some(message) }).await;
+    }
+}
+
+/// A question under way.
+#[derive(Debug)]
+pub struct Asking {
+    lane: Arc<Lane>,
+    id: u64,
+    arrival: oneshot::Receiver<Arrival>,
+    hash: RequestHash,
+    settled: bool,
+}
+
+impl Asking {
+    /// The hash that the answer must echo.
+    pub const fn hash(&self) -> RequestHash {
+        self.hash
+    }
+
+    /// Waits for the answer. Cancel safe: may be polled again.
+    pub async fn arrival(&mut self) -> Arrival {
+        let arrival = (&mut self.arrival).await;
+        self.settled = true;
+        arrival.unwrap_or_else(|_| Arrival { at: clock::now(), outcome: Err(Failure::LaneLost) })
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        let waiting = self.lane.shared.with(|pending| pending.remove(&self.id));
+        if waiting.is_some() {
+            let cancel = Asked::Cancel(pb::ExchangeCancel { exchange_id: self.id });
+            // A full queue loses the cancel; the agency then stops at the deadline.
+            let _ = self.lane.outbound.try_send(pb::ExchangeRequest { message: Some(cancel) });
+        }
+    }
+}
+
+/// Reads answers until the stream ends. Never awaits anything else.
+async fn read(
+    mut inbound: Streaming<pb::ExchangeResponse>,
+    shared: Arc<Shared>,
+    state: watch::Sender<LaneState>,
+) {
+    let ended = loop {
+        match inbound.message().await {
+            Ok(Some(message)) => match settle(message, &shared) {
+                Meaning::Settled => {}
+                Meaning::Drain => {
+                    shared.shut.store(true, Ordering::Release);
+                    state.send_replace(LaneState::Draining);
+                }
+                Meaning::Broken(reason) => break reason,
+            },
+            Ok(None) => break "ENDED",
+            // tonic goes on with misread bytes after a decode error: this stream
+            // is never polled again.
+            Err(_) => break "STREAM_ERROR",
+        }
+    };
+    shared.shut.store(true, Ordering::Release);
+    let at = clock::now();
+    for (_, pending) in shared.with(std::mem::take) {
+        let _ = pending.answer.send(Arrival { at, outcome: Err(Failure::LaneLost) });
+    }
+    state.send_replace(LaneState::Closed(ended));
+}
+
+/// What a message from the agency meant.
+enum Meaning {
+    Settled,
+    Drain,
+    Broken(&'static str),
+}
+
+fn settle(message: pb::ExchangeResponse, shared: &Shared) -> Meaning {
+    let (id, hash, outcome) = match message.message {
+        Some(Told::Answer(answer)) => (answer.exchange_id, answer.request_hash, Ok(answer.response)),
+        Some(Told::Failure(failure)) => {
+            let code = Code::from(failure.code);
+            let refused = Failure::Refused { code, reason: failure.reason };
+            (failure.exchange_id, failure.request_hash, Err(refused))
+        }
+        Some(Told::Drain(_)) => return Meaning::Drain,
+        Some(Told::Hello(_)) => return Meaning::Broken("SECOND_HELLO"),
+        None => return Meaning::Broken("EMPTY_MESSAGE"),
+    };
+    // An answer to what is no longer awaited (cancelled, timed out) is dropped.
+    let Some(pending) = shared.with(|pending| pending.remove(&id)) else { return Meaning::Settled };
+    if !pending.hash.is(&hash) {
+        let _ = pending.answer.send(Arrival { at: clock::now(), outcome: Err(Failure::WrongEcho) });
+        return Meaning::Broken("WRONG_ECHO");
+    }
+    let _ = pending.answer.send(Arrival { at: clock::now(), outcome });
+    Meaning::Settled
+}

@@ -1,0 +1,412 @@
+//! The gateway's side of one agency: a few lanes, kept open, replaced when they
+//! end, with backoff between attempts.
+//!
+//! Each lane has a keeper task of its own. Where an agency's server has no
+//! Exchange, the same slots hold a plain connection and questions go out as
+//! FetchSection calls.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use bytes::Bytes;
+use prost::Message;
+use tokio::sync::{Notify, watch};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tower::retry::budget::{Budget, TpsBudget};
+
+use super::lane::{Arrival, Asking, Failure, Lane, LaneState};
+use crate::clock;
+use crate::domain::catalogue::{AgencyId, CatalogueDigest};
+use crate::domain::item::{ItemNumber, ItemSet};
+use crate::link::connect::{ConnectError, Connector};
+use crate::wire::MAX_MESSAGE_BYTES;
+use crate::wire::proto::pb;
+use crate::wire::proto::pb::agency_service_client::AgencyServiceClient;
+use crate::wire::section::RequestHash;
+
+/// How long an agency may take to say Hello on a new lane.
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a drained lane may go on beside its replacement.
+const DRAIN_GRACE: Duration = Duration::from_secs(15);
+
+/// Waits between attempts to connect: from, to.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// Why an agency cannot be asked now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Down {
+    /// The first attempt is still under way.
+    Connecting,
+    /// Attempts fail, for the given reason.
+    Failing(&'static str),
+}
+
+/// What an agency said of itself, held against what we expect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Described {
+    items: ItemSet,
+}
+
+/// One slot's way to the agency.
+#[derive(Debug)]
+enum Way {
+    Exchange(Arc<Lane>),
+    Unary(AgencyServiceClient<Channel>),
+}
+
+impl Way {
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Exchange(lane) => lane.is_open(),
+            Self::Unary(_) => true,
+        }
+    }
+}
+
+/// The gateway's side of one agency.
+#[derive(Debug)]
+pub struct Uplink {
+    agency: AgencyId,
+    connector: Connector,
+    digest: CatalogueDigest,
+    slots: Vec<ArcSwapOption<Way>>,
+    next: AtomicUsize,
+    described: ArcSwapOption<Described>,
+    down: ArcSwap<Down>,
+    /// Counts ways that came up or went down; for those who wait.
+    changes: watch::Sender<u64>,
+    /// A question found no way: try again now.
+    wanted: Notify,
+    retries: TpsBudget,
+}
+
+/// A question on its way to an agency.
+#[derive(Debug)]
+pub enum Question {
+    /// On a lane.
+    Lane(Asking),
+    /// As a FetchSection call, with the request to be sent.
+    Unary(Box<AgencyServiceClient<Channel>>, Bytes),
+}
+
+impl Uplink {
+    /// Starts keeping `lanes` lanes to an agency until `stop` turns true.
+    pub fn start(
+        agency: AgencyId,
+        connector: Connector,
+        digest: CatalogueDigest,
+        lanes: usize,
+        stop: &watch::Receiver<bool>,
+    ) -> Arc<Self> {
+        let uplink = Arc::new(Self {
+            agency,
+            connector,
+            digest,
+            slots: (0..lanes.max(1)).map(|_| ArcSwapOption::empty()).collect(),
+            next: AtomicUsize::new(0),
+            described: ArcSwapOption::empty(),
+            down: ArcSwap::from_pointee(Down::Connecting),
+            changes: watch::channel(0).0,
+            wanted: Notify::new(),
+            // A tenth of what is asked, and a small burst, may be asked again.
+            retries: TpsBudget::new(Duration::from_secs(10), 10, 0.1),
+        });
+        for slot in 0..uplink.slots.len() {
+            let (keeper, mut stop) = (uplink.clone(), stop.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = keeper.keep(slot) => {}
+                    _ = stop.wait_for(|stop| *stop) => {}
+                }
+            });
+        }
+        uplink
+    }
+
+    /// The agency.
+    pub const fn agency(&self) -> &AgencyId {
+        &self.agency
+    }
+
+    /// What the agency says it offers; `None` before it has said so.
+    pub fn described_items(&self) -> Option<ItemSet> {
+        self.described.load().as_ref().map(|described| described.items)
+    }
+
+    /// Whether a question could be put now.
+    pub fn is_up(&self) -> bool {
+        self.slots.iter().any(|slot| slot.load().as_ref().is_some_and(|way| way.is_open()))
+    }
+
+    /// Is told each time a way comes up or goes down.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Puts a question, waiting for the first connection if that is still under
+    /// way.
+    ///
+    /// # Errors
+    /// Why the agency cannot be asked now.
+    pub async fn ask(&self, request: &Bytes, until: Instant) -> Result<Question, Refused> {
+        self.retries.deposit();
+        let mut changes = self.changes.subscribe();
+        loop {
+            changes.mark_unchanged();
+            match self.try_ask(request, until) {
+                Err(Refused::Down(Down::Connecting)) => {}
+                result => return result,
+            }
+            if changes.changed().await.is_err() {
+                return Err(Refused::Down(Down::Failing("STOPPING")));
+            }
+        }
+    }
+
+    /// Puts a question once more after its lane was lost, if the budget allows.
+    pub fn ask_again(&self, request: &Bytes, until: Instant) -> Option<Question> {
+        if self.is_up() && self.retries.withdraw() { self.try_ask(request, until).ok() } else { None }
+    }
+
+    fn try_ask(&self, request: &Bytes, until: Instant) -> Result<Question, Refused> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut full = false;
+        for step in 0..self.slots.len() {
+            let slot = self.slots.get(first.wrapping_add(step) % self.slots.len());
+            let Some(way) = slot.and_then(ArcSwapOption::load_full) else { continue };
+            match &*way {
+                Way::Exchange(lane) => match lane.ask(request.clone(), until) {
+                    Ok(asking) => return Ok(Question::Lane(asking)),
+                    Err(Failure::WindowFull) => full = true,
+                    Err(_) => {}
+                },
+                Way::Unary(client) => {
+                    return Ok(Question::Unary(Box::new(client.clone()), request.clone()));
+                }
+            }
+        }
+        if full {
+            return Err(Refused::WindowFull);
+        }
+        self.wanted.notify_one();
+        Err(Refused::Down(**self.down.load()))
+    }
+
+    /// Keeps one slot filled, for ever.
+    async fn keep(&self, slot: usize) {
+        let mut waits = backoff();
+        loop {
+            let reason = match self.open(slot).await {
+                Ok(Opened::Lane(lane, state)) => {
+                    waits = backoff();
+                    let reason = hold(&lane, state).await;
+                    if reason == DRAINED {
+                        // The replacement comes up before the old lane is let go.
+                        tokio::spawn(let_go(lane));
+                        continue;
+                    }
+                    reason
+                }
+                Ok(Opened::Unary(mut client)) => {
+                    waits = backoff();
+                    self.probe(&mut client).await
+                }
+                Err(reason) => reason,
+            };
+            self.put(slot, None, reason);
+            let wait = waits.next().unwrap_or(BACKOFF.1);
+            tracing::warn!(agency = %self.agency, reason, wait_ms = wait.as_millis(), "no way to the agency");
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                // Even when wanted, not faster than the first wait.
+                () = async {
+                    tokio::time::sleep(BACKOFF.0).await;
+                    self.wanted.notified().await;
+                } => {}
+            }
+        }
+    }
+
+    async fn open(&self, slot: usize) -> Result<Opened, &'static str> {
+        let channel = self.connector.channel().await.map_err(|error| {
+            tracing::warn!(agency = %self.agency, error = %error, "connecting failed");
+            connect_reason(&error)
+        })?;
+        match Lane::open(channel.clone(), HELLO_WITHIN).await {
+            Ok((lane, description, state)) => {
+                self.accept(&description)?;
+                let lane = Arc::new(lane);
+                self.put(slot, Some(Way::Exchange(lane.clone())), "");
+                Ok(Opened::Lane(lane, state))
+            }
+            Err(status) if status.code() == Code::Unimplemented => {
+                let mut client = AgencyServiceClient::new(channel)
+                    .max_decoding_message_size(MAX_MESSAGE_BYTES);
+                let description = describe(&mut client).await?;
+                self.accept(&description)?;
+                self.put(slot, Some(Way::Unary(client.clone())), "");
+                Ok(Opened::Unary(client))
+            }
+            Err(status) => {
+                tracing::warn!(agency = %self.agency, code = ?status.code(), "no exchange stream");
+                Err("NO_EXCHANGE")
+            }
+        }
+    }
+
+    /// Holds an agency's description against what we expect of it.
+    fn accept(&self, description: &pb::DescribeResponse) -> Result<(), &'static str> {
+        if description.agency != self.agency.as_str() {
+            tracing::error!(
+                agency = %self.agency,
+                "the server names another agency in its description: nothing is sent to it; \
+                 correct the endpoint in the gateway's configuration"
+            );
+            return Err("WRONG_AGENCY");
+        }
+        if *description.catalogue_digest != self.digest.0 {
+            tracing::error!(
+                agency = %self.agency,
+                ours = %self.digest,
+                "the agency answers by another catalogue: nothing is sent to it; \
+                 give both the same catalogue folder"
+            );
+            return Err("WRONG_CATALOGUE");
+        }
+        let items = description.items.iter().filter_map(|number| ItemNumber::new(*number));
+        self.described.store(Some(Arc::new(Described { items: items.collect() })));
+        Ok(())
+    }
+
+    fn put(&self, slot: usize, way: Option<Way>, reason: &'static str) {
+        if way.is_none() {
+            self.down.store(Arc::new(Down::Failing(reason)));
+        }
+        if let Some(slot) = self.slots.get(slot) {
+            slot.store(way.map(Arc::new));
+        }
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Asks a server without Exchange now and then whether it is still there.
+    async fn probe(&self, client: &mut AgencyServiceClient<Channel>) -> &'static str {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if let Err(reason) = describe(client).await {
+                return reason;
+            }
+        }
+    }
+}
+
+enum Opened {
+    Lane(Arc<Lane>, watch::Receiver<LaneState>),
+    Unary(AgencyServiceClient<Channel>),
+}
+
+/// Why no question could be put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// There is no way to the agency.
+    Down(Down),
+    /// As many questions are under way as the agency takes.
+    WindowFull,
+}
+
+const DRAINED: &str = "DRAINED";
+
+/// Waits until a lane must be replaced, and says why.
+async fn hold(lane: &Lane, mut state: watch::Receiver<LaneState>) -> &'static str {
+    loop {
+        match *state.borrow_and_update() {
+            LaneState::Draining => return DRAINED,
+            LaneState::Closed(reason) => return reason,
+            LaneState::Open => {}
+        }
+        if state.changed().await.is_err() {
+            return if lane.is_open() { "ENDED" } else { "LANE_LOST" };
+        }
+    }
+}
+
+/// Lets a drained lane finish what is under way.
+async fn let_go(lane: Arc<Lane>) {
+    let finishing = async {
+        lane.finish().await;
+        while lane.in_flight() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_GRACE, finishing).await;
+}
+
+async fn describe(
+    client: &mut AgencyServiceClient<Channel>,
+) -> Result<pb::DescribeResponse, &'static str> {
+    let mut request = tonic::Request::new(pb::DescribeRequest {});
+    request.set_timeout(HELLO_WITHIN);
+    let described = tokio::time::timeout(HELLO_WITHIN, client.describe(request)).await;
+    described
+        .map_err(|_| "NO_DESCRIPTION")?
+        .map(tonic::Response::into_inner)
+        .map_err(|_| "NO_DESCRIPTION")
+}
+
+fn backoff() -> backon::ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(BACKOFF.0)
+        .with_max_delay(BACKOFF.1)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+const fn connect_reason(error: &ConnectError) -> &'static str {
+    error.reason()
+}
+
+/// The longest that an unary call may take on its way.
+pub(super) async fn call(
+    mut client: AgencyServiceClient<Channel>,
+    request: Bytes,
+    until: Instant,
+) -> Arrival {
+    let outcome = async {
+        let decoded = pb::FetchSectionRequest::decode(request).map_err(|_| Status::internal("request"));
+        let mut request = tonic::Request::new(decoded?);
+        request.set_timeout(until.saturating_duration_since(clock::now()));
+        client.fetch_section(request).await
+    };
+    let outcome = match outcome.await {
+        Ok(response) => Ok(response.into_inner().encode_to_vec().into()),
+        Err(status) if status.code() == Code::Unavailable => Err(Failure::LaneLost),
+        Err(status) => {
+            let reason = crate::wire::refusal::reason_of(&status);
+            Err(Failure::Refused { code: status.code(), reason })
+        }
+    };
+    Arrival { at: clock::now(), outcome }
+}
+
+impl Question {
+    /// The hash that the answer must echo.
+    pub fn hash(&self) -> RequestHash {
+        match self {
+            Self::Lane(asking) => asking.hash(),
+            Self::Unary(_, request) => RequestHash::of(request),
+        }
+    }
+
+    /// Waits for the answer. Dropping the future cancels the question.
+    pub async fn arrival(self, until: Instant) -> Arrival {
+        match self {
+            Self::Lane(mut asking) => asking.arrival().await,
+            Self::Unary(client, request) => call(*client, request, until).await,
+        }
+    }
+}
