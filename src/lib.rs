@@ -14,4 +14,5 @@
 //! | 4 | [`app`], [`cli`] |
 
 pub mod clock;
+pub mod config;
 pub mod domain;
