@@ -1,0 +1,65 @@
+//! How an agency's own database answers, through a mapping and without code.
+//!
+//! A [`Mapping`] is compiled against the catalogue; [`Holdings`] asks with it. A
+//! kind of source is a [`Source`], which gives rows of named columns for a set of
+//! people. Everything above that is shared: batching, subjects, types, codes,
+//! horizons, duplicates.
+//!
+//! Not here: whether the asking is allowed, which is `service`'s business, and
+//! any cache of what was found, which exists nowhere.
+
+mod batch;
+mod cell;
+mod column;
+mod fault;
+mod holdings;
+mod horizon;
+mod items;
+mod mapping;
+mod pool;
+mod rows;
+mod sqlite;
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use cell::{Cell, Unfit};
+pub use fault::{Reason, SourceError};
+use futures_util::future::BoxFuture;
+pub use holdings::{Counts, Held, Holdings};
+pub use mapping::{Mapping, Written};
+pub use rows::RowSink;
+
+use crate::domain::sensitive::Sensitive;
+
+/// A person's number as it is bound and compared; shared, since one statement's
+/// people are named in several places.
+pub type Key = Sensitive<Arc<str>>;
+
+/// One kind of source: a database, later a service or a file.
+///
+/// Queries go by their place in the mapping that the source was made with.
+pub trait Source: Send + Sync + 'static {
+    /// Gives the rows of a query's selected columns for these people, at most
+    /// `max_batch` of them and none twice. By `until` it has ended, and whatever
+    /// it set in motion ends soon after.
+    fn rows<'a>(
+        &'a self,
+        query: usize,
+        people: &'a [Key],
+        until: Instant,
+        sink: &'a mut dyn RowSink,
+    ) -> BoxFuture<'a, Result<(), SourceError>>;
+
+    /// Names each selected column that a query's answer lacks.
+    fn missing_columns<'a>(
+        &'a self,
+        query: usize,
+        until: Instant,
+    ) -> BoxFuture<'a, Result<Vec<SourceError>, SourceError>>;
+
+    /// Whether the source can be reached and read at all.
+    fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>>;
+}

@@ -1,0 +1,241 @@
+//! Natural batching: whatever was asked while a query's last statement ran goes
+//! into its next one.
+//!
+//! No timer: a lone request goes at once, and under load the statements grow by
+//! themselves. Each query has its own queue, so a slow one stops no other. A
+//! waiter that gave up is left out before the statement is built.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Instant;
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::fault::{Reason, SourceError};
+use super::mapping::{Limits, Query};
+use super::rows::{Found, RowCounts, Rows};
+use super::{Key, Source};
+use crate::clock;
+use crate::domain::item::ItemSet;
+
+/// Statements of one query under way at once, at most; never more than half the
+/// pool, so that a slow query leaves connections to the others.
+const UNDER_WAY: usize = 2;
+
+/// Requests that may wait for one query.
+const QUEUE: usize = 4096;
+
+pub(super) type Reply = Result<Found, Reason>;
+
+/// One request's question to one query.
+struct Waiter {
+    person: Key,
+    wanted: ItemSet,
+    deadline: Instant,
+    reply: oneshot::Sender<Reply>,
+}
+
+/// The near end of a query's queue.
+#[derive(Debug)]
+pub(super) struct Batcher {
+    asker: Arc<Asker>,
+    queue: mpsc::Sender<Waiter>,
+}
+
+/// What every statement of a query needs.
+struct Asker {
+    /// The query's place in the mapping.
+    place: usize,
+    query: Query,
+    source: Arc<dyn Source>,
+    limits: Limits,
+    counts: RowCounts,
+    statements: AtomicU64,
+    failed: AtomicU64,
+    /// How the last statement ended: 0 for well, else the reason and one.
+    state: AtomicU8,
+}
+
+impl std::fmt::Debug for Asker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Asker").field(&self.query.name).finish()
+    }
+}
+
+impl Batcher {
+    /// Starts a query's queue; it ends when the batcher is dropped.
+    pub fn start(place: usize, query: Query, source: Arc<dyn Source>, limits: Limits) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let asker = Arc::new(Asker {
+            place,
+            query,
+            source,
+            limits,
+            counts: RowCounts::default(),
+            statements: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            state: AtomicU8::new(0),
+        });
+        tokio::spawn(run(Arc::clone(&asker), waiting));
+        Self { asker, queue }
+    }
+
+    pub fn query(&self) -> &Query {
+        &self.asker.query
+    }
+
+    pub fn counts(&self) -> &RowCounts {
+        &self.asker.counts
+    }
+
+    /// Statements sent so far.
+    pub fn statements(&self) -> u64 {
+        self.asker.statements.load(Ordering::Relaxed)
+    }
+
+    /// Statements that failed so far.
+    pub fn failed(&self) -> u64 {
+        self.asker.failed.load(Ordering::Relaxed)
+    }
+
+    /// Queues a question. The answer comes when it comes; whoever no longer wants
+    /// it drops the receiver.
+    pub fn ask(
+        &self,
+        person: Key,
+        wanted: ItemSet,
+        deadline: Instant,
+    ) -> Result<oneshot::Receiver<Reply>, Reason> {
+        let (reply, answer) = oneshot::channel();
+        let waiter = Waiter { person, wanted, deadline, reply };
+        self.queue.try_send(waiter).map_err(|_| Reason::Overloaded)?;
+        Ok(answer)
+    }
+}
+
+async fn run(asker: Arc<Asker>, mut waiting: mpsc::Receiver<Waiter>) {
+    let slots = Arc::new(Semaphore::new(UNDER_WAY.min(asker.limits.pool / 2).max(1)));
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
+        let Some(first) = waiting.recv().await else {
+            return;
+        };
+        // Whoever is ready to ask now may do so before the statement is closed.
+        tokio::task::yield_now().await;
+        let mut batch = Batch::default();
+        batch.add(first);
+        while batch.people.len() < asker.limits.max_batch {
+            match waiting.try_recv() {
+                Ok(waiter) => batch.add(waiter),
+                Err(_) => break,
+            }
+        }
+        if batch.people.is_empty() {
+            continue;
+        }
+        let asker = Arc::clone(&asker);
+        tokio::spawn(async move {
+            batch.run(&asker).await;
+            drop(slot);
+        });
+    }
+}
+
+impl Asker {
+    /// Notes how a statement ended. The detail is for the log alone, and only when
+    /// it is news: a database that is down must not fill the disk.
+    fn ended(&self, error: Option<&SourceError>) {
+        let state = error.map_or(0, |error| error.reason as u8 + 1);
+        let news = self.state.swap(state, Ordering::Relaxed) != state;
+        match error {
+            Some(error) => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                if news {
+                    tracing::warn!(%error, "the source fails");
+                }
+            }
+            None if news => tracing::info!(query = &*self.query.name, "the source answers again"),
+            None => {}
+        }
+    }
+}
+
+/// The people of one statement, and who waits for them.
+#[derive(Default)]
+struct Batch {
+    people: Vec<Key>,
+    /// For each person, the items that anyone wants.
+    wanted: Vec<ItemSet>,
+    index: HashMap<Arc<str>, usize>,
+    waiters: Vec<(usize, oneshot::Sender<Reply>)>,
+    /// The last moment at which anyone still waits.
+    latest: Option<Instant>,
+}
+
+impl Batch {
+    fn add(&mut self, waiter: Waiter) {
+        if waiter.reply.is_closed() || waiter.deadline <= clock::now() {
+            return;
+        }
+        let next = self.people.len();
+        let at = *self.index.entry(Arc::clone(waiter.person.expose())).or_insert(next);
+        if at == next {
+            self.people.push(waiter.person);
+            self.wanted.push(ItemSet::EMPTY);
+        }
+        if let Some(wanted) = self.wanted.get_mut(at) {
+            *wanted = wanted.or(&waiter.wanted);
+        }
+        self.latest = self.latest.max(Some(waiter.deadline));
+        self.waiters.push((at, waiter.reply));
+    }
+
+    async fn run(self, asker: &Asker) {
+        asker.statements.fetch_add(1, Ordering::Relaxed);
+        let now = clock::now();
+        let limit = now + asker.limits.statement_timeout;
+        let until = self.latest.map_or(limit, |latest| latest.min(limit));
+        let found = match self.ask(asker, until).await {
+            Ok(found) => {
+                asker.ended(None);
+                found
+            }
+            Err(error) => {
+                asker.ended(Some(&error));
+                for (_, waiter) in self.waiters {
+                    drop(waiter.send(Err(error.reason)));
+                }
+                return;
+            }
+        };
+        for (at, waiter) in self.waiters {
+            let found = found.get(at).cloned().unwrap_or(Found::Unusable);
+            // A waiter that has gone is no one's loss.
+            drop(waiter.send(Ok(found)));
+        }
+    }
+
+    async fn ask(&self, asker: &Asker, until: Instant) -> Result<Vec<Found>, SourceError> {
+        let query = &asker.query;
+        let today = clock::today();
+        let mut rows = Rows::new(query, &asker.counts, today, &self.people, &self.wanted);
+        let asking = asker.source.rows(asker.place, &self.people, until, &mut rows);
+        match tokio::time::timeout_at(until.into(), asking).await {
+            Ok(answered) => answered.map_err(|error| error.of_query(&query.name))?,
+            Err(_) => {
+                let detail = "the statement did not end in time";
+                return Err(SourceError::new(Reason::Timeout, detail).of_query(&query.name));
+            }
+        }
+        rows.finish().map_err(|reason| {
+            SourceError::new(reason, "its result is not bounded by the people asked about")
+                .of_query(&query.name)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,41 @@
+//! One item's column, compiled: all that is needed to read its cells, and the
+//! count of those that did not fit.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::cell::Unfit;
+use crate::domain::item::ItemNumber;
+use crate::domain::value::{CodeIndex, ValueType};
+
+/// How one item is read.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub number: ItemNumber,
+    /// For logs.
+    pub id: Box<str>,
+    pub value_type: ValueType,
+    /// What the column writes, sorted, and the code that it means.
+    pub codes: Box<[(Box<str>, CodeIndex)]>,
+    /// Decimal places by which numbers are shifted.
+    pub scale: u32,
+    /// For an adverse item, its months.
+    pub adverse_months: Option<u16>,
+    pub unfit: AtomicU64,
+}
+
+impl Column {
+    /// The code for what the column writes.
+    pub fn code(&self, written: &str) -> Option<CodeIndex> {
+        let at = self.codes.binary_search_by(|(known, _)| (**known).cmp(written)).ok()?;
+        self.codes.get(at).map(|(_, code)| *code)
+    }
+
+    /// Counts a cell that does not fit. The log gets the first, the second, the
+    /// fourth and so on: a source gone bad must not fill the disk.
+    pub fn count(&self, query: &str, reason: Unfit) {
+        let count = self.unfit.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        if count.is_power_of_two() {
+            tracing::warn!(query, item = &*self.id, %reason, count, "a cell does not fit its item");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What can go wrong with a source, in stable words.
+//!
+//! The word goes out; the detail goes to the log and to whoever administers the
+//! agency. Neither holds a person's number or a value.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::domain::section::SectionStatus;
+
+/// Why a source gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// More requests wait than the queue holds.
+    Overloaded,
+    /// No answer in the time given.
+    Timeout,
+    /// The database could not be reached or read.
+    Down,
+    /// The mapping and the database do not fit together.
+    Schema,
+    /// What came was not an answer to what was asked.
+    Invalid,
+}
+
+impl Reason {
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Overloaded => "SOURCE_OVERLOADED",
+            Self::Timeout => "SOURCE_TIMEOUT",
+            Self::Down => "SOURCE_DOWN",
+            Self::Schema => "SOURCE_SCHEMA",
+            Self::Invalid => "SOURCE_INVALID",
+        }
+    }
+
+    /// What a section that fails for this reason is called.
+    pub const fn status(self) -> SectionStatus {
+        match self {
+            Self::Timeout => SectionStatus::Timeout,
+            Self::Overloaded | Self::Down | Self::Schema => SectionStatus::Unavailable,
+            Self::Invalid => SectionStatus::Invalid,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A reason with what an administrator needs to remove it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}: {}{detail}", Prefix(query))]
+pub struct SourceError {
+    /// The stable word.
+    pub reason: Reason,
+    /// The query, unless the whole source is concerned.
+    pub query: Option<Arc<str>>,
+    /// What is wrong. Holds neither a value nor a person's number.
+    pub detail: String,
+}
+
+struct Prefix<'a>(&'a Option<Arc<str>>);
+
+impl fmt::Display for Prefix<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |query| write!(f, "query `{query}`: "))
+    }
+}
+
+impl SourceError {
+    /// An error of the whole source.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, query: None, detail: detail.into() }
+    }
+
+    /// The same error, laid at a query's door.
+    #[must_use]
+    pub fn of_query(self, query: &Arc<str>) -> Self {
+        Self { query: Some(Arc::clone(query)), ..self }
+    }
+}

@@ -1,0 +1,282 @@
+//! What an agency holds about a person, asked of all its queries at once.
+//!
+//! The whole answer, a part, none, or a failure are four different things, and
+//! none is made of another: a query that failed leaves its items missing, never
+//! "not recorded".
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio::time::{Sleep, sleep_until};
+
+use super::batch::{Batcher, Reply};
+use super::fault::{Reason, SourceError};
+use super::mapping::Mapping;
+use super::rows::{Found, Row, RowSink};
+use super::sqlite::Sqlite;
+use super::{Cell, Key, Source};
+use crate::clock;
+use crate::domain::item::{ItemNumber, ItemSet};
+use crate::domain::section::{Absence, HeldItem, SectionStatus};
+use crate::domain::sensitive::Sensitive;
+use crate::domain::subject::Subject;
+
+/// A number that no format of ours accepts, since it has a space: nobody's.
+const NOBODY: &str = "nobody at all";
+
+/// An agency's mapped data.
+pub struct Holdings {
+    batchers: Vec<Batcher>,
+    source: Arc<dyn Source>,
+    items: ItemSet,
+    statement_timeout: Duration,
+}
+
+/// What is held about one person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// Every query answered, and none had a row.
+    NoRecord,
+    /// At least a part was answered.
+    Answered {
+        /// The values, ascending by number.
+        items: Vec<HeldItem>,
+        /// Items that were asked for and have no value, ascending by number.
+        missing: Vec<(ItemNumber, Absence)>,
+    },
+    /// Nothing was answered.
+    Failed {
+        /// Timeout, unavailable or invalid.
+        status: SectionStatus,
+        /// A stable word.
+        reason: &'static str,
+    },
+}
+
+/// What one query has done so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// Its name in the mapping.
+    pub query: Arc<str>,
+    /// Statements sent.
+    pub statements: u64,
+    /// Statements that failed.
+    pub failed: u64,
+    /// Cells that did not fit their item.
+    pub unfit: u64,
+    /// Results discarded for a row of another person, or for too many rows.
+    pub foreign: u64,
+    /// Rows beyond a person's first.
+    pub duplicate: u64,
+    /// Rows whose as-of date, end, dispute or statement could not be read.
+    pub unusable: u64,
+}
+
+impl Holdings {
+    /// Opens the mapping's database. No connection is made before the first
+    /// question, so a database that is down now may come up later.
+    ///
+    /// Call it within a tokio runtime.
+    pub fn open(mapping: Mapping) -> Self {
+        let source = Arc::new(Sqlite::new(&mapping));
+        Self::over(mapping, source)
+    }
+
+    /// Asks another kind of source with the same mapping.
+    pub fn over(mapping: Mapping, source: Arc<dyn Source>) -> Self {
+        let (items, limits) = (mapping.items(), mapping.limits);
+        let start = |(place, query)| Batcher::start(place, query, Arc::clone(&source), limits);
+        let batchers = mapping.queries.into_iter().enumerate().map(start).collect();
+        Self { batchers, source, items, statement_timeout: limits.statement_timeout }
+    }
+
+    /// The items offered.
+    pub const fn items(&self) -> ItemSet {
+        self.items
+    }
+
+    /// Statements sent so far, over all queries.
+    pub fn statements(&self) -> u64 {
+        self.batchers.iter().map(Batcher::statements).sum()
+    }
+
+    /// What each query has done so far, in the mapping's order.
+    pub fn counts(&self) -> Vec<Counts> {
+        let counts = |batcher: &Batcher| {
+            let (query, rows) = (batcher.query(), batcher.counts());
+            Counts {
+                query: Arc::clone(&query.name),
+                statements: batcher.statements(),
+                failed: batcher.failed(),
+                unfit: query.columns.iter().map(|c| c.unfit.load(Ordering::Relaxed)).sum(),
+                foreign: rows.foreign.load(Ordering::Relaxed),
+                duplicate: rows.duplicate.load(Ordering::Relaxed),
+                unusable: rows.unusable.load(Ordering::Relaxed),
+            }
+        };
+        self.batchers.iter().map(counts).collect()
+    }
+
+    /// What is held about a person of these items. Only queries that hold one of
+    /// them are asked, all at once, and it ends by the deadline.
+    pub async fn fetch(&self, subject: &Subject, items: &ItemSet, deadline: Instant) -> Held {
+        let offered = items.and(&self.items);
+        let person: Key = Sensitive::new(subject.expose().into());
+        let mut questions = Vec::new();
+        for batcher in &self.batchers {
+            let wanted = offered.and(&batcher.query().items);
+            if !wanted.is_empty() {
+                questions.push((wanted, batcher.ask(person.clone(), wanted, deadline)));
+            }
+        }
+        let mut answer = Answer::new(offered.len(), questions.len());
+        let mut timer = pin!(sleep_until(deadline.into()));
+        for (wanted, question) in questions {
+            let reply = match question {
+                Ok(question) => wait(question, &mut timer).await,
+                Err(reason) => Err(reason),
+            };
+            answer.add(&wanted, reply);
+        }
+        answer.finish(&items.without(&self.items))
+    }
+
+    /// Holds the mapping against the live source: each query's columns, and that
+    /// it finds no one when asked about nobody.
+    ///
+    /// # Errors
+    /// Everything that does not fit.
+    pub async fn check(&self) -> Result<(), Vec<SourceError>> {
+        let mut errors = Vec::new();
+        for (place, batcher) in self.batchers.iter().enumerate() {
+            let name = &batcher.query().name;
+            match self.check_query(place).await {
+                Ok(found) => errors.extend(found.into_iter().map(|error| error.of_query(name))),
+                Err(error) => errors.push(error.of_query(name)),
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    async fn check_query(&self, place: usize) -> Result<Vec<SourceError>, SourceError> {
+        let until = || clock::now() + self.statement_timeout;
+        let missing = self.source.missing_columns(place, until()).await?;
+        if !missing.is_empty() {
+            return Ok(missing);
+        }
+        let mut anyone = Anyone(false);
+        let nobody = [Sensitive::new(NOBODY.into())];
+        self.source.rows(place, &nobody, until(), &mut anyone).await?;
+        let unbounded = "it gives rows when asked about nobody: bound it by `{subjects}`";
+        let found = anyone.0.then(|| SourceError::new(Reason::Schema, unbounded));
+        Ok(found.into_iter().collect())
+    }
+
+    /// Whether the source can be reached and read, cheaply.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn probe(&self) -> Result<(), SourceError> {
+        self.source.probe(clock::now() + self.statement_timeout).await
+    }
+}
+
+impl std::fmt::Debug for Holdings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Holdings").field(&self.batchers).finish()
+    }
+}
+
+/// Whether any row comes.
+struct Anyone(bool);
+
+impl RowSink for Anyone {
+    fn row(&mut self, _: &[Cell<'_>]) -> std::ops::ControlFlow<()> {
+        self.0 = true;
+        std::ops::ControlFlow::Break(())
+    }
+}
+
+/// Waits for one answer under the request's one timer.
+async fn wait(mut question: oneshot::Receiver<Reply>, deadline: &mut Pin<&mut Sleep>) -> Reply {
+    // A timer that has fired is not polled again.
+    if deadline.is_elapsed() {
+        return question.try_recv().unwrap_or(Err(Reason::Timeout));
+    }
+    tokio::select! {
+        biased;
+        // The far end goes without a word only when its task failed.
+        reply = &mut question => reply.unwrap_or(Err(Reason::Down)),
+        () = deadline.as_mut() => Err(Reason::Timeout),
+    }
+}
+
+/// The answers of a request's queries, put together.
+struct Answer {
+    items: Vec<HeldItem>,
+    missing: Vec<(ItemNumber, Absence)>,
+    asked: usize,
+    empty: usize,
+    failed: usize,
+    worst: Option<Reason>,
+}
+
+impl Answer {
+    fn new(items: usize, asked: usize) -> Self {
+        let (items, missing) = (Vec::with_capacity(items), Vec::new());
+        Self { items, missing, asked, empty: 0, failed: 0, worst: None }
+    }
+
+    fn add(&mut self, wanted: &ItemSet, reply: Reply) {
+        let absent = match reply {
+            Ok(Found::Row(row)) => return self.row(wanted, &row),
+            Ok(Found::Nothing) => {
+                self.empty += 1;
+                Absence::NotRecorded
+            }
+            Ok(Found::Unusable) => Absence::Invalid,
+            Err(reason) => {
+                self.failed += 1;
+                self.worst = self.worst.max(Some(reason));
+                match reason {
+                    Reason::Invalid => Absence::Invalid,
+                    _ => Absence::SourceMissing,
+                }
+            }
+        };
+        self.missing.extend(wanted.iter().map(|number| (number, absent)));
+    }
+
+    /// Takes of a row what this request asked for; others may have asked for more.
+    fn row(&mut self, wanted: &ItemSet, row: &Row) {
+        for (number, value) in row.values.iter().filter(|(number, _)| wanted.contains(*number)) {
+            match value {
+                Ok(value) => self.items.push(HeldItem {
+                    number: *number,
+                    value: *value,
+                    as_of: row.as_of,
+                    disputed: row.disputed,
+                    statement: row.statement.clone(),
+                }),
+                Err(absence) => self.missing.push((*number, *absence)),
+            }
+        }
+    }
+
+    fn finish(mut self, not_offered: &ItemSet) -> Held {
+        match self.worst {
+            Some(reason) if self.failed == self.asked => {
+                return Held::Failed { status: reason.status(), reason: reason.as_str() };
+            }
+            _ if self.asked > 0 && self.empty == self.asked => return Held::NoRecord,
+            _ => {}
+        }
+        self.missing.extend(not_offered.iter().map(|number| (number, Absence::NotOffered)));
+        self.items.sort_unstable_by_key(|item| item.number);
+        self.missing.sort_unstable_by_key(|(number, _)| *number);
+        Held::Answered { items: self.items, missing: self.missing }
+    }
+}

@@ -1,0 +1,256 @@
+//! From a mapping as written to one that can be run, or to the list of
+//! everything that is wrong with it.
+//!
+//! Held against the catalogue alone; whether the database has the tables and
+//! columns is found by asking it (`Holdings::check`).
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::column::Column;
+use super::items;
+use crate::config::mapping::{QueryEntry, SourceEntry};
+use crate::domain::catalogue::{AgencyId, Catalogue, Finding, Source};
+use crate::domain::item::{ItemNumber, ItemSet};
+
+/// Where the people of a statement belong.
+pub(super) const SUBJECTS: &str = "{subjects}";
+
+/// A mapping that fits the catalogue.
+#[derive(Debug)]
+pub struct Mapping {
+    pub(super) queries: Vec<Query>,
+    pub(super) limits: Limits,
+    pub(super) database: PathBuf,
+    items: ItemSet,
+}
+
+/// What bounds the asking, whatever kind of source it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Connections at most.
+    pub pool: usize,
+    /// The longest that one statement may run.
+    pub statement_timeout: Duration,
+    /// People in one statement at most.
+    pub max_batch: usize,
+}
+
+/// One compiled query.
+#[derive(Debug)]
+pub(super) struct Query {
+    pub name: Arc<str>,
+    /// The text as written, with its one `{subjects}`.
+    pub(super) text: Box<str>,
+    /// The columns to read, in the order in which a source gives them: subject,
+    /// as-of, then those of `layout`, then the items.
+    pub(super) selected: Vec<Box<str>>,
+    pub(super) layout: Layout,
+    /// Ascending by number.
+    pub(super) columns: Vec<Column>,
+    pub(super) items: ItemSet,
+}
+
+/// Where in a row the cells stand that are no item; subject and as-of are first.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Layout {
+    pub ended: Option<usize>,
+    pub disputed: Option<usize>,
+    pub statement: Option<usize>,
+    pub first_item: usize,
+}
+
+/// What a mapping is compiled from.
+#[derive(Debug, Clone, Copy)]
+pub struct Written<'a> {
+    /// The file, for the lines in findings.
+    pub file: Source<'a>,
+    /// The folder at which a relative path starts.
+    pub folder: &'a Path,
+    /// Its `[source]`.
+    pub source: &'a SourceEntry,
+    /// Its `[[query]]` entries.
+    pub queries: &'a [Spanned<QueryEntry>],
+}
+
+impl Mapping {
+    /// Holds a mapping against the catalogue.
+    ///
+    /// # Errors
+    /// Everything that is wrong, not just the first, in order of lines.
+    pub fn compile(
+        agency: &AgencyId,
+        catalogue: &Catalogue,
+        written: Written<'_>,
+    ) -> Result<Self, Vec<Finding>> {
+        let mut compiler = Compiler {
+            catalogue,
+            agency,
+            owned: catalogue.owned_by(agency),
+            file: written.file,
+            findings: Vec::new(),
+            mapped: HashMap::new(),
+        };
+        let (database, limits) = compiler.source(written.source, written.folder);
+        let queries = compiler.queries(written.queries);
+        if !compiler.findings.is_empty() {
+            compiler.findings.sort_by_key(|finding| finding.line);
+            return Err(compiler.findings);
+        }
+        let items = queries.iter().fold(ItemSet::EMPTY, |all, query| all.or(&query.items));
+        Ok(Self { queries, limits, database, items })
+    }
+
+    /// The items that are mapped.
+    pub const fn items(&self) -> ItemSet {
+        self.items
+    }
+}
+
+/// The state of one compilation.
+pub(super) struct Compiler<'a> {
+    pub catalogue: &'a Catalogue,
+    pub agency: &'a AgencyId,
+    pub owned: ItemSet,
+    file: Source<'a>,
+    findings: Vec<Finding>,
+    /// Item to the query that holds it.
+    pub mapped: HashMap<ItemNumber, &'a str>,
+}
+
+impl<'a> Compiler<'a> {
+    pub fn find<T>(&mut self, place: &Spanned<T>, message: String) {
+        let before = self.file.text.get(..place.span().start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        self.findings.push(Finding { file: self.file.name.to_owned(), line, message });
+    }
+
+    fn source(&mut self, source: &SourceEntry, folder: &Path) -> (PathBuf, Limits) {
+        let sql = source.sql.get_ref();
+        let database = sql.url.get_ref().sqlite_file(folder).unwrap_or_else(|error| {
+            self.find(&sql.url, error.to_string());
+            PathBuf::new()
+        });
+        if !(1..=64).contains(&sql.pool) {
+            self.find(&source.sql, format!("`pool` is {}: use 1 to 64 connections", sql.pool));
+        }
+        if !(1..=1024).contains(&sql.max_batch) {
+            let message = format!("`max_batch` is {}: use 1 to 1024 people", sql.max_batch);
+            self.find(&source.sql, message);
+        }
+        let timeout = sql.statement_timeout;
+        if timeout < Duration::from_millis(10) || timeout > Duration::from_secs(60) {
+            let message = format!("`statement_timeout` is {timeout:?}: use 10ms to 60s");
+            self.find(&source.sql, message);
+        }
+        let limits =
+            Limits { pool: sql.pool, statement_timeout: timeout, max_batch: sql.max_batch };
+        (database, limits)
+    }
+
+    fn queries(&mut self, entries: &'a [Spanned<QueryEntry>]) -> Vec<Query> {
+        let mut names: HashMap<&str, ()> = HashMap::new();
+        let mut queries = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let name = &entry.get_ref().name;
+            let word =
+                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+            let shown = name.get_ref().escape_default();
+            if name.get_ref().is_empty() || name.get_ref().len() > 64 {
+                self.find(name, format!("query name `{shown}` must have 1 to 64 characters"));
+            } else if !name.get_ref().bytes().all(word) {
+                let message =
+                    format!("query name `{shown}`: use letters, digits, '_', '-' and '.' only");
+                self.find(name, message);
+            } else if names.insert(name.get_ref(), ()).is_some() {
+                let message =
+                    format!("two queries are named `{shown}`: give each a name of its own");
+                self.find(name, message);
+            }
+            queries.push(self.query(entry));
+        }
+        queries
+    }
+
+    fn query(&mut self, entry: &'a Spanned<QueryEntry>) -> Query {
+        let query = entry.get_ref();
+        let text = self.statement(&query.sql);
+        let mut selected = Vec::with_capacity(5 + query.items.len());
+        let mut role = |compiler: &mut Self, column: &'a Spanned<String>| {
+            compiler.column_name(column, column.get_ref());
+            selected.push(column.get_ref().as_str().into());
+            selected.len() - 1
+        };
+        role(self, &query.subject);
+        role(self, &query.as_of);
+        let layout = Layout {
+            ended: query.ended.as_ref().map(|column| role(self, column)),
+            disputed: query.disputed.as_ref().map(|column| role(self, column)),
+            statement: query.statement.as_ref().map(|column| role(self, column)),
+            first_item: 0,
+        };
+        let layout = Layout { first_item: selected.len(), ..layout };
+        if query.items.is_empty() {
+            let message = format!("query `{}` maps no item: remove it", query.name.get_ref());
+            self.find(entry, message);
+        }
+        let mut columns = items::compile(self, query);
+        columns.sort_by_key(|(column, _)| column.number);
+        let items = columns.iter().map(|(column, _)| column.number).collect();
+        let columns = columns
+            .into_iter()
+            .map(|(column, name)| {
+                selected.push(name.into());
+                column
+            })
+            .collect();
+        Query { name: query.name.get_ref().as_str().into(), text, selected, layout, columns, items }
+    }
+
+    fn statement(&mut self, sql: &Spanned<String>) -> Box<str> {
+        let text = sql.get_ref().trim().trim_end_matches(';').trim_end();
+        match text.matches(SUBJECTS).count() {
+            1 => {}
+            0 => self.find(
+                sql,
+                format!(
+                    "a query that is not bounded by subject is refused: \
+                     write `where person in {SUBJECTS}`, with the name of your column"
+                ),
+            ),
+            count => self.find(
+                sql,
+                format!(
+                    "`{SUBJECTS}` stands {count} times: write it once, \
+                     in a `with` clause if several tables need it"
+                ),
+            ),
+        }
+        if text.contains(['\0', '?']) {
+            let message = format!(
+                "the statement has a `?` or a NUL: people are bound by `{SUBJECTS}` alone, remove it"
+            );
+            self.find(sql, message);
+        }
+        text.into()
+    }
+
+    pub fn column_name<T>(&mut self, place: &Spanned<T>, name: &str) {
+        let quotable = |c: char| !c.is_control() && !matches!(c, '"' | '`' | '[' | ']');
+        if name.is_empty() || name.len() > 128 || !name.chars().all(quotable) {
+            let message = format!(
+                "`{}` is not a column's name: use 1 to 128 characters without quotes, \
+                 and `as name` in the statement for an expression",
+                name.escape_default()
+            );
+            self.find(place, message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! From a source's rows to each person's values: whose row it is, whether there
+//! is one, what of it may be said today.
+//!
+//! Shared by every kind of source. A row of a person who was not asked about
+//! makes the whole result suspect, since nobody can then say whose the other
+//! rows are: none of it is passed on.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use time::Date;
+
+use super::Key;
+use super::cell::{self, Cell, Digits, Unfit};
+use super::column::Column;
+use super::fault::Reason;
+use super::horizon;
+use super::mapping::Query;
+use crate::domain::item::{ItemNumber, ItemSet};
+use crate::domain::section::Absence;
+use crate::domain::sensitive::Sensitive;
+use crate::domain::value::Value;
+
+/// Rows that a statement may give for each person, before it is cut off.
+const MAX_ROWS_EACH: usize = 4;
+
+/// Takes rows as a source finds them.
+pub trait RowSink: Send {
+    /// Takes one row: a cell for each selected column, in that order. `Break`
+    /// says that no more are wanted.
+    fn row(&mut self, cells: &[Cell<'_>]) -> ControlFlow<()>;
+}
+
+/// What was wrong with whole rows of one query, counted.
+#[derive(Debug, Default)]
+pub(super) struct RowCounts {
+    /// Rows of a person who was not asked about.
+    pub foreign: AtomicU64,
+    /// People with two rows or more.
+    pub duplicate: AtomicU64,
+    /// Rows whose as-of date, end, dispute or statement cannot be read.
+    pub unusable: AtomicU64,
+}
+
+/// What one query holds about one person.
+#[derive(Debug, Clone)]
+pub(super) enum Found {
+    /// No row.
+    Nothing,
+    /// Rows of which no value can be passed on.
+    Unusable,
+    /// One row.
+    Row(Arc<Row>),
+}
+
+/// One person's row, read.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub as_of: Date,
+    pub disputed: bool,
+    pub statement: Option<Sensitive<Box<str>>>,
+    /// Of the items asked for, ascending by number.
+    pub values: Vec<(ItemNumber, Result<Sensitive<Value>, Absence>)>,
+}
+
+/// Collects the rows of one statement.
+pub(super) struct Rows<'a> {
+    query: &'a Query,
+    counts: &'a RowCounts,
+    today: Date,
+    /// For each person asked about, the items that are wanted.
+    wanted: &'a [ItemSet],
+    index: HashMap<&'a str, usize>,
+    found: Vec<Found>,
+    seen: usize,
+    broken: Option<Reason>,
+}
+
+impl<'a> Rows<'a> {
+    pub fn new(
+        query: &'a Query,
+        counts: &'a RowCounts,
+        today: Date,
+        people: &'a [Key],
+        wanted: &'a [ItemSet],
+    ) -> Self {
+        let index = people.iter().enumerate().map(|(at, key)| (&**key.expose(), at)).collect();
+        let found = vec![Found::Nothing; people.len()];
+        Self { query, counts, today, wanted, index, found, seen: 0, broken: None }
+    }
+
+    /// What was found for each person, in the order asked.
+    pub fn finish(self) -> Result<Vec<Found>, Reason> {
+        match self.broken {
+            None => Ok(self.found),
+            Some(reason) => Err(reason),
+        }
+    }
+
+    fn break_off(&mut self, why: &'static str) -> ControlFlow<()> {
+        log(&self.counts.foreign, &self.query.name, why, None);
+        self.broken = Some(Reason::Invalid);
+        ControlFlow::Break(())
+    }
+
+    /// Whose row it is, compared byte for byte.
+    fn person(&self, cell: Option<&Cell<'_>>) -> Option<usize> {
+        match cell? {
+            Cell::Text(text) => self.index.get(text).copied(),
+            Cell::Integer(number) => self.index.get(Digits::of(*number).ok()?.as_str()).copied(),
+            _ => None,
+        }
+    }
+
+    fn read(&self, cells: &[Cell<'_>], wanted: &ItemSet) -> Result<Row, Unfit> {
+        let layout = self.query.layout;
+        let at = |place: Option<usize>| place.and_then(|at| cells.get(at)).copied();
+        let as_of = cell::date(at(Some(1)).unwrap_or(Cell::Null))?;
+        // A day's grace for a source whose clock is in another zone.
+        if as_of > self.today.next_day().unwrap_or(self.today) {
+            return Err(Unfit::Future);
+        }
+        let disputed = match at(layout.disputed) {
+            None | Some(Cell::Null) => false,
+            Some(cell) => cell::boolean(cell)?,
+        };
+        let statement = cell::statement(at(layout.statement).unwrap_or(Cell::Null))?;
+        let ended = match at(layout.ended) {
+            None | Some(Cell::Null) => None,
+            Some(cell) => Some(cell::date(cell)?),
+        };
+        let items = cells.get(layout.first_item..).unwrap_or_default();
+        let mut values = Vec::with_capacity(wanted.len());
+        for (column, cell) in self.query.columns.iter().zip(items) {
+            if wanted.contains(column.number) {
+                values.push((column.number, self.value(column, *cell, ended)));
+            }
+        }
+        Ok(Row { as_of, disputed, statement: statement.map(Sensitive::new), values })
+    }
+
+    fn value(
+        &self,
+        column: &Column,
+        cell: Cell<'_>,
+        ended: Option<Date>,
+    ) -> Result<Sensitive<Value>, Absence> {
+        if matches!(cell, Cell::Null) {
+            return Err(Absence::NotRecorded);
+        }
+        if let (Some(months), Some(ended)) = (column.adverse_months, ended)
+            && horizon::lapsed(ended, months, self.today)
+        {
+            return Err(Absence::Lapsed);
+        }
+        cell::value(cell, column).map(Sensitive::new).map_err(|reason| {
+            column.count(&self.query.name, reason);
+            Absence::Invalid
+        })
+    }
+}
+
+impl RowSink for Rows<'_> {
+    fn row(&mut self, cells: &[Cell<'_>]) -> ControlFlow<()> {
+        self.seen += 1;
+        if self.seen > self.found.len().saturating_mul(MAX_ROWS_EACH) {
+            return self.break_off("more rows than people asked about; the result is discarded");
+        }
+        let Some(person) = self.person(cells.first()) else {
+            return self.break_off("a row of another person; the result is discarded");
+        };
+        let wanted = self.wanted.get(person).copied().unwrap_or_default();
+        let found = match self.found.get(person) {
+            Some(Found::Nothing) => match self.read(cells, &wanted) {
+                Ok(row) => Found::Row(Arc::new(row)),
+                Err(reason) => {
+                    let why = "a row whose as-of, ended, disputed or statement cannot be read";
+                    log(&self.counts.unusable, &self.query.name, why, Some(reason));
+                    Found::Unusable
+                }
+            },
+            _ => {
+                let why = "two rows for one person where one is expected";
+                log(&self.counts.duplicate, &self.query.name, why, None);
+                Found::Unusable
+            }
+        };
+        if let Some(place) = self.found.get_mut(person) {
+            *place = found;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn log(counter: &AtomicU64, query: &str, why: &'static str, reason: Option<Unfit>) {
+    let count = counter.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+    if count.is_power_of_two() {
+        let reason = reason.map(tracing::field::display);
+        tracing::warn!(query, reason, count, "{why}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

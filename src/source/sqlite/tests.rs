@@ -1,0 +1,65 @@
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+
+use super::*;
+use crate::clock;
+use crate::source::testing::{WHOLE, compile};
+
+#[test]
+fn statements_are_bound_padded_and_name_their_columns() {
+    let mapping = compile(WHOLE).unwrap();
+    let texts = Texts::new(&mapping.queries[0], 5);
+    assert_eq!(texts.by_power.len(), 4, "1, 2, 4 and 8 people");
+    assert!(texts.by_power[0].starts_with("select asked.\"person_id\", asked.\"updated_on\", "));
+    assert!(texts.by_power[0].contains("where person_id in (?1)\n"));
+    assert!(texts.by_power[2].contains("where person_id in (?1,?2,?3,?4)\n"));
+}
+
+/// A pool over a new database with one table.
+async fn pool(folder: &std::path::Path) -> Pool {
+    let path = folder.join("x.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut connection = options.connect().await.unwrap();
+    connection.execute("create table t (a integer)").await.unwrap();
+    Pool::new(&path, 1, 10, Duration::from_secs(1))
+}
+
+#[tokio::test]
+async fn a_connection_cannot_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path()).await;
+    let mut lease = pool.lease(clock::now() + Duration::from_secs(5)).await.unwrap();
+    for statement in ["insert into t values (1)", "create table u (a)", "drop table t"] {
+        let refused = lease.connection().execute(statement).await.unwrap_err();
+        assert_eq!(fault(&refused).reason, Reason::Schema, "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_statement_past_its_deadline_is_stopped_inside_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path()).await;
+    let mut lease = pool.lease(clock::now() + Duration::from_millis(50)).await.unwrap();
+    let endless =
+        "with recursive c(n) as (select 1 union all select n + 1 from c) select max(n) from c";
+    let stopped = lease.connection().execute(endless).await.unwrap_err();
+    assert_eq!(fault(&stopped).reason, Reason::Timeout);
+}
+
+#[tokio::test]
+async fn a_replaced_file_is_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path()).await;
+    let until = clock::now() + Duration::from_secs(5);
+    pool.lease(until).await.unwrap().keep();
+    std::fs::rename(folder.path().join("x.db"), folder.path().join("old.db")).unwrap();
+    let gone = pool.lease(until).await.err().unwrap();
+    assert_eq!(gone.reason, Reason::Down);
+    let path = folder.path().join("x.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    options.connect().await.unwrap().execute("create table fresh (a)").await.unwrap();
+    let mut lease = pool.lease(until).await.unwrap();
+    lease.connection().execute("select a from fresh").await.unwrap();
+}
