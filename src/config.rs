@@ -1,0 +1,7 @@
+//! What an operator writes down: the shapes of the configuration files, read
+//! strictly, so that a misspelt key is an error and not a silent default.
+//!
+//! Only shapes and reading live here. Opening what a file points at
+//! (certificates, keys, catalogues) is the business of the floor that uses it.
+
+pub mod link;
