@@ -66,7 +66,7 @@ pub enum ConnectError {
         /// Who should be there.
         expected: SpiffeId,
         /// Who is there.
-        found: SpiffeId,
+        found: Box<SpiffeId>,
     },
     /// Who is there could not be believed.
     #[error("the certificate at {address} does not prove {expected}; nothing was sent")]
@@ -76,7 +76,7 @@ pub enum ConnectError {
         /// Who should be there.
         expected: SpiffeId,
         /// Why not.
-        source: TrustError,
+        source: Box<TrustError>,
     },
     /// The peer did not accept us.
     #[error(
@@ -264,12 +264,12 @@ impl Connector {
             TrustError::WrongIdentity { expected, found } => ConnectError::WrongIdentity {
                 address: self.address.clone(),
                 expected,
-                found,
+                found: Box::new(found),
             },
             source => ConnectError::Untrusted {
                 address: self.address.clone(),
                 expected: self.expected.clone(),
-                source,
+                source: Box::new(source),
             },
         }
     }

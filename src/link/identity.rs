@@ -106,7 +106,7 @@ pub enum IdentityError {
         /// Who we are.
         running: SpiffeId,
         /// Who the new certificate says.
-        found: SpiffeId,
+        found: Box<SpiffeId>,
     },
 }
 
@@ -199,7 +199,7 @@ impl OwnIdentity {
             return Err(IdentityError::OtherIdentity {
                 file: self.certificate.clone(),
                 running,
-                found: fresh.claim.id,
+                found: Box::new(fresh.claim.id),
             });
         }
         self.current.store(Arc::new(fresh));
