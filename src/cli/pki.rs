@@ -132,3 +132,46 @@ pub fn run(args: PkiArgs) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Only {
+        #[command(flatten)]
+        pki: PkiArgs,
+    }
+
+    fn pki(line: &str) -> anyhow::Result<()> {
+        let words = std::iter::once("pki").chain(line.split(' '));
+        run(Only::try_parse_from(words)?.pki)
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Only::command().debug_assert();
+    }
+
+    #[test]
+    fn an_authority_is_made_once_and_issues() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().display();
+        let init = format!("init --dir {dir} --domain a.example --domain b.example");
+        pki(&init).unwrap();
+        let error = pki(&init).unwrap_err().to_string();
+        assert!(error.contains("use --force"), "{error}");
+        pki(&format!("{init} --force")).unwrap();
+
+        let issue = format!("issue --dir {dir} --domain a.example --role agency --id a");
+        pki(&issue).unwrap();
+        pki(&format!("show {dir}/a.example/agency-a.pem")).unwrap();
+        pki(&format!("{issue} --days 0")).unwrap_err();
+        pki(&format!(
+            "issue --dir {dir} --domain c.example --role agency --id c"
+        ))
+        .unwrap_err();
+    }
+}
