@@ -13,8 +13,14 @@
 //! | 3 | [`service`] |
 //! | 4 | [`app`], [`cli`] |
 
+pub mod cli;
+
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod link;
+pub mod service;
 pub mod source;
 pub mod wire;

@@ -1,0 +1,29 @@
+//! Links: mutually authenticated TLS 1.3 between identities, and nothing else.
+//!
+//! | file | what lives there |
+//! | --- | --- |
+//! | [`certificate`] | reading one certificate's identity and times |
+//! | [`identity`] | our own certificate and key, reloadable |
+//! | [`trust`] | whom we believe: the one verification for both directions |
+//! | [`tls`] | the rustls configurations over both |
+//! | [`authority`] | how long an open connection may go on |
+//! | [`accept`] | inbound: the accept loop; [`connection`] serves one connection |
+//! | [`panic`] | a panicking handler answers INTERNAL |
+//! | [`connect`] | outbound: one connection a call |
+//! | [`pki`] | the development certificate authorities |
+//!
+//! What an identity may *do* is not decided here: that is the policy's business.
+//! There is no DNS-name check of servers: an identity is the one SPIFFE id in the
+//! certificate, and the caller says which one it expects.
+
+pub mod accept;
+pub mod authority;
+pub mod certificate;
+pub mod connect;
+mod connection;
+pub mod identity;
+pub mod limits;
+mod panic;
+pub mod pki;
+pub mod tls;
+pub mod trust;

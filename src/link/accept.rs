@@ -1,0 +1,348 @@
+//! Inbound links: the accept loop, and what may refuse a connection before its
+//! first request.
+//!
+//! Every refusal logs `reason`, `connection` and, once proved, `peer`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use rustls_pki_types::CertificateDer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+use tower::Service;
+
+use super::authority::Held;
+use super::connection::Connection;
+use super::limits::LinkLimits;
+use super::tls::{HTTP2, LinkTls, Verifier};
+use super::trust::{Usage, Verified};
+use crate::domain::peer::SpiffeId;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// First and longest pause after the system refused to accept (no file
+/// descriptors left, mostly).
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+
+/// How long a refused peer may take to read why.
+const ALERT_LINGER: Duration = Duration::from_millis(250);
+
+/// Accepts connections until `shutdown`, then asks every connection to go,
+/// waits at most [`LinkLimits::drain`] and closes the rest.
+///
+/// Each request carries its [`PeerId`](crate::domain::peer::PeerId) and its
+/// [`Link`](super::authority::Link) in its extensions. `service` is cloned for
+/// each request; tonic's `Routes` fits.
+pub async fn serve<S, B>(
+    listener: TcpListener,
+    tls: LinkTls,
+    service: S,
+    limits: LinkLimits,
+    shutdown: impl Future<Output = ()>,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError> + Send,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    let drain = limits.drain;
+    let stop = watch::Sender::new(false);
+    let door = Arc::new(Door {
+        tls,
+        limits,
+        handshakes: Mutex::default(),
+        peers: Mutex::default(),
+    });
+    let mut tasks = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    let mut pause = PAUSE.0;
+    let mut connection = 0_u64;
+
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.as_mut() => break,
+            Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            // The peer gave up while it waited to be accepted.
+            Err(error) if is_peers(&error) => continue,
+            Err(error) => {
+                tracing::warn!(
+                    reason = "accept_failed",
+                    %error,
+                    pause_ms = pause.as_millis(),
+                    "cannot accept connections: pausing; if file descriptors ran out, raise the limit"
+                );
+                tokio::select! {
+                    () = shutdown.as_mut() => break,
+                    () = tokio::time::sleep(pause) => {}
+                }
+                pause = (pause * 2).min(PAUSE.1);
+                continue;
+            }
+        };
+        pause = PAUSE.0;
+        connection += 1;
+        if tasks.len() >= door.limits.connections {
+            refuse(connection, None, "too_many_connections", "");
+            continue;
+        }
+        let door = Arc::clone(&door);
+        let service = service.clone();
+        let stopping = stop.subscribe();
+        tasks.spawn(async move {
+            if let Some((connection, _place)) = door.admit(stream, connection, stopping).await {
+                connection.serve(service, &door.limits).await;
+            }
+        });
+    }
+
+    drop(listener);
+    stop.send_replace(true);
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(drain, ended).await.is_err() {
+        tracing::warn!(
+            reason = "drain_timeout",
+            connections = tasks.len(),
+            "connections did not end by themselves: closed hard"
+        );
+        tasks.shutdown().await;
+    }
+}
+
+/// What all connections share before they are served.
+struct Door {
+    tls: LinkTls,
+    limits: LinkLimits,
+    /// Handshakes under way, oldest first; dropping the sender closes one.
+    handshakes: Mutex<BTreeMap<u64, oneshot::Sender<()>>>,
+    peers: Mutex<HashMap<SpiffeId, usize>>,
+}
+
+/// One of a peer's places; dropping it makes room.
+struct Place {
+    door: Arc<Door>,
+    peer: SpiffeId,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut peers = lock(&self.door.peers);
+        if let Some(count) = peers.get_mut(&self.peer) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                peers.remove(&self.peer);
+            }
+        }
+    }
+}
+
+impl Door {
+    /// Takes a TCP connection through the handshake. None means refused.
+    async fn admit(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        connection: u64,
+        mut stopping: watch::Receiver<bool>,
+    ) -> Option<(Connection, Place)> {
+        let changes = self.tls.trust().changes();
+        let evicted = self.enter(connection);
+        let handshake = self.handshake(stream, connection);
+        let outcome = tokio::select! {
+            outcome = tokio::time::timeout(self.limits.handshake, handshake) => {
+                if outcome.is_err() {
+                    refuse(connection, None, "handshake_timeout", "");
+                }
+                outcome.ok().flatten()
+            }
+            _ = evicted => {
+                refuse(connection, None, "too_many_handshakes", "");
+                None
+            }
+            _ = stopping.wait_for(|stopping| *stopping) => None,
+        };
+        lock(&self.handshakes).remove(&connection);
+
+        let (stream, verified, chain) = outcome?;
+        let peer = verified.peer.spiffe().clone();
+        let Some(place) = self.place(&peer) else {
+            refuse(connection, Some(&peer), "too_many_connections_of_peer", "");
+            return None;
+        };
+        let held = Held::new(
+            self.tls.trust().clone(),
+            changes,
+            chain,
+            Usage::Client,
+            verified.until,
+        );
+        tracing::debug!(%peer, connection, "connection accepted");
+        let accepted = Connection {
+            stream,
+            peer: verified.peer,
+            number: connection,
+            held,
+            stopping,
+        };
+        Some((accepted, place))
+    }
+
+    /// Notes a handshake, and closes the oldest when there are too many.
+    fn enter(&self, connection: u64) -> oneshot::Receiver<()> {
+        let (evict, evicted) = oneshot::channel();
+        let mut handshakes = lock(&self.handshakes);
+        while handshakes.len() >= self.limits.handshakes.max(1) {
+            handshakes.pop_first();
+        }
+        handshakes.insert(connection, evict);
+        evicted
+    }
+
+    fn place(self: &Arc<Self>, peer: &SpiffeId) -> Option<Place> {
+        let mut peers = lock(&self.peers);
+        let count = peers.entry(peer.clone()).or_default();
+        if *count >= self.limits.connections_per_peer {
+            return None;
+        }
+        *count += 1;
+        Some(Place {
+            door: Arc::clone(self),
+            peer: peer.clone(),
+        })
+    }
+
+    async fn handshake(
+        &self,
+        stream: TcpStream,
+        connection: u64,
+    ) -> Option<(TlsStream<TcpStream>, Verified, Vec<CertificateDer<'static>>)> {
+        let (config, verifier) = match self.tls.inbound() {
+            Ok(session) => session,
+            Err(error) => {
+                refuse(connection, None, "tls_configuration", &causes(&error));
+                return None;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            refuse(connection, None, "gone", &causes(&error));
+            return None;
+        }
+        let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+        let start = match hello.await {
+            Ok(start) => start,
+            Err(error) => {
+                refuse(connection, None, tls_reason(&error), &causes(&error));
+                return None;
+            }
+        };
+        let stream = match start.into_stream(config).into_fallible().await {
+            Ok(stream) => stream,
+            Err((error, stream)) => {
+                refuse_handshake(connection, &verifier, &error);
+                linger(stream).await;
+                return None;
+            }
+        };
+        let session = stream.get_ref().1;
+        let chain = session.peer_certificates().map(<[_]>::to_vec);
+        let (Some(Ok(verified)), Some(chain)) = (verifier.finding().cloned(), chain) else {
+            // rustls does not come here without asking the verifier.
+            refuse(connection, None, "not_verified", "");
+            return None;
+        };
+        if session.alpn_protocol() != Some(HTTP2) {
+            let peer = verified.peer.spiffe();
+            refuse(connection, Some(peer), "no_http2", "");
+            return None;
+        }
+        Some((stream, verified, chain))
+    }
+}
+
+/// Closes after an alert in such a way that the peer can read it: closing with
+/// unread bytes would reset the connection and lose it.
+async fn linger(mut stream: TcpStream) {
+    let reading = async {
+        stream.shutdown().await?;
+        let mut rest = [0_u8; 4096];
+        while stream.read(&mut rest).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Whatever comes of it, the connection is closed now.
+    let _ = tokio::time::timeout(ALERT_LINGER, reading).await;
+}
+
+fn refuse(connection: u64, peer: Option<&SpiffeId>, reason: &str, error: &str) {
+    let peer = peer.map(tracing::field::display);
+    tracing::warn!(reason, peer, connection, error, "connection refused");
+}
+
+fn refuse_handshake(connection: u64, verifier: &Verifier, error: &io::Error) {
+    match verifier.finding() {
+        Some(Err(error)) => {
+            let claimed = error.claimed().map(tracing::field::display);
+            let reason = error.reason();
+            let error = causes(error);
+            tracing::warn!(reason, claimed, connection, error, "connection refused");
+        }
+        _ => refuse(connection, None, tls_reason(error), &causes(error)),
+    }
+}
+
+/// A stable word for a handshake that failed before, or beside, the certificate.
+fn tls_reason(error: &io::Error) -> &'static str {
+    let tls = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(rustls::Error::NoCertificatesPresented) => "no_certificate",
+        Some(rustls::Error::NoApplicationProtocol) => "no_http2",
+        Some(rustls::Error::PeerIncompatible(_)) => "tls_incompatible",
+        Some(rustls::Error::InvalidMessage(_)) => "not_tls",
+        Some(rustls::Error::AlertReceived(_)) => "refused_by_peer",
+        Some(_) => "tls_failed",
+        None => "handshake_aborted",
+    }
+}
+
+fn is_peers(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// An error and what caused it, on one line.
+pub(super) fn causes(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    line
+}
+
+/// A panic while one of these is held leaves a map that is still a map.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

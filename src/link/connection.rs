@@ -1,0 +1,220 @@
+//! Serves one connection whose handshake succeeded, until it ends or has to.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::server::TlsStream;
+use tonic::Status;
+use tower::{Service, ServiceExt};
+
+use super::authority::{Held, Link, Phase};
+use super::limits::LinkLimits;
+use super::panic::{self, GuardedBody, Origin};
+use super::trust::TrustError;
+use crate::domain::peer::PeerId;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How long a peer that never sent a request may take to read our GOAWAY.
+const SILENT_GOODBYE: Duration = Duration::from_millis(100);
+
+/// Why we end a connection.
+enum Why {
+    Silence,
+    Age,
+    Stop,
+    Distrust(TrustError),
+}
+
+/// One accepted connection and what bounds it.
+pub(super) struct Connection {
+    pub(super) stream: TlsStream<TcpStream>,
+    pub(super) peer: PeerId,
+    pub(super) number: u64,
+    pub(super) held: Held,
+    pub(super) stopping: watch::Receiver<bool>,
+}
+
+impl Connection {
+    /// Serves requests. Returns when the connection is closed, which happens at
+    /// the latest one drain time after it was asked to go.
+    pub(super) async fn serve<S, B>(mut self, service: S, limits: &LinkLimits)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError> + Send,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let phase = watch::Sender::new(Phase::Open);
+        let asked = Arc::new(AtomicBool::new(false));
+        let requests = Requests {
+            inner: service,
+            link: Link::new(self.peer.clone(), self.number, phase.subscribe()),
+            asked: Arc::clone(&asked),
+        };
+        let mut connection =
+            pin!(http2(limits).serve_connection(TokioIo::new(self.stream), requests));
+        let mut lost = pin!(self.held.lost());
+        let silence = async {
+            tokio::time::sleep(limits.silence).await;
+            if asked.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+
+        let why = tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(peer = %self.peer, connection = self.number, %error, "connection ended");
+                }
+                return;
+            }
+            error = lost.as_mut() => Why::Distrust(error),
+            // An error means that the accept loop is gone.
+            _ = self.stopping.wait_for(|stopping| *stopping) => Why::Stop,
+            () = tokio::time::sleep(limits.age_of(self.number)) => Why::Age,
+            () = silence => Why::Silence,
+        };
+
+        let (bound, distrusted) = match why {
+            Why::Silence => {
+                refused(
+                    &self.peer,
+                    self.number,
+                    "silence",
+                    "no request came in time",
+                );
+                (SILENT_GOODBYE, false)
+            }
+            Why::Age => {
+                tracing::debug!(peer = %self.peer, connection = self.number, "connection has its age: draining");
+                (limits.drain, false)
+            }
+            Why::Stop => (limits.drain, false),
+            Why::Distrust(error) => {
+                distrust(&self.peer, self.number, &error);
+                (limits.distrust, true)
+            }
+        };
+        phase.send_replace(if distrusted {
+            Phase::Distrusted
+        } else {
+            Phase::Draining
+        });
+        connection.as_mut().graceful_shutdown();
+
+        let left = tokio::select! {
+            _ = connection.as_mut() => return,
+            () = tokio::time::sleep(bound) => None,
+            error = lost.as_mut(), if !distrusted => Some(error),
+        };
+        if let Some(error) = left {
+            distrust(&self.peer, self.number, &error);
+            phase.send_replace(Phase::Distrusted);
+            if tokio::time::timeout(limits.distrust, connection.as_mut())
+                .await
+                .is_ok()
+            {
+                return;
+            }
+        }
+        tracing::warn!(
+            reason = "drain_timeout",
+            peer = %self.peer,
+            connection = self.number,
+            "the connection did not end by itself: closed hard"
+        );
+    }
+}
+
+fn refused(peer: &PeerId, connection: u64, reason: &str, message: &str) {
+    tracing::warn!(reason, %peer, connection, "{message}: connection closed");
+}
+
+fn distrust(peer: &PeerId, connection: u64, error: &TrustError) {
+    tracing::warn!(
+        reason = error.reason(),
+        %peer,
+        connection,
+        error = %super::accept::causes(error),
+        "the peer of an open connection is no longer believed: closing it"
+    );
+}
+
+fn http2(limits: &LinkLimits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_local_error_reset_streams(limits.local_resets)
+        .max_pending_accept_reset_streams(limits.pending_resets)
+        .max_header_list_size(limits.header_list)
+        .keep_alive_interval(limits.keepalive)
+        .keep_alive_timeout(limits.keepalive_timeout)
+        .max_send_buf_size(limits.send_buffer)
+        .adaptive_window(false)
+        .initial_connection_window_size(limits.connection_window)
+        .initial_stream_window_size(limits.stream_window);
+    builder
+}
+
+/// The service of one connection: tells handlers who asks, answers their panics,
+/// and lets nothing out to a peer that is no longer believed.
+struct Requests<S> {
+    inner: S,
+    link: Link,
+    asked: Arc<AtomicBool>,
+}
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for Requests<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+{
+    type Response = Response<GuardedBody<B>>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.asked.store(true, Ordering::Relaxed);
+        let link = self.link.clone();
+        let service = self.inner.clone();
+        Box::pin(async move {
+            if link.phase() == Phase::Distrusted {
+                return Ok(panic::refusal(&no_longer_believed()));
+            }
+            request.extensions_mut().insert(link.peer().clone());
+            request.extensions_mut().insert(link.clone());
+            let origin = Origin {
+                peer: link.peer().clone(),
+                connection: link.connection(),
+            };
+            // The call itself may panic too, so it happens inside the guard.
+            let handler = async move { service.oneshot(request).await };
+            let answer = panic::guard(handler, origin).await?;
+            if link.phase() == Phase::Distrusted {
+                return Ok(panic::refusal(&no_longer_believed()));
+            }
+            Ok(answer)
+        })
+    }
+}
+
+fn no_longer_believed() -> Status {
+    Status::unauthenticated(
+        "certificate_no_longer_valid: it expired or was revoked; connect with a valid one",
+    )
+}
