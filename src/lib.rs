@@ -13,6 +13,8 @@
 //! | 3 | [`service`] |
 //! | 4 | [`app`], [`cli`] |
 
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod wire;
