@@ -1,3 +1,61 @@
-//! The command line: reads arguments, calls the library, prints.
+//! The command line: one module a subcommand. It reads arguments, calls the
+//! floors below, and prints.
 
+mod agency;
+pub mod catalogue;
+mod demo;
+mod gateway;
 pub mod pki;
+mod profile;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A federation gateway: one person's credit profile, pulled on demand from the
+/// agencies that hold it, over mutually authenticated links. It keeps no copy.
+#[derive(Debug, Parser)]
+#[command(name = "tributary", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a whole federation on this machine and watch it answer
+    Demo(demo::DemoArgs),
+    /// Run the gateway
+    Gateway(gateway::GatewayArgs),
+    /// Run an agency beside its own database
+    Agency(agency::AgencyArgs),
+    /// Fetch a person's profile from a gateway
+    Profile(profile::ProfileArgs),
+    /// Check, list and explain the items of a catalogue
+    Catalogue(catalogue::CatalogueArgs),
+    /// Make a development PKI, and read certificates
+    Pki(pki::PkiArgs),
+}
+
+/// Runs the program and gives its exit code: 0 done, 1 error, 2 wrong usage;
+/// what else a command may answer stands in its help.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(args),
+        Command::Gateway(args) => gateway::run(args),
+        Command::Agency(args) => agency::run(args),
+        Command::Profile(args) => profile::run(args),
+        Command::Catalogue(args) => catalogue::run(args),
+        Command::Pki(args) => pki::run(args).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        // The whole chain on one line: what failed, and why.
+        eprintln!("tributary: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs a future on a runtime of its own.
+fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
+}

@@ -9,11 +9,9 @@
 //! | --- | --- |
 //! | 0 | [`domain`]: the rules, pure |
 //! | 1 | [`wire`], [`config`], [`clock`] |
-//! | 2 | [`link`], [`source`]: none imports another |
+//! | 2 | [`link`], [`source`], [`telemetry`]: none imports another |
 //! | 3 | [`service`] |
 //! | 4 | [`app`], [`cli`] |
-
-pub mod cli;
 
 pub mod app;
 pub mod cli;
@@ -23,4 +21,5 @@ pub mod domain;
 pub mod link;
 pub mod service;
 pub mod source;
+pub mod telemetry;
 pub mod wire;

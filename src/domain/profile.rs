@@ -83,8 +83,7 @@ pub fn merge(
             continue;
         };
         let values = claims.of(number, &mut from);
-        let missing = Missing::of(number, sections);
-        match survive(item, &mut *values, &missing) {
+        match survive(item, &mut *values, || Missing::of(number, sections)) {
             Ok(survivor) => profile.items.push(survivor),
             Err(absence) => profile.gaps.push(Gap {
                 number,
@@ -159,7 +158,12 @@ impl Missing {
             let absence = match section.status {
                 SectionStatus::Ok => {
                     let given = section.missing.binary_search_by_key(&number, |(n, _)| *n).ok();
-                    given.and_then(|at| section.missing.get(at)).map(|(_, absence)| *absence)
+                    let given = given.and_then(|at| section.missing.get(at));
+                    let holds = || section.items.binary_search_by_key(&number, |held| held.number);
+                    // What is neither held nor explained is never "not recorded".
+                    given
+                        .map(|(_, absence)| *absence)
+                        .or_else(|| holds().is_err().then_some(Absence::Invalid))
                 }
                 SectionStatus::NoRecord => Some(Absence::NotRecorded),
                 SectionStatus::Denied
@@ -179,13 +183,13 @@ impl Missing {
 fn survive(
     item: &Item,
     claims: &mut [Claim<'_>],
-    missing: &Missing,
+    missing: impl Fn() -> Missing,
 ) -> Result<ProfileItem, Absence> {
     let rule = item.survivorship;
     if claims.is_empty() {
-        return Err(missing.absence);
+        return Err(missing().absence);
     }
-    if rule.needs_every_part() && item.owners.len() > 1 && missing.part {
+    if rule.needs_every_part() && item.owners.len() > 1 && missing().part {
         return Err(Absence::Incomplete);
     }
     let authority = |claim: &Claim<'_>| item.rank_of(claim.agency).unwrap_or(usize::MAX);
@@ -199,7 +203,7 @@ fn survive(
         Survivorship::Minimum => claims.sort_by_key(value),
         Survivorship::Sum => return sum(item, claims),
     }
-    let (first, rest) = claims.split_first().ok_or(missing.absence)?;
+    let (first, rest) = claims.split_first().ok_or(Absence::NotRecorded)?;
     let differing = rest.iter().filter(|claim| claim.held.value != first.held.value);
     let alternatives: Vec<Alternative> = differing.map(Alternative::from).collect();
     let agreeing = || claims.iter().filter(|claim| claim.held.value == first.held.value);

@@ -1,0 +1,211 @@
+//! Reads a catalogue's folder: every `*.toml` in it, in order of name, within
+//! bounds. What makes a catalogue sound is the business of `domain`.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::domain::catalogue::{Catalogue, Finding, Source};
+
+/// Most files of one catalogue.
+pub const MAX_FILES: usize = 64;
+
+/// Most bytes of one file.
+pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Why there is no catalogue.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// The folder cannot be listed.
+    #[error("cannot list the catalogue's folder `{}`", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// There are more files than a catalogue has.
+    #[error("`{}` holds more than {MAX_FILES} TOML files: is it a catalogue's folder?", path.display())]
+    TooMany {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is longer than any catalogue file should be.
+    #[error("`{}` is longer than {MAX_FILE_BYTES} bytes: split the domain", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file's name or text is not UTF-8.
+    #[error("the name or text of `{}` is not UTF-8", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The lint found something.
+    #[error("the catalogue in `{}` is not sound:\n{findings}", path.display())]
+    Unsound {
+        /// The folder.
+        path: PathBuf,
+        /// Everything that is wrong; never empty.
+        findings: Findings,
+    },
+}
+
+/// Findings of the lint, one a line: `file:line: message`.
+#[derive(Debug)]
+pub struct Findings(pub Vec<Finding>);
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, finding) in self.0.iter().enumerate() {
+            let end = if at == 0 { "" } else { "\n" };
+            write!(f, "{end}{finding}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads and checks the catalogue in a folder.
+///
+/// # Errors
+/// The first file that cannot be read, or else everything that the lint found.
+pub fn load(folder: &Path) -> Result<Catalogue, CatalogueError> {
+    let mut files = Vec::new();
+    for path in list(folder)? {
+        let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        let name = name.ok_or_else(|| CatalogueError::NotUtf8 { path: path.clone() })?;
+        files.push((name, read(path)?));
+    }
+    let sources: Vec<Source<'_>> = files.iter().map(|(name, text)| Source { name, text }).collect();
+    Catalogue::parse(&sources).map_err(|findings| CatalogueError::Unsound {
+        path: folder.into(),
+        findings: Findings(findings),
+    })
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>, CatalogueError> {
+    let failed = |source| CatalogueError::Folder { path: folder.into(), source };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|ending| ending == "toml") {
+            paths.push(path);
+        }
+        if paths.len() > MAX_FILES {
+            return Err(CatalogueError::TooMany { path: folder.into() });
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn read(path: PathBuf) -> Result<String, CatalogueError> {
+    let bytes = match read_bounded(&path) {
+        Ok(bytes) => bytes,
+        Err(source) => return Err(CatalogueError::File { path, source }),
+    };
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(CatalogueError::TooLarge { path });
+    }
+    String::from_utf8(bytes).map_err(|_| CatalogueError::NotUtf8 { path })
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    // Before it is opened, since opening a pipe would wait for a writer.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOMAIN: &str = r#"
+        domain = "school"
+        title = { en = "School", zh = "学校" }
+        [[category]]
+        id = "school.degree"
+        title = { en = "Degree", zh = "学位" }
+        [[item]]
+        id = "school.degree.held"
+        number = 7
+        title = { en = "Degree held", zh = "有学位" }
+        type = "boolean"
+        owners = ["education"]
+        sensitivity = "ordinary"
+        meaning = "A degree is on record."
+    "#;
+
+    fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn a_folder_is_read_and_other_files_are_left_alone() {
+        let folder = folder(&[("school.toml", DOMAIN.as_bytes()), ("README.md", b"[[item]]")]);
+        let catalogue = load(folder.path()).unwrap();
+        assert_eq!(catalogue.items().len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let missing = load(Path::new("no/such/folder")).unwrap_err().to_string();
+        assert!(missing.contains("no/such/folder"), "{missing}");
+
+        let latin = folder(&[("school.toml", b"\xff")]);
+        let error = load(latin.path()).unwrap_err();
+        assert!(
+            matches!(&error, CatalogueError::NotUtf8 { path } if path.ends_with("school.toml"))
+        );
+
+        let large = vec![b'#'; MAX_FILE_BYTES as usize + 1];
+        let error = load(folder(&[("school.toml", &large)]).path()).unwrap_err();
+        assert!(matches!(error, CatalogueError::TooLarge { .. }), "{error}");
+
+        let directory = folder(&[]);
+        fs::create_dir(directory.path().join("school.toml")).unwrap();
+        let error = load(directory.path()).unwrap_err();
+        assert!(matches!(error, CatalogueError::File { .. }), "{error}");
+    }
+
+    #[test]
+    fn too_many_files_are_refused() {
+        let folder = folder(&[]);
+        for at in 0..=MAX_FILES {
+            fs::write(folder.path().join(format!("{at}.toml")), "").unwrap();
+        }
+        let error = load(folder.path()).unwrap_err();
+        assert!(matches!(error, CatalogueError::TooMany { .. }), "{error}");
+    }
+
+    #[test]
+    fn findings_stand_one_a_line() {
+        let text = DOMAIN.replace("boolean", "text").replace("[\"education\"]", "[]");
+        let folder = folder(&[("school.toml", text.as_bytes())]);
+        let error = load(folder.path()).unwrap_err();
+        let text = error.to_string();
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(lines.iter().all(|line| line.starts_with("school.toml:7: ")), "{text}");
+    }
+}
