@@ -7,6 +7,7 @@ mod demo;
 mod gateway;
 pub mod pki;
 mod profile;
+mod run;
 
 use std::process::ExitCode;
 

@@ -1,3 +1,8 @@
 //! The `tributary` binary: parses, runs, exits.
 
-fn main() {}
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    tributary::cli::main()
+}

@@ -77,30 +77,19 @@ impl City {
     }
 
     fn connector(&self, server: &Server) -> Connector {
-        self.connector_to(
-            server.address,
-            "spiffe://employment.city.example/agency/employment",
-        )
+        self.connector_to(server.address, "spiffe://employment.city.example/agency/employment")
     }
 
     fn connector_to(&self, address: SocketAddr, expected: &str) -> Connector {
         let expected: SpiffeId = expected.parse().unwrap();
         let address = address.to_string();
-        Connector::new(
-            &address,
-            expected,
-            self.gateway_tls(),
-            ConnectLimits::default(),
-        )
-        .unwrap()
+        Connector::new(&address, expected, self.gateway_tls(), ConnectLimits::default()).unwrap()
     }
 }
 
 async fn check(channel: &Channel, service: &str) -> Result<(), tonic::Status> {
     let mut client = HealthClient::new(channel.clone());
-    let request = HealthCheckRequest {
-        service: service.to_owned(),
-    };
+    let request = HealthCheckRequest { service: service.to_owned() };
     client.check(request).await.map(|_| ())
 }
 
@@ -139,9 +128,7 @@ impl ServerCertVerifier for BelievesAll {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        tls::provider()
-            .signature_verification_algorithms
-            .supported_schemes()
+        tls::provider().signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -169,9 +156,7 @@ async fn rude_connect(
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(address).await?;
     let name = ServerName::try_from("localhost").unwrap();
-    tokio_rustls::TlsConnector::from(config)
-        .connect(name, tcp)
-        .await
+    tokio_rustls::TlsConnector::from(config).connect(name, tcp).await
 }
 
 /// Connects rudely and reads on; gives the alert that comes.
@@ -246,10 +231,7 @@ async fn row_01_plaintext() {
     let city = City::new();
     let server = city.server().await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    stream
-        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     assert!(closed(&mut stream).await < Duration::from_secs(5));
 }
 
@@ -278,9 +260,7 @@ async fn row_02_expired_and_not_yet_valid() {
             from: now + time::Duration::minutes(from),
             until: now + time::Duration::minutes(until),
         };
-        let issued = city
-            .pki
-            .issue_valid(GATEWAY, Role::Gateway, "late", validity);
+        let issued = city.pki.issue_valid(GATEWAY, Role::Gateway, "late", validity);
         let alert = alert(server.address, Some(&Pair::from(&issued))).await;
         assert_eq!(alert, AlertDescription::CertificateExpired, "{from}");
     }
@@ -308,10 +288,7 @@ async fn row_03_revoked() {
     assert!(
         matches!(
             &connecting,
-            Err(ConnectError::Refused {
-                alert: AlertDescription::CertificateRevoked,
-                ..
-            })
+            Err(ConnectError::Refused { alert: AlertDescription::CertificateRevoked, .. })
         ),
         "{connecting:?}"
     );
@@ -342,11 +319,7 @@ async fn row_04_revoked_on_an_open_connection() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let seen = server.probe.seen.lock().unwrap().len();
     check(&channel, "").await.unwrap_err();
-    assert_eq!(
-        server.probe.seen.lock().unwrap().len(),
-        seen,
-        "a request got through"
-    );
+    assert_eq!(server.probe.seen.lock().unwrap().len(), seen, "a request got through");
     tokio::time::timeout(Duration::from_secs(10), stalled)
         .await
         .expect("the connection stayed open")
@@ -387,9 +360,7 @@ async fn row_05_nothing_is_resumed() {
     // rustls clients resume wherever the server lets them.
     let config = rude(Some(&Pair::from(&city.gateway)), &["h2"]);
     for _ in 0..2 {
-        let mut stream = rude_connect(server.address, Arc::clone(&config))
-            .await
-            .unwrap();
+        let mut stream = rude_connect(server.address, Arc::clone(&config)).await.unwrap();
         // The first frame would come after any ticket.
         assert!(stream.read(&mut [0; 64]).await.unwrap() > 0);
         let session = stream.get_ref().1;
@@ -403,10 +374,7 @@ async fn row_06_a_stale_list_closes_its_trust_domain_only() {
     let city = City::new();
     let yesterday = clock::utc() - time::Duration::days(1);
     let tls = with_crl(&city, city.pki.crl(GATEWAY, &[], yesterday));
-    assert_eq!(
-        tls.trust().current().alarms(clock::utc())[0].0,
-        domain(GATEWAY)
-    );
+    assert_eq!(tls.trust().current().alarms(clock::utc())[0].0, domain(GATEWAY));
     let server = Server::start(tls, LinkLimits::default()).await;
     let alert = alert(server.address, Some(&Pair::from(&city.gateway))).await;
     assert_eq!(alert, AlertDescription::UnknownCA);
@@ -422,23 +390,12 @@ async fn row_06_a_corrupt_list_closes_its_trust_domain() {
     let city = City::new();
     let tomorrow = clock::utc() + time::Duration::days(1);
     let crl = city.pki.crl(GATEWAY, &[], tomorrow);
-    for text in [
-        "",
-        "nonsense",
-        "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n",
-    ] {
+    for text in ["", "nonsense", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"] {
         std::fs::write(&crl, text).unwrap();
         let tls = with_crl(&city, crl.clone());
         let chain = support::pem_chain(&Pair::from(&city.gateway).certificate);
-        let error = tls
-            .trust()
-            .current()
-            .verify(&chain, Usage::Client, clock::utc())
-            .unwrap_err();
-        assert!(
-            matches!(error, TrustError::Revocation { .. }),
-            "{text:?}: {error:?}"
-        );
+        let error = tls.trust().current().verify(&chain, Usage::Client, clock::utc()).unwrap_err();
+        assert!(matches!(error, TrustError::Revocation { .. }), "{text:?}: {error:?}");
         assert_eq!(tls.trust().current().alarms(clock::utc()).len(), 1);
     }
 }
@@ -452,24 +409,15 @@ async fn row_07_no_purpose_and_none_or_two_names() {
     let pki = &city.pki;
 
     let proper = pki.leaf(GATEWAY, &[main], vec![ClientAuth]);
-    let mut stream = rude_connect(server.address, rude(Some(&proper), &["h2"]))
-        .await
-        .unwrap();
-    assert!(
-        stream.read(&mut [0; 64]).await.unwrap() > 0,
-        "the control was refused"
-    );
+    let mut stream = rude_connect(server.address, rude(Some(&proper), &["h2"])).await.unwrap();
+    assert!(stream.read(&mut [0; 64]).await.unwrap() > 0, "the control was refused");
 
     for purposes in [vec![], vec![ServerAuth]] {
         let leaf = pki.leaf(GATEWAY, &[main], purposes);
         let alert = alert(server.address, Some(&leaf)).await;
         assert_eq!(alert, AlertDescription::UnsupportedCertificate);
     }
-    for uris in [
-        &[][..],
-        &[main, other],
-        &[main, "https://gateway.city.example"],
-    ] {
+    for uris in [&[][..], &[main, other], &[main, "https://gateway.city.example"]] {
         let leaf = pki.leaf(GATEWAY, uris, vec![ClientAuth]);
         let alert = alert(server.address, Some(&leaf)).await;
         assert_eq!(alert, AlertDescription::BadCertificate, "{uris:?}");
@@ -488,16 +436,11 @@ async fn row_08_an_authority_signs_for_another_trust_domain() {
     // And it is told apart from a stranger, for the alarm.
     let chain = support::pem_chain(&forged.certificate);
     let store = server.tls.trust().current();
-    let error = store
-        .verify(&chain, Usage::Client, clock::utc())
-        .unwrap_err();
+    let error = store.verify(&chain, Usage::Client, clock::utc()).unwrap_err();
     assert_eq!(error.reason(), "foreign_authority");
     assert_eq!(
         error,
-        TrustError::ForeignAuthority {
-            claimed: main.parse().unwrap(),
-            authority: domain(SCHOOL),
-        }
+        TrustError::ForeignAuthority { claimed: main.parse().unwrap(), authority: domain(SCHOOL) }
     );
 }
 
@@ -555,9 +498,7 @@ async fn row_09_no_alpn() {
     let city = City::new();
     let server = city.server().await;
     let pair = Pair::from(&city.gateway);
-    let mut stream = rude_connect(server.address, rude(Some(&pair), &[]))
-        .await
-        .unwrap();
+    let mut stream = rude_connect(server.address, rude(Some(&pair), &[])).await.unwrap();
     let mut answer = Vec::new();
     let _ = tokio::time::timeout(Duration::from_secs(2), stream.read_to_end(&mut answer))
         .await
@@ -585,11 +526,7 @@ async fn row_10_stalled_handshakes_are_closed_and_keep_nobody_out() {
     let started = clock::now();
     let channel = city.connector(&server).channel().await.unwrap();
     check(&channel, "").await.unwrap();
-    assert!(
-        started.elapsed() < Duration::from_millis(500),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
     for mut stream in stalled {
         assert!(closed(&mut stream).await < Duration::from_millis(1_000));
     }
@@ -599,10 +536,7 @@ async fn row_10_stalled_handshakes_are_closed_and_keep_nobody_out() {
 #[tokio::test]
 async fn row_11_silence_after_the_handshake() {
     let city = City::new();
-    let limits = LinkLimits {
-        silence: Duration::from_millis(300),
-        ..LinkLimits::default()
-    };
+    let limits = LinkLimits { silence: Duration::from_millis(300), ..LinkLimits::default() };
     let server = Server::start(city.agency_tls(), limits).await;
     let config = rude(Some(&Pair::from(&city.gateway)), &["h2"]);
     let mut stream = rude_connect(server.address, config).await.unwrap();
@@ -633,14 +567,10 @@ async fn row_12_a_rotated_pair_is_used_and_a_broken_one_is_not() {
 
     std::fs::copy(&halfway.certificate, &city.work.certificate).unwrap();
     let error = identity.reload(clock::utc()).unwrap_err();
-    assert!(
-        matches!(error, IdentityError::OtherIdentity { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, IdentityError::OtherIdentity { .. }), "{error:?}");
 
     let longer = Validity::days(clock::utc(), 9).unwrap();
-    city.pki
-        .issue_valid(WORK, Role::Agency, "employment", longer);
+    city.pki.issue_valid(WORK, Role::Agency, "employment", longer);
     identity.reload(clock::utc()).unwrap();
     assert!(identity.not_after() > before);
     check(&channel, "").await.unwrap();
@@ -655,10 +585,7 @@ async fn row_26_a_panicking_handler_answers_internal() {
     let channel = city.connector(&server).channel().await.unwrap();
     let status = check(&channel, "panic").await.unwrap_err();
     assert_eq!(status.code(), Code::Internal, "{status:?}");
-    assert!(
-        !status.message().contains("as asked"),
-        "the panic's text got out"
-    );
+    assert!(!status.message().contains("as asked"), "the panic's text got out");
 
     let mut stream = HealthClient::new(channel.clone())
         .watch(HealthCheckRequest::default())
@@ -676,17 +603,8 @@ async fn row_29_somebody_else_answers() {
     let city = City::new();
     let server = city.server().await;
     let expected = "spiffe://education.city.example/agency/education";
-    let error = city
-        .connector_to(server.address, expected)
-        .channel()
-        .await
-        .unwrap_err();
-    let ConnectError::WrongIdentity {
-        expected: wanted,
-        found,
-        ..
-    } = &error
-    else {
+    let error = city.connector_to(server.address, expected).channel().await.unwrap_err();
+    let ConnectError::WrongIdentity { expected: wanted, found, .. } = &error else {
         panic!("{error:?}");
     };
     assert_eq!(wanted.as_str(), expected);
@@ -701,14 +619,9 @@ async fn an_absent_or_silent_server_is_told_apart() {
     let address = listener.local_addr().unwrap();
     let mut connector = Connector::new(
         &address.to_string(),
-        "spiffe://employment.city.example/agency/employment"
-            .parse()
-            .unwrap(),
+        "spiffe://employment.city.example/agency/employment".parse().unwrap(),
         city.gateway_tls(),
-        ConnectLimits {
-            handshake: Duration::from_millis(200),
-            ..ConnectLimits::default()
-        },
+        ConnectLimits { handshake: Duration::from_millis(200), ..ConnectLimits::default() },
     )
     .unwrap();
     let error = connector.channel().await.unwrap_err();
@@ -716,10 +629,7 @@ async fn an_absent_or_silent_server_is_told_apart() {
     drop(listener);
     connector = city.connector_to(address, connector.expected().as_str());
     let error = connector.channel().await.unwrap_err();
-    assert!(
-        matches!(error, ConnectError::Unreachable { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, ConnectError::Unreachable { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -752,17 +662,11 @@ async fn a_broken_channel_stays_broken() {
 #[tokio::test]
 async fn row_35_a_stop_is_bounded() {
     let city = City::new();
-    let limits = LinkLimits {
-        drain: Duration::from_millis(500),
-        ..LinkLimits::default()
-    };
+    let limits = LinkLimits { drain: Duration::from_millis(500), ..LinkLimits::default() };
     let idle = Server::start(city.agency_tls(), limits.clone()).await;
     let channel = city.connector(&idle).channel().await.unwrap();
     check(&channel, "").await.unwrap();
-    assert!(
-        idle.stop().await < Duration::from_millis(400),
-        "an idle connection held it up"
-    );
+    assert!(idle.stop().await < Duration::from_millis(400), "an idle connection held it up");
 
     let server = Server::start(city.agency_tls(), limits).await;
     let channel = city.connector(&server).channel().await.unwrap();
@@ -788,20 +692,13 @@ async fn a_connection_goes_at_its_age() {
     let started = clock::now();
     let status = check(&channel, "stall").await.unwrap_err();
     let expected = Duration::from_millis(600)..Duration::from_millis(2_000);
-    assert!(
-        expected.contains(&started.elapsed()),
-        "{:?} {status:?}",
-        started.elapsed()
-    );
+    assert!(expected.contains(&started.elapsed()), "{:?} {status:?}", started.elapsed());
 }
 
 #[tokio::test]
 async fn a_peer_has_its_share_of_connections() {
     let city = City::new();
-    let limits = LinkLimits {
-        connections_per_peer: 2,
-        ..LinkLimits::default()
-    };
+    let limits = LinkLimits { connections_per_peer: 2, ..LinkLimits::default() };
     let server = Server::start(city.agency_tls(), limits).await;
     let connector = city.connector(&server);
     let first = connector.channel().await.unwrap();
@@ -839,16 +736,11 @@ async fn row_49_a_certificate_expires_on_an_open_connection() {
         from: clock::utc() - time::Duration::minutes(1),
         until: clock::utc() + time::Duration::seconds(2),
     };
-    city.pki
-        .issue_valid(GATEWAY, Role::Gateway, "main", validity);
+    city.pki.issue_valid(GATEWAY, Role::Gateway, "main", validity);
     let channel = city.connector(&server).channel().await.unwrap();
     let started = clock::now();
     check(&channel, "stall").await.unwrap_err();
-    assert!(
-        started.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -870,20 +762,12 @@ fn unusable_anchors_stop_the_start() {
     let leaf = std::fs::read_to_string(&city.work.certificate).unwrap();
     let good = std::fs::read_to_string(city.pki.authority(WORK).anchors()).unwrap();
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    for text in [
-        String::new(),
-        "nonsense".to_owned(),
-        leaf,
-        format!("{good}{broken}"),
-    ] {
+    for text in [String::new(), "nonsense".to_owned(), leaf, format!("{good}{broken}")] {
         std::fs::write(&file, &text).unwrap();
         let mut entry = city.pki.trust(WORK, &[Role::Agency]);
         entry.anchors.clone_from(&file);
         let error = TrustStore::load(&[entry]).unwrap_err();
-        assert!(
-            matches!(error, TrustLoadError::Anchors { .. }),
-            "{text:?}: {error:?}"
-        );
+        assert!(matches!(error, TrustLoadError::Anchors { .. }), "{text:?}: {error:?}");
     }
 }
 
@@ -924,8 +808,5 @@ fn a_certificate_is_described() {
         assert!(text.contains(expected), "{expected} is missing in:\n{text}");
     }
     let error = show::describe(&issued.key, clock::utc()).unwrap_err();
-    assert!(
-        error.to_string().contains("holds no certificate"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("holds no certificate"), "{error}");
 }

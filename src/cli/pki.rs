@@ -169,9 +169,6 @@ mod tests {
         pki(&issue).unwrap();
         pki(&format!("show {dir}/a.example/agency-a.pem")).unwrap();
         pki(&format!("{issue} --days 0")).unwrap_err();
-        pki(&format!(
-            "issue --dir {dir} --domain c.example --role agency --id c"
-        ))
-        .unwrap_err();
+        pki(&format!("issue --dir {dir} --domain c.example --role agency --id c")).unwrap_err();
     }
 }

@@ -56,18 +56,17 @@ pub fn read_text(path: &Path) -> Result<String, FileError> {
 /// # Errors
 /// See [`FileError`].
 pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
-    let text = read_text(path)?;
-    toml::from_str(&text).map_err(|error| {
+    parse_toml(path, &read_text(path)?)
+}
+
+/// Reads a TOML text into its shape; `path` is for the error.
+///
+/// # Errors
+/// [`FileError::Shape`].
+pub fn parse_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, FileError> {
+    toml::from_str(text).map_err(|error| {
         let before = error.span().map_or(0, |span| span.start);
         let line = text.bytes().take(before).filter(|byte| *byte == b'\n').count() + 1;
         FileError::Shape { path: path.to_owned(), line, message: error.message().to_owned() }
     })
-}
-
-/// A path of a configuration file, which is relative to that file's folder.
-pub fn beside(file: &Path, path: &Path) -> PathBuf {
-    match file.parent() {
-        Some(folder) if path.is_relative() => folder.join(path),
-        _ => path.to_owned(),
-    }
 }

@@ -107,26 +107,35 @@ impl GatewayConfig {
     /// What is wrong, with file and line where there is one.
     pub fn load(path: &Path) -> Result<Self, GatewayConfigError> {
         let mut config: Self = file::read_toml(path)?;
-        config.catalogue = file::beside(path, &config.catalogue);
-        config.link.resolve(path);
-        config.check().map_err(|message| GatewayConfigError::Value { path: path.into(), message })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        config.catalogue = folder.join(&config.catalogue);
+        config.link = config.link.resolved(folder);
+        config
+            .check()
+            .map_err(|message| GatewayConfigError::Value { path: path.into(), message })?;
         Ok(config)
     }
 
     fn check(&self) -> Result<(), String> {
-        self.link.check()?;
         let mut seen = HashSet::new();
         for agency in &self.agency {
             if !seen.insert(&agency.id) {
                 return Err(format!("agency `{}` stands twice", agency.id));
             }
             if agency.identity.role() != Role::Agency {
-                return Err(format!("identity `{}` of agency `{}` is no agency's", agency.identity, agency.id));
+                return Err(format!(
+                    "identity `{}` of agency `{}` is no agency's",
+                    agency.identity, agency.id
+                ));
             }
             if !(1..=16).contains(&agency.lanes) {
-                return Err(format!("agency `{}`: lanes must be 1 to 16, not {}", agency.id, agency.lanes));
+                return Err(format!(
+                    "agency `{}`: lanes must be 1 to 16, not {}",
+                    agency.id, agency.lanes
+                ));
             }
-            let port = agency.endpoint.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
+            let port =
+                agency.endpoint.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
             if !matches!(port, Some((host, Ok(1..))) if !host.is_empty()) {
                 return Err(format!(
                     "endpoint `{}` of agency `{}` must be host:port, without a scheme",
@@ -150,13 +159,20 @@ impl GatewayConfig {
     ///
     /// # Errors
     /// An agency or item that the catalogue does not know.
-    pub fn rules(&self, path: &Path, catalogue: &Catalogue) -> Result<AccessRules, GatewayConfigError> {
+    pub fn rules(
+        &self,
+        path: &Path,
+        catalogue: &Catalogue,
+    ) -> Result<AccessRules, GatewayConfigError> {
         let wrong = |message| GatewayConfigError::Value { path: path.into(), message };
         let known: Vec<String> = catalogue.agencies().iter().map(ToString::to_string).collect();
         for agency in &self.agency {
             if catalogue.owned_by(&agency.id).is_empty() {
-                let message =
-                    format!("agency `{}` owns no item of the catalogue; it knows {}", agency.id, known.join(", "));
+                let message = format!(
+                    "agency `{}` owns no item of the catalogue; it knows {}",
+                    agency.id,
+                    known.join(", ")
+                );
                 return Err(wrong(message));
             }
         }

@@ -94,10 +94,7 @@ mod tests {
         let config = config.resolved(Path::new("/srv/city"));
         assert_eq!(config.certificate, Path::new("/srv/city/gateway.pem"));
         assert_eq!(config.key, Path::new("/etc/tributary/gateway.key"));
-        assert_eq!(
-            config.trust[0].anchors,
-            Path::new("/srv/city/trust/education.pem")
-        );
+        assert_eq!(config.trust[0].anchors, Path::new("/srv/city/trust/education.pem"));
         assert_eq!(
             config.trust[0].crl.as_deref(),
             Some(Path::new("/srv/city/trust/education.crl"))

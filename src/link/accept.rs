@@ -59,12 +59,8 @@ pub async fn serve<S, B>(
 {
     let drain = limits.drain;
     let stop = watch::Sender::new(false);
-    let door = Arc::new(Door {
-        tls,
-        limits,
-        handshakes: Mutex::default(),
-        peers: Mutex::default(),
-    });
+    let door =
+        Arc::new(Door { tls, limits, handshakes: Mutex::default(), peers: Mutex::default() });
     let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut pause = PAUSE.0;
@@ -184,21 +180,11 @@ impl Door {
             refuse(connection, Some(&peer), "too_many_connections_of_peer", "");
             return None;
         };
-        let held = Held::new(
-            self.tls.trust().clone(),
-            changes,
-            chain,
-            Usage::Client,
-            verified.until,
-        );
+        let held =
+            Held::new(self.tls.trust().clone(), changes, chain, Usage::Client, verified.until);
         tracing::debug!(%peer, connection, "connection accepted");
-        let accepted = Connection {
-            stream,
-            peer: verified.peer,
-            number: connection,
-            held,
-            stopping,
-        };
+        let accepted =
+            Connection { stream, peer: verified.peer, number: connection, held, stopping };
         Some((accepted, place))
     }
 
@@ -220,10 +206,7 @@ impl Door {
             return None;
         }
         *count += 1;
-        Some(Place {
-            door: Arc::clone(self),
-            peer: peer.clone(),
-        })
+        Some(Place { door: Arc::clone(self), peer: peer.clone() })
     }
 
     async fn handshake(
@@ -306,9 +289,7 @@ fn refuse_handshake(connection: u64, verifier: &Verifier, error: &io::Error) {
 
 /// A stable word for a handshake that failed before, or beside, the certificate.
 fn tls_reason(error: &io::Error) -> &'static str {
-    let tls = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match tls {
         Some(rustls::Error::NoCertificatesPresented) => "no_certificate",
         Some(rustls::Error::NoApplicationProtocol) => "no_http2",

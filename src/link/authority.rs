@@ -41,11 +41,7 @@ pub struct Link {
 
 impl Link {
     pub(super) const fn new(peer: PeerId, connection: u64, phase: watch::Receiver<Phase>) -> Self {
-        Self {
-            peer,
-            connection,
-            phase,
-        }
+        Self { peer, connection, phase }
     }
 
     /// Who is at the other end.
@@ -95,13 +91,7 @@ impl Held {
         usage: Usage,
         until: OffsetDateTime,
     ) -> Self {
-        Self {
-            trust,
-            changes,
-            chain,
-            usage,
-            until,
-        }
+        Self { trust, changes, chain, usage, until }
     }
 
     /// Waits until the peer is no longer believed.

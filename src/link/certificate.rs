@@ -55,9 +55,7 @@ impl Claim {
         let names = certificate
             .subject_alternative_name()
             .map_err(|error| CertificateError::Unreadable(error.to_string()))?;
-        let names = names
-            .iter()
-            .flat_map(|extension| &extension.value.general_names);
+        let names = names.iter().flat_map(|extension| &extension.value.general_names);
 
         let mut uris = Vec::new();
         for name in names {
@@ -102,10 +100,7 @@ pub(super) fn parse<'a>(
     let (rest, certificate) = X509Certificate::from_der(der)
         .map_err(|error| CertificateError::Unreadable(error.to_string()))?;
     if !rest.is_empty() {
-        return Err(CertificateError::Unreadable(format!(
-            "{} bytes after its end",
-            rest.len()
-        )));
+        return Err(CertificateError::Unreadable(format!("{} bytes after its end", rest.len())));
     }
     Ok(certificate)
 }

@@ -146,14 +146,7 @@ impl Connector {
             .http2_keep_alive_interval(limits.keepalive)
             .keep_alive_timeout(limits.keepalive_timeout)
             .keep_alive_while_idle(true);
-        Ok(Self {
-            address: address.to_owned(),
-            expected,
-            server_name,
-            endpoint,
-            tls,
-            limits,
-        })
+        Ok(Self { address: address.to_owned(), expected, server_name, endpoint, tls, limits })
     }
 
     /// Whom this connects to.
@@ -168,17 +161,11 @@ impl Connector {
     /// [`ConnectError`]. No request was sent then.
     pub async fn channel(&self) -> Result<Channel, ConnectError> {
         let changes = self.tls.trust().changes();
-        let (config, verifier) = self
-            .tls
-            .outbound(&self.expected)
-            .map_err(|error| self.protocol(error))?;
+        let (config, verifier) =
+            self.tls.outbound(&self.expected).map_err(|error| self.protocol(error))?;
 
         let tcp = self
-            .bounded(
-                "the TCP connection",
-                self.limits.connect,
-                TcpStream::connect(&self.address),
-            )
+            .bounded("the TCP connection", self.limits.connect, TcpStream::connect(&self.address))
             .await?
             .and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp))
             .map_err(|source| ConnectError::Unreachable {
@@ -204,13 +191,8 @@ impl Connector {
             // rustls does not come here without asking the verifier.
             return Err(self.protocol("the server's certificate was not verified"));
         };
-        let held = Held::new(
-            self.tls.trust().clone(),
-            changes,
-            chain,
-            Usage::Server,
-            verified.until,
-        );
+        let held =
+            Held::new(self.tls.trust().clone(), changes, chain, Usage::Server, verified.until);
 
         let (greeting, greeted) = oneshot::channel();
         let mut once = Some(TokioIo::new(LinkIo {
@@ -233,9 +215,7 @@ impl Connector {
             .await
             .map_err(|error| self.protocol(error))?;
 
-        let greeted = self
-            .bounded("HTTP/2 settings", self.limits.handshake, greeted)
-            .await?;
+        let greeted = self.bounded("HTTP/2 settings", self.limits.handshake, greeted).await?;
         match greeted {
             Ok(Ok(())) => Ok(channel),
             Ok(Err(error)) => Err(self.failed(error)),
@@ -249,14 +229,12 @@ impl Connector {
         limit: Duration,
         work: impl Future<Output = T>,
     ) -> Result<T, ConnectError> {
-        tokio::time::timeout(limit, work)
-            .await
-            .map_err(|_| ConnectError::TimedOut {
-                address: self.address.clone(),
-                expected: self.expected.clone(),
-                step,
-                limit,
-            })
+        tokio::time::timeout(limit, work).await.map_err(|_| ConnectError::TimedOut {
+            address: self.address.clone(),
+            expected: self.expected.clone(),
+            step,
+            limit,
+        })
     }
 
     fn untrusted(&self, finding: TrustError) -> ConnectError {
@@ -275,9 +253,7 @@ impl Connector {
     }
 
     fn failed(&self, error: io::Error) -> ConnectError {
-        let tls = error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match tls {
             Some(rustls::Error::AlertReceived(alert)) => ConnectError::Refused {
                 address: self.address.clone(),

@@ -89,12 +89,7 @@ impl Connection {
 
         let (bound, distrusted) = match why {
             Why::Silence => {
-                refused(
-                    &self.peer,
-                    self.number,
-                    "silence",
-                    "no request came in time",
-                );
+                refused(&self.peer, self.number, "silence", "no request came in time");
                 (SILENT_GOODBYE, false)
             }
             Why::Age => {
@@ -107,11 +102,7 @@ impl Connection {
                 (limits.distrust, true)
             }
         };
-        phase.send_replace(if distrusted {
-            Phase::Distrusted
-        } else {
-            Phase::Draining
-        });
+        phase.send_replace(if distrusted { Phase::Distrusted } else { Phase::Draining });
         connection.as_mut().graceful_shutdown();
 
         let left = tokio::select! {
@@ -122,10 +113,7 @@ impl Connection {
         if let Some(error) = left {
             distrust(&self.peer, self.number, &error);
             phase.send_replace(Phase::Distrusted);
-            if tokio::time::timeout(limits.distrust, connection.as_mut())
-                .await
-                .is_ok()
-            {
+            if tokio::time::timeout(limits.distrust, connection.as_mut()).await.is_ok() {
                 return;
             }
         }
@@ -198,10 +186,7 @@ where
             }
             request.extensions_mut().insert(link.peer().clone());
             request.extensions_mut().insert(link.clone());
-            let origin = Origin {
-                peer: link.peer().clone(),
-                connection: link.connection(),
-            };
+            let origin = Origin { peer: link.peer().clone(), connection: link.connection() };
             // The call itself may panic too, so it happens inside the guard.
             let handler = async move { service.oneshot(request).await };
             let answer = panic::guard(handler, origin).await?;

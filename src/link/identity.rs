@@ -121,15 +121,9 @@ impl Identity {
     fn load(certificate: &Path, key: &Path, now: OffsetDateTime) -> Result<Self, IdentityError> {
         let private = read_key(key)?;
         let chain = read_chain(certificate)?;
-        let pem = || IdentityError::Pem {
-            file: certificate.to_owned(),
-            what: "certificate",
-        };
+        let pem = || IdentityError::Pem { file: certificate.to_owned(), what: "certificate" };
         let claim = Claim::read(chain.first().ok_or_else(pem)?).map_err(|source| {
-            IdentityError::Certificate {
-                file: certificate.to_owned(),
-                source,
-            }
+            IdentityError::Certificate { file: certificate.to_owned(), source }
         })?;
         if now > claim.not_after {
             return Err(IdentityError::Expired {
@@ -146,16 +140,9 @@ impl Identity {
             });
         }
         let pair = CertifiedKey::from_der(chain, private, &tls::provider()).map_err(|source| {
-            IdentityError::Pair {
-                key: key.to_owned(),
-                certificate: certificate.to_owned(),
-                source,
-            }
+            IdentityError::Pair { key: key.to_owned(), certificate: certificate.to_owned(), source }
         })?;
-        Ok(Self {
-            claim,
-            pair: Arc::new(pair),
-        })
+        Ok(Self { claim, pair: Arc::new(pair) })
     }
 }
 
@@ -179,11 +166,7 @@ impl OwnIdentity {
         now: OffsetDateTime,
     ) -> Result<Arc<Self>, IdentityError> {
         let current = ArcSwap::from_pointee(Identity::load(certificate, key, now)?);
-        Ok(Arc::new(Self {
-            certificate: certificate.to_owned(),
-            key: key.to_owned(),
-            current,
-        }))
+        Ok(Arc::new(Self { certificate: certificate.to_owned(), key: key.to_owned(), current }))
     }
 
     /// Reads the same files again. New connections use what they hold; open ones
@@ -234,33 +217,23 @@ impl ResolvesClientCert for OwnIdentity {
 }
 
 fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
-    let text = std::fs::read(file).map_err(|source| IdentityError::Read {
-        file: file.to_owned(),
-        source,
-    })?;
+    let text = std::fs::read(file)
+        .map_err(|source| IdentityError::Read { file: file.to_owned(), source })?;
     CertificateDer::pem_slice_iter(&text)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| IdentityError::Pem {
-            file: file.to_owned(),
-            what: "certificate",
-        })
+        .map_err(|_| IdentityError::Pem { file: file.to_owned(), what: "certificate" })
 }
 
 fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, IdentityError> {
-    let read = |source| IdentityError::Read {
-        file: file.to_owned(),
-        source,
-    };
+    let read = |source| IdentityError::Read { file: file.to_owned(), source };
     // Permissions are asked of the opened file, so that no other file can be
     // put in its place in between.
     let mut opened = File::open(file).map_err(read)?;
     refuse_shared_key(file, &opened)?;
     let mut text = Vec::new();
     opened.read_to_end(&mut text).map_err(read)?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|_| IdentityError::Pem {
-        file: file.to_owned(),
-        what: "private key (PKCS#8)",
-    })
+    PrivateKeyDer::from_pem_slice(&text)
+        .map_err(|_| IdentityError::Pem { file: file.to_owned(), what: "private key (PKCS#8)" })
 }
 
 #[cfg(unix)]
@@ -269,18 +242,12 @@ fn refuse_shared_key(file: &Path, opened: &File) -> Result<(), IdentityError> {
 
     let mode = opened
         .metadata()
-        .map_err(|source| IdentityError::Read {
-            file: file.to_owned(),
-            source,
-        })?
+        .map_err(|source| IdentityError::Read { file: file.to_owned(), source })?
         .permissions()
         .mode()
         & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(IdentityError::KeyReadableByOthers {
-            file: file.to_owned(),
-            mode,
-        });
+        return Err(IdentityError::KeyReadableByOthers { file: file.to_owned(), mode });
     }
     Ok(())
 }

@@ -42,10 +42,9 @@ pub(super) async fn guard<B, E>(
     origin: Origin,
 ) -> Result<Response<GuardedBody<B>>, E> {
     match AssertUnwindSafe(handler).catch_unwind().await {
-        Ok(answer) => Ok(answer?.map(|body| GuardedBody {
-            inner: Some(body),
-            origin: Some(origin),
-        })),
+        Ok(answer) => {
+            Ok(answer?.map(|body| GuardedBody { inner: Some(body), origin: Some(origin) }))
+        }
         Err(_) => {
             origin.report();
             Ok(refusal(&Status::internal(MESSAGE)))
@@ -68,10 +67,7 @@ pub(super) struct GuardedBody<B> {
 
 impl<B> Default for GuardedBody<B> {
     fn default() -> Self {
-        Self {
-            inner: None,
-            origin: None,
-        }
+        Self { inner: None, origin: None }
     }
 }
 
@@ -108,8 +104,6 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

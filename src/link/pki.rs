@@ -88,10 +88,7 @@ impl Validity {
         if !(1..=825).contains(&days) {
             return Err(PkiError::Days(days));
         }
-        Ok(Self {
-            from: now - BACKDATED,
-            until: now + Duration::days(days),
-        })
+        Ok(Self { from: now - BACKDATED, until: now + Duration::days(days) })
     }
 }
 
@@ -117,21 +114,13 @@ impl Request {
     pub fn local(role: Role, name: &str, validity: Validity) -> Self {
         let serves = matches!(role, Role::Gateway | Role::Agency);
         let (dns, ips) = if serves {
-            let loopback = [
-                std::net::Ipv4Addr::LOCALHOST.into(),
-                std::net::Ipv6Addr::LOCALHOST.into(),
-            ];
+            let loopback =
+                [std::net::Ipv4Addr::LOCALHOST.into(), std::net::Ipv6Addr::LOCALHOST.into()];
             (vec!["localhost".to_owned()], loopback.to_vec())
         } else {
             (Vec::new(), Vec::new())
         };
-        Self {
-            role,
-            name: name.to_owned(),
-            dns,
-            ips,
-            validity,
-        }
+        Self { role, name: name.to_owned(), dns, ips, validity }
     }
 }
 
@@ -186,24 +175,17 @@ impl Authority {
         params.not_before = now - BACKDATED;
         params.not_after = now + Duration::days(AUTHORITY_DAYS);
         params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, domain.as_str());
         params
             .distinguished_name
-            .push(DnType::OrganizationName, domain.as_str());
-        params.distinguished_name.push(
-            DnType::CommonName,
-            format!("Tributary development authority of {domain}"),
-        );
+            .push(DnType::CommonName, format!("Tributary development authority of {domain}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?;
 
         write(&folder.join("ca.key"), &key.serialize_pem(), PRIVATE)?;
         write(&folder.join("ca.pem"), &certificate.pem(), PUBLIC)?;
-        Ok(Self {
-            domain: domain.clone(),
-            folder,
-            issuer: Issuer::new(params, key),
-        })
+        Ok(Self { domain: domain.clone(), folder, issuer: Issuer::new(params, key) })
     }
 
     /// Opens the authority that [`Authority::create`] made.
@@ -215,20 +197,15 @@ impl Authority {
         let read = |file: &str| {
             let file = folder.join(file);
             std::fs::read_to_string(&file).map_err(|source| match source.kind() {
-                std::io::ErrorKind::NotFound => PkiError::NoAuthority {
-                    domain: domain.clone(),
-                    dir: dir.to_owned(),
-                },
+                std::io::ErrorKind::NotFound => {
+                    PkiError::NoAuthority { domain: domain.clone(), dir: dir.to_owned() }
+                }
                 _ => PkiError::File { file, source },
             })
         };
         let key = KeyPair::from_pem(&read("ca.key")?)?;
         let issuer = Issuer::from_ca_cert_pem(&read("ca.pem")?, key)?;
-        Ok(Self {
-            domain: domain.clone(),
-            folder,
-            issuer,
-        })
+        Ok(Self { domain: domain.clone(), folder, issuer })
     }
 
     /// Where the authority's own certificate lies: what others put under `anchors`.
@@ -261,18 +238,12 @@ impl Authority {
         params.not_before = request.validity.from;
         params.not_after = request.validity.until;
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, self.domain.as_str());
+        params.distinguished_name.push(DnType::OrganizationName, self.domain.as_str());
         // Common names have at most 64 characters (RFC 5280, appendix A.1).
-        let common: String = format!("{} {}", request.role, request.name)
-            .chars()
-            .take(64)
-            .collect();
+        let common: String =
+            format!("{} {}", request.role, request.name).chars().take(64).collect();
         params.distinguished_name.push(DnType::CommonName, common);
-        params
-            .subject_alt_names
-            .push(SanType::URI(ia5(id.as_str())?));
+        params.subject_alt_names.push(SanType::URI(ia5(id.as_str())?));
         for name in &request.dns {
             params.subject_alt_names.push(SanType::DnsName(ia5(name)?));
         }
@@ -281,10 +252,8 @@ impl Authority {
         }
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ClientAuth,
-            ExtendedKeyUsagePurpose::ServerAuth,
-        ];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
@@ -307,10 +276,7 @@ const PUBLIC: u32 = 0o644;
 
 /// Writes a file whole or not at all, with its mode from the first byte on.
 fn write(file: &Path, text: &str, mode: u32) -> Result<(), PkiError> {
-    let failed = |source| PkiError::File {
-        file: file.to_owned(),
-        source,
-    };
+    let failed = |source| PkiError::File { file: file.to_owned(), source };
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
@@ -329,8 +295,5 @@ fn make_private_folder(folder: &Path) -> Result<(), PkiError> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|source| PkiError::File {
-        file: folder.to_owned(),
-        source,
-    })
+    builder.create(folder).map_err(|source| PkiError::File { file: folder.to_owned(), source })
 }

@@ -38,9 +38,7 @@ pub const HTTP2: &[u8] = b"h2";
 pub fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         let mut provider = aws_lc_rs::default_provider();
-        provider
-            .cipher_suites
-            .retain(|suite| suite.tls13().is_some());
+        provider.cipher_suites.retain(|suite| suite.tls13().is_some());
         provider.kx_groups = vec![
             kx_group::X25519MLKEM768,
             kx_group::X25519,
@@ -131,11 +129,7 @@ pub(super) struct Verifier {
 
 impl Verifier {
     const fn new(trust: Trust, expected: Option<SpiffeId>) -> Self {
-        Self {
-            trust,
-            expected,
-            finding: OnceLock::new(),
-        }
+        Self { trust, expected, finding: OnceLock::new() }
     }
 
     /// What was found, if the handshake came so far.
@@ -247,9 +241,7 @@ impl ClientCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider()
-            .signature_verification_algorithms
-            .supported_schemes()
+        provider().signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -286,8 +278,6 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider()
-            .signature_verification_algorithms
-            .supported_schemes()
+        provider().signature_verification_algorithms.supported_schemes()
     }
 }

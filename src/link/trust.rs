@@ -213,10 +213,7 @@ impl TrustStore {
             Revocation::NotConfigured => not_after,
             Revocation::Lists { next_update, .. } => not_after.min(*next_update),
             Revocation::Unusable(problem) => {
-                return Err(TrustError::Revocation {
-                    claimed: id,
-                    problem: problem.clone(),
-                });
+                return Err(TrustError::Revocation { claimed: id, problem: problem.clone() });
             }
         };
         match domain.verify(leaf, intermediates, usage, now) {
@@ -244,10 +241,7 @@ impl TrustStore {
                 if authority != claimed.trust_domain()
                     && domain.verify(leaf, intermediates, usage, now).is_ok()
                 {
-                    return TrustError::ForeignAuthority {
-                        claimed,
-                        authority: authority.clone(),
-                    };
+                    return TrustError::ForeignAuthority { claimed, authority: authority.clone() };
                 }
             }
         }
@@ -286,11 +280,9 @@ impl Domain {
         };
         // With lists: the whole chain is checked and an unknown status is a
         // refusal, by webpki's defaults. A list past its date is one by ours.
-        let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
-            options
-                .with_expiration_policy(ExpirationPolicy::Enforce)
-                .build()
-        });
+        let revocation = RevocationOptionsBuilder::new(&lists)
+            .ok()
+            .map(|options| options.with_expiration_policy(ExpirationPolicy::Enforce).build());
         let end_entity = EndEntityCert::try_from(leaf)?;
         let path = end_entity.verify_for_usage(
             tls::provider().signature_verification_algorithms.all,
@@ -327,10 +319,9 @@ impl Domain {
             .max();
         match not_after {
             Some(end) if now <= end => Ok(()),
-            Some(end) => Err(webpki::Error::CertExpired {
-                time: unix_time(now),
-                not_after: unix_time(end),
-            }),
+            Some(end) => {
+                Err(webpki::Error::CertExpired { time: unix_time(now), not_after: unix_time(end) })
+            }
             None => Err(webpki::Error::UnknownIssuer),
         }
     }

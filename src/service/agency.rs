@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use prost::Message;
@@ -15,11 +15,13 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::exchange;
 use crate::clock;
+use crate::config::agency::AgencyLimitsConfig;
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::item::ItemSet;
 use crate::domain::peer::{PeerId, Role, SpiffeId};
 use crate::domain::section::{Absence, Section, SectionStatus};
 use crate::domain::subject::{Subject, SubjectFormat};
+use crate::link::authority::Link;
 use crate::source::{Held, Holdings};
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::agency_service_server::AgencyService;
@@ -27,40 +29,13 @@ use crate::wire::refusal::{FieldFault, Refusal};
 use crate::wire::section::RequestHash;
 use crate::wire::{deadline, profile, section};
 
-/// Limits of an agency, stated in its description.
-#[derive(Debug, Clone, Copy)]
-pub struct AgencyLimits {
-    /// Requests under way on one Exchange stream.
-    pub max_in_flight: u32,
-    /// Requests under way altogether.
-    pub max_total: usize,
-    /// Age at which a stream is drained.
-    pub max_stream_age: Duration,
-    /// Longest time given to one question, whatever the gateway says.
-    pub max_deadline: Duration,
-    /// How old the agency's data may be, as it states.
-    pub freshness: Duration,
-}
-
-impl Default for AgencyLimits {
-    fn default() -> Self {
-        Self {
-            max_in_flight: 1024,
-            max_total: 4096,
-            max_stream_age: Duration::from_secs(20 * 60),
-            max_deadline: Duration::from_secs(10),
-            freshness: Duration::from_secs(24 * 60 * 60),
-        }
-    }
-}
-
 /// What an agency answers from.
 pub struct Agency {
     id: AgencyId,
     catalogue: Arc<Catalogue>,
     holdings: Holdings,
     format: SubjectFormat,
-    limits: AgencyLimits,
+    limits: AgencyLimitsConfig,
     offered: ItemSet,
     room: Semaphore,
 }
@@ -84,10 +59,10 @@ impl Agency {
         catalogue: Arc<Catalogue>,
         holdings: Holdings,
         format: SubjectFormat,
-        limits: AgencyLimits,
+        limits: AgencyLimitsConfig,
     ) -> Self {
-        let offered = holdings.items();
-        Self { id, catalogue, holdings, format, limits, offered, room: Semaphore::new(limits.max_total) }
+        let (offered, room) = (holdings.items(), Semaphore::new(limits.max_total));
+        Self { id, catalogue, holdings, format, limits, offered, room }
     }
 
     /// What it states about itself.
@@ -107,7 +82,7 @@ impl Agency {
     }
 
     /// Its limits.
-    pub const fn limits(&self) -> &AgencyLimits {
+    pub const fn limits(&self) -> &AgencyLimitsConfig {
         &self.limits
     }
 
@@ -124,10 +99,9 @@ impl Agency {
         hash: RequestHash,
         until: Instant,
     ) -> Result<Bytes, Refusal> {
-        let _room = self
-            .room
-            .try_acquire()
-            .map_err(|_| Refusal::overloaded("the agency has as many requests under way as it takes"))?;
+        let _room = self.room.try_acquire().map_err(|_| {
+            Refusal::overloaded("the agency has as many requests under way as it takes")
+        })?;
         if peer.spiffe().role() != Role::Gateway {
             return Err(Refusal::new(
                 Code::PermissionDenied,
@@ -142,7 +116,11 @@ impl Agency {
 
     fn admit(&self, request: Bytes) -> Result<Question, Refusal> {
         let request = pb::FetchSectionRequest::decode(request).map_err(|_| {
-            Refusal::new(Code::InvalidArgument, "UNDECODABLE", "the request is no FetchSectionRequest")
+            Refusal::new(
+                Code::InvalidArgument,
+                "UNDECODABLE",
+                "the request is no FetchSectionRequest",
+            )
         })?;
         if *request.catalogue_digest != self.catalogue.digest().0 {
             return Err(Refusal::new(
@@ -214,9 +192,11 @@ fn blind() -> Result<[u8; 16], Refusal> {
 /// # Errors
 /// `UNAUTHENTICATED` where there is none, which only a wiring fault can cause.
 pub fn peer_of<T>(request: &Request<T>) -> Result<PeerId, Refusal> {
-    request.extensions().get::<PeerId>().cloned().ok_or_else(|| {
-        Refusal::new(Code::Unauthenticated, "NO_PEER", "the link has no verified peer")
-    })
+    request.extensions().get::<PeerId>().cloned().ok_or_else(no_peer)
+}
+
+fn no_peer() -> Refusal {
+    Refusal::new(Code::Unauthenticated, "NO_PEER", "the link has no verified peer")
 }
 
 /// The agency's gRPC service.
@@ -248,8 +228,11 @@ impl AgencyService for AgencyServer {
     ) -> Result<Response<pb::FetchSectionResponse>, Status> {
         let answer = async {
             let peer = peer_of(&request)?;
-            let until =
-                deadline::deadline(request.metadata(), clock::now(), self.agency.limits.max_deadline);
+            let until = deadline::deadline(
+                request.metadata(),
+                clock::now(),
+                self.agency.limits.max_deadline,
+            );
             // The unary call is the simple one, so it takes the same path as the
             // stream at the price of encoding twice.
             let encoded = Bytes::from(request.into_inner().encode_to_vec());
@@ -268,9 +251,10 @@ impl AgencyService for AgencyServer {
         &self,
         request: Request<Streaming<pb::ExchangeRequest>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
-        let peer = peer_of(&request).map_err(|refusal| refusal.into_status(""))?;
+        let link = request.extensions().get::<Link>().cloned();
+        let link = link.ok_or_else(|| no_peer().into_status(""))?;
         let answers =
-            exchange::serve(self.agency.clone(), peer, request.into_inner(), self.stop.clone());
+            exchange::serve(self.agency.clone(), link, request.into_inner(), self.stop.clone());
         Ok(Response::new(Box::pin(answers)))
     }
 }

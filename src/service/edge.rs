@@ -52,7 +52,8 @@ where
 }
 
 fn map_code(headers: &mut http::HeaderMap) {
-    let Some(code) = headers.get("grpc-status").map(|value| Code::from_bytes(value.as_bytes())) else {
+    let Some(code) = headers.get("grpc-status").map(|value| Code::from_bytes(value.as_bytes()))
+    else {
         return;
     };
     let undecodable = || {

@@ -19,7 +19,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::agency::Agency;
 use crate::clock;
-use crate::domain::peer::PeerId;
+use crate::link::authority::{Link, Phase};
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::exchange_request::Message as Asked;
 use crate::wire::proto::pb::exchange_response::Message as Told;
@@ -39,20 +39,14 @@ type Answers = mpsc::Sender<Result<pb::ExchangeResponse, Status>>;
 /// returned stream.
 pub fn serve(
     agency: Arc<Agency>,
-    peer: PeerId,
+    link: Link,
     inbound: Streaming<pb::ExchangeRequest>,
     stop: watch::Receiver<bool>,
 ) -> ReceiverStream<Result<pb::ExchangeResponse, Status>> {
     let window = usize::try_from(agency.limits().max_in_flight).unwrap_or(usize::MAX);
     let (answers, outbound) = mpsc::channel(window.saturating_add(CONTROL_ROOM));
-    let session = Session {
-        under_way: Arc::default(),
-        agency,
-        peer,
-        answers,
-        window,
-        last_id: None,
-    };
+    let session =
+        Session { under_way: Arc::default(), agency, link, answers, window, last_id: None };
     tokio::spawn(session.run(inbound, stop));
     ReceiverStream::new(outbound)
 }
@@ -69,7 +63,7 @@ impl UnderWay {
 
 struct Session {
     agency: Arc<Agency>,
-    peer: PeerId,
+    link: Link,
     answers: Answers,
     under_way: Arc<UnderWay>,
     window: usize,
@@ -84,7 +78,11 @@ enum Next {
 }
 
 impl Session {
-    async fn run(mut self, mut inbound: Streaming<pb::ExchangeRequest>, mut stop: watch::Receiver<bool>) {
+    async fn run(
+        mut self,
+        mut inbound: Streaming<pb::ExchangeRequest>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let hello = pb::ExchangeHello { description: Some(self.agency.describe()) };
         if self.tell(Told::Hello(hello)).await.is_err() {
             return;
@@ -97,6 +95,10 @@ impl Session {
                 tokio::select! {
                     () = sleep_until(end) => "AGE",
                     _ = stop.wait_for(|stop| *stop), if !draining => "STOPPING",
+                    phase = self.link.closing(), if !draining => match phase {
+                        Phase::Distrusted => "DISTRUSTED",
+                        Phase::Open | Phase::Draining => "CONNECTION_AGE",
+                    },
                 }
             };
             tokio::select! {
@@ -105,7 +107,7 @@ impl Session {
                         Ok(Some(message)) => self.take(message),
                         Ok(None) => Next::Finish,
                         Err(status) => {
-                            tracing::info!(peer = %self.peer, code = ?status.code(), "exchange stream lost");
+                            tracing::info!(peer = %self.link.peer(), code = ?status.code(), "exchange stream lost");
                             break;
                         }
                     };
@@ -116,7 +118,7 @@ impl Session {
                             break;
                         }
                         Next::Close(reason) => {
-                            tracing::warn!(peer = %self.peer, reason, "exchange stream closed");
+                            tracing::warn!(peer = %self.link.peer(), reason, "exchange stream closed");
                             let refusal = Refusal::new(Code::InvalidArgument, reason, "the stream's rules were broken");
                             let _ = self.answers.try_send(Err(refusal.into_status("")));
                             break;
@@ -125,7 +127,7 @@ impl Session {
                 }
                 () = self.answers.closed() => break,
                 reason = due => {
-                    if draining {
+                    if draining || reason == "DISTRUSTED" {
                         break;
                     }
                     draining = true;
@@ -176,22 +178,25 @@ impl Session {
         }
         let cap = self.agency.limits().max_deadline;
         let until = clock::now() + Duration::from_micros(fetch.remaining_micros).min(cap);
-        let (agency, peer) = (self.agency.clone(), self.peer.clone());
+        let (agency, link) = (self.agency.clone(), self.link.clone());
         let (answers, under_way) = (self.answers.clone(), self.under_way.clone());
         // The entry must stand before the task can end and remove it.
         self.under_way.with(|entries| {
             let task = tokio::spawn(async move {
-                let work = AssertUnwindSafe(agency.answer(&peer, fetch.request, hash, until));
+                let work = AssertUnwindSafe(agency.answer(link.peer(), fetch.request, hash, until));
                 let response = match work.catch_unwind().await {
                     Ok(Ok(response)) => answer(id, hash, response),
                     Ok(Err(refusal)) => failure(id, hash, &refusal),
                     Err(_) => {
-                        tracing::error!(peer = %peer, reason = "PANIC", "an exchange's handler panicked");
+                        tracing::error!(peer = %link.peer(), reason = "PANIC", "an exchange's handler panicked");
                         let fault = Refusal::new(Code::Internal, "PANIC", "the agency failed inside");
                         failure(id, hash, &fault)
                     }
                 };
-                let _ = answers.send(Ok(response)).await;
+                // Authority is checked once more, right before release.
+                if link.phase() != Phase::Distrusted {
+                    let _ = answers.send(Ok(response)).await;
+                }
                 // Only now: an answer that nobody reads still fills the window.
                 under_way.with(|entries| entries.remove(&id));
             });

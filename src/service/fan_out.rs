@@ -154,7 +154,9 @@ fn status_of(failure: &Failure) -> (SectionStatus, &'static str) {
         Failure::WindowFull => (SectionStatus::Unavailable, "WINDOW_FULL"),
         Failure::WrongEcho => (SectionStatus::Invalid, "WRONG_ECHO"),
         Failure::Refused { code, .. } => match code {
-            Code::PermissionDenied | Code::Unauthenticated => (SectionStatus::Denied, "AGENCY_DENIED"),
+            Code::PermissionDenied | Code::Unauthenticated => {
+                (SectionStatus::Denied, "AGENCY_DENIED")
+            }
             Code::DeadlineExceeded => (SectionStatus::Timeout, "DEADLINE"),
             Code::ResourceExhausted => (SectionStatus::Unavailable, "AGENCY_OVERLOADED"),
             Code::Unavailable => (SectionStatus::Unavailable, "AGENCY_UNAVAILABLE"),

@@ -4,7 +4,6 @@
 //! before has proved.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
@@ -13,6 +12,7 @@ use super::agency::peer_of;
 use super::fan_out::{self, Asked};
 use super::uplink::Uplink;
 use crate::clock;
+use crate::config::gateway::GatewayLimitsConfig;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::item::ItemSet;
 use crate::domain::plan::{self, Offer};
@@ -25,15 +25,6 @@ use crate::wire::proto::pb::profile_service_server::ProfileService;
 use crate::wire::refusal::Refusal;
 use crate::wire::{deadline, profile as message};
 
-/// Limits of a gateway.
-#[derive(Debug, Clone, Copy)]
-pub struct GatewayLimits {
-    /// Longest time given to one request, whatever the caller says.
-    pub max_deadline: Duration,
-    /// Requests under way at once.
-    pub max_in_flight: usize,
-}
-
 /// What a gateway answers with.
 #[derive(Debug)]
 pub struct Gateway {
@@ -42,7 +33,7 @@ pub struct Gateway {
     rules: AccessRules,
     uplinks: Vec<Arc<Uplink>>,
     owned: Vec<ItemSet>,
-    limits: GatewayLimits,
+    limits: GatewayLimitsConfig,
     room: Semaphore,
 }
 
@@ -53,7 +44,7 @@ impl Gateway {
         format: SubjectFormat,
         rules: AccessRules,
         uplinks: Vec<Arc<Uplink>>,
-        limits: GatewayLimits,
+        limits: GatewayLimitsConfig,
     ) -> Self {
         let owned = uplinks.iter().map(|uplink| catalogue.owned_by(uplink.agency())).collect();
         Self {
@@ -62,8 +53,8 @@ impl Gateway {
             rules,
             uplinks,
             owned,
-            limits,
             room: Semaphore::new(limits.max_in_flight),
+            limits,
         }
     }
 

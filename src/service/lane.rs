@@ -122,7 +122,9 @@ impl Lane {
         let Some(Told::Hello(pb::ExchangeHello { description: Some(description) })) =
             first.and_then(|first| first.message)
         else {
-            return Err(Status::failed_precondition("the exchange stream does not begin with Hello"));
+            return Err(Status::failed_precondition(
+                "the exchange stream does not begin with Hello",
+            ));
         };
         let window = description.limits.as_ref().map_or(1, |limits| limits.max_in_flight.max(1));
         let shared = Arc::new(Shared::default());
@@ -266,7 +268,9 @@ enum Meaning {
 
 fn settle(message: pb::ExchangeResponse, shared: &Shared) -> Meaning {
     let (id, hash, outcome) = match message.message {
-        Some(Told::Answer(answer)) => (answer.exchange_id, answer.request_hash, Ok(answer.response)),
+        Some(Told::Answer(answer)) => {
+            (answer.exchange_id, answer.request_hash, Ok(answer.response))
+        }
         Some(Told::Failure(failure)) => {
             let code = Code::from(failure.code);
             let refused = Failure::Refused { code, reason: failure.reason };

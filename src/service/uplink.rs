@@ -170,7 +170,11 @@ impl Uplink {
 
     /// Puts a question once more after its lane was lost, if the budget allows.
     pub fn ask_again(&self, request: &Bytes, until: Instant) -> Option<Question> {
-        if self.is_up() && self.retries.withdraw() { self.try_ask(request, until).ok() } else { None }
+        if self.is_up() && self.retries.withdraw() {
+            self.try_ask(request, until).ok()
+        } else {
+            None
+        }
     }
 
     fn try_ask(&self, request: &Bytes, until: Instant) -> Result<Question, Refused> {
@@ -245,8 +249,8 @@ impl Uplink {
                 Ok(Opened::Lane(lane, state))
             }
             Err(status) if status.code() == Code::Unimplemented => {
-                let mut client = AgencyServiceClient::new(channel)
-                    .max_decoding_message_size(MAX_MESSAGE_BYTES);
+                let mut client =
+                    AgencyServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
                 let description = describe(&mut client).await?;
                 self.accept(&description)?;
                 self.put(slot, Some(Way::Unary(client.clone())), "");
@@ -366,18 +370,24 @@ fn backoff() -> backon::ExponentialBackoff {
         .build()
 }
 
+/// A connection's failure as the reason that a section states.
 const fn connect_reason(error: &ConnectError) -> &'static str {
-    error.reason()
+    match error {
+        ConnectError::Address(_) => "BAD_ADDRESS",
+        ConnectError::Unreachable { .. } => "UNREACHABLE",
+        ConnectError::TimedOut { .. } => "CONNECT_TIMEOUT",
+        ConnectError::WrongIdentity { .. } => "WRONG_IDENTITY",
+        ConnectError::Untrusted { .. } => "UNTRUSTED",
+        ConnectError::Refused { .. } => "LINK_REFUSED",
+        ConnectError::Protocol { .. } => "LINK_BROKEN",
+    }
 }
 
-/// The longest that an unary call may take on its way.
-pub(super) async fn call(
-    mut client: AgencyServiceClient<Channel>,
-    request: Bytes,
-    until: Instant,
-) -> Arrival {
+/// Asks by a FetchSection call.
+async fn call(mut client: AgencyServiceClient<Channel>, request: Bytes, until: Instant) -> Arrival {
     let outcome = async {
-        let decoded = pb::FetchSectionRequest::decode(request).map_err(|_| Status::internal("request"));
+        let decoded =
+            pb::FetchSectionRequest::decode(request).map_err(|_| Status::internal("request"));
         let mut request = tonic::Request::new(decoded?);
         request.set_timeout(until.saturating_duration_since(clock::now()));
         client.fetch_section(request).await

@@ -35,9 +35,7 @@ pub struct Pki {
 
 impl Pki {
     pub fn new(domains: &[&str]) -> Self {
-        let pki = Self {
-            dir: tempfile::tempdir().unwrap(),
-        };
+        let pki = Self { dir: tempfile::tempdir().unwrap() };
         for name in domains {
             Authority::create(pki.dir.path(), &domain(name), clock::utc()).unwrap();
         }
@@ -76,22 +74,15 @@ impl Pki {
         params.not_before = clock::utc() - time::Duration::minutes(1);
         params.not_after = clock::utc() + time::Duration::days(1);
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "made by hand");
-        params.subject_alt_names = uris
-            .iter()
-            .map(|uri| SanType::URI((*uri).try_into().unwrap()))
-            .collect();
+        params.distinguished_name.push(DnType::CommonName, "made by hand");
+        params.subject_alt_names =
+            uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())).collect();
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = purposes;
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer(domain)).unwrap();
-        Pair {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        }
+        Pair { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
     /// Writes a revocation list of `domain`.
@@ -140,9 +131,7 @@ fn serial(issued: &Issued) -> Vec<u8> {
 pub fn pem_chain(pem: &str) -> Vec<rustls_pki_types::CertificateDer<'static>> {
     use rustls_pki_types::pem::PemObject;
 
-    rustls_pki_types::CertificateDer::pem_slice_iter(pem.as_bytes())
-        .map(Result::unwrap)
-        .collect()
+    rustls_pki_types::CertificateDer::pem_slice_iter(pem.as_bytes()).map(Result::unwrap).collect()
 }
 
 /// A certificate and its key, both PEM.
@@ -239,20 +228,8 @@ impl Server {
         let shutdown = async {
             let _ = stopped.await;
         };
-        let task = tokio::spawn(accept::serve(
-            listener,
-            tls.clone(),
-            service,
-            limits,
-            shutdown,
-        ));
-        Self {
-            address,
-            probe,
-            tls,
-            stop: Some(stop),
-            task,
-        }
+        let task = tokio::spawn(accept::serve(listener, tls.clone(), service, limits, shutdown));
+        Self { address, probe, tls, stop: Some(stop), task }
     }
 
     /// Asks it to stop and waits; gives how long it took.

@@ -31,7 +31,8 @@ impl People {
     /// birth, a serial number, the check character.
     pub fn card_number(self, person: usize) -> String {
         let mut draw = self.draw(&["card", &person.to_string()]);
-        let (year, month, day) = (draw.between(1960, 2005), draw.between(1, 12), draw.between(1, 28));
+        let (year, month, day) =
+            (draw.between(1960, 2005), draw.between(1, 12), draw.between(1, 28));
         // Person and date together never repeat: the region carries the rest.
         let region = 990_000 + person / 1000;
         let digits = format!("{region:06}{year:04}{month:02}{day:02}{:03}", person % 1000);
@@ -47,7 +48,9 @@ impl People {
             text.push_str(part);
         }
         let mut words = [0u64; 4];
-        for (word, chunk) in words.iter_mut().zip(digest(&SHA256, text.as_bytes()).as_ref().chunks(8)) {
+        for (word, chunk) in
+            words.iter_mut().zip(digest(&SHA256, text.as_bytes()).as_ref().chunks(8))
+        {
             *word = chunk.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
         }
         Draw { words, next: 0 }

@@ -32,7 +32,8 @@ impl Legend {
 
     fn code(&self, id: &str, code: &str) -> String {
         let codes = self.items.get(id).map(|item| item.codes.as_slice()).unwrap_or_default();
-        let title = codes.iter().find(|entry| entry.code == code).and_then(|entry| entry.title.as_ref());
+        let title =
+            codes.iter().find(|entry| entry.code == code).and_then(|entry| entry.title.as_ref());
         title.map_or_else(|| code.to_owned(), |title| format!("{} ({code})", title.en))
     }
 
@@ -185,7 +186,7 @@ pub fn word(name: &str, prefix: &str) -> String {
 fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header.map(Cell::new));
     table

@@ -47,14 +47,9 @@ pub struct Description {
 /// # Errors
 /// [`PkiError::NotACertificate`] when there is none, or one is broken.
 pub fn describe(file: &Path, now: OffsetDateTime) -> Result<Vec<Description>, PkiError> {
-    let text = std::fs::read(file).map_err(|source| PkiError::File {
-        file: file.to_owned(),
-        source,
-    })?;
-    let not_one = |problem: String| PkiError::NotACertificate {
-        file: file.to_owned(),
-        problem,
-    };
+    let text =
+        std::fs::read(file).map_err(|source| PkiError::File { file: file.to_owned(), source })?;
+    let not_one = |problem: String| PkiError::NotACertificate { file: file.to_owned(), problem };
     let mut described = Vec::new();
     for der in CertificateDer::pem_slice_iter(&text) {
         let der = der.map_err(|error| not_one(error.to_string()))?;
@@ -73,15 +68,10 @@ fn describe_one(
     now: OffsetDateTime,
 ) -> Description {
     let validity = certificate.validity();
-    let (not_before, not_after) = (
-        validity.not_before.to_datetime(),
-        validity.not_after.to_datetime(),
-    );
+    let (not_before, not_after) =
+        (validity.not_before.to_datetime(), validity.not_after.to_datetime());
     let state = if now < not_before {
-        format!(
-            "NOT VALID YET: {} days to go",
-            (not_before - now).whole_days()
-        )
+        format!("NOT VALID YET: {} days to go", (not_before - now).whole_days())
     } else if now > not_after {
         format!("EXPIRED {} days ago", (now - not_after).whole_days())
     } else {
@@ -94,9 +84,7 @@ fn describe_one(
         .map(|names| names.value.general_names.iter().map(name).collect())
         .unwrap_or_default();
     Description {
-        id: Claim::read(der)
-            .map(|claim| claim.id.to_string())
-            .map_err(|error| error.to_string()),
+        id: Claim::read(der).map(|claim| claim.id.to_string()).map_err(|error| error.to_string()),
         subject: certificate.subject().to_string(),
         issuer: certificate.issuer().to_string(),
         names,
@@ -146,22 +134,13 @@ fn purposes(certificate: &X509Certificate<'_>) -> Vec<String> {
         (usage.value.server_auth, "serverAuth"),
         (usage.value.any, "any"),
     ];
-    let known = known
-        .iter()
-        .filter(|(is, _)| *is)
-        .map(|(_, name)| (*name).to_owned());
-    known
-        .chain(usage.value.other.iter().map(ToString::to_string))
-        .collect()
+    let known = known.iter().filter(|(is, _)| *is).map(|(_, name)| (*name).to_owned());
+    known.chain(usage.value.other.iter().map(ToString::to_string)).collect()
 }
 
 fn fingerprint(der: &CertificateDer<'_>) -> String {
     let digest = digest::digest(&digest::SHA256, der);
-    let pairs: Vec<String> = digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let pairs: Vec<String> = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     pairs.join(":")
 }
 
@@ -179,11 +158,7 @@ impl fmt::Display for Description {
             items => items.join(", "),
         };
         writeln!(f, "names        {}", list(&self.names))?;
-        writeln!(
-            f,
-            "valid        {} to {} ({})",
-            self.not_before, self.not_after, self.state
-        )?;
+        writeln!(f, "valid        {} to {} ({})", self.not_before, self.not_after, self.state)?;
         writeln!(f, "key          {}", self.key)?;
         writeln!(f, "purposes     {}", list(&self.purposes))?;
         writeln!(f, "SHA-256      {}", self.fingerprint)

@@ -85,10 +85,7 @@ fn load_domain(entry: &TrustConfig) -> Result<Domain, TrustLoadError> {
         let der = der.map_err(|error| unusable(error.to_string()))?;
         let parsed = certificate::parse(&der).map_err(|error| unusable(error.to_string()))?;
         if !parsed.is_ca() {
-            return Err(unusable(format!(
-                "`{}` is no authority's certificate",
-                parsed.subject()
-            )));
+            return Err(unusable(format!("`{}` is no authority's certificate", parsed.subject())));
         }
         let anchor =
             webpki::anchor_from_trusted_cert(&der).map_err(|error| unusable(error.to_string()))?;
@@ -111,12 +108,7 @@ fn load_domain(entry: &TrustConfig) -> Result<Domain, TrustLoadError> {
             Revocation::Unusable(problem)
         }),
     };
-    Ok(Domain {
-        roles: entry.roles.clone(),
-        anchors,
-        anchor_ends,
-        revocation,
-    })
+    Ok(Domain { roles: entry.roles.clone(), anchors, anchor_ends, revocation })
 }
 
 fn load_lists(file: &Path) -> Result<Revocation, String> {

@@ -1,0 +1,80 @@
+//! A running agency.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tonic_health::ServingStatus;
+
+use super::serving::{self, StartError};
+use crate::config::agency::AgencyConfig;
+use crate::config::catalogue;
+use crate::domain::catalogue::Source;
+use crate::domain::peer::Role;
+use crate::service::agency::{Agency, AgencyServer};
+use crate::source::{Holdings, Mapping, Written};
+use crate::wire::MAX_MESSAGE_BYTES;
+use crate::wire::proto::pb::agency_service_server::AgencyServiceServer;
+
+/// Runs an agency from its configuration file until `stop` turns true. `ready` is
+/// told the address once it listens.
+///
+/// # Errors
+/// Why it does not start.
+pub async fn run(
+    path: &Path,
+    ready: impl FnOnce(SocketAddr),
+    stop: watch::Receiver<bool>,
+) -> Result<(), StartError> {
+    let (config, text) = AgencyConfig::load(path)?;
+    let catalogue = Arc::new(catalogue::load(&config.catalogue)?);
+    if catalogue.owned_by(&config.id).is_empty() {
+        let known: Vec<String> = catalogue.agencies().iter().map(ToString::to_string).collect();
+        return Err(StartError::UnknownAgency {
+            file: path.display().to_string(),
+            id: config.id.to_string(),
+            known: known.join(", "),
+        });
+    }
+    let name = serving::name_of(path);
+    let written = Written {
+        file: Source { name: &name, text: &text },
+        folder: path.parent().unwrap_or(Path::new(".")),
+        source: &config.source,
+        queries: &config.query,
+    };
+    let mapping = Mapping::compile(&config.id, &catalogue, written).map_err(StartError::Mapping)?;
+    let tls = serving::link(&config.link, Role::Agency)?;
+    let (listener, address) = serving::bind(config.listen).await?;
+
+    let holdings = Holdings::open(mapping);
+    if let Err(faults) = holdings.check().await {
+        // The source may come up later; until then sections say what is wrong.
+        for fault in faults {
+            tracing::warn!(agency = %config.id, "{fault}");
+        }
+    }
+    let agency = Arc::new(Agency::new(
+        config.id.clone(),
+        catalogue,
+        holdings,
+        config.subject.format,
+        config.limits,
+    ));
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let serving_now = ServingStatus::Serving;
+    health.set_service_status("tributary.v1.AgencyService", serving_now).await;
+    let mut routes = tonic::service::Routes::builder();
+    routes.add_service(
+        AgencyServiceServer::new(AgencyServer::new(agency, stop.clone()))
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(2 * MAX_MESSAGE_BYTES),
+    );
+    let service = serving::with_standard_services(routes, health_service)?;
+    tracing::info!(agency = %config.id, %address, "listening");
+    ready(address);
+    serving::serve(listener, tls, service, stop).await;
+    tracing::info!(agency = %config.id, "stopped");
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! A consumer's client: what `profile get` and the demo ask with. It uses the
+//! public protocol and nothing else.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tonic::Status;
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::clock;
+use crate::config::link::TrustConfig;
+use crate::domain::peer::{Role, SpiffeId};
+use crate::link::connect::{ConnectError, Connector};
+use crate::link::identity::{IdentityError, OwnIdentity};
+use crate::link::limits::ConnectLimits;
+use crate::link::tls::LinkTls;
+use crate::link::trust::{Trust, TrustLoadError, TrustStore};
+use crate::wire::proto::pb;
+use crate::wire::proto::pb::catalogue_service_client::CatalogueServiceClient;
+use crate::wire::proto::pb::profile_service_client::ProfileServiceClient;
+use crate::wire::refusal;
+
+/// Bytes of one answer at most.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Where the gateway is, and as whom to ask it.
+#[derive(Debug, Clone)]
+pub struct Address {
+    /// Host and port.
+    pub endpoint: String,
+    /// The identity that the gateway must show.
+    pub gateway: SpiffeId,
+    /// Own certificate, PEM.
+    pub certificate: PathBuf,
+    /// Own private key, PEM.
+    pub key: PathBuf,
+    /// The trust anchor of the gateway's domain, PEM.
+    pub trust_bundle: PathBuf,
+}
+
+/// Why asking failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Own certificate and key.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The gateway's anchor.
+    #[error(transparent)]
+    Trust(#[from] TrustLoadError),
+    /// The link.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The gateway refused.
+    #[error("the gateway refused ({reason}): {}", .status.message())]
+    Refused {
+        /// The stable word.
+        reason: String,
+        /// The whole status.
+        status: Box<Status>,
+    },
+    /// There is no such bundle.
+    #[error("`{id}` is no bundle; there are {known}")]
+    UnknownBundle {
+        /// What was asked for.
+        id: String,
+        /// What there is.
+        known: String,
+    },
+}
+
+impl From<Status> for ClientError {
+    fn from(status: Status) -> Self {
+        let stated = refusal::reason_of(&status);
+        let reason = if stated.is_empty() { format!("{:?}", status.code()) } else { stated };
+        Self::Refused { reason, status: Box::new(status) }
+    }
+}
+
+/// A connection to a gateway.
+#[derive(Debug, Clone)]
+pub struct GatewayClient {
+    channel: Channel,
+}
+
+impl GatewayClient {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Why there is no link.
+    pub async fn connect(address: &Address) -> Result<Self, ClientError> {
+        let identity = OwnIdentity::load(&address.certificate, &address.key, clock::utc())?;
+        let trust = TrustStore::load(&[TrustConfig {
+            domain: address.gateway.trust_domain().clone(),
+            roles: vec![Role::Gateway],
+            anchors: address.trust_bundle.clone(),
+            crl: None,
+        }])?;
+        let tls = LinkTls::new(identity, Trust::new(trust));
+        let limits = ConnectLimits::default();
+        let connector = Connector::new(&address.endpoint, address.gateway.clone(), tls, limits)?;
+        Ok(Self { channel: connector.channel().await? })
+    }
+
+    /// Fetches a profile.
+    ///
+    /// # Errors
+    /// The gateway's refusal. A missing section is none.
+    pub async fn profile(
+        &mut self,
+        subject: &str,
+        items: Vec<String>,
+        deadline: Duration,
+    ) -> Result<pb::GetProfileResponse, ClientError> {
+        let mut request = tonic::Request::new(pb::GetProfileRequest {
+            subject: subject.to_owned(),
+            items,
+            ..Default::default()
+        });
+        request.set_timeout(deadline);
+        let mut client = ProfileServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_ANSWER_BYTES);
+        Ok(client.get_profile(request).await?.into_inner())
+    }
+
+    /// Every item of the gateway's catalogue.
+    ///
+    /// # Errors
+    /// The gateway's refusal.
+    pub async fn items(&mut self) -> Result<Vec<pb::CatalogueItem>, ClientError> {
+        Ok(self.catalogue().list_items(pb::ListItemsRequest::default()).await?.into_inner().items)
+    }
+
+    /// The ids of a bundle's items.
+    ///
+    /// # Errors
+    /// The gateway's refusal, or that there is no such bundle.
+    pub async fn bundle(&mut self, id: &str) -> Result<Vec<String>, ClientError> {
+        let bundles = self.catalogue().list_bundles(pb::ListBundlesRequest {}).await?;
+        let bundles = bundles.into_inner().bundles;
+        let known: Vec<&str> = bundles.iter().map(|bundle| bundle.id.as_str()).collect();
+        let known = known.join(", ");
+        let found = bundles.into_iter().find(|bundle| bundle.id == id);
+        found
+            .map(|bundle| bundle.items)
+            .ok_or_else(|| ClientError::UnknownBundle { id: id.to_owned(), known })
+    }
+
+    /// Whether the gateway has a link to an agency.
+    pub async fn has_link_to(&mut self, agency: &str) -> bool {
+        let mut client = HealthClient::new(self.channel.clone());
+        let request = HealthCheckRequest { service: format!("agency/{agency}") };
+        client
+            .check(request)
+            .await
+            .is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving)
+    }
+
+    fn catalogue(&self) -> CatalogueServiceClient<Channel> {
+        CatalogueServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+}

@@ -1,0 +1,117 @@
+//! The demo: a whole federation on this machine, with synthetic people.
+//!
+//! Seven agencies and a gateway, each a process of its own, mutual TLS on every
+//! link, real SQLite databases. It asks as any consumer would, through the
+//! network, and has no way in of its own.
+
+mod city;
+mod federation;
+pub mod people;
+mod processes;
+mod seed;
+mod stages;
+
+use std::path::{Path, PathBuf};
+
+pub use city::DemoError;
+pub use federation::{AgencyEntry, ConsumerEntry, Federation, GatewayEntry};
+use people::People;
+pub use stages::{SectionOutcome, Stage};
+
+/// What kind of demo to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many synthetic people.
+    pub people: usize,
+    /// Their seed.
+    pub seed: u64,
+    /// Where to put it; a temporary folder, removed at the end, when not given.
+    pub dir: Option<PathBuf>,
+    /// The bundle that the stages fetch.
+    pub bundle: String,
+}
+
+/// What the demo tells while it goes on.
+pub trait Audience {
+    /// Something is being done.
+    fn progress(&mut self, text: &str);
+    /// Something happened that the demo is there to show.
+    fn say(&mut self, text: &str);
+}
+
+/// A federation that runs; dropping it stops every process.
+#[derive(Debug)]
+pub struct Running {
+    city: city::City,
+    processes: processes::Processes,
+    /// How to reach it.
+    pub federation: Federation,
+    // Last: the folder goes when the processes are gone.
+    home: Home,
+}
+
+#[derive(Debug)]
+enum Home {
+    Kept(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl Home {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Temporary(dir) => dir.path(),
+        }
+    }
+}
+
+/// Makes the PKI and the people, starts every process, and waits until all are
+/// healthy.
+///
+/// # Errors
+/// What could not be made or started.
+pub async fn start(options: &Options, audience: &mut dyn Audience) -> Result<Running, DemoError> {
+    let home = match &options.dir {
+        Some(dir) => Home::Kept(city::claim(dir)?),
+        None => Home::Temporary(tempfile::Builder::new().prefix("tributary-demo-").tempdir()?),
+    };
+    let people = People::new(options.seed, options.people);
+    audience.progress("writing configuration, catalogue and certificates");
+    let city = city::City::build(home.path())?;
+    audience
+        .progress(&format!("making {} synthetic people in seven SQLite databases", options.people));
+    seed::fill(&city, people).await?;
+    let mut processes = processes::Processes::new(home.path())?;
+    for agency in &city.agencies {
+        audience.progress(&format!("starting the agency {agency}"));
+        let address = processes.start(agency, "agency", &city.agency_config(agency)).await?;
+        city.set_agency_address(agency, address)?;
+    }
+    audience.progress("starting the gateway");
+    let config = city.gateway_config();
+    let address = processes.start(city::GATEWAY, "gateway", &config).await?;
+    city.set_gateway_address(address)?;
+    let federation = federation::describe(&city, &processes, people)?;
+    federation.write(home.path())?;
+    let running = Running { city, processes, federation, home };
+    audience.progress("waiting until the gateway has a link to every agency");
+    running.wait_until_healthy().await?;
+    Ok(running)
+}
+
+impl Running {
+    /// The folder of configuration, databases, certificates and logs.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Stops every process, in order, within bounds.
+    pub async fn stop(mut self) {
+        self.processes.stop_all().await;
+    }
+
+    /// Waits until the gateway ends by itself.
+    pub async fn gateway_died(&mut self) {
+        self.processes.died(city::GATEWAY).await;
+    }
+}

@@ -1,0 +1,269 @@
+//! The city's files: what stands in `examples/city`, carried in the binary and
+//! written to the demo's folder, with certificates made anew.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::clock;
+use crate::config::agency::AgencyConfig;
+use crate::config::catalogue;
+use crate::domain::catalogue::Catalogue;
+use crate::domain::peer::{Role, SpiffeId, TrustDomain};
+use crate::link::pki::{Authority, PkiError, Request, Validity};
+
+/// The gateway's name among the processes.
+pub(super) const GATEWAY: &str = "gateway";
+
+/// Certificates of a demo last this long.
+const VALID_DAYS: i64 = 30;
+
+macro_rules! files {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../../../examples/city/", $path)))),*]
+    };
+}
+
+const FILES: &[(&str, &str)] = files![
+    "gateway.toml",
+    "agencies/education.toml",
+    "agencies/employment.toml",
+    "agencies/enterprise.toml",
+    "agencies/lending.toml",
+    "agencies/social_security.toml",
+    "agencies/traffic.toml",
+    "agencies/volunteering.toml",
+    "catalogue/assets.toml",
+    "catalogue/bundles.toml",
+    "catalogue/education.toml",
+    "catalogue/employment.toml",
+    "catalogue/enterprise.toml",
+    "catalogue/housing_fund.toml",
+    "catalogue/lending.toml",
+    "catalogue/reserved.toml",
+    "catalogue/social_security.toml",
+    "catalogue/tax.toml",
+    "catalogue/traffic.toml",
+    "catalogue/utilities.toml",
+    "catalogue/volunteering.toml",
+];
+
+const SCHEMAS: &[(&str, &str)] = files![
+    "schema/education.sql",
+    "schema/employment.sql",
+    "schema/enterprise.sql",
+    "schema/lending.sql",
+    "schema/social_security.sql",
+    "schema/traffic.sql",
+    "schema/volunteering.sql",
+];
+
+/// Consumers of the demo: trust domain and name.
+const CONSUMERS: [(&str, &str); 2] =
+    [("scoring.city.example", "scoring-service"), ("bank.city.example", "loan-desk")];
+
+/// Why the demo failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The folder is in use.
+    #[error("{} is not empty; name a folder that does not exist yet", .0.display())]
+    NotEmpty(PathBuf),
+    /// The system.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A file of the demo could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A certificate.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// A database.
+    #[error("cannot fill the database of {agency}: {source}")]
+    Database {
+        /// Whose.
+        agency: String,
+        /// What the database said.
+        source: sqlx::Error,
+    },
+    /// One of the demo's own files does not hold together.
+    #[error("the demo's own files do not hold together: {0}")]
+    Inconsistent(String),
+    /// A process did not start.
+    #[error("{name} did not start: {why}\n{log}")]
+    Process {
+        /// Which.
+        name: String,
+        /// What happened.
+        why: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// The gateway did not become healthy.
+    #[error("after {0:?} the gateway still has no link to: {1}")]
+    Unhealthy(std::time::Duration, String),
+    /// Asking the gateway failed.
+    #[error(transparent)]
+    Client(#[from] crate::app::client::ClientError),
+}
+
+/// A folder that holds a city.
+#[derive(Debug)]
+pub(super) struct City {
+    pub(super) home: PathBuf,
+    pub(super) catalogue: Catalogue,
+    /// Ids of the agencies, in the gateway's order.
+    pub(super) agencies: Vec<String>,
+    pub(super) consumers: Vec<Consumer>,
+}
+
+/// A consumer's identity and files.
+#[derive(Debug)]
+pub(super) struct Consumer {
+    pub(super) id: SpiffeId,
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+}
+
+/// Takes a folder that is empty or does not exist.
+pub(super) fn claim(dir: &Path) -> Result<PathBuf, DemoError> {
+    std::fs::create_dir_all(dir).map_err(|source| DemoError::Write { path: dir.into(), source })?;
+    if std::fs::read_dir(dir)?.next().is_some() {
+        return Err(DemoError::NotEmpty(dir.to_owned()));
+    }
+    Ok(dir.canonicalize()?)
+}
+
+impl City {
+    pub(super) fn build(home: &Path) -> Result<Self, DemoError> {
+        for (path, text) in FILES {
+            write(&home.join(path), text)?;
+        }
+        std::fs::create_dir_all(home.join("data"))?;
+        let inconsistent = |error: String| DemoError::Inconsistent(error);
+        let catalogue =
+            catalogue::load(&home.join("catalogue")).map_err(|e| inconsistent(e.to_string()))?;
+        let mut city =
+            Self { home: home.to_owned(), catalogue, agencies: Vec::new(), consumers: Vec::new() };
+        city.edit(&city.gateway_config(), |gateway| {
+            gateway.insert("listen", toml_edit::value("127.0.0.1:0"));
+        })?;
+        city.certificates()?;
+        for (path, _) in SCHEMAS {
+            let id = path.trim_start_matches("schema/").trim_end_matches(".sql").to_owned();
+            city.edit(&city.agency_config(&id), |agency| {
+                agency.insert("listen", toml_edit::value("127.0.0.1:0"));
+            })?;
+            city.agencies.push(id);
+        }
+        Ok(city)
+    }
+
+    pub(super) fn gateway_config(&self) -> PathBuf {
+        self.home.join("gateway.toml")
+    }
+
+    pub(super) fn agency_config(&self, id: &str) -> PathBuf {
+        self.home.join(format!("agencies/{id}.toml"))
+    }
+
+    pub(super) fn database(&self, id: &str) -> PathBuf {
+        self.home.join(format!("data/{id}.db"))
+    }
+
+    pub(super) fn trust_bundle(&self) -> PathBuf {
+        self.pki().join("gateway.city.example/ca.pem")
+    }
+
+    pub(super) fn schema(id: &str) -> &'static str {
+        let path = format!("schema/{id}.sql");
+        SCHEMAS.iter().find(|(name, _)| *name == path).map_or("", |(_, text)| text)
+    }
+
+    /// The agency's own configuration, read as the agency reads it.
+    pub(super) fn load_agency(&self, id: &str) -> Result<AgencyConfig, DemoError> {
+        AgencyConfig::load(&self.agency_config(id))
+            .map(|(config, _)| config)
+            .map_err(|error| DemoError::Inconsistent(error.to_string()))
+    }
+
+    /// Once an agency listens, its address stays: in its own file, so that it can
+    /// be started again by hand, and in the gateway's.
+    pub(super) fn set_agency_address(
+        &self,
+        id: &str,
+        address: SocketAddr,
+    ) -> Result<(), DemoError> {
+        self.edit(&self.agency_config(id), |agency| {
+            agency.insert("listen", toml_edit::value(address.to_string()));
+        })?;
+        self.edit(&self.gateway_config(), |gateway| {
+            let agencies = gateway.get_mut("agency").and_then(|a| a.as_array_of_tables_mut());
+            for agency in agencies.into_iter().flat_map(|agencies| agencies.iter_mut()) {
+                if agency.get("id").and_then(|name| name.as_str()) == Some(id) {
+                    agency.insert("endpoint", toml_edit::value(address.to_string()));
+                }
+            }
+        })
+    }
+
+    pub(super) fn set_gateway_address(&self, address: SocketAddr) -> Result<(), DemoError> {
+        self.edit(&self.gateway_config(), |gateway| {
+            gateway.insert("listen", toml_edit::value(address.to_string()));
+        })
+    }
+
+    fn pki(&self) -> PathBuf {
+        self.home.join("certs/dev")
+    }
+
+    fn certificates(&mut self) -> Result<(), DemoError> {
+        let now = clock::utc();
+        let validity = Validity::days(now, VALID_DAYS)?;
+        let issue = |domain: &str, role, name: &str| -> Result<_, DemoError> {
+            let domain: TrustDomain =
+                domain.parse().map_err(|error| DemoError::Inconsistent(format!("{error}")))?;
+            let authority = Authority::create(&self.pki(), &domain, now)?;
+            Ok(authority.issue(&Request::local(role, name, validity))?)
+        };
+        issue("gateway.city.example", Role::Gateway, "main")?;
+        for (path, _) in SCHEMAS {
+            let id = path.trim_start_matches("schema/").trim_end_matches(".sql").replace('_', "-");
+            issue(&format!("{id}.city.example"), Role::Agency, &id)?;
+        }
+        let mut consumers = Vec::new();
+        for (domain, name) in CONSUMERS {
+            let issued = issue(domain, Role::Consumer, name)?;
+            consumers.push(Consumer {
+                id: issued.id,
+                certificate: issued.certificate,
+                key: issued.key,
+            });
+        }
+        self.consumers = consumers;
+        Ok(())
+    }
+
+    fn edit(
+        &self,
+        path: &Path,
+        change: impl FnOnce(&mut toml_edit::DocumentMut),
+    ) -> Result<(), DemoError> {
+        let text = std::fs::read_to_string(path)?;
+        let mut document: toml_edit::DocumentMut =
+            text.parse().map_err(|error| DemoError::Inconsistent(format!("{error}")))?;
+        change(&mut document);
+        write(path, &document.to_string())
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), DemoError> {
+    let failed = |source| DemoError::Write { path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    std::fs::write(path, text).map_err(failed)
+}

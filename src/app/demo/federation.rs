@@ -1,0 +1,118 @@
+//! `federation.json`: how any client reaches a running demo.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::city::{City, DemoError, GATEWAY};
+use super::people::People;
+use super::processes::Processes;
+use super::seed;
+
+/// A running federation, for clients and tests.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Federation {
+    /// The gateway.
+    pub gateway: GatewayEntry,
+    /// The agencies.
+    pub agencies: Vec<AgencyEntry>,
+    /// Identities that may ask.
+    pub consumers: Vec<ConsumerEntry>,
+    /// The trust anchor of the gateway's domain, and of no other.
+    pub trust_bundle: PathBuf,
+    /// Card numbers of synthetic people. The first is in every agency's records.
+    pub subjects: Vec<String>,
+}
+
+/// The gateway's process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GatewayEntry {
+    /// Host and port.
+    pub endpoint: String,
+    /// Its SPIFFE id.
+    pub id: String,
+    /// Its configuration file.
+    pub config: PathBuf,
+    /// Its process id.
+    pub pid: u32,
+}
+
+/// An agency's process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AgencyEntry {
+    /// Its name in the catalogue.
+    pub id: String,
+    /// Host and port.
+    pub endpoint: String,
+    /// Its configuration file.
+    pub config: PathBuf,
+    /// Its SQLite database.
+    pub database: PathBuf,
+    /// Its process id.
+    pub pid: u32,
+}
+
+/// A consumer's identity.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConsumerEntry {
+    /// Its SPIFFE id.
+    pub id: String,
+    /// Its certificate, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+}
+
+impl Federation {
+    /// The file's name in the demo's folder.
+    pub const FILE: &'static str = "federation.json";
+
+    /// Writes the file whole: it appears only when everything in it is true.
+    pub(super) fn write(&self, home: &Path) -> Result<(), DemoError> {
+        let text = serde_json::to_string_pretty(self).map_err(std::io::Error::from)?;
+        let mut file = tempfile::NamedTempFile::new_in(home)?;
+        std::io::Write::write_all(&mut file, text.as_bytes())?;
+        file.persist(home.join(Self::FILE)).map_err(|error| error.error)?;
+        Ok(())
+    }
+}
+
+pub(super) fn describe(
+    city: &City,
+    processes: &Processes,
+    people: People,
+) -> Result<Federation, DemoError> {
+    let process = |name: &str| {
+        let address = processes.address(name).map(|address| address.to_string());
+        address.zip(processes.pid(name)).ok_or_else(|| DemoError::Process {
+            name: name.to_owned(),
+            why: "it ended".into(),
+            log: String::new(),
+        })
+    };
+    let (endpoint, pid) = process(GATEWAY)?;
+    let gateway = GatewayEntry {
+        endpoint,
+        id: "spiffe://gateway.city.example/gateway/main".into(),
+        config: city.gateway_config(),
+        pid,
+    };
+    let agencies = city.agencies.iter().map(|id| {
+        let (endpoint, pid) = process(id)?;
+        let (config, database) = (city.agency_config(id), city.database(id));
+        Ok::<_, DemoError>(AgencyEntry { id: id.clone(), endpoint, config, database, pid })
+    });
+    let consumers = city.consumers.iter().map(|consumer| ConsumerEntry {
+        id: consumer.id.to_string(),
+        certificate: consumer.certificate.clone(),
+        key: consumer.key.clone(),
+    });
+    let shown = people.places().take(seed::EVERYWHERE.max(200));
+    Ok(Federation {
+        gateway,
+        agencies: agencies.collect::<Result<_, _>>()?,
+        consumers: consumers.collect(),
+        trust_bundle: city.trust_bundle(),
+        subjects: shown.map(|person| people.card_number(person)).collect(),
+    })
+}

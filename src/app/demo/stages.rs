@@ -1,0 +1,162 @@
+//! What the demo shows: all agencies answer; one is gone and the rest still
+//! answer; it is back and so is its section.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::city::{DemoError, GATEWAY};
+use super::{Audience, Running};
+use crate::app::client::{Address, GatewayClient};
+use crate::clock;
+use crate::wire::proto::pb;
+
+/// How long the gateway may take to have a link to every agency.
+const HEALTHY_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long a fetch of the demo may take.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// The agency that the demo stops.
+const STOPPED: &str = "lending";
+
+/// One fetch, as `--json` prints it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stage {
+    /// What the stage shows.
+    pub name: String,
+    /// What became of each section.
+    pub sections: Vec<SectionOutcome>,
+    /// Items with a value.
+    pub item_count: usize,
+    /// Items on which agencies differ.
+    pub conflict_count: usize,
+    /// From the call to the answer, in milliseconds.
+    pub elapsed_ms: f64,
+    /// The whole answer, for the table.
+    #[serde(skip)]
+    pub response: pb::GetProfileResponse,
+}
+
+/// One section's status.
+#[derive(Debug, Clone, Serialize)]
+pub struct SectionOutcome {
+    /// Whose.
+    pub agency: String,
+    /// Its status.
+    pub status: String,
+}
+
+impl Running {
+    /// Where and as whom the demo asks.
+    pub fn client_address(&self) -> Result<Address, DemoError> {
+        let federation = &self.federation;
+        let consumer = self
+            .city
+            .consumers
+            .first()
+            .ok_or_else(|| DemoError::Inconsistent("the demo has no consumer".into()))?;
+        Ok(Address {
+            endpoint: federation.gateway.endpoint.clone(),
+            gateway: federation
+                .gateway
+                .id
+                .parse()
+                .map_err(|error| DemoError::Inconsistent(format!("{error}")))?,
+            certificate: consumer.certificate.clone(),
+            key: consumer.key.clone(),
+            trust_bundle: federation.trust_bundle.clone(),
+        })
+    }
+
+    /// Waits until the gateway has a link to every agency.
+    pub(super) async fn wait_until_healthy(&self) -> Result<(), DemoError> {
+        let until = clock::now() + HEALTHY_WITHIN;
+        let mut client = GatewayClient::connect(&self.client_address()?).await?;
+        loop {
+            let mut missing = Vec::new();
+            for agency in &self.city.agencies {
+                if !client.has_link_to(agency).await {
+                    missing.push(agency.as_str());
+                }
+            }
+            if missing.is_empty() {
+                return Ok(());
+            }
+            if clock::now() > until {
+                return Err(DemoError::Unhealthy(HEALTHY_WITHIN, missing.join(", ")));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Runs the three stages. `seen` is given each as it is done.
+    ///
+    /// # Errors
+    /// What failed. A missing section is no failure.
+    pub async fn stages(
+        &mut self,
+        bundle: &str,
+        audience: &mut dyn Audience,
+        mut seen: impl FnMut(&Stage, &mut dyn Audience),
+    ) -> Result<Vec<Stage>, DemoError> {
+        let mut client = GatewayClient::connect(&self.client_address()?).await?;
+        let items = client.bundle(bundle).await?;
+        let mut stages = Vec::new();
+
+        audience.say("All seven agencies run. One person's profile, merged from all of them:");
+        let stage = self.fetch(&mut client, &items, "all agencies").await?;
+        seen(&stage, audience);
+        stages.push(stage);
+
+        audience.say(&format!(
+            "The agency `{STOPPED}` is killed. The profile still comes, without its section:"
+        ));
+        self.processes.kill(STOPPED).await?;
+        let stage = self.fetch(&mut client, &items, "one agency stopped").await?;
+        seen(&stage, audience);
+        stages.push(stage);
+
+        audience.say(&format!(
+            "`{STOPPED}` is started again. The gateway finds it by itself, and its section is back:"
+        ));
+        let config = self.city.agency_config(STOPPED);
+        self.processes.start(STOPPED, "agency", &config).await?;
+        self.wait_until_healthy().await?;
+        let stage = self.fetch(&mut client, &items, "agency restarted").await?;
+        seen(&stage, audience);
+        stages.push(stage);
+        debug_assert!(self.processes.pid(GATEWAY).is_some());
+        Ok(stages)
+    }
+
+    async fn fetch(
+        &self,
+        client: &mut GatewayClient,
+        items: &[String],
+        name: &str,
+    ) -> Result<Stage, DemoError> {
+        let subject = self.federation.subjects.first().cloned().unwrap_or_default();
+        let began: Instant = clock::now();
+        let response = client.profile(&subject, items.to_vec(), DEADLINE).await?;
+        let elapsed = clock::now().saturating_duration_since(began);
+        let profile = response.profile.as_ref();
+        let items = profile.map_or(&[][..], |profile| &profile.items);
+        Ok(Stage {
+            name: name.to_owned(),
+            sections: response.sections.iter().map(outcome).collect(),
+            item_count: items.len(),
+            conflict_count: items.iter().filter(|item| item.conflict).count(),
+            elapsed_ms: (elapsed.as_secs_f64() * 1e6).round() / 1e3,
+            response,
+        })
+    }
+}
+
+fn outcome(report: &pb::SectionReport) -> SectionOutcome {
+    let status = report.status().as_str_name();
+    SectionOutcome {
+        agency: report.agency.clone(),
+        status: status.strip_prefix("SECTION_STATUS_").unwrap_or(status).to_owned(),
+    }
+}

@@ -1,0 +1,171 @@
+//! What both roles share: loading the link, binding, serving, stopping.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tower::Layer;
+
+use crate::clock;
+use crate::config::catalogue::CatalogueError;
+use crate::config::file::FileError;
+use crate::config::gateway::GatewayConfigError;
+use crate::config::link::LinkConfig;
+use crate::domain::catalogue::Finding;
+use crate::link::accept;
+use crate::link::connect::ConnectError;
+use crate::link::identity::{IdentityError, OwnIdentity};
+use crate::link::limits::LinkLimits;
+use crate::link::tls::LinkTls;
+use crate::link::trust::{Trust, TrustLoadError, TrustStore};
+use crate::service::edge::{Edge, EdgeLayer};
+use crate::wire::proto::DESCRIPTORS;
+
+/// Why a process does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A configuration file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The gateway's configuration.
+    #[error(transparent)]
+    Gateway(#[from] GatewayConfigError),
+    /// The catalogue.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// An agency that the catalogue does not know.
+    #[error("{file}: agency `{id}` owns no item of the catalogue; it knows {known}")]
+    UnknownAgency {
+        /// The configuration file.
+        file: String,
+        /// The agency's id.
+        id: String,
+        /// The catalogue's agencies.
+        known: String,
+    },
+    /// An agency's mapping.
+    #[error("the mapping does not fit the catalogue:\n{}", lines(.0))]
+    Mapping(Vec<Finding>),
+    /// Own certificate and key.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Trust anchors.
+    #[error(transparent)]
+    Trust(#[from] TrustLoadError),
+    /// An agency's address.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The own certificate is for another role.
+    #[error(
+        "{found} is the certificate of another role: a {wanted} needs one for spiffe://…/{wanted}/…"
+    )]
+    Role {
+        /// What the certificate says.
+        found: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
+    /// The port.
+    #[error(
+        "cannot listen on {address}: {source}; choose another `listen`, or stop what is using it"
+    )]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The system's signals.
+    #[error("cannot wait for signals")]
+    Signals(#[from] std::io::Error),
+    /// The reflection service.
+    #[error("the embedded descriptors cannot be served")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+fn lines(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| format!("  {finding}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Resolves on SIGINT or SIGTERM.
+///
+/// # Errors
+/// When the system gives no signal handlers.
+pub async fn stop_signal() -> std::io::Result<()> {
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// Loads the own identity, which must be in the given role, and the anchors.
+pub(super) fn link(
+    config: &LinkConfig,
+    role: crate::domain::peer::Role,
+) -> Result<LinkTls, StartError> {
+    let identity = OwnIdentity::load(&config.certificate, &config.key, clock::utc())?;
+    let id = identity.id();
+    if id.role() != role {
+        return Err(StartError::Role { found: id.to_string(), wanted: role.as_str() });
+    }
+    Ok(LinkTls::new(identity, Trust::new(TrustStore::load(&config.trust)?)))
+}
+
+/// Binds the configured address.
+pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// A role's services with health and reflection beside them, behind the edge.
+pub(super) fn with_standard_services<H>(
+    mut routes: tonic::service::RoutesBuilder,
+    health: H,
+) -> Result<Edge<Routes>, StartError>
+where
+    H: tower::Service<
+            http::Request<tonic::body::Body>,
+            Response = http::Response<tonic::body::Body>,
+            Error = Infallible,
+        > + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    H::Future: Send + 'static,
+{
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    routes.add_service(health).add_service(reflection);
+    Ok(EdgeLayer.layer(routes.routes().prepare()))
+}
+
+/// Serves until `stop` turns true, and returns once every connection is closed.
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: LinkTls,
+    service: Edge<Routes>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let stopped = async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    accept::serve(listener, tls, service, LinkLimits::default(), stopped).await;
+}
+
+/// A file's name for messages.
+pub(super) fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,147 @@
+//! `tributary demo`: runs the federation and tells what happens.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use super::profile::table::{self, Legend};
+use crate::app::client::GatewayClient;
+use crate::app::demo::{self, Audience, Options, Running, Stage};
+use crate::app::stop_signal;
+
+/// Makes a development PKI and synthetic people, starts seven agencies and a
+/// gateway as processes of their own, fetches a profile, stops an agency, fetches
+/// again, restarts it, and cleans up. Needs nothing but this program.
+#[derive(Debug, clap::Args)]
+pub(super) struct DemoArgs {
+    /// Print one JSON object instead of the story
+    #[arg(long, conflicts_with = "serve")]
+    json: bool,
+    /// Keep the federation running until Ctrl-C, and write federation.json for
+    /// clients
+    #[arg(long)]
+    serve: bool,
+    /// Keep everything in this folder, which must be empty or new
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// How many synthetic people
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
+    people: u32,
+    /// The people's seed
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// The bundle of items to fetch
+    #[arg(long, default_value = "basic")]
+    bundle: String,
+}
+
+pub(super) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    super::block_on(async {
+        let options = Options {
+            people: usize::try_from(args.people)?,
+            seed: args.seed,
+            dir: args.dir.clone(),
+            bundle: args.bundle.clone(),
+        };
+        let mut teller = Teller { quiet: args.json };
+        tokio::select! {
+            biased;
+            result = tell(&args, &options, &mut teller) => result,
+            _ = stop_signal() => {
+                // Whatever was started ends with us; see app::demo::processes.
+                eprintln!("stopped");
+                Ok(ExitCode::from(130))
+            }
+        }
+    })
+}
+
+async fn tell(args: &DemoArgs, options: &Options, teller: &mut Teller) -> anyhow::Result<ExitCode> {
+    let mut running = demo::start(options, teller).await?;
+    if args.serve {
+        return serve(running).await;
+    }
+    let legend = if args.json {
+        Legend::default()
+    } else {
+        let mut client = GatewayClient::connect(&running.client_address()?).await?;
+        Legend::new(client.items().await?)
+    };
+    let quiet = args.json;
+    let show = |stage: &Stage, audience: &mut dyn Audience| {
+        if !quiet {
+            audience.say(&table::render(&stage.response, &legend));
+            audience.say(&format!("  ({:.1} ms)\n", stage.elapsed_ms));
+        }
+    };
+    let result = running.stages(&options.bundle, teller, show).await;
+    teller.progress("stopping every process");
+    let kept = options.dir.as_ref().map(|_| running.home().to_owned());
+    running.stop().await;
+    let stages = result?;
+    if args.json {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{}", serde_json::json!({ "stages": stages }))?;
+    } else {
+        teller.say(
+            "Every process is stopped. All people were synthetic; no value was kept anywhere.",
+        );
+        if let Some(home) = kept {
+            teller.say(&format!("Configuration, databases and logs are in {}.", home.display()));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(mut running: Running) -> anyhow::Result<ExitCode> {
+    let home = running.home().to_owned();
+    let file = home.join(demo::Federation::FILE);
+    let subject = running.federation.subjects.first().cloned().unwrap_or_default();
+    println!("The federation runs. {} says how to reach it; for example:", file.display());
+    println!();
+    println!(
+        "  tributary profile get --federation {} --subject {subject} --bundle basic",
+        file.display()
+    );
+    println!();
+    println!("Ctrl-C stops every process.");
+    let ended = tokio::select! {
+        result = stop_signal() => {
+            result.context("cannot wait for Ctrl-C")?;
+            None
+        }
+        // Agencies may be killed and restarted by whoever plays with them; only
+        // without the gateway is there nothing left to serve.
+        () = running.gateway_died() => Some("the gateway ended by itself; see logs/gateway.log"),
+    };
+    eprintln!("stopping every process");
+    running.stop().await;
+    match ended {
+        Some(why) => anyhow::bail!(why),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Tells the story on standard output and progress on standard error.
+struct Teller {
+    quiet: bool,
+}
+
+impl Audience for Teller {
+    fn progress(&mut self, text: &str) {
+        let mut err = std::io::stderr().lock();
+        let dim = err.is_terminal();
+        let _ = match dim {
+            true => writeln!(err, "\x1b[2m… {text}\x1b[0m"),
+            false => writeln!(err, "… {text}"),
+        };
+    }
+
+    fn say(&mut self, text: &str) {
+        if !self.quiet {
+            let _ = writeln!(std::io::stdout().lock(), "{text}");
+        }
+    }
+}

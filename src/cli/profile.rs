@@ -1,0 +1,183 @@
+//! `tributary profile`: asks a gateway as a consumer.
+
+pub(super) mod table;
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+
+use self::table::Legend;
+use crate::app::client::{Address, GatewayClient};
+use crate::app::demo::Federation;
+use crate::domain::peer::SpiffeId;
+use crate::wire::json;
+use crate::wire::proto::pb;
+
+/// Exit code of a profile with a missing section.
+const PARTIAL: u8 = 3;
+
+/// Asks a gateway as a consumer.
+#[derive(Debug, Args)]
+pub(super) struct ProfileArgs {
+    #[command(subcommand)]
+    command: ProfileCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ProfileCommand {
+    /// Fetch one person's profile
+    ///
+    /// Exit code: 0 every agency answered, 3 some did not, 1 error.
+    Get(GetArgs),
+}
+
+#[derive(Debug, Args)]
+struct GetArgs {
+    /// The person's citizen-card number; `-` reads it from standard input, which
+    /// keeps it out of the list of processes and the shell's history
+    #[arg(long, value_name = "NUMBER")]
+    subject: String,
+    /// Items, separated by commas
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', required_unless_present = "bundle")]
+    items: Vec<String>,
+    /// A named set of items, beside those of --items
+    #[arg(long, value_name = "NAME")]
+    bundle: Option<String>,
+    /// Print the answer as proto3 JSON
+    #[arg(long)]
+    json: bool,
+    /// How long to wait
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    deadline: Duration,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+#[derive(Debug, Args)]
+struct ConnectionArgs {
+    /// The federation.json of a running demo, instead of the five options below
+    #[arg(long, value_name = "FILE")]
+    federation: Option<PathBuf>,
+    /// Which consumer of the federation to be, by the end of its id
+    #[arg(long, value_name = "NAME", requires = "federation")]
+    consumer: Option<String>,
+    /// The gateway's host and port
+    #[arg(long, value_name = "HOST:PORT", required_unless_present = "federation")]
+    gateway: Option<String>,
+    /// The identity that the gateway must show
+    #[arg(long, value_name = "SPIFFE-ID", required_unless_present = "federation")]
+    gateway_id: Option<SpiffeId>,
+    /// Own certificate, PEM
+    #[arg(long, value_name = "FILE", required_unless_present = "federation")]
+    certificate: Option<PathBuf>,
+    /// Own private key, PEM
+    #[arg(long, value_name = "FILE", required_unless_present = "federation")]
+    key: Option<PathBuf>,
+    /// The trust anchor of the gateway's domain, PEM
+    #[arg(long, value_name = "FILE", required_unless_present = "federation")]
+    trust_bundle: Option<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if parsed.is_zero() { Err("must be longer than nothing".into()) } else { Ok(parsed) }
+}
+
+pub(super) fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
+    let ProfileCommand::Get(args) = args.command;
+    super::block_on(get(args))
+}
+
+async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
+    let subject = subject(&args.subject)?;
+    let mut client = GatewayClient::connect(&args.connection.address()?).await?;
+    let mut items = args.items.clone();
+    if let Some(bundle) = &args.bundle {
+        let more = client.bundle(bundle).await?;
+        items.extend(more.into_iter().filter(|item| !args.items.contains(item)));
+    }
+    let response = client.profile(&subject, items, args.deadline).await?;
+    let text = if args.json {
+        serde_json::to_string_pretty(&json::to_json("GetProfileResponse", &response)?)?
+    } else {
+        table::render(&response, &Legend::new(client.items().await?))
+    };
+    print(&text)?;
+    Ok(exit_code(&response))
+}
+
+fn exit_code(response: &pb::GetProfileResponse) -> ExitCode {
+    if table::is_complete(response) { ExitCode::SUCCESS } else { ExitCode::from(PARTIAL) }
+}
+
+/// Prints; a reader that has seen enough is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn subject(given: &str) -> anyhow::Result<String> {
+    if given != "-" {
+        return Ok(given.to_owned());
+    }
+    let mut input = std::io::stdin().lock();
+    if input.is_terminal() {
+        eprintln!("citizen-card number, then Ctrl-D:");
+    }
+    let mut text = String::new();
+    (&mut input).take(256).read_to_string(&mut text).context("cannot read standard input")?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+impl ConnectionArgs {
+    fn address(&self) -> anyhow::Result<Address> {
+        let federation = self.federation.as_ref().map(read_federation).transpose()?;
+        let consumer = federation.as_ref().map(|f| self.pick(f)).transpose()?;
+        let given = |option: &Option<PathBuf>, name: &str, known: Option<PathBuf>| {
+            option.clone().or(known).with_context(|| format!("--{name} is missing"))
+        };
+        let known = federation.as_ref();
+        let gateway_id = match (&self.gateway_id, known) {
+            (Some(id), _) => id.clone(),
+            (None, Some(known)) => known.gateway.id.parse()?,
+            (None, None) => bail!("--gateway-id is missing"),
+        };
+        let endpoint = self.gateway.clone().or_else(|| known.map(|f| f.gateway.endpoint.clone()));
+        Ok(Address {
+            endpoint: endpoint.context("--gateway is missing")?,
+            gateway: gateway_id,
+            certificate: given(
+                &self.certificate,
+                "certificate",
+                consumer.as_ref().map(|c| c.certificate.clone()),
+            )?,
+            key: given(&self.key, "key", consumer.as_ref().map(|c| c.key.clone()))?,
+            trust_bundle: given(
+                &self.trust_bundle,
+                "trust-bundle",
+                known.map(|f| f.trust_bundle.clone()),
+            )?,
+        })
+    }
+
+    fn pick(&self, federation: &Federation) -> anyhow::Result<crate::app::demo::ConsumerEntry> {
+        let wanted = self.consumer.as_deref().unwrap_or_default();
+        let found = federation.consumers.iter().find(|consumer| consumer.id.ends_with(wanted));
+        found.cloned().with_context(|| {
+            let known: Vec<&str> = federation.consumers.iter().map(|c| c.id.as_str()).collect();
+            format!("no consumer's id ends in `{wanted}`; there are {}", known.join(", "))
+        })
+    }
+}
+
+fn read_federation(path: &PathBuf) -> anyhow::Result<Federation> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no federation.json", path.display()))
+}

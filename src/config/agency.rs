@@ -1,0 +1,88 @@
+//! An agency's configuration file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::file::{self, FileError};
+use super::link::LinkConfig;
+use super::mapping::{QueryEntry, SourceEntry};
+use super::subject::SubjectConfig;
+use crate::domain::catalogue::{AgencyId, Title};
+
+/// The file as it is written. See `examples/city/agencies`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgencyConfig {
+    /// The agency's name in the catalogue.
+    pub id: AgencyId,
+    /// Its name for people.
+    pub title: Title,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The catalogue's folder.
+    pub catalogue: PathBuf,
+    /// Certificate, key, and whom to trust.
+    pub link: LinkConfig,
+    /// The format of card numbers.
+    pub subject: SubjectConfig,
+    /// Limits; each has a default.
+    #[serde(default)]
+    pub limits: AgencyLimitsConfig,
+    /// Where the records are.
+    pub source: SourceEntry,
+    /// What of them answers which item.
+    pub query: Vec<Spanned<QueryEntry>>,
+}
+
+/// Limits of an agency.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgencyLimitsConfig {
+    /// Requests under way on one stream.
+    pub max_in_flight: u32,
+    /// Requests under way altogether.
+    pub max_total: usize,
+    /// Age at which a stream is replaced.
+    #[serde(with = "humantime_serde")]
+    pub max_stream_age: Duration,
+    /// Longest time given to one question.
+    #[serde(with = "humantime_serde")]
+    pub max_deadline: Duration,
+    /// How old the records may be; stated to gateways.
+    #[serde(with = "humantime_serde")]
+    pub freshness: Duration,
+}
+
+impl Default for AgencyLimitsConfig {
+    fn default() -> Self {
+        Self {
+            max_in_flight: 1024,
+            max_total: 4096,
+            // Shorter than the link's own age, so that a stream is replaced
+            // before its connection is.
+            max_stream_age: Duration::from_secs(20 * 60),
+            max_deadline: Duration::from_secs(10),
+            freshness: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+impl AgencyConfig {
+    /// Reads a file, and gives its text as well, by whose lines the mapping's
+    /// faults are named. Relative paths are taken from the file's own folder.
+    ///
+    /// # Errors
+    /// What is wrong, with file and line where there is one.
+    pub fn load(path: &Path) -> Result<(Self, String), FileError> {
+        let text = file::read_text(path)?;
+        let mut config: Self = file::parse_toml(path, &text)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        config.catalogue = folder.join(&config.catalogue);
+        config.link = config.link.resolved(folder);
+        Ok((config, text))
+    }
+}
