@@ -44,7 +44,9 @@ async fn a_statement_past_its_deadline_is_stopped_inside_the_database() {
     let mut lease = pool.lease(clock::now() + Duration::from_millis(50)).await.unwrap();
     let endless =
         "with recursive c(n) as (select 1 union all select n + 1 from c) select max(n) from c";
-    let stopped = lease.connection().execute(endless).await.unwrap_err();
+    let running = lease.connection().execute(endless);
+    let ended = tokio::time::timeout(Duration::from_secs(10), running).await;
+    let stopped = ended.expect("the statement runs on").unwrap_err();
     assert_eq!(fault(&stopped).reason, Reason::Timeout);
 }
 
@@ -62,4 +64,23 @@ async fn a_replaced_file_is_opened_anew() {
     options.connect().await.unwrap().execute("create table fresh (a)").await.unwrap();
     let mut lease = pool.lease(until).await.unwrap();
     lease.connection().execute("select a from fresh").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_unless_its_statement_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path()).await;
+    let until = clock::now() + Duration::from_secs(5);
+    let mut lease = pool.lease(until).await.unwrap();
+    // A setting of the connection shows which one it is.
+    lease.connection().execute("pragma cache_size = 77").await.unwrap();
+    lease.keep();
+    let mut lease = pool.lease(until).await.unwrap();
+    assert_eq!(cache_size(&mut lease).await, 77);
+    drop(lease);
+    assert_ne!(cache_size(&mut pool.lease(until).await.unwrap()).await, 77);
+}
+
+async fn cache_size(lease: &mut crate::source::pool::Lease<'_>) -> i64 {
+    sqlx::query_scalar("pragma cache_size").fetch_one(lease.connection()).await.unwrap()
 }
