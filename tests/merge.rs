@@ -110,7 +110,7 @@ fn item_plan() -> impl Strategy<Value = ItemPlan> {
     )
         .prop_map(|(kind, rule, owners, parts)| ItemPlan {
             kind,
-            rule: *rule.get(rules_of(kind)),
+            rule: rule.get::<&str>(rules_of(kind)),
             owners,
             parts,
         })
@@ -179,7 +179,7 @@ fn value(value_type: &ValueType, seed: u8) -> Value {
         _ => Decimal::new(123, 1),
     };
     match value_type {
-        ValueType::Boolean => Value::Boolean(seed % 2 == 0),
+        ValueType::Boolean => Value::Boolean(seed.is_multiple_of(2)),
         ValueType::Integer(_) => Value::Integer(i64::from(seed) * 5 - 7),
         ValueType::Decimal(_) => Value::Decimal(decimal),
         ValueType::Money(..) => Value::Money(decimal),

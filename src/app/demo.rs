@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub use city::DemoError;
 pub use federation::{AgencyEntry, ConsumerEntry, Federation, GatewayEntry};
 use people::People;
-pub use stages::{SectionOutcome, Stage};
+pub use stages::{FIRST_STAGE, SectionOutcome, Stage};
 
 /// What kind of demo to run.
 #[derive(Debug, Clone)]

@@ -72,7 +72,13 @@ async fn tell(args: &DemoArgs, options: &Options, teller: &mut Teller) -> anyhow
     let quiet = args.json;
     let show = |stage: &Stage, audience: &mut dyn Audience| {
         if !quiet {
-            audience.say(&table::render(&stage.response, &legend));
+            // The whole profile once; afterwards what changed.
+            let first = stage.name == demo::FIRST_STAGE;
+            let text = match first {
+                true => table::render(&stage.response, &legend),
+                false => table::render_sections(&stage.response),
+            };
+            audience.say(&text);
             audience.say(&format!("  ({:.1} ms)\n", stage.elapsed_ms));
         }
     };

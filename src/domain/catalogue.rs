@@ -335,14 +335,15 @@ impl Catalogue {
 }
 
 fn select(items: &[Item], pattern: &str) -> ItemSet {
+    let named = items.iter().filter(|item| is_named_by(&item.id, pattern));
+    named.map(|item| item.number).collect()
+}
+
+fn is_named_by(id: &str, pattern: &str) -> bool {
     let prefix =
         pattern.strip_suffix('*').filter(|prefix| prefix.is_empty() || prefix.ends_with('.'));
-    items
-        .iter()
-        .filter(|item| match prefix {
-            Some(prefix) => item.id.starts_with(prefix),
-            None => &*item.id == pattern,
-        })
-        .map(|item| item.number)
-        .collect()
+    match prefix {
+        Some(prefix) => id.starts_with(prefix),
+        None => id == pattern,
+    }
 }

@@ -10,7 +10,7 @@
 
 include!(concat!(env!("OUT_DIR"), "/protocol.rs"));
 
-pub use tributary::v1 as pb;
+pub use self::tributary::v1 as pb;
 
 /// The encoded descriptors of every file, for reflection and proto3 JSON.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

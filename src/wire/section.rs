@@ -332,8 +332,9 @@ fn decode_status(status: pb::SectionStatus) -> Option<SectionStatus> {
 /// An absence as its enum value.
 pub const fn encode_absence(absence: Absence) -> pb::Absence {
     match absence {
-        Absence::NotRecorded => pb::Absence::NotRecorded,
-        Absence::Lapsed => pb::Absence::Lapsed,
+        // That a fact has lapsed says that there was one: outside the agency it
+        // is as if it had never been recorded.
+        Absence::NotRecorded | Absence::Lapsed => pb::Absence::NotRecorded,
         Absence::NotOffered => pb::Absence::NotOffered,
         Absence::Denied => pb::Absence::Denied,
         Absence::Invalid => pb::Absence::Invalid,
@@ -345,7 +346,6 @@ pub const fn encode_absence(absence: Absence) -> pb::Absence {
 fn decode_absence(absence: pb::Absence) -> Option<Absence> {
     Some(match absence {
         pb::Absence::NotRecorded => Absence::NotRecorded,
-        pb::Absence::Lapsed => Absence::Lapsed,
         pb::Absence::NotOffered => Absence::NotOffered,
         pb::Absence::Denied => Absence::Denied,
         pb::Absence::Invalid => Absence::Invalid,

@@ -8,7 +8,7 @@
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, QueryBuilder, Sqlite};
+use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite};
 use time::{Date, Duration};
 
 use super::city::{City, DemoError};
@@ -71,7 +71,7 @@ impl Table<'_> {
             self.people.places().filter_map(|person| self.row(person)).collect();
         let mut transaction = database.begin().await?;
         for chunk in rows.chunks((MAX_BOUND / columns.len()).max(1)) {
-            let mut insert = QueryBuilder::<Sqlite>::new(AssertSqlSafe(head.clone()).0);
+            let mut insert = QueryBuilder::<Sqlite>::new(head.clone());
             insert.push_values(chunk, |mut row, cells| {
                 for cell in cells {
                     row.push_bind(cell);
@@ -161,7 +161,8 @@ impl Table<'_> {
 fn number(draw: &mut super::people::Draw, range: Range, places: u32) -> Option<Decimal> {
     let unit = Decimal::from(draw.between(0, 1_000_000)) / Decimal::from(1_000_000);
     let span = (range.maximum - range.minimum).to_i64().map(Decimal::from)?;
-    let value = range.minimum + span * unit * unit * unit;
+    let small = unit * unit * unit;
+    let value = range.minimum + span * small * small;
     Some(value.round_dp(places).clamp(range.minimum, range.maximum))
 }
 

@@ -90,6 +90,11 @@ pub fn render(response: &pb::GetProfileResponse, legend: &Legend) -> String {
     text
 }
 
+/// The sections and the summary alone.
+pub fn render_sections(response: &pb::GetProfileResponse) -> String {
+    format!("{}\n\n{}", sections(&response.sections), summary(response))
+}
+
 /// One line that says how complete the profile is.
 pub fn summary(response: &pb::GetProfileResponse) -> String {
     let profile = response.profile.clone().unwrap_or_default();
@@ -186,7 +191,7 @@ pub fn word(name: &str, prefix: &str) -> String {
 fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header.map(Cell::new));
     table

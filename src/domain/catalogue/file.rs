@@ -10,7 +10,6 @@ use super::{Sensitivity, Survivorship, Title};
 #[serde(deny_unknown_fields)]
 pub(super) struct DomainFile {
     pub domain: String,
-    #[allow(dead_code, reason = "read so that its absence is an error")]
     pub title: Title,
     #[serde(default)]
     pub category: Vec<CategoryEntry>,

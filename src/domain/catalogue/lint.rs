@@ -17,6 +17,7 @@ use crate::domain::value::{Currency, Range, ValueType};
 /// Longest accepted text of one field, in characters.
 const MAX_TEXT: usize = 400;
 const MAX_CODES: usize = 64;
+const TYPES: [&str; 7] = ["boolean", "integer", "decimal", "money", "date", "code", "months"];
 
 const RESERVED: &str = "reserved.toml";
 const BUNDLES: &str = "bundles.toml";
@@ -93,15 +94,20 @@ struct Lint {
     items: Vec<(Place, Item)>,
     reserved: ReservedFile,
     categories: HashMap<String, Title>,
+    /// Each domain with its file.
+    domains: HashMap<String, String>,
+    /// Ids of items that have findings, so that a bundle may still name them.
+    broken: Vec<String>,
 }
 
 impl Lint {
     fn find(&mut self, place: &Place, message: impl Into<String>) {
-        self.findings.push(Finding {
-            file: place.file.clone(),
-            line: place.line,
-            message: message.into(),
-        });
+        let mut message = message.into();
+        if message.contains(char::is_control) {
+            // One line, and nothing that a terminal would obey.
+            message = message.replace('\n', "; ").replace(char::is_control, "\u{fffd}");
+        }
+        self.findings.push(Finding { file: place.file.clone(), line: place.line, message });
     }
 
     fn read<T: serde::de::DeserializeOwned>(&mut self, source: Source<'_>) -> Option<T> {
@@ -127,6 +133,13 @@ impl Lint {
                 format!("domain `{}` is not a lower-case word", file.domain.escape_default()),
             );
         }
+        if let Some(first) = self.domains.insert(file.domain.clone(), source.name.into()) {
+            self.find(
+                &top,
+                format!("domain `{}` has already the file {first}", file.domain.escape_default()),
+            );
+        }
+        self.title(&top, &format!("domain `{}`", file.domain), &file.title);
         for category in file.category {
             let fits = category
                 .id
@@ -136,8 +149,9 @@ impl Lint {
                 let id = category.id.escape_default().to_string();
                 self.find(&top, format!("category `{id}` must be `{}.name`", file.domain));
             }
-            for text in [&category.id, &category.title.en, &category.title.zh] {
-                self.prohibited(&top, &category.id, text);
+            let owner = format!("category `{}`", category.id);
+            if !self.prohibited(&top, &owner, &category.id) {
+                self.title(&top, &owner, &category.title);
             }
             if self.categories.insert(category.id.clone(), category.title).is_some() {
                 self.find(&top, format!("category `{}` stands twice", category.id));
@@ -186,6 +200,8 @@ impl Lint {
                 codes: codes.collect(),
             };
             self.items.push((place, item));
+        } else {
+            self.broken.push(entry.id);
         }
     }
 
@@ -212,41 +228,63 @@ impl Lint {
     }
 
     fn texts(&mut self, place: &Place, entry: &ItemEntry) {
-        for (field, text) in [
-            ("title.en", &entry.title.en),
-            ("title.zh", &entry.title.zh),
-            ("meaning", &entry.meaning),
-        ] {
-            if text.trim().is_empty() {
-                self.find(place, format!("item `{}`: {field} is empty", entry.id));
-            } else if text.chars().count() > MAX_TEXT || text.chars().any(char::is_control) {
-                self.find(
-                    place,
-                    format!(
-                        "item `{}`: {field} must be one line of at most {MAX_TEXT} characters",
-                        entry.id
-                    ),
-                );
-            }
+        let owner = format!("item `{}`", entry.id);
+        let codes = entry.codes.iter().flatten();
+        let titles = codes.clone().flat_map(|code| {
+            let owner = format!("{owner}: code `{}`", code.code);
+            [(owner.clone(), "title.en", &code.en), (owner, "title.zh", &code.zh)]
+        });
+        let of_item = [
+            (owner.clone(), "title.en", &entry.title.en),
+            (owner.clone(), "title.zh", &entry.title.zh),
+            (owner.clone(), "meaning", &entry.meaning),
+        ];
+        for (owner, field, text) in of_item.into_iter().chain(titles) {
+            self.line(place, &owner, field, text);
         }
-        let codes = entry.codes.iter().flatten().flat_map(|code| [&code.code, &code.en, &code.zh]);
+        // An absent or empty unit is the type's business.
+        if let Some(unit) = entry.unit.as_ref().filter(|unit| !unit.is_empty()) {
+            self.line(place, &owner, "unit", unit);
+        }
+        let codes = codes.flat_map(|code| [&code.code, &code.en, &code.zh]);
         let texts =
             [&entry.id, &entry.title.en, &entry.title.zh, &entry.meaning].into_iter().chain(codes);
         for text in texts {
-            if self.prohibited(place, &entry.id, text) {
+            if self.prohibited(place, &owner, text) {
                 break;
             }
         }
     }
 
-    fn prohibited(&mut self, place: &Place, id: &str, text: &str) -> bool {
+    /// A text that people read: not empty, one line, not endless.
+    fn line(&mut self, place: &Place, owner: &str, field: &str, text: &str) {
+        if text.trim().is_empty() {
+            self.find(place, format!("{owner}: {field} is empty"));
+        } else if text.chars().count() > MAX_TEXT || text.chars().any(char::is_control) {
+            self.find(
+                place,
+                format!("{owner}: {field} must be one line of at most {MAX_TEXT} characters"),
+            );
+        }
+    }
+
+    /// The title of something that is no item.
+    fn title(&mut self, place: &Place, owner: &str, title: &Title) {
+        self.line(place, owner, "title.en", &title.en);
+        self.line(place, owner, "title.zh", &title.zh);
+        if !self.prohibited(place, owner, &title.en) {
+            self.prohibited(place, owner, &title.zh);
+        }
+    }
+
+    fn prohibited(&mut self, place: &Place, owner: &str, text: &str) -> bool {
         let Some((prohibition, word)) = prohibited::find(text) else {
             return false;
         };
         self.find(
             place,
             format!(
-                "`{id}` is prohibited: no item may hold {} (found `{word}`); remove it",
+                "{owner} is prohibited: no item may hold {} (found `{word}`); remove it",
                 prohibition.name
             ),
         );
@@ -255,6 +293,11 @@ impl Lint {
 
     fn value_type(&mut self, place: &Place, entry: &ItemEntry) -> Option<ValueType> {
         let id = &entry.id;
+        if !TYPES.contains(&entry.kind.as_str()) {
+            let (shown, known) = (entry.kind.escape_default(), TYPES.join(", "));
+            self.find(place, format!("item `{id}`: type `{shown}` is none of {known}"));
+            return None;
+        }
         let numeric = matches!(entry.kind.as_str(), "integer" | "decimal" | "money" | "months");
         let unit_needed = matches!(entry.kind.as_str(), "integer" | "decimal" | "money");
         if unit_needed != entry.unit.as_ref().is_some_and(|unit| !unit.is_empty()) {
@@ -303,16 +346,7 @@ impl Lint {
                 currency.map(|currency| ValueType::Money(currency, range))
             }
             ("code", None) => self.code_list(place, entry),
-            _ => {
-                self.find(
-                    place,
-                    format!(
-                        "item `{id}`: type `{}` is none of boolean, integer, decimal, money, date, code, months",
-                        entry.kind.escape_default()
-                    ),
-                );
-                None
-            }
+            _ => None,
         }
     }
 
@@ -438,12 +472,16 @@ impl Lint {
             let mut set = ItemSet::EMPTY;
             for pattern in &entry.items {
                 let selected = super::select(items, pattern);
-                if selected.is_empty() {
+                let broken = || self.broken.iter().any(|id| super::is_named_by(id, pattern));
+                if selected.is_empty() && !broken() {
                     let shown = pattern.escape_default().to_string();
                     self.find(&place, format!("bundle `{}`: `{shown}` names no item", entry.id));
                 }
                 set = set.or(&selected);
             }
+            let owner = format!("bundle `{}`", entry.id);
+            self.line(&place, &owner, "meaning", &entry.meaning);
+            self.title(&place, &owner, &entry.title);
             if !is_snake_case(&entry.id) || bundles.iter().any(|bundle| bundle.id == entry.id) {
                 let shown = entry.id.escape_default().to_string();
                 self.find(

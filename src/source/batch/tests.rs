@@ -1,3 +1,5 @@
+//! Tests of [`super`].
+
 use std::sync::Mutex;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Tests of [`super`].
+
 use super::*;
 use crate::source::testing::{WHOLE, compile};
 

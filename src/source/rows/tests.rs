@@ -1,3 +1,5 @@
+//! Tests of [`super`].
+
 use time::macros::date;
 
 use super::*;
