@@ -1,0 +1,3 @@
+//! Configuration: the shapes of files, read and checked into domain types.
+
+pub mod grants;
