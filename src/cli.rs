@@ -1,0 +1,3 @@
+//! The command line: arguments in, text and an exit code out.
+
+pub mod grant;
