@@ -19,6 +19,8 @@ mod config;
 mod laws;
 #[path = "grant/oracle.rs"]
 mod oracle;
+#[path = "grant/pages.rs"]
+mod pages;
 #[path = "grant/refusals.rs"]
 mod refusals;
 #[path = "grant/round_trip.rs"]

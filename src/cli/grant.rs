@@ -124,8 +124,11 @@ fn issue(
     out: &mut dyn Write,
     now: OffsetDateTime,
 ) -> anyhow::Result<()> {
-    let issuer = IssuerSettings::read(&args.settings)?.issuer()?;
-    let request = RequestFile::read(&args.request)?.for_subject(person(input)?, now)?;
+    let settings = IssuerSettings::read(&args.settings)?;
+    let issuer = settings.issuer()?;
+    let person = person(input)?;
+    settings.check_subject(&person)?;
+    let request = RequestFile::read(&args.request)?.for_subject(person, now)?;
     let issued = issuer.issue(&request, now)?;
     match &args.out {
         Some(path) => {

@@ -1,73 +1,20 @@
 //! The `[grants]` section: pinned issuers, purposes with their ceilings, and,
-//! at an agency, the keys that open subjects. Keys are JWK or PEM files.
+//! at an agency, the keys that open subjects.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration as Wait;
-use std::{fs, io};
 
-use rustls_pki_types::SubjectPublicKeyInfoDer;
-use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
 use time::Duration;
 
+use super::key_file::{KeyFileError, opening_key, pinned_key};
 use crate::domain::catalogue::{AgencyId, Catalogue};
-use crate::domain::grant::jwk::{Jwk, KeyError, PublicKey};
 use crate::domain::grant::{
     Frequency, IssuerPin, IssuerPins, KeyId, Keys, LegalBasis, OpeningKeys, PinError, Purpose,
-    PurposeCode, PurposeTable, SealingKey, VerifyingKey,
+    PurposeCode, PurposeTable,
 };
 use crate::domain::item::ItemSet;
 use crate::domain::peer::SpiffeId;
-
-/// Why a key file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyFileError {
-    /// It cannot be read.
-    #[error("cannot read the key file `{}`", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// It holds no key of ours.
-    #[error("the key file `{}` cannot be used", .path.display())]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: KeyError,
-    },
-    /// It calls its key otherwise than the configuration.
-    #[error("the key file `{}` names its key `{found}`, the configuration `{wanted}`", .path.display())]
-    Name {
-        /// The file.
-        path: PathBuf,
-        /// The name in the file.
-        found: KeyId,
-        /// The name in the configuration.
-        wanted: KeyId,
-    },
-    /// The algorithm in the configuration is not the key's.
-    #[error("the key in `{}` is for {found}, the configuration says {wanted}", .path.display())]
-    Algorithm {
-        /// The file.
-        path: PathBuf,
-        /// The key's algorithm.
-        found: &'static str,
-        /// The configuration's.
-        wanted: String,
-    },
-    /// Others may read a private key.
-    #[error("the private key `{}` can be read by others: run chmod 600 on it", .0.display())]
-    Mode(PathBuf),
-    /// Two keys of one name.
-    #[error("key `{0}` stands twice: give each key its own name")]
-    Twice(KeyId),
-}
 
 /// Why the `[grants]` section is refused. The last good one stays in force.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +54,11 @@ pub enum GrantsConfigError {
         /// The agency.
         agency: AgencyId,
     },
+    /// Lists would be stale before the next is fetched.
+    #[error(
+        "`max_age` must be at least twice `fetch_every`, or every list is stale before the next"
+    )]
+    MaxAge,
     /// A ceiling of nothing.
     #[error("purpose `{purpose}` has a {part} of zero or beyond ten years")]
     Ceiling {
@@ -230,6 +182,9 @@ impl GrantsConfig {
     /// # Errors
     /// [`GrantsConfigError`].
     pub fn load(&self, folder: &Path, catalogue: &Catalogue) -> Result<Grants, GrantsConfigError> {
+        if self.fetch_every.is_zero() || self.max_age < self.fetch_every.saturating_mul(2) {
+            return Err(GrantsConfigError::MaxAge);
+        }
         let mut purposes = std::collections::BTreeMap::new();
         for entry in &self.purpose {
             if purposes.insert(entry.code.clone(), entry.check(catalogue)?).is_some() {
@@ -265,19 +220,7 @@ impl GrantsConfig {
     pub fn opening_keys(&self, folder: &Path) -> Result<OpeningKeys, KeyFileError> {
         let mut keys = OpeningKeys::default();
         for entry in &self.opening_key {
-            let path = folder.join(&entry.file);
-            let read = |source| KeyFileError::Read { path: path.clone(), source };
-            if fs::metadata(&path).map_err(read)?.permissions().mode() & 0o077 != 0 {
-                return Err(KeyFileError::Mode(path));
-            }
-            let text = fs::read(&path).map_err(read)?;
-            let fault = |source| KeyFileError::Key { path: path.clone(), source };
-            let jwk = Jwk::parse(&text).map_err(fault)?;
-            if !matches!(jwk.public, PublicKey::Sealing(_)) {
-                return Err(fault(KeyError::Kind));
-            }
-            check_name(&path, jwk.kid, &entry.kid)?;
-            let secret = jwk.secret.ok_or_else(|| fault(KeyError::Public))?;
+            let secret = opening_key(&folder.join(&entry.file), &entry.kid)?;
             if !keys.add(entry.kid.clone(), &secret) {
                 return Err(KeyFileError::Twice(entry.kid.clone()));
             }
@@ -325,70 +268,10 @@ impl IssuerEntry {
 fn read_keys(entries: &[KeyEntry], folder: &Path) -> Result<Keys, KeyFileError> {
     let mut keys = Keys::new();
     for entry in entries {
-        let path = folder.join(&entry.file);
-        let (name, key) = public_key(&path)?;
-        let PublicKey::Verifying(key) = key else {
-            return Err(KeyFileError::Key { path, source: KeyError::Kind });
-        };
-        check_name(&path, name, &entry.kid)?;
-        if key.algorithm().as_str() != entry.algorithm {
-            let (found, wanted) = (key.algorithm().as_str(), entry.algorithm.clone());
-            return Err(KeyFileError::Algorithm { path, found, wanted });
-        }
+        let key = pinned_key(&folder.join(&entry.file), &entry.kid, &entry.algorithm)?;
         if keys.insert(entry.kid.clone(), key).is_some() {
             return Err(KeyFileError::Twice(entry.kid.clone()));
         }
     }
     Ok(keys)
-}
-
-fn check_name(path: &Path, found: Option<KeyId>, wanted: &KeyId) -> Result<(), KeyFileError> {
-    match found {
-        Some(found) if found != *wanted => {
-            Err(KeyFileError::Name { path: path.to_owned(), found, wanted: wanted.clone() })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Reads a public key that checks signatures.
-///
-/// # Errors
-/// [`KeyFileError`].
-pub fn verifying_key(path: &Path) -> Result<VerifyingKey, KeyFileError> {
-    match public_key(path)?.1 {
-        PublicKey::Verifying(key) => Ok(key),
-        PublicKey::Sealing(_) => {
-            Err(KeyFileError::Key { path: path.to_owned(), source: KeyError::Kind })
-        }
-    }
-}
-
-/// Reads a public key to seal to.
-///
-/// # Errors
-/// [`KeyFileError`].
-pub fn sealing_key(path: &Path) -> Result<SealingKey, KeyFileError> {
-    match public_key(path)?.1 {
-        PublicKey::Sealing(key) => Ok(key),
-        PublicKey::Verifying(_) => {
-            Err(KeyFileError::Key { path: path.to_owned(), source: KeyError::Kind })
-        }
-    }
-}
-
-fn public_key(path: &Path) -> Result<(Option<KeyId>, PublicKey), KeyFileError> {
-    let text =
-        fs::read(path).map_err(|source| KeyFileError::Read { path: path.to_owned(), source })?;
-    let fault = |source| KeyFileError::Key { path: path.to_owned(), source };
-    if text.trim_ascii_start().starts_with(b"-----BEGIN") {
-        let der =
-            SubjectPublicKeyInfoDer::from_pem_slice(&text).map_err(|_| fault(KeyError::Kind))?;
-        return PublicKey::from_spki(&der).map(|key| (None, key)).map_err(fault);
-    }
-    let jwk = Jwk::parse(&text).map_err(fault)?;
-    if jwk.secret.is_some() {
-        return Err(fault(KeyError::Private));
-    }
-    Ok((jwk.kid, jwk.public))
 }

@@ -26,6 +26,7 @@ mod presentation;
 mod purpose;
 mod signed;
 pub mod status_list;
+mod statuses;
 pub mod subject;
 mod verified;
 
@@ -45,7 +46,8 @@ pub use pins::{IssuerPin, IssuerPins, Keys, PinError};
 pub use presentation::{MAX_BYTES, MAX_DISCLOSURES, Presentation, PresentationDigest};
 pub use purpose::{Frequency, LegalBasis, Per, Purpose, PurposeCode, PurposeTable};
 pub use signed::{Contents, SignedGrant};
-pub use status_list::{StatusFault, StatusList, StatusListError, StatusLists};
+pub use status_list::{StatusList, StatusListError};
+pub use statuses::{DEFAULT_MAX_AGE, StatusFault, StatusLists};
 pub use subject::{OpeningKeys, SealError, SealedSubject};
 pub use verified::{Context, LEEWAY, Receiver, VerifiedGrant};
 

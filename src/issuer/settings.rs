@@ -10,11 +10,12 @@ use super::files::{FileError, read_private, read_public};
 use super::keys::{PersonKeys, SigningKey, SigningKeyError};
 use super::mint::{AgencyRequest, GrantRequest, Issuer};
 use super::status::{StatusDirectory, StatusStateError};
-use crate::config::grants::{KeyFileError, sealing_key, verifying_key};
+use crate::config::key_file::{KeyFileError, sealing_key, verifying_key};
 use crate::domain::catalogue::AgencyId;
 use crate::domain::grant::{Frequency, LegalBasis, PurposeCode, base64, parse_date};
 use crate::domain::peer::SpiffeId;
 use crate::domain::sensitive::Sensitive;
+use crate::domain::subject::{CheckDigit, SubjectError, SubjectFormat};
 
 /// Why settings or a request cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +52,27 @@ pub enum SettingsError {
     /// The records cannot be used.
     #[error("the records cannot be used")]
     Records(#[from] StatusStateError),
+    /// The format of card numbers is no pattern.
+    #[error("`{0}` under [subject] is not a regular expression")]
+    Pattern(String),
+    /// The card number does not fit its format.
+    #[error("the citizen-card number on standard input is refused")]
+    Subject(#[from] SubjectError),
     /// A date that is none.
     #[error("`{0}` is not a date: use YYYY-MM-DD")]
     Date(String),
     /// A duration that is too long.
     #[error("`{0}` is too long a time")]
     Time(&'static str),
+}
+
+/// The format of card numbers in the settings: a mistyped number must not become
+/// a grant for somebody else's data.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SubjectEntry {
+    pattern: String,
+    check_digit: Option<CheckDigit>,
 }
 
 /// An agency's sealing key in the settings.
@@ -78,6 +94,7 @@ pub struct IssuerSettings {
     status_uri: String,
     person_secret: PathBuf,
     state: PathBuf,
+    subject: SubjectEntry,
     #[serde(default)]
     sealing: Vec<Sealing>,
     #[serde(skip)]
@@ -101,6 +118,17 @@ impl IssuerSettings {
     /// [`SettingsError::Records`].
     pub fn records(&self) -> Result<StatusDirectory, SettingsError> {
         Ok(StatusDirectory::open(&self.folder.join(&self.state), &self.status_uri)?)
+    }
+
+    /// Holds a card number against the configured format.
+    ///
+    /// # Errors
+    /// [`SettingsError::Pattern`] or [`SettingsError::Subject`], without the number.
+    pub fn check_subject(&self, number: &Sensitive<String>) -> Result<(), SettingsError> {
+        let format = SubjectFormat::new(&self.subject.pattern, self.subject.check_digit)
+            .map_err(|_| SettingsError::Pattern(self.subject.pattern.clone()))?;
+        format.parse(number.expose())?;
+        Ok(())
     }
 
     /// The key that signs the status list.

@@ -31,6 +31,7 @@ status_key = "status.jwk"
 status_uri = "https://consent.city.example/status/1"
 person_secret = "person.secret"
 state = "state"
+subject = { pattern = "[0-9]{18}" }
 
 [[sealing]]
 agency = "education"
@@ -81,6 +82,8 @@ fn an_issuer_is_set_up_and_its_grant_verified_and_revoked() {
     fs::write(folder.join("issuer.toml"), SETTINGS).unwrap();
     fs::write(folder.join("request.toml"), request()).unwrap();
     let issue = "issue --settings @/issuer.toml --request @/request.toml --out @/grant";
+    let mistyped = format!("{:#}", grant(folder, &SUBJECT[1..], issue).unwrap_err());
+    assert!(mistyped.contains("pattern") && !mistyped.contains(&SUBJECT[1..]), "{mistyped}");
     let issued = grant(folder, SUBJECT, issue).unwrap();
     let jti = issued.trim().strip_prefix("issued ").unwrap();
     assert_eq!(mode("grant"), 0o600);
@@ -107,7 +110,7 @@ fn an_issuer_is_set_up_and_its_grant_verified_and_revoked() {
     // The keys that were made are the ones to pin.
     let mut world = World::new();
     let key = |name: &str| {
-        tributary::config::grants::verifying_key(&folder.join(format!("{name}.pub.jwk"))).unwrap()
+        tributary::config::key_file::verifying_key(&folder.join(format!("{name}.pub.jwk"))).unwrap()
     };
     world.pin.keys = [(kid("ed"), key("signing"))].into();
     world.pin.status_keys = [(kid("status"), key("status"))].into();

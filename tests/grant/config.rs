@@ -108,6 +108,7 @@ fn what_cannot_be_meant_is_refused() {
         ("https://consent", "http://consent", "not a status URI"),
         ("[\"consent\", \"written_consent\"]", "[]", "no legal_bases"),
         ("/issuer/consent", "/gateway/main", "not in the role"),
+        ("\"30s\"", "\"6s\"", "twice `fetch_every`"),
         ("max_age", "max_aeg", "unknown field"),
     ] {
         assert!(SECTION.contains(from), "{from}");

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::InspectArgs;
-use crate::config::grants::verifying_key;
+use crate::config::key_file::verifying_key;
 use crate::domain::grant::{Contents, Jws, Presentation};
 use crate::issuer::read_public;
 

@@ -7,7 +7,7 @@ use super::disclosure::DisclosureFault;
 use super::fields::FieldError;
 use super::json::JsonError;
 use super::key::KeyId;
-use super::status_list::StatusFault;
+use super::statuses::StatusFault;
 use crate::domain::catalogue::AgencyId;
 use crate::domain::peer::SpiffeId;
 

@@ -40,6 +40,16 @@ pub enum FieldError {
     },
 }
 
+/// Whether a character changes how others are shown: controls, and marks that
+/// turn the direction of writing or take no room. People read these texts on
+/// terminals and in logs.
+fn deceives(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 /// An object that is being taken apart.
 #[derive(Debug)]
 pub struct Fields {
@@ -85,9 +95,7 @@ impl Fields {
     pub fn text(&mut self, name: &'static str, most: usize) -> Result<String, FieldError> {
         match self.need(name)? {
             Json::Text(text)
-                if !text.is_empty()
-                    && text.len() <= most
-                    && !text.chars().any(char::is_control) =>
+                if !text.is_empty() && text.len() <= most && !text.chars().any(deceives) =>
             {
                 Ok(text)
             }

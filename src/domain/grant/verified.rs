@@ -14,7 +14,7 @@ use super::pins::IssuerPins;
 use super::presentation::PresentationDigest;
 use super::purpose::{Frequency, LegalBasis, PurposeCode, PurposeTable};
 use super::signed::{Granted, SignedGrant, pinned_key};
-use super::status_list::StatusLists;
+use super::statuses::StatusLists;
 use super::subject::{OpeningKeys, SealError, SealedSubject};
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::item::ItemSet;
