@@ -137,6 +137,16 @@ fn digests_and_disclosures() {
                 parts
             });
         }),
+        ("the gateway's beside its own to an agency", "OK", AGENCY, |a| {
+            parts(a, |mut parts| {
+                if parts.len() == 2 {
+                    parts.insert(1, DISCLOSED.with(|all| all.borrow()[0].clone()));
+                } else {
+                    DISCLOSED.with(|all| *all.borrow_mut() = parts[1..].to_vec());
+                }
+                parts
+            });
+        }),
         ("the gateway's to an agency", "OK", AGENCY, |a| {
             parts(a, |mut parts| {
                 if parts.len() == 2 {
