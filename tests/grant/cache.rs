@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tributary::domain::grant::{GrantCache, PresentationDigest, SignedGrant};
+use tributary::domain::grant::{GrantCache, HighWater, PresentationDigest, SignedGrant};
 
 use crate::support::*;
 
@@ -78,6 +78,31 @@ fn everything_that_can_change_is_checked_on_a_cached_grant() {
     world.purposes = World::new().purposes;
     world.list(&[0x80; 32], NOW);
     assert_eq!(judge(&world), "GRANT_REVOKED");
+}
+
+#[test]
+fn fault_36_a_clock_set_back_revives_nothing() {
+    let mut attempt = Attempt::new();
+    attempt.claims["exp"] = (NOW + 1_800).into();
+    let (text, _) = attempt.texts();
+    let mut world = attempt.world;
+    let cache = GrantCache::new(64);
+    let time = HighWater::starting_at(at(NOW));
+    let mut judge = |reading, list: Option<i64>| {
+        world.now = time.observe(at(reading));
+        if let Some(issued_at) = list {
+            world.list(&[0; 32], issued_at);
+        }
+        reason(cache.verify(text.as_bytes(), &world.at_gateway()))
+    };
+    assert_eq!(judge(NOW, None), "OK");
+    // The list goes stale and stays so, though the clock says that it is fresh.
+    assert_eq!(judge(NOW + 61, None), "GRANT_STATUS_STALE");
+    assert_eq!(judge(NOW, None), "GRANT_STATUS_STALE");
+    assert_eq!(judge(NOW + 62, Some(NOW + 62)), "OK");
+    // An hour ahead and back: what expired meanwhile stays expired.
+    assert_eq!(judge(NOW + 3_600, None), "GRANT_EXPIRED");
+    assert_eq!(judge(NOW + 63, Some(NOW + 63)), "GRANT_EXPIRED");
 }
 
 #[test]

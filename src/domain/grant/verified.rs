@@ -202,6 +202,11 @@ impl VerifiedGrant {
         &self.claims().client
     }
 
+    /// The gateway that it is for.
+    pub fn audience(&self) -> &SpiffeId {
+        &self.claims().audience
+    }
+
     /// The key with which the consumer will prove its requests.
     pub fn proof_key(&self) -> &VerifyingKey {
         &self.claims().proof_key
@@ -220,6 +225,11 @@ impl VerifiedGrant {
     /// The document or the article that holds the ground.
     pub fn legal_basis_ref(&self) -> &str {
         &self.claims().legal_basis_ref
+    }
+
+    /// When it was issued.
+    pub fn issued_at(&self) -> OffsetDateTime {
+        self.claims().issued_at
     }
 
     /// From when it holds; the windows of its frequency start here.
