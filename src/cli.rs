@@ -5,6 +5,7 @@ mod agency;
 pub mod catalogue;
 mod demo;
 mod gateway;
+pub mod grant;
 pub mod pki;
 mod profile;
 mod run;
@@ -32,6 +33,8 @@ enum Command {
     Agency(agency::AgencyArgs),
     /// Fetch a person's profile from a gateway
     Profile(profile::ProfileArgs),
+    /// Issue, read and revoke grants: the reference issuer
+    Grant(grant::GrantArgs),
     /// Check, list and explain the items of a catalogue
     Catalogue(catalogue::CatalogueArgs),
     /// Make a development PKI, and read certificates
@@ -46,6 +49,10 @@ pub fn main() -> ExitCode {
         Command::Gateway(args) => gateway::run(args),
         Command::Agency(args) => agency::run(args),
         Command::Profile(args) => profile::run(args),
+        Command::Grant(args) => {
+            let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+            grant::run(args, &mut input, &mut output, crate::clock::utc()).map(|()| ExitCode::SUCCESS)
+        }
         Command::Catalogue(args) => catalogue::run(args),
         Command::Pki(args) => pki::run(args).map(|()| ExitCode::SUCCESS),
     };

@@ -3,6 +3,7 @@
 //! Pure: no IO, no clock, no randomness, no gRPC. Time comes in as an argument.
 
 pub mod catalogue;
+pub mod grant;
 pub mod item;
 pub mod peer;
 pub mod plan;

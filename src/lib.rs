@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | 0 | [`domain`]: the rules, pure |
 //! | 1 | [`wire`], [`config`], [`clock`] |
-//! | 2 | [`link`], [`source`], [`telemetry`]: none imports another |
+//! | 2 | [`issuer`], [`link`], [`source`], [`telemetry`]: none imports another |
 //! | 3 | [`service`] |
 //! | 4 | [`app`], [`cli`] |
 
@@ -18,6 +18,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod issuer;
 pub mod link;
 pub mod service;
 pub mod source;

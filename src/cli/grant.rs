@@ -1,0 +1,187 @@
+//! `tributary grant`: make keys, issue, look at and revoke grants.
+//!
+//! The reference issuer at a terminal. Serving the status list over HTTPS is not
+//! here: `StatusDirectory::signed_list` gives what is to be served, and `revoke`
+//! writes it to a file that any web server can hand out.
+
+mod inspect;
+mod keygen;
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use time::OffsetDateTime;
+
+use crate::domain::sensitive::Sensitive;
+use crate::issuer::{IssuerSettings, RequestFile, write_private};
+
+/// Issue, inspect and revoke grants.
+#[derive(Debug, Args)]
+pub struct GrantArgs {
+    #[command(subcommand)]
+    command: GrantCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum GrantCommand {
+    /// Make a key: NAME.jwk (private, mode 0600) and NAME.pub.jwk
+    Keygen(KeygenArgs),
+    /// Issue a grant for one person; the citizen-card number is read from standard input
+    Issue(IssueArgs),
+    /// Show what a grant says: who, for whom, why, until when, which agencies
+    Inspect(InspectArgs),
+    /// Revoke grants and sign the status list anew
+    Revoke(RevokeArgs),
+}
+
+/// What a key is for.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum KeyKind {
+    /// Ed25519: signs grants, status lists or a consumer's proofs
+    Ed25519,
+    /// P-256 (ES256): the same, where Ed25519 cannot be had
+    P256,
+    /// X25519: an agency's key, to which subjects are sealed
+    Sealing,
+    /// The issuer's secret for tags of persons (no public half)
+    Person,
+}
+
+#[derive(Debug, Args)]
+struct KeygenArgs {
+    /// What the key is for
+    #[arg(long, value_enum)]
+    kind: KeyKind,
+    /// The key's name (`kid`), such as 2026-1
+    #[arg(long)]
+    kid: String,
+    /// Where to write it, without an ending; existing files are kept
+    #[arg(long, value_name = "NAME")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct IssueArgs {
+    /// The issuer's settings
+    #[arg(long, value_name = "FILE", default_value = "issuer.toml")]
+    settings: PathBuf,
+    /// What is granted
+    #[arg(long, value_name = "FILE")]
+    request: PathBuf,
+    /// Where to write the grant, with mode 0600; standard output if left out
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct InspectArgs {
+    /// The grant's file
+    grant: PathBuf,
+    /// The issuer's public key, to check the signature with
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct RevokeArgs {
+    /// The issuer's settings
+    #[arg(long, value_name = "FILE", default_value = "issuer.toml")]
+    settings: PathBuf,
+    /// Numbers (`jti`) of grants to revoke; none just signs the list anew
+    #[arg(value_name = "JTI")]
+    grants: Vec<String>,
+    /// Revoke every grant of one person; the number is read from standard input
+    #[arg(long, conflicts_with = "grants")]
+    person: bool,
+    /// Where to write the signed status list
+    #[arg(long, value_name = "FILE")]
+    list: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What went wrong, for a person at a terminal.
+pub fn run(
+    args: GrantArgs,
+    input: &mut dyn Read,
+    out: &mut dyn Write,
+    now: OffsetDateTime,
+) -> anyhow::Result<()> {
+    match args.command {
+        GrantCommand::Keygen(args) => keygen::run(&args, out),
+        GrantCommand::Issue(args) => issue(&args, input, out, now),
+        GrantCommand::Inspect(args) => inspect::run(&args, out, now),
+        GrantCommand::Revoke(args) => revoke(&args, input, out, now),
+    }
+}
+
+fn issue(
+    args: &IssueArgs,
+    input: &mut dyn Read,
+    out: &mut dyn Write,
+    now: OffsetDateTime,
+) -> anyhow::Result<()> {
+    let settings = IssuerSettings::read(&args.settings)?;
+    let issuer = settings.issuer()?;
+    let person = person(input)?;
+    settings.check_subject(&person)?;
+    let request = RequestFile::read(&args.request)?.for_subject(person, now)?;
+    let issued = issuer.issue(&request, now)?;
+    match &args.out {
+        Some(path) => {
+            write_private(path, issued.presentation.as_bytes())?;
+            writeln!(out, "issued {}", issued.jti)?;
+        }
+        None => writeln!(out, "{}", issued.presentation)?,
+    }
+    Ok(())
+}
+
+fn revoke(
+    args: &RevokeArgs,
+    input: &mut dyn Read,
+    out: &mut dyn Write,
+    now: OffsetDateTime,
+) -> anyhow::Result<()> {
+    let settings = IssuerSettings::read(&args.settings)?;
+    let key = settings.status_key()?;
+    let records = settings.records()?;
+    if args.person {
+        let revoked = records.revoke_person(&person(input)?)?;
+        writeln!(out, "revoked {} grants", revoked.len())?;
+    }
+    for jti in &args.grants {
+        let fresh = records.revoke(jti)?;
+        writeln!(out, "{jti}: {}", if fresh { "revoked" } else { "was revoked already" })?;
+    }
+    let list = records.signed_list(&key, now)?;
+    // In one step, since a server may be handing the file out.
+    let folder = match args.list.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => std::path::Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder)
+        .with_context(|| format!("cannot write in `{}`", folder.display()))?;
+    file.write_all(list.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(&args.list).with_context(|| format!("cannot write `{}`", args.list.display()))?;
+    writeln!(out, "status list written to {}", args.list.display())?;
+    Ok(())
+}
+
+/// Reads a citizen-card number: never from an argument, which others can see.
+fn person(input: &mut dyn Read) -> anyhow::Result<Sensitive<String>> {
+    let mut text = String::new();
+    input
+        .take(256)
+        .read_to_string(&mut text)
+        .context("cannot read the citizen-card number from standard input")?;
+    let number = text.trim();
+    if number.is_empty() {
+        bail!("give the citizen-card number on standard input");
+    }
+    Ok(Sensitive::new(number.to_owned()))
+}

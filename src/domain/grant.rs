@@ -1,0 +1,60 @@
+//! Grants: the authority for one person's data, signed by an issuer that both
+//! ends pin (SD-JWT, RFC 9901).
+//!
+//! A presentation becomes a [`SignedGrant`] when its signature and digests hold,
+//! which may be cached, and a [`VerifiedGrant`] when everything that can change
+//! holds too, which is checked on every use. Gateway and agency run the same
+//! checks independently.
+//!
+//! Pure: keys and time are arguments. Issuing, sealing and signing need
+//! randomness and live in `issuer`. Counting uses needs a durable store and is
+//! the agency's; a consumer's proof of request is not checked yet.
+
+pub mod base64;
+mod cache;
+mod claims;
+mod disclosure;
+mod error;
+pub mod fields;
+mod high_water;
+pub mod json;
+pub mod jwk;
+mod jws;
+mod key;
+mod pins;
+mod presentation;
+mod purpose;
+mod signed;
+pub mod status_list;
+mod statuses;
+pub mod subject;
+mod verified;
+
+use std::sync::Arc;
+
+pub use cache::GrantCache;
+pub use claims::{Claims, MAX_DIGESTS, MIN_DIGESTS, StatusRef, TYPE, is_status_uri};
+pub use disclosure::{
+    AgencyDisclosure, Disclosure, DisclosureFault, GATEWAY_CLAIM, Period, SubjectTag, digest,
+    parse_date,
+};
+pub use error::{Ceiling, GrantError, Scope};
+pub use high_water::HighWater;
+pub use jws::Jws;
+pub use key::{Algorithm, KeyId, SealingKey, VerifyingKey};
+pub use pins::{IssuerPin, IssuerPins, Keys, PinError};
+pub use presentation::{MAX_BYTES, MAX_DISCLOSURES, Presentation, PresentationDigest};
+pub use purpose::{Frequency, LegalBasis, Per, Purpose, PurposeCode, PurposeTable};
+pub use signed::{Contents, SignedGrant};
+pub use status_list::{StatusList, StatusListError};
+pub use statuses::{DEFAULT_MAX_AGE, StatusFault, StatusLists};
+pub use subject::{OpeningKeys, SealError, SealedSubject};
+pub use verified::{Context, LEEWAY, Receiver, VerifiedGrant};
+
+/// Verifies a presentation from the beginning, without a cache.
+///
+/// # Errors
+/// As [`SignedGrant::check`] and [`SignedGrant::authorise`].
+pub fn verify(presentation: &[u8], context: &Context<'_>) -> Result<VerifiedGrant, GrantError> {
+    Arc::new(SignedGrant::check(presentation, context.pins)?).authorise(context)
+}

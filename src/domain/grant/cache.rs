@@ -1,0 +1,119 @@
+//! A bounded memory of grants whose signature and digests hold.
+//!
+//! Keyed by the SHA-256 of the exact presentation, so that a grant with another
+//! disclosure is another grant. Nothing that can change is remembered, and no
+//! refusal is: every use is authorised anew.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::error::GrantError;
+use super::presentation::{MAX_BYTES, PresentationDigest};
+use super::signed::SignedGrant;
+use super::verified::{Context, VerifiedGrant};
+
+const SHARDS: usize = 16;
+
+/// Two generations: what is used moves to the young one, and when that is full
+/// the old one is dropped.
+#[derive(Debug, Default)]
+struct Shard {
+    young: HashMap<PresentationDigest, Arc<SignedGrant>>,
+    old: HashMap<PresentationDigest, Arc<SignedGrant>>,
+}
+
+impl Shard {
+    fn get(&mut self, digest: &PresentationDigest, half: usize) -> Option<Arc<SignedGrant>> {
+        if let Some(found) = self.young.get(digest) {
+            return Some(Arc::clone(found));
+        }
+        let found = self.old.remove(digest)?;
+        self.insert(*digest, Arc::clone(&found), half);
+        Some(found)
+    }
+
+    fn insert(&mut self, digest: PresentationDigest, grant: Arc<SignedGrant>, half: usize) {
+        if self.young.len() >= half {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(digest, grant);
+    }
+}
+
+/// The cache. Shared by reference; its locks are held for a look-up only.
+#[derive(Debug)]
+pub struct GrantCache {
+    shards: Vec<Mutex<Shard>>,
+    /// Entries of one generation of one shard.
+    half: usize,
+}
+
+impl GrantCache {
+    /// A cache of at most `capacity` grants, and never fewer than 32. A grant
+    /// takes about three times its bytes, which are 16 KiB at most.
+    pub fn new(capacity: usize) -> Self {
+        let half = (capacity / SHARDS / 2).max(1);
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), half }
+    }
+
+    /// A grant with this digest, if it is remembered.
+    pub fn get(&self, digest: &PresentationDigest) -> Option<Arc<SignedGrant>> {
+        let shard = self.shard(digest)?;
+        shard.lock().unwrap_or_else(PoisonError::into_inner).get(digest, self.half)
+    }
+
+    /// Remembers a grant.
+    pub fn insert(&self, grant: Arc<SignedGrant>) {
+        if let Some(shard) = self.shard(&grant.digest()) {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).insert(
+                grant.digest(),
+                grant,
+                self.half,
+            );
+        }
+    }
+
+    /// Verifies a presentation: signature and digests from memory if they were
+    /// checked before, everything else anew.
+    ///
+    /// # Errors
+    /// As [`SignedGrant::check`] and [`SignedGrant::authorise`].
+    pub fn verify(
+        &self,
+        presentation: &[u8],
+        context: &Context<'_>,
+    ) -> Result<VerifiedGrant, GrantError> {
+        if presentation.len() > MAX_BYTES {
+            return Err(GrantError::Size);
+        }
+        if let Some(known) = self.get(&PresentationDigest::of(presentation)) {
+            return known.authorise(context);
+        }
+        let signed = Arc::new(SignedGrant::check(presentation, context.pins)?);
+        let verified = signed.authorise(context)?;
+        // Only what someone may use takes up room.
+        self.insert(signed);
+        Ok(verified)
+    }
+
+    /// How many grants are remembered.
+    pub fn len(&self) -> usize {
+        self.shards
+            .iter()
+            .map(|shard| {
+                let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                shard.young.len() + shard.old.len()
+            })
+            .sum()
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shard(&self, digest: &PresentationDigest) -> Option<&Mutex<Shard>> {
+        let first = digest.0.first().copied().unwrap_or_default();
+        self.shards.get(usize::from(first) % SHARDS)
+    }
+}

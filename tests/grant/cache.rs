@@ -1,0 +1,123 @@
+//! What is remembered and what is not.
+
+use std::sync::Arc;
+
+use tributary::domain::grant::{GrantCache, HighWater, PresentationDigest, SignedGrant};
+
+use crate::support::*;
+
+fn reason<T>(result: Result<T, tributary::domain::grant::GrantError>) -> &'static str {
+    result.map_or_else(|error| error.reason(), |_| "OK")
+}
+
+#[test]
+fn a_swapped_disclosure_is_refused_after_the_genuine_one_was_cached() {
+    let attempt = Attempt::new();
+    let (gateway, agency) = attempt.texts();
+    let world = &attempt.world;
+    let cache = GrantCache::new(64);
+    assert_eq!(reason(cache.verify(agency.as_bytes(), &world.at_agency())), "OK");
+    assert_eq!(reason(cache.verify(gateway.as_bytes(), &world.at_gateway())), "OK");
+    assert_eq!(cache.len(), 2);
+
+    let parts: Vec<&str> = gateway.split('~').collect();
+    let lending = format!("{}~{}~", parts[0], parts[3]);
+    assert_eq!(reason(cache.verify(lending.as_bytes(), &world.at_agency())), "GRANT_AGENCY");
+    let unsigned = parts[2].replacen('W', "X", 1);
+    let swapped = format!("{}~{unsigned}~", parts[0]);
+    assert_eq!(reason(cache.verify(swapped.as_bytes(), &world.at_agency())), "GRANT_DISCLOSURE");
+    // Cached for one receiver is not accepted by another.
+    assert_eq!(reason(cache.verify(gateway.as_bytes(), &world.at_agency())), "GRANT_AGENCY");
+    assert_eq!(reason(cache.verify(agency.as_bytes(), &world.at_gateway())), "GRANT_DISCLOSURE");
+    assert_eq!(cache.len(), 2);
+}
+
+#[test]
+fn everything_that_can_change_is_checked_on_a_cached_grant() {
+    let attempt = Attempt::new();
+    let (text, _) = attempt.texts();
+    let mut world = attempt.world;
+    let cache = GrantCache::new(64);
+    let judge = |world: &World| reason(cache.verify(text.as_bytes(), &world.at_gateway()));
+    assert_eq!(judge(&world), "OK");
+
+    world.consumer = peer(OTHER_CONSUMER);
+    assert_eq!(judge(&world), "GRANT_CLIENT");
+    world.consumer = peer(CONSUMER);
+
+    world.now = at(NOW + 56);
+    assert_eq!(judge(&world), "GRANT_STATUS_STALE");
+    world.now = at(NOW + 86_400);
+    assert_eq!(judge(&world), "GRANT_EXPIRED");
+    world.now = at(NOW - 6);
+    assert_eq!(judge(&world), "GRANT_NOT_YET_VALID");
+    world.now = at(NOW);
+
+    let pinned = world.pin.clone();
+    world.pin.keys.remove(&kid("ed"));
+    world.repin();
+    assert_eq!(judge(&world), "GRANT_KEY");
+    // The same name, another key.
+    let other = tributary::issuer::SigningKey::generate(
+        tributary::domain::grant::Algorithm::EdDsa,
+        kid("ed"),
+    );
+    world.pin.keys.insert(kid("ed"), other.unwrap().verifying_key().unwrap());
+    world.repin();
+    assert_eq!(judge(&world), "GRANT_KEY");
+    world.pin = pinned;
+    world.pin.agencies.remove(&agency("lending"));
+    world.repin();
+    assert_eq!(judge(&world), "GRANT_ISSUER_SCOPE");
+    world.pin.agencies.insert(agency("lending"));
+    world.repin();
+    assert_eq!(judge(&world), "OK");
+
+    world.purposes = [].into_iter().collect();
+    assert_eq!(judge(&world), "GRANT_PURPOSE");
+    world.purposes = World::new().purposes;
+    world.list(&[0x80; 32], NOW);
+    assert_eq!(judge(&world), "GRANT_REVOKED");
+}
+
+#[test]
+fn fault_36_a_clock_set_back_revives_nothing() {
+    let mut attempt = Attempt::new();
+    attempt.claims["exp"] = (NOW + 1_800).into();
+    let (text, _) = attempt.texts();
+    let mut world = attempt.world;
+    let cache = GrantCache::new(64);
+    let time = HighWater::starting_at(at(NOW));
+    let mut judge = |reading, list: Option<i64>| {
+        world.now = time.observe(at(reading));
+        if let Some(issued_at) = list {
+            world.list(&[0; 32], issued_at);
+        }
+        reason(cache.verify(text.as_bytes(), &world.at_gateway()))
+    };
+    assert_eq!(judge(NOW, None), "OK");
+    // The list goes stale and stays so, though the clock says that it is fresh.
+    assert_eq!(judge(NOW + 61, None), "GRANT_STATUS_STALE");
+    assert_eq!(judge(NOW, None), "GRANT_STATUS_STALE");
+    assert_eq!(judge(NOW + 62, Some(NOW + 62)), "OK");
+    // An hour ahead and back: what expired meanwhile stays expired.
+    assert_eq!(judge(NOW + 3_600, None), "GRANT_EXPIRED");
+    assert_eq!(judge(NOW + 63, Some(NOW + 63)), "GRANT_EXPIRED");
+}
+
+#[test]
+fn the_cache_is_bounded_and_keeps_what_is_used() {
+    let mut attempt = Attempt::new();
+    let cache = GrantCache::new(64);
+    let used = attempt.texts().0;
+    let check = |text: &str, world: &World| {
+        Arc::new(SignedGrant::check(text.as_bytes(), &world.pins).unwrap())
+    };
+    cache.insert(check(&used, &attempt.world));
+    for number in 0..300 {
+        attempt.claims["jti"] = format!("{number:022}").into();
+        cache.insert(check(&attempt.texts().1, &attempt.world));
+        assert!(cache.get(&PresentationDigest::of(used.as_bytes())).is_some());
+        assert!(cache.len() <= 64, "{}", cache.len());
+    }
+}
