@@ -14,5 +14,6 @@
 //! | 4 | [`app`], [`cli`] |
 
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod wire;
