@@ -13,6 +13,7 @@
 //! | 3 | [`service`] |
 //! | 4 | [`app`], [`cli`] |
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
