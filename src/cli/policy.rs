@@ -307,14 +307,12 @@ impl Files {
         if let Some(path) = &self.vocabulary {
             return Ok(path.clone());
         }
-        let mut folder = self.policies.as_path();
-        for _ in 0..3 {
-            let path = folder.join("vocabulary.toml");
-            if path.is_file() {
-                return Ok(path);
-            }
-            let Some(parent) = folder.parent() else { break };
-            folder = parent;
+        let levels = if self.policies.is_file() { 1..3 } else { 0..2 };
+        let folders = self.policies.ancestors();
+        let near = folders.skip(levels.start).take(levels.len());
+        if let Some(path) = near.map(|folder| folder.join("vocabulary.toml")).find(|p| p.is_file())
+        {
+            return Ok(path);
         }
         bail!(
             "no vocabulary.toml beside `{}` or one folder up; name one with --vocabulary",

@@ -7,6 +7,7 @@
 //! [`engine`] is the policy proper: rules in the Cedar language, checked against
 //! the catalogue when they are loaded and evaluated to item sets.
 
+mod answer;
 mod cache;
 mod digest;
 pub mod engine;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::engine::Decision;
+use super::answer::Decision;
 use super::vocabulary::LegalBasis;
 
 /// One combination, as places in the vocabulary's lists.
