@@ -7,6 +7,7 @@ mod demo;
 mod gateway;
 pub mod grant;
 pub mod pki;
+pub mod policy;
 mod profile;
 mod run;
 
@@ -35,6 +36,8 @@ enum Command {
     Profile(profile::ProfileArgs),
     /// Issue, read and revoke grants: the reference issuer
     Grant(grant::GrantArgs),
+    /// Check policies, and explain who may read what by which rule
+    Policy(policy::PolicyArgs),
     /// Check, list and explain the items of a catalogue
     Catalogue(catalogue::CatalogueArgs),
     /// Make a development PKI, and read certificates
@@ -51,7 +54,11 @@ pub fn main() -> ExitCode {
         Command::Profile(args) => profile::run(args),
         Command::Grant(args) => {
             let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
-            grant::run(args, &mut input, &mut output, crate::clock::utc()).map(|()| ExitCode::SUCCESS)
+            grant::run(args, &mut input, &mut output, crate::clock::utc())
+                .map(|()| ExitCode::SUCCESS)
+        }
+        Command::Policy(args) => {
+            policy::run(&args, &mut std::io::stdout().lock()).map(ExitCode::from)
         }
         Command::Catalogue(args) => catalogue::run(args),
         Command::Pki(args) => pki::run(args).map(|()| ExitCode::SUCCESS),

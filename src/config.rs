@@ -13,4 +13,6 @@ pub mod grants;
 pub mod key_file;
 pub mod link;
 pub mod mapping;
+pub mod policy;
+pub mod reload;
 pub mod subject;

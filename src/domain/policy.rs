@@ -3,6 +3,20 @@
 //! Until grants arrive, the gateway's configuration says which consumer may read
 //! which items, and the default is nothing. A [`Permit`] can only come out of
 //! [`AccessRules::decide`].
+//!
+//! [`engine`] is the policy proper: rules in the Cedar language, checked against
+//! the catalogue when they are loaded and evaluated to item sets.
+
+mod answer;
+mod cache;
+mod digest;
+pub mod engine;
+pub mod finding;
+mod operand;
+mod rules;
+pub mod schema;
+mod statement;
+pub mod vocabulary;
 
 use std::collections::HashMap;
 

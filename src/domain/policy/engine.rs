@@ -1,0 +1,301 @@
+//! The policy engine: rules are evaluated once for each (consumer, purpose,
+//! basis, agency) to a set over the whole catalogue, and a request ANDs that set.
+//!
+//! The default is to deny. A forbid outweighs every permit. Unlike Cedar, which
+//! skips a rule that fails to evaluate, an error here denies the item: a forbid
+//! that could not be evaluated might have held.
+//!
+//! Pure: no IO, no clock. Evaluating is CPU work (see [`Engine::evaluate`]); the
+//! caller keeps it off the threads that serve requests. A decision says what the
+//! rules open, not what a grant covers or an agency offers.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cedar_policy::{
+    Authorizer, Context, Decision as CedarDecision, EntityUid, PolicySet, Request, Response,
+    RestrictedExpression,
+};
+
+use super::answer::explanation;
+pub use super::answer::{Decision, Explanation, Question, RuleError, UnknownName, Verdict};
+use super::cache::{Cache, Key};
+use super::digest;
+pub use super::digest::PolicyDigest;
+use super::finding::PolicyFinding;
+use super::operand::nearest;
+use super::rules;
+use super::schema::{World, uid};
+use super::vocabulary::Vocabulary;
+pub use crate::domain::catalogue::Source;
+use crate::domain::catalogue::{AgencyId, Catalogue};
+use crate::domain::item::ItemNumber;
+use crate::domain::peer::{Role, SpiffeId};
+
+/// How many decisions an engine remembers unless told otherwise: at 7 agencies,
+/// 3 bases and 10 purposes, those of 19 consumers.
+pub const DEFAULT_CACHE: usize = 4096;
+
+/// A loaded policy.
+pub struct Engine {
+    catalogue: Arc<Catalogue>,
+    vocabulary: Vocabulary,
+    consumers: HashMap<Box<str>, u16>,
+    purposes: HashMap<Box<str>, u16>,
+    agencies: HashMap<Box<str>, u16>,
+    world: World,
+    rules: PolicySet,
+    digest: PolicyDigest,
+    cache: Cache,
+    /// Held while evaluating, so that a burst of equal first questions is
+    /// evaluated once.
+    evaluating: Mutex<()>,
+    /// The answer to whatever is in no list.
+    nothing: Arc<Decision>,
+}
+
+impl Engine {
+    /// Loads rules, with those that ship with the product in front. No text at
+    /// all is a valid policy: it opens nothing.
+    ///
+    /// # Errors
+    /// Every finding, not just the first.
+    pub fn load(
+        catalogue: Arc<Catalogue>,
+        texts: &[Source<'_>],
+        vocabulary: &Vocabulary,
+    ) -> Result<Self, Vec<PolicyFinding>> {
+        let findings = unfit(vocabulary);
+        if !findings.is_empty() {
+            return Err(findings);
+        }
+        let world = World::new(&catalogue, vocabulary).map_err(|finding| vec![finding])?;
+        let rules = rules::load(&catalogue, vocabulary, &world, texts)?;
+        let digest = digest::digest(catalogue.digest(), vocabulary, &rules.forms);
+        Ok(Self {
+            consumers: places(vocabulary.consumers.iter().map(SpiffeId::as_str)),
+            purposes: places(vocabulary.purposes.iter().map(|purpose| purpose.as_str())),
+            agencies: places(vocabulary.agencies.iter().map(AgencyId::as_str)),
+            vocabulary: vocabulary.clone(),
+            world,
+            rules: rules.set,
+            digest,
+            cache: Cache::new(DEFAULT_CACHE),
+            evaluating: Mutex::new(()),
+            nothing: Arc::default(),
+            catalogue,
+        })
+    }
+
+    /// The same engine, remembering so many decisions (at least one).
+    #[must_use]
+    pub fn with_cache(mut self, capacity: usize) -> Self {
+        self.cache = Cache::new(capacity);
+        self
+    }
+
+    /// The catalogue that decisions are sets over.
+    pub const fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
+    /// The lists that questions choose from.
+    pub const fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// Two engines with one digest decide alike.
+    pub const fn digest(&self) -> PolicyDigest {
+        self.digest
+    }
+
+    /// The rules' `@id`s, those that ship with the product included.
+    pub fn rule_ids(&self) -> BTreeSet<&str> {
+        self.rules.policies().map(|rule| rule.id().as_ref()).collect()
+    }
+
+    /// How many decisions are remembered.
+    pub fn cached_len(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// The decision, if it needs no evaluation: it is remembered, or the question
+    /// names something unknown and so opens nothing. Takes no lock.
+    pub fn cached(&self, question: &Question<'_>) -> Option<Arc<Decision>> {
+        match self.key(question) {
+            Some(key) => self.cache.get(&key),
+            None => Some(Arc::clone(&self.nothing)),
+        }
+    }
+
+    /// Evaluates the rules for every item of the catalogue and remembers the
+    /// decision: milliseconds of CPU. One evaluation runs at a time; who waits
+    /// for the same one gets its result.
+    pub fn evaluate(&self, question: &Question<'_>) -> Arc<Decision> {
+        let Some(key) = self.key(question) else {
+            return Arc::clone(&self.nothing);
+        };
+        let _turn = self.evaluating.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(decision) = self.cache.get(&key) {
+            return decision;
+        }
+        let decision = Arc::new(self.every_item(question));
+        self.cache.insert(key, &decision);
+        decision
+    }
+
+    /// [`Engine::cached`], or else [`Engine::evaluate`].
+    pub fn decide(&self, question: &Question<'_>) -> Arc<Decision> {
+        self.cached(question).unwrap_or_else(|| self.evaluate(question))
+    }
+
+    /// Which rules decide on one item, and how.
+    ///
+    /// # Errors
+    /// The question names something unknown, which [`Engine::decide`] would
+    /// deny without asking any rule.
+    pub fn explain(
+        &self,
+        question: &Question<'_>,
+        item: ItemNumber,
+    ) -> Result<Explanation, UnknownName> {
+        self.known(question)?;
+        let item = self.catalogue.item(item).ok_or(UnknownName::Item(item))?;
+        let response = Asker::new(self, question).and_then(|mut asker| {
+            let resource = uid("Item", &item.id).map_err(|finding| finding.message)?;
+            asker.ask(&resource)
+        });
+        Ok(match response {
+            Ok(response) => explanation(&response),
+            Err(message) => Explanation {
+                verdict: Verdict::Failed,
+                rules: Vec::new(),
+                errors: vec![RuleError { rule: "request".to_owned(), message }],
+            },
+        })
+    }
+
+    fn every_item(&self, question: &Question<'_>) -> Decision {
+        let mut decision = Decision::default();
+        let mut asker = Asker::new(self, question).ok();
+        for (number, resource) in &self.world.items {
+            let response = asker.as_mut().and_then(|asker| asker.ask(resource).ok());
+            let Some(response) = response else {
+                decision.failed.insert(*number);
+                continue;
+            };
+            if response.diagnostics().errors().next().is_some() {
+                decision.failed.insert(*number);
+            } else if response.decision() == CedarDecision::Allow {
+                decision.items.insert(*number);
+            }
+        }
+        decision
+    }
+
+    fn key(&self, question: &Question<'_>) -> Option<Key> {
+        Some(Key {
+            consumer: *self.consumers.get(question.consumer.as_str())?,
+            purpose: *self.purposes.get(question.purpose)?,
+            agency: *self.agencies.get(question.agency.as_str())?,
+            basis: question.basis,
+        })
+    }
+
+    /// Says which name is unknown. Looks for the nearest one, which is too dear
+    /// for a request's way.
+    fn known(&self, question: &Question<'_>) -> Result<(), UnknownName> {
+        for (list, places, name) in [
+            ("consumers", &self.consumers, question.consumer.as_str()),
+            ("purposes", &self.purposes, question.purpose),
+            ("agencies", &self.agencies, question.agency.as_str()),
+        ] {
+            if !places.contains_key(name) {
+                return Err(unknown(list, places, name));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut engine = f.debug_struct("Engine");
+        engine.field("digest", &self.digest).field("rules", &self.rule_ids());
+        engine.field("cached", &self.cached_len()).finish_non_exhaustive()
+    }
+}
+
+/// Asks Cedar about one item after another.
+struct Asker<'a> {
+    engine: &'a Engine,
+    authorizer: Authorizer,
+    principal: EntityUid,
+    context: Context,
+}
+
+impl<'a> Asker<'a> {
+    fn new(engine: &'a Engine, question: &Question<'_>) -> Result<Self, String> {
+        let name = |kind, id| uid(kind, id).map_err(|finding| finding.message);
+        let value = |kind, id| name(kind, id).map(RestrictedExpression::new_entity_uid);
+        let context = Context::from_pairs([
+            ("purpose".to_owned(), value("Purpose", question.purpose)?),
+            ("basis".to_owned(), value("Basis", question.basis.as_str())?),
+            ("agency".to_owned(), value("Agency", question.agency.as_str())?),
+        ])
+        .map_err(|error| error.to_string())?;
+        let principal = name("Consumer", question.consumer.as_str())?;
+        Ok(Self { engine, authorizer: Authorizer::new(), principal, context })
+    }
+
+    fn ask(&mut self, item: &EntityUid) -> Result<Response, String> {
+        let world = &self.engine.world;
+        let request = Request::new(
+            self.principal.clone(),
+            world.action.clone(),
+            item.clone(),
+            self.context.clone(),
+            Some(&world.schema),
+        )
+        .map_err(|error| error.to_string())?;
+        Ok(self.authorizer.is_authorized(&request, &self.engine.rules, &world.entities))
+    }
+}
+
+fn places<'a>(names: impl Iterator<Item = &'a str>) -> HashMap<Box<str>, u16> {
+    names.map(Box::from).zip(0..=u16::MAX).collect()
+}
+
+fn unknown(list: &'static str, places: &HashMap<Box<str>, u16>, name: &str) -> UnknownName {
+    let hint = match nearest(name, places.keys().map(|known| &**known)) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => String::new(),
+    };
+    UnknownName::Vocabulary { name: name.escape_default().to_string(), list, hint }
+}
+
+/// What no engine can be built from.
+fn unfit(vocabulary: &Vocabulary) -> Vec<PolicyFinding> {
+    let mut findings: Vec<PolicyFinding> = vocabulary
+        .consumers
+        .iter()
+        .filter(|consumer| consumer.role() != Role::Consumer)
+        .map(|consumer| {
+            let message =
+                format!("`{consumer}` is no consumer: its role must be `consumer`; remove it");
+            PolicyFinding::of_file("vocabulary", message)
+        })
+        .collect();
+    for (list, len) in [
+        ("consumers", vocabulary.consumers.len()),
+        ("purposes", vocabulary.purposes.len()),
+        ("agencies", vocabulary.agencies.len()),
+    ] {
+        if len > usize::from(u16::MAX) {
+            let message = format!("{len} {list} are too many; keep to at most {}", u16::MAX);
+            findings.push(PolicyFinding::of_file("vocabulary", message));
+        }
+    }
+    findings
+}
