@@ -4,6 +4,7 @@ pub mod agency;
 pub mod client;
 pub mod demo;
 pub mod gateway;
+mod governing;
 mod serving;
 
 pub use serving::{StartError, stop_signal};

@@ -7,6 +7,7 @@
 
 pub mod agency;
 pub mod catalogue;
+pub mod counters;
 pub mod file;
 pub mod gateway;
 pub mod grants;

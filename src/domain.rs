@@ -9,6 +9,7 @@ pub mod peer;
 pub mod plan;
 pub mod policy;
 pub mod profile;
+pub mod purpose;
 pub mod section;
 pub mod sensitive;
 pub mod subject;

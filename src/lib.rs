@@ -22,5 +22,6 @@ pub mod issuer;
 pub mod link;
 pub mod service;
 pub mod source;
+pub mod store;
 pub mod telemetry;
 pub mod wire;

@@ -4,6 +4,8 @@
 //! Nothing here reads a file or opens a listening socket.
 
 pub mod agency;
+pub mod agency_server;
+pub mod authority;
 pub mod catalogue;
 pub mod edge;
 pub mod exchange;

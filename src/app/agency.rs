@@ -7,13 +7,16 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tonic_health::ServingStatus;
 
+use super::governing;
 use super::serving::{self, StartError};
 use crate::config::agency::AgencyConfig;
 use crate::config::catalogue;
 use crate::domain::catalogue::Source;
 use crate::domain::peer::Role;
-use crate::service::agency::{Agency, AgencyServer};
+use crate::service::agency::{Agency, AgencyParts};
+use crate::service::agency_server::AgencyServer;
 use crate::source::{Holdings, Mapping, Written};
+use crate::store::frequency::Counters;
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::proto::pb::agency_service_server::AgencyServiceServer;
 
@@ -55,13 +58,22 @@ pub async fn run(
             tracing::warn!(agency = %config.id, "{fault}");
         }
     }
-    let agency = Arc::new(Agency::new(
-        config.id.clone(),
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let keys = config.grants.opening_keys(folder)?;
+    let counters = Counters::open(&config.counters, folder).await?;
+    let authority =
+        governing::authority(&catalogue, &config.grants, &config.policy, folder, &stop).await?;
+    let agency = Arc::new(Agency::new(AgencyParts {
+        id: config.id.clone(),
         catalogue,
         holdings,
-        config.subject.format,
-        config.limits,
-    ));
+        authority,
+        keys,
+        counters,
+        format: config.subject.format,
+        limits: config.limits,
+        enabled: governing::kill_switch(path, config.enabled, &stop),
+    }));
     let (health, health_service) = tonic_health::server::health_reporter();
     let serving_now = ServingStatus::Serving;
     health.set_service_status("tributary.v1.AgencyService", serving_now).await;

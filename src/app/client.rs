@@ -110,13 +110,13 @@ impl GatewayClient {
     /// The gateway's refusal. A missing section is none.
     pub async fn profile(
         &mut self,
-        subject: &str,
+        grant: &str,
         items: Vec<String>,
         deadline: Duration,
     ) -> Result<pb::GetProfileResponse, ClientError> {
         let mut request = tonic::Request::new(pb::GetProfileRequest {
-            subject: subject.to_owned(),
             items,
+            grant: Some(pb::GrantPresentation { sd_jwt: grant.to_owned().into() }),
             ..Default::default()
         });
         request.set_timeout(deadline);

@@ -1,10 +1,11 @@
 //! The demo: a whole federation on this machine, with synthetic people.
 //!
-//! Seven agencies and a gateway, each a process of its own, mutual TLS on every
-//! link, real SQLite databases. It asks as any consumer would, through the
+//! Seven agencies, a gateway and a consent service, each a process of its own,
+//! mutual TLS on every link, real SQLite databases. It asks as any consumer would, through the
 //! network, and has no way in of its own.
 
 mod city;
+mod consent;
 mod federation;
 pub mod people;
 mod processes;
@@ -14,9 +15,11 @@ mod stages;
 use std::path::{Path, PathBuf};
 
 pub use city::DemoError;
-pub use federation::{AgencyEntry, ConsumerEntry, Federation, GatewayEntry};
+pub use federation::{
+    AgencyEntry, ConsumerEntry, Federation, GatewayEntry, GrantEntry, IssuerEntry,
+};
 use people::People;
-pub use stages::{FIRST_STAGE, SectionOutcome, Stage};
+pub use stages::{FIRST_STAGE, Revocation, SectionOutcome, Stage};
 
 /// What kind of demo to run.
 #[derive(Debug, Clone)]
@@ -46,6 +49,8 @@ pub struct Running {
     processes: processes::Processes,
     /// How to reach it.
     pub federation: Federation,
+    /// The first person's grant.
+    grant: Option<consent::Granted>,
     // Last: the folder goes when the processes are gone.
     home: Home,
 }
@@ -82,6 +87,11 @@ pub async fn start(options: &Options, audience: &mut dyn Audience) -> Result<Run
         .progress(&format!("making {} synthetic people in seven SQLite databases", options.people));
     seed::fill(&city, people).await?;
     let mut processes = processes::Processes::new(home.path())?;
+    audience.progress("starting the consent service and issuing grants");
+    processes.start_consent(&city).await?;
+    let shown = people.places().start..people.places().end.min(seed::SHOWN);
+    let (grants, grant) =
+        consent::issue(&city, people, shown, &options.bundle, crate::clock::utc())?;
     for agency in &city.agencies {
         audience.progress(&format!("starting the agency {agency}"));
         let address = processes.start(agency, "agency", &city.agency_config(agency)).await?;
@@ -91,9 +101,9 @@ pub async fn start(options: &Options, audience: &mut dyn Audience) -> Result<Run
     let config = city.gateway_config();
     let address = processes.start(city::GATEWAY, "gateway", &config).await?;
     city.set_gateway_address(address)?;
-    let federation = federation::describe(&city, &processes, people)?;
+    let federation = federation::describe(&city, &processes, grants)?;
     federation.write(home.path())?;
-    let running = Running { city, processes, federation, home };
+    let running = Running { city, processes, federation, grant, home };
     audience.progress("waiting until the gateway has a link to every agency");
     running.wait_until_healthy().await?;
     Ok(running)

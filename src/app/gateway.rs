@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use super::governing;
 use super::serving::{self, StartError};
 use crate::config::catalogue;
 use crate::config::gateway::GatewayConfig;
@@ -36,7 +37,8 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let config = GatewayConfig::load(path)?;
     let catalogue = Arc::new(catalogue::load(&config.catalogue)?);
-    let rules = config.rules(path, &catalogue)?;
+    config.check_agencies(path, &catalogue)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
     let tls = serving::link(&config.link, Role::Gateway)?;
     let (listener, address) = serving::bind(config.listen).await?;
 
@@ -53,13 +55,10 @@ pub async fn run(
     for uplink in &uplinks {
         tokio::spawn(report(uplink.clone(), health.clone(), stop.clone()));
     }
-    let gateway = Arc::new(Gateway::new(
-        catalogue.clone(),
-        config.subject.format,
-        rules,
-        uplinks,
-        config.limits,
-    ));
+    let authority =
+        governing::authority(&catalogue, &config.grants, &config.policy, folder, &stop).await?;
+    let id = tls.identity().id();
+    let gateway = Arc::new(Gateway::new(id, catalogue.clone(), authority, uplinks, config.limits));
     let mut routes = tonic::service::Routes::builder();
     routes
         .add_service(

@@ -15,7 +15,10 @@ use crate::clock;
 use crate::config::catalogue::CatalogueError;
 use crate::config::file::FileError;
 use crate::config::gateway::GatewayConfigError;
+use crate::config::grants::GrantsConfigError;
+use crate::config::key_file::KeyFileError;
 use crate::config::link::LinkConfig;
+use crate::config::policy::PolicyLoadError;
 use crate::domain::catalogue::Finding;
 use crate::link::accept;
 use crate::link::connect::ConnectError;
@@ -24,6 +27,7 @@ use crate::link::limits::LinkLimits;
 use crate::link::tls::LinkTls;
 use crate::link::trust::{Trust, TrustLoadError, TrustStore};
 use crate::service::edge::{Edge, EdgeLayer};
+use crate::store::frequency::CounterError;
 use crate::wire::proto::DESCRIPTORS;
 
 /// Why a process does not start.
@@ -51,6 +55,18 @@ pub enum StartError {
     /// An agency's mapping.
     #[error("the mapping does not fit the catalogue:\n{}", lines(.0))]
     Mapping(Vec<Finding>),
+    /// Issuers, purposes and their public keys.
+    #[error("the [grants] section is refused")]
+    Grants(#[from] GrantsConfigError),
+    /// An agency's keys that open subjects.
+    #[error(transparent)]
+    OpeningKey(#[from] KeyFileError),
+    /// The policy.
+    #[error("the policy does not load:\n{0}")]
+    Policy(#[from] PolicyLoadError),
+    /// The counters.
+    #[error(transparent)]
+    Counters(#[from] CounterError),
     /// Own certificate and key.
     #[error(transparent)]
     Identity(#[from] IdentityError),

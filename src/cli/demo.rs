@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::profile::table::{self, Legend};
 use crate::app::client::GatewayClient;
-use crate::app::demo::{self, Audience, Options, Running, Stage};
+use crate::app::demo::{self, Audience, Options, Revocation, Running, Stage};
 use crate::app::stop_signal;
 
 /// Makes a development PKI and synthetic people, starts seven agencies and a
@@ -82,15 +82,20 @@ async fn tell(args: &DemoArgs, options: &Options, teller: &mut Teller) -> anyhow
             audience.say(&format!("  ({:.1} ms)\n", stage.elapsed_ms));
         }
     };
-    let result = running.stages(&options.bundle, teller, show).await;
+    let result = match running.stages(&options.bundle, teller, show).await {
+        Ok(stages) => running.revoke(&options.bundle, teller).await.map(|end| (stages, end)),
+        Err(error) => Err(error),
+    };
     teller.progress("stopping every process");
     let kept = options.dir.as_ref().map(|_| running.home().to_owned());
     running.stop().await;
-    let stages = result?;
+    let (stages, revocation) = result?;
     if args.json {
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{}", serde_json::json!({ "stages": stages }))?;
+        writeln!(out, "{}", serde_json::json!({ "stages": stages, "revocation": revocation }))?;
     } else {
+        let Revocation { reason, after_ms, .. } = revocation;
+        teller.say(&format!("  after {after_ms} ms the gateway refuses it: {reason}\n"));
         teller.say(
             "Every process is stopped. All people were synthetic; no value was kept anywhere.",
         );

@@ -20,7 +20,7 @@ use crate::domain::item::ItemSet;
 use crate::domain::peer::SpiffeId;
 use crate::domain::policy::engine::{Engine, Explanation, Question};
 use crate::domain::policy::schema::schema;
-use crate::domain::policy::vocabulary::LegalBasis;
+use crate::domain::purpose::LegalBasis;
 
 /// Sound, or allowed.
 const ALLOWED: u8 = 0;

@@ -2,7 +2,8 @@
 
 pub(super) mod table;
 
-use std::io::{IsTerminal, Read, Write};
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use clap::{Args, Subcommand};
 use self::table::Legend;
 use crate::app::client::{Address, GatewayClient};
 use crate::app::demo::Federation;
+use crate::domain::grant::{Contents, MAX_BYTES, Presentation};
 use crate::domain::peer::SpiffeId;
 use crate::wire::json;
 use crate::wire::proto::pb;
@@ -37,12 +39,15 @@ enum ProfileCommand {
 
 #[derive(Debug, Args)]
 struct GetArgs {
-    /// The person's citizen-card number; `-` reads it from standard input, which
-    /// keeps it out of the list of processes and the shell's history
-    #[arg(long, value_name = "NUMBER")]
-    subject: String,
-    /// Items, separated by commas
-    #[arg(long, value_name = "ID,…", value_delimiter = ',', required_unless_present = "bundle")]
+    /// The grant's file; `-` reads it from standard input
+    #[arg(long, value_name = "FILE", required_unless_present = "subject")]
+    grant: Option<PathBuf>,
+    /// In a demo: the synthetic person whose grant to take from --federation
+    #[arg(long, value_name = "NUMBER", requires = "federation", conflicts_with = "grant")]
+    subject: Option<String>,
+    /// Items, separated by commas; without them and --bundle, all that the grant
+    /// names
+    #[arg(long, value_name = "ID,…", value_delimiter = ',')]
     items: Vec<String>,
     /// A named set of items, beside those of --items
     #[arg(long, value_name = "NAME")]
@@ -93,14 +98,17 @@ pub(super) fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
-    let subject = subject(&args.subject)?;
+    let grant = args.grant()?;
     let mut client = GatewayClient::connect(&args.connection.address()?).await?;
     let mut items = args.items.clone();
     if let Some(bundle) = &args.bundle {
         let more = client.bundle(bundle).await?;
         items.extend(more.into_iter().filter(|item| !args.items.contains(item)));
     }
-    let response = client.profile(&subject, items, args.deadline).await?;
+    if items.is_empty() {
+        items = granted_items(&grant)?;
+    }
+    let response = client.profile(&grant, items, args.deadline).await?;
     let text = if args.json {
         serde_json::to_string_pretty(&json::to_json("GetProfileResponse", &response)?)?
     } else {
@@ -122,17 +130,36 @@ fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn subject(given: &str) -> anyhow::Result<String> {
-    if given != "-" {
-        return Ok(given.to_owned());
+/// Every item that a grant names, each once.
+fn granted_items(grant: &str) -> anyhow::Result<Vec<String>> {
+    let presentation = Presentation::parse(grant.as_bytes()).context("this is no grant")?;
+    let contents = Contents::read(&presentation).context("the grant cannot be read")?;
+    let items = contents.agencies().flat_map(|agency| agency.items.iter().map(ToString::to_string));
+    Ok(items.collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+impl GetArgs {
+    fn grant(&self) -> anyhow::Result<String> {
+        let file = match (&self.grant, &self.subject, &self.connection.federation) {
+            (Some(file), _, _) => file.clone(),
+            (None, Some(subject), Some(federation)) => {
+                let grants = read_federation(federation)?.grants;
+                let found = grants.into_iter().find(|grant| grant.subject == *subject);
+                found.context("the federation has no grant for this subject")?.file
+            }
+            _ => bail!("--grant is missing"),
+        };
+        let mut text = String::new();
+        let most = u64::try_from(MAX_BYTES)?.saturating_add(2);
+        if file.as_os_str() == "-" {
+            std::io::stdin().lock().take(most).read_to_string(&mut text)?;
+        } else {
+            let opened = std::fs::File::open(&file);
+            let opened = opened.with_context(|| format!("cannot read {}", file.display()))?;
+            opened.take(most).read_to_string(&mut text)?;
+        }
+        Ok(text.trim_end().to_owned())
     }
-    let mut input = std::io::stdin().lock();
-    if input.is_terminal() {
-        eprintln!("citizen-card number, then Ctrl-D:");
-    }
-    let mut text = String::new();
-    (&mut input).take(256).read_to_string(&mut text).context("cannot read standard input")?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 impl ConnectionArgs {

@@ -7,9 +7,12 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::counters::CountersConfig;
 use super::file::{self, FileError};
+use super::grants::GrantsConfig;
 use super::link::LinkConfig;
 use super::mapping::{QueryEntry, SourceEntry};
+use super::policy::PolicyConfig;
 use super::subject::SubjectConfig;
 use crate::domain::catalogue::{AgencyId, Title};
 
@@ -27,6 +30,16 @@ pub struct AgencyConfig {
     pub catalogue: PathBuf,
     /// Certificate, key, and whom to trust.
     pub link: LinkConfig,
+    /// The kill switch: `false` releases nothing from within a second on, without
+    /// a restart.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Whose grants are believed, for what, and the keys that open subjects.
+    pub grants: GrantsConfig,
+    /// Who may read what; it can be stricter than the gateway's.
+    pub policy: PolicyConfig,
+    /// Where uses of grants are counted.
+    pub counters: CountersConfig,
     /// The format of card numbers.
     pub subject: SubjectConfig,
     /// Limits; each has a default.
@@ -36,6 +49,10 @@ pub struct AgencyConfig {
     pub source: SourceEntry,
     /// What of them answers which item.
     pub query: Vec<Spanned<QueryEntry>>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// Limits of an agency.
@@ -83,6 +100,7 @@ impl AgencyConfig {
         let folder = path.parent().unwrap_or(Path::new("."));
         config.catalogue = folder.join(&config.catalogue);
         config.link = config.link.resolved(folder);
+        config.policy = config.policy.resolved(folder);
         Ok((config, text))
     }
 }

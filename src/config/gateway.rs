@@ -8,12 +8,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::file::{self, FileError};
+use super::grants::GrantsConfig;
 use super::link::LinkConfig;
-use super::subject::SubjectConfig;
+use super::policy::PolicyConfig;
 use crate::domain::catalogue::{AgencyId, Catalogue};
-use crate::domain::item::ItemSet;
 use crate::domain::peer::{Role, SpiffeId};
-use crate::domain::policy::AccessRules;
 
 /// The file as it is written. See `examples/city/gateway.toml`.
 #[derive(Debug, Deserialize)]
@@ -25,17 +24,16 @@ pub struct GatewayConfig {
     pub catalogue: PathBuf,
     /// Certificate, key, and whom to trust.
     pub link: LinkConfig,
-    /// The format of card numbers.
-    pub subject: SubjectConfig,
+    /// Whose grants are believed, and for what.
+    pub grants: GrantsConfig,
+    /// Who may read what.
+    pub policy: PolicyConfig,
     /// Limits; each has a default.
     #[serde(default)]
     pub limits: GatewayLimitsConfig,
     /// The agencies.
     #[serde(default)]
     pub agency: Vec<AgencyEntry>,
-    /// The consumers and what each may read. Who is not named may read nothing.
-    #[serde(default)]
-    pub consumer: Vec<ConsumerEntry>,
 }
 
 /// Limits of a gateway.
@@ -74,16 +72,6 @@ const fn two() -> usize {
     2
 }
 
-/// One consumer.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ConsumerEntry {
-    /// Its identity.
-    pub id: SpiffeId,
-    /// Ids of items, prefixes that end in `.*`, or `*`.
-    pub items: Vec<String>,
-}
-
 /// Why a gateway's configuration is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayConfigError {
@@ -110,6 +98,7 @@ impl GatewayConfig {
         let folder = path.parent().unwrap_or(Path::new("."));
         config.catalogue = folder.join(&config.catalogue);
         config.link = config.link.resolved(folder);
+        config.policy = config.policy.resolved(folder);
         config
             .check()
             .map_err(|message| GatewayConfigError::Value { path: path.into(), message })?;
@@ -144,50 +133,33 @@ impl GatewayConfig {
                 ));
             }
         }
-        for consumer in &self.consumer {
-            if consumer.id.role() != Role::Consumer {
-                return Err(format!("`{}` is not in the role of a consumer", consumer.id));
-            }
-        }
         if self.limits.max_deadline.is_zero() || self.limits.max_in_flight == 0 {
             return Err("limits.max_deadline and limits.max_in_flight must not be zero".into());
         }
         Ok(())
     }
 
-    /// The rules of access under a catalogue.
+    /// Holds the agencies against a catalogue.
     ///
     /// # Errors
-    /// An agency or item that the catalogue does not know.
-    pub fn rules(
+    /// An agency that the catalogue does not know.
+    pub fn check_agencies(
         &self,
         path: &Path,
         catalogue: &Catalogue,
-    ) -> Result<AccessRules, GatewayConfigError> {
-        let wrong = |message| GatewayConfigError::Value { path: path.into(), message };
+    ) -> Result<(), GatewayConfigError> {
         let known: Vec<String> = catalogue.agencies().iter().map(ToString::to_string).collect();
-        for agency in &self.agency {
-            if catalogue.owned_by(&agency.id).is_empty() {
-                let message = format!(
+        let unknown = |agency: &&AgencyEntry| catalogue.owned_by(&agency.id).is_empty();
+        match self.agency.iter().find(unknown) {
+            None => Ok(()),
+            Some(agency) => Err(GatewayConfigError::Value {
+                path: path.into(),
+                message: format!(
                     "agency `{}` owns no item of the catalogue; it knows {}",
                     agency.id,
                     known.join(", ")
-                );
-                return Err(wrong(message));
-            }
+                ),
+            }),
         }
-        let mut rules = AccessRules::default();
-        for consumer in &self.consumer {
-            let mut items = ItemSet::EMPTY;
-            for pattern in &consumer.items {
-                let selected = catalogue.select(pattern).ok_or_else(|| {
-                    let unknown = crate::wire::profile::unknown_item(catalogue, pattern);
-                    wrong(format!("consumer `{}`: {unknown}", consumer.id))
-                })?;
-                items = items.or(&selected);
-            }
-            rules.open(consumer.id.clone(), &items);
-        }
-        Ok(rules)
     }
 }

@@ -38,13 +38,13 @@ pub struct Plan {
 
 /// Plans a permitted request.
 pub fn plan<'a>(permit: &Permit, offers: impl IntoIterator<Item = &'a Offer>) -> Plan {
-    let mut plan = Plan { fetches: Vec::new(), not_offered: *permit.items() };
+    let mut plan = Plan { fetches: Vec::new(), not_offered: permit.items() };
     for (place, offer) in offers.into_iter().enumerate() {
         let offered = match &offer.described {
             Some(described) => offer.owned.and(described),
             None => offer.owned,
         };
-        let items = permit.items().and(&offered);
+        let items = permit.items_of(&offer.agency).and(&offered);
         if !items.is_empty() {
             plan.not_offered = plan.not_offered.without(&items);
             plan.fetches.push(Fetch { agency: offer.agency.clone(), place, items });

@@ -1,81 +1,96 @@
 //! The agency: one question about one person, answered from its own holdings.
 //!
-//! The rules of the stream that carries most questions are in
-//! [`super::exchange`]; what an answer looks like is in `wire::section`.
+//! It verifies the grant itself and follows its own policy; the gateway's word
+//! counts for nothing. How questions and answers travel is in
+//! [`super::agency_server`] and [`super::exchange`].
 
-use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use prost::Message;
-use tokio::sync::{Semaphore, watch};
-use tokio_stream::Stream;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tokio::sync::Semaphore;
+use tonic::Code;
 
-use super::exchange;
-use crate::clock;
+use super::authority::{Authorised, Authority};
 use crate::config::agency::AgencyLimitsConfig;
 use crate::domain::catalogue::{AgencyId, Catalogue};
+use crate::domain::grant::{OpeningKeys, Receiver};
 use crate::domain::item::ItemSet;
 use crate::domain::peer::{PeerId, Role, SpiffeId};
-use crate::domain::section::{Absence, Section, SectionStatus};
+use crate::domain::section::{Absence, HeldItem, Section, SectionStatus};
 use crate::domain::subject::{Subject, SubjectFormat};
-use crate::link::authority::Link;
 use crate::source::{Held, Holdings};
+use crate::store::frequency::{Counters, Release, Use};
 use crate::wire::proto::pb;
-use crate::wire::proto::pb::agency_service_server::AgencyService;
 use crate::wire::refusal::{FieldFault, Refusal};
 use crate::wire::section::RequestHash;
-use crate::wire::{deadline, profile, section};
+use crate::wire::{profile, section};
 
-/// What an agency answers from.
+/// What an agency answers from, and by whose leave.
 pub struct Agency {
-    id: AgencyId,
-    catalogue: Arc<Catalogue>,
-    holdings: Holdings,
-    format: SubjectFormat,
-    limits: AgencyLimitsConfig,
+    parts: AgencyParts,
     offered: ItemSet,
     room: Semaphore,
 }
 
+/// What an agency is made of.
+pub struct AgencyParts {
+    /// Its name in the catalogue.
+    pub id: AgencyId,
+    /// The catalogue.
+    pub catalogue: Arc<Catalogue>,
+    /// Its records.
+    pub holdings: Holdings,
+    /// What grants and requests are held against.
+    pub authority: Authority,
+    /// Its keys that open subjects.
+    pub keys: OpeningKeys,
+    /// How often grants were used.
+    pub counters: Counters,
+    /// The format of card numbers.
+    pub format: SubjectFormat,
+    /// Its limits.
+    pub limits: AgencyLimitsConfig,
+    /// The kill switch: nothing is released while it is false.
+    pub enabled: Arc<AtomicBool>,
+}
+
 impl std::fmt::Debug for Agency {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Agency").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Agency").field("id", &self.parts.id).finish_non_exhaustive()
     }
 }
 
 /// A question that passed every check of form.
 struct Question {
-    subject: Subject,
+    request_id: String,
+    consumer: SpiffeId,
+    grant: Bytes,
     items: ItemSet,
 }
 
 impl Agency {
-    /// An agency that answers about `holdings`.
-    pub fn new(
-        id: AgencyId,
-        catalogue: Arc<Catalogue>,
-        holdings: Holdings,
-        format: SubjectFormat,
-        limits: AgencyLimitsConfig,
-    ) -> Self {
-        let (offered, room) = (holdings.items(), Semaphore::new(limits.max_total));
-        Self { id, catalogue, holdings, format, limits, offered, room }
+    /// An agency of these parts.
+    pub fn new(parts: AgencyParts) -> Self {
+        let (offered, room) = (parts.holdings.items(), Semaphore::new(parts.limits.max_total));
+        Self { parts, offered, room }
     }
 
     /// What it states about itself.
     pub fn describe(&self) -> pb::DescribeResponse {
+        let limits = &self.parts.limits;
         pb::DescribeResponse {
-            agency: self.id.to_string(),
-            catalogue_digest: Bytes::copy_from_slice(&self.catalogue.digest().0),
+            agency: self.parts.id.to_string(),
+            catalogue_digest: Bytes::copy_from_slice(&self.parts.catalogue.digest().0),
             items: self.offered.iter().map(|item| u32::from(item.get())).collect(),
-            freshness: prost_types::Duration::try_from(self.limits.freshness).ok(),
+            freshness: prost_types::Duration::try_from(limits.freshness).ok(),
             limits: Some(pb::AgencyLimits {
-                max_in_flight: self.limits.max_in_flight,
+                max_in_flight: limits.max_in_flight,
                 max_request_bytes: crate::wire::MAX_MESSAGE_BYTES.try_into().unwrap_or(u32::MAX),
-                max_stream_age: prost_types::Duration::try_from(self.limits.max_stream_age).ok(),
+                max_stream_age: prost_types::Duration::try_from(limits.max_stream_age).ok(),
             }),
             features: vec![pb::ProtocolFeature::Exchange.into()],
         }
@@ -83,18 +98,18 @@ impl Agency {
 
     /// Its limits.
     pub const fn limits(&self) -> &AgencyLimitsConfig {
-        &self.limits
+        &self.parts.limits
     }
 
     /// Answers one encoded `FetchSectionRequest` with an encoded
     /// `FetchSectionResponse`.
     ///
     /// # Errors
-    /// A refusal of the question itself: malformed, not for this catalogue, from
-    /// no gateway, or too many at once.
+    /// A refusal of the question itself: malformed, not granted, not permitted,
+    /// used too often, from no gateway, or too many at once.
     pub async fn answer(
         &self,
-        peer: &PeerId,
+        gateway: &PeerId,
         request: Bytes,
         hash: RequestHash,
         until: Instant,
@@ -102,77 +117,171 @@ impl Agency {
         let _room = self.room.try_acquire().map_err(|_| {
             Refusal::overloaded("the agency has as many requests under way as it takes")
         })?;
-        if peer.spiffe().role() != Role::Gateway {
-            return Err(Refusal::new(
-                Code::PermissionDenied,
-                "NOT_A_GATEWAY",
-                "only an identity in the role of a gateway may ask an agency",
-            ));
+        if gateway.spiffe().role() != Role::Gateway {
+            let message = "only an identity in the role of a gateway may ask an agency";
+            return Err(Refusal::new(Code::PermissionDenied, "NOT_A_GATEWAY", message));
         }
-        let question = self.admit(request)?;
-        let section = self.look_up(&question, until).await;
-        Ok(section::encode(&section, &self.catalogue, hash, blind()?))
+        let question = self.read(request)?;
+        self.check_enabled()?;
+        let receiver =
+            Receiver::Agency { agency: &self.parts.id, gateway, consumer: &question.consumer };
+        let authority = &self.parts.authority;
+        let authorised = authority.admit(&question.grant, receiver, &question.items).await?;
+        let subject = self.open(&authorised)?;
+        let section = self.look_up(&question, &authorised, &subject, until).await;
+        if section.status.is_answered() {
+            self.count(&question, &authorised, until).await?;
+        }
+        authority.confirm(&authorised, receiver, &question.items).await?;
+        self.check_enabled()?;
+        Ok(section::encode(&section, &self.parts.catalogue, hash, blind()?))
     }
 
-    fn admit(&self, request: Bytes) -> Result<Question, Refusal> {
+    fn read(&self, request: Bytes) -> Result<Question, Refusal> {
         let request = pb::FetchSectionRequest::decode(request).map_err(|_| {
-            Refusal::new(
-                Code::InvalidArgument,
-                "UNDECODABLE",
-                "the request is no FetchSectionRequest",
-            )
+            let message = "the request is no FetchSectionRequest";
+            Refusal::new(Code::InvalidArgument, "UNDECODABLE", message)
         })?;
-        if *request.catalogue_digest != self.catalogue.digest().0 {
-            return Err(Refusal::new(
-                Code::FailedPrecondition,
-                "WRONG_CATALOGUE",
-                "the request is numbered by another catalogue; Describe states the right digest",
-            ));
+        if *request.catalogue_digest != self.parts.catalogue.digest().0 {
+            let message =
+                "the request is numbered by another catalogue; Describe states the right digest";
+            return Err(Refusal::new(Code::FailedPrecondition, "WRONG_CATALOGUE", message));
         }
         let mut fields = Vec::new();
-        let mut fault = |field: &str, description: String| {
-            fields.push(FieldFault { field: field.into(), description });
+        let mut fault = |field: &str, description: &str| {
+            fields.push(FieldFault { field: field.into(), description: description.into() });
         };
-        if !profile::is_request_id(&request.request_id) {
-            fault("request_id", "is not a request id".into());
+        if request.request_id.is_empty() || !profile::is_request_id(&request.request_id) {
+            fault("request_id", "must be 1 to 64 letters, digits, '-', '_' and '.'");
         }
-        let consumer: Result<SpiffeId, _> = request.consumer.parse();
-        if !consumer.is_ok_and(|consumer| consumer.role() == Role::Consumer) {
-            fault("consumer", "is not the SPIFFE id of a consumer".into());
-        }
-        let subject = self.format.parse(&request.subject);
-        if let Err(error) = &subject {
-            fault("subject", error.to_string());
+        let consumer = request.consumer.parse().ok();
+        let consumer = consumer.filter(|consumer: &SpiffeId| consumer.role() == Role::Consumer);
+        if consumer.is_none() {
+            fault("consumer", "is not the SPIFFE id of a consumer");
         }
         let items = ItemSet::from_bytes(&request.items).filter(|items| !items.is_empty());
         if items.is_none() {
-            fault("items", "must be a set of 1 to 512 bits with a bit set".into());
+            fault("items", "must be a set of 1 to 512 bits with a bit set");
         }
-        match (subject, items) {
-            (Ok(subject), Some(items)) if fields.is_empty() => Ok(Question { subject, items }),
+        let grant = request.grant.unwrap_or_default().sd_jwt;
+        if grant.is_empty() {
+            fault("grant.sd_jwt", "is missing");
+        }
+        match (consumer, items) {
+            (Some(consumer), Some(items)) if fields.is_empty() => {
+                Ok(Question { request_id: request.request_id, consumer, grant, items })
+            }
             _ => Err(Refusal::bad_request(fields)),
         }
     }
 
-    async fn look_up(&self, question: &Question, until: Instant) -> Section {
+    fn check_enabled(&self) -> Result<(), Refusal> {
+        if self.parts.enabled.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let message = "the agency's administrator has switched it off";
+        Err(Refusal::new(Code::PermissionDenied, "AGENCY_CLOSED", message))
+    }
+
+    /// Opens the subject, which only this agency can.
+    fn open(&self, authorised: &Authorised) -> Result<Subject, Refusal> {
+        let refused = |_| {
+            let message = "the grant's subject cannot be opened or is no card number";
+            Refusal::new(Code::PermissionDenied, "GRANT_SUBJECT", message)
+        };
+        let opened = authorised.grant.open_subject(&self.parts.keys).map_err(|_| refused(()))?;
+        self.parts.format.parse(opened.expose()).map_err(|_| refused(()))
+    }
+
+    async fn look_up(
+        &self,
+        question: &Question,
+        authorised: &Authorised,
+        subject: &Subject,
+        until: Instant,
+    ) -> Section {
         let asked = question.items;
-        let offered = asked.and(&self.offered);
-        let not_offered = asked.without(&offered);
+        let permitted = authorised.permit.items_of(&self.parts.id);
+        let offered = permitted.and(&self.offered);
         let held = if offered.is_empty() {
             Held::Answered { items: Vec::new(), missing: Vec::new() }
         } else {
-            self.holdings.fetch(&question.subject, &offered, until).await
+            self.parts.holdings.fetch(subject, &offered, until).await
         };
-        let bare = |status, reason| Section::without_values(self.id.clone(), asked, status, reason);
+        let bare =
+            |status, reason| Section::without_values(self.parts.id.clone(), asked, status, reason);
         match held {
             Held::NoRecord => bare(SectionStatus::NoRecord, ""),
             Held::Failed { status, reason } => bare(status, reason),
             Held::Answered { items, mut missing } => {
-                if !not_offered.is_empty() {
-                    missing.extend(not_offered.iter().map(|item| (item, Absence::NotOffered)));
-                    missing.sort_unstable_by_key(|(item, _)| *item);
-                }
+                let items = self.within_period(authorised, items, &mut missing);
+                let denied = asked.without(&permitted);
+                missing.extend(denied.iter().map(|item| (item, Absence::Denied)));
+                let absent = permitted.without(&offered);
+                missing.extend(absent.iter().map(|item| (item, Absence::NotOffered)));
+                missing.sort_unstable_by_key(|(item, _)| *item);
                 Section { items, missing, ..bare(SectionStatus::Ok, "") }
+            }
+        }
+    }
+
+    /// Leaves out what lies outside the period of records that the grant opens.
+    fn within_period(
+        &self,
+        authorised: &Authorised,
+        mut items: Vec<HeldItem>,
+        missing: &mut Vec<(crate::domain::item::ItemNumber, Absence)>,
+    ) -> Vec<HeldItem> {
+        let period = authorised.grant.period(&self.parts.id);
+        items.retain(|held| {
+            let inside =
+                period.is_some_and(|period| (period.from..=period.to).contains(&held.as_of));
+            if !inside {
+                missing.push((held.number, Absence::Denied));
+            }
+            inside
+        });
+        items
+    }
+
+    /// Counts the use, durably, before anything is released.
+    async fn count(
+        &self,
+        question: &Question,
+        authorised: &Authorised,
+        until: Instant,
+    ) -> Result<(), Refusal> {
+        let grant = &authorised.grant;
+        let now = self.parts.authority.now();
+        let mut same = Context::new(&SHA256);
+        same.update(&grant.digest().0);
+        same.update(&question.items.to_bytes());
+        let mut digest = [0; 32];
+        digest.copy_from_slice(same.finish().as_ref());
+        let one = Use {
+            issuer: grant.issuer(),
+            jti: grant.jti(),
+            window: grant.window(now),
+            limit: grant.frequency().count,
+            request_id: &question.request_id,
+            consumer: grant.client(),
+            digest,
+            now,
+        };
+        match self.parts.counters.release(one, until).await {
+            Ok(Release::Counted { .. } | Release::Repeated { .. }) => Ok(()),
+            Ok(Release::Exhausted) => {
+                let message = "the grant has been used as often as it allows in this period";
+                Err(Refusal::new(Code::PermissionDenied, "FREQUENCY_EXHAUSTED", message))
+            }
+            Ok(Release::Conflict) => {
+                let message = "the request id was used for another request; take a new one";
+                Err(Refusal::new(Code::AlreadyExists, "REQUEST_ID_REUSED", message))
+            }
+            Err(error) => {
+                tracing::error!(agency = %self.parts.id, reason = "COUNTER_DOWN", "{error}");
+                let message = "the agency cannot count uses now, so it releases nothing";
+                Err(Refusal::new(Code::Unavailable, "COUNTER_DOWN", message))
             }
         }
     }
@@ -185,76 +294,4 @@ fn blind() -> Result<[u8; 16], Refusal> {
         Refusal::new(Code::Internal, "NO_RANDOMNESS", "the system's random generator failed")
     })?;
     Ok(blind)
-}
-
-/// The verified peer that `link` put into a request.
-///
-/// # Errors
-/// `UNAUTHENTICATED` where there is none, which only a wiring fault can cause.
-pub fn peer_of<T>(request: &Request<T>) -> Result<PeerId, Refusal> {
-    request.extensions().get::<PeerId>().cloned().ok_or_else(no_peer)
-}
-
-fn no_peer() -> Refusal {
-    Refusal::new(Code::Unauthenticated, "NO_PEER", "the link has no verified peer")
-}
-
-/// The agency's gRPC service.
-#[derive(Debug, Clone)]
-pub struct AgencyServer {
-    agency: Arc<Agency>,
-    stop: watch::Receiver<bool>,
-}
-
-impl AgencyServer {
-    /// Serves an agency. Streams are drained once `stop` turns true.
-    pub const fn new(agency: Arc<Agency>, stop: watch::Receiver<bool>) -> Self {
-        Self { agency, stop }
-    }
-}
-
-#[tonic::async_trait]
-impl AgencyService for AgencyServer {
-    async fn describe(
-        &self,
-        _: Request<pb::DescribeRequest>,
-    ) -> Result<Response<pb::DescribeResponse>, Status> {
-        Ok(Response::new(self.agency.describe()))
-    }
-
-    async fn fetch_section(
-        &self,
-        request: Request<pb::FetchSectionRequest>,
-    ) -> Result<Response<pb::FetchSectionResponse>, Status> {
-        let answer = async {
-            let peer = peer_of(&request)?;
-            let until = deadline::deadline(
-                request.metadata(),
-                clock::now(),
-                self.agency.limits.max_deadline,
-            );
-            // The unary call is the simple one, so it takes the same path as the
-            // stream at the price of encoding twice.
-            let encoded = Bytes::from(request.into_inner().encode_to_vec());
-            let hash = RequestHash::of(&encoded);
-            self.agency.answer(&peer, encoded, hash, until).await
-        };
-        let answer = answer.await.map_err(|refusal: Refusal| refusal.into_status(""))?;
-        let decoded = pb::FetchSectionResponse::decode(answer)
-            .map_err(|_| Status::internal("the agency's own answer cannot be decoded"))?;
-        Ok(Response::new(decoded))
-    }
-
-    type ExchangeStream = Pin<Box<dyn Stream<Item = Result<pb::ExchangeResponse, Status>> + Send>>;
-
-    async fn exchange(
-        &self,
-        request: Request<Streaming<pb::ExchangeRequest>>,
-    ) -> Result<Response<Self::ExchangeStream>, Status> {
-        let link = request.extensions().get::<Link>().cloned();
-        let link = link.ok_or_else(|| no_peer().into_status(""))?;
-        let answers =
-            exchange::serve(self.agency.clone(), link, request.into_inner(), self.stop.clone());
-        Ok(Response::new(Box::pin(answers)))
-    }
 }

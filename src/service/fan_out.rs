@@ -17,23 +17,20 @@ use super::lane::{Arrival, Failure};
 use super::uplink::{Down, Refused, Uplink};
 use crate::clock;
 use crate::domain::catalogue::Catalogue;
-use crate::domain::peer::SpiffeId;
+use crate::domain::grant::VerifiedGrant;
 use crate::domain::plan::{Fetch, Plan};
 use crate::domain::section::{Section, SectionStatus};
-use crate::domain::subject::Subject;
 use crate::wire::profile::TimedSection;
 use crate::wire::proto::pb;
-use crate::wire::section;
+use crate::wire::{refusal, section};
 
 /// What every agency is told about one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     /// The request's id.
     pub request_id: &'a str,
-    /// The person.
-    pub subject: &'a Subject,
-    /// For whom.
-    pub consumer: &'a SpiffeId,
+    /// The grant, of which each agency gets its own part alone.
+    pub grant: &'a VerifiedGrant,
     /// The catalogue by which the items are numbered.
     pub catalogue: &'a Catalogue,
     /// When the gateway stops waiting.
@@ -121,12 +118,13 @@ async fn ask(
 }
 
 fn encode(fetch: &Fetch, asked: Asked<'_>) -> Bytes {
+    let sd_jwt = asked.grant.for_agency(&fetch.agency).unwrap_or_default().into();
     let request = pb::FetchSectionRequest {
         request_id: asked.request_id.to_owned(),
-        subject: asked.subject.expose().to_owned(),
         items: fetch.items.to_bytes().into(),
         catalogue_digest: Bytes::copy_from_slice(&asked.catalogue.digest().0),
-        consumer: asked.consumer.to_string(),
+        consumer: asked.grant.client().to_string(),
+        grant: Some(pb::GrantPresentation { sd_jwt }),
         ..Default::default()
     };
     request.encode_to_vec().into()
@@ -153,16 +151,18 @@ fn status_of(failure: &Failure) -> (SectionStatus, &'static str) {
         Failure::LaneLost => (SectionStatus::Unavailable, "LANE_LOST"),
         Failure::WindowFull => (SectionStatus::Unavailable, "WINDOW_FULL"),
         Failure::WrongEcho => (SectionStatus::Invalid, "WRONG_ECHO"),
-        Failure::Refused { code, .. } => match code {
-            Code::PermissionDenied | Code::Unauthenticated => {
-                (SectionStatus::Denied, "AGENCY_DENIED")
-            }
-            Code::DeadlineExceeded => (SectionStatus::Timeout, "DEADLINE"),
-            Code::ResourceExhausted => (SectionStatus::Unavailable, "AGENCY_OVERLOADED"),
-            Code::Unavailable => (SectionStatus::Unavailable, "AGENCY_UNAVAILABLE"),
-            Code::FailedPrecondition => (SectionStatus::Invalid, "WRONG_CATALOGUE"),
-            _ => (SectionStatus::Invalid, "AGENCY_REFUSED"),
-        },
+        Failure::Refused { code, reason } => {
+            let (status, otherwise) = match code {
+                Code::PermissionDenied | Code::Unauthenticated | Code::AlreadyExists => {
+                    (SectionStatus::Denied, "AGENCY_DENIED")
+                }
+                Code::DeadlineExceeded => (SectionStatus::Timeout, "DEADLINE"),
+                Code::ResourceExhausted => (SectionStatus::Unavailable, "AGENCY_OVERLOADED"),
+                Code::Unavailable => (SectionStatus::Unavailable, "AGENCY_UNAVAILABLE"),
+                _ => (SectionStatus::Invalid, "AGENCY_REFUSED"),
+            };
+            (status, refusal::known_reason(reason).unwrap_or(otherwise))
+        }
     }
 }
 

@@ -8,18 +8,19 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
 
-use super::agency::peer_of;
+use super::agency_server::peer_of;
+use super::authority::Authority;
 use super::fan_out::{self, Asked};
 use super::uplink::Uplink;
 use crate::clock;
 use crate::config::gateway::GatewayLimitsConfig;
 use crate::domain::catalogue::Catalogue;
+use crate::domain::grant::Receiver;
 use crate::domain::item::ItemSet;
+use crate::domain::peer::{Role, SpiffeId};
 use crate::domain::plan::{self, Offer};
-use crate::domain::policy::AccessRules;
 use crate::domain::profile;
 use crate::domain::section::{Absence, Section};
-use crate::domain::subject::SubjectFormat;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::profile_service_server::ProfileService;
 use crate::wire::refusal::Refusal;
@@ -28,9 +29,9 @@ use crate::wire::{deadline, profile as message};
 /// What a gateway answers with.
 #[derive(Debug)]
 pub struct Gateway {
+    id: SpiffeId,
     catalogue: Arc<Catalogue>,
-    format: SubjectFormat,
-    rules: AccessRules,
+    authority: Authority,
     uplinks: Vec<Arc<Uplink>>,
     owned: Vec<ItemSet>,
     limits: GatewayLimitsConfig,
@@ -38,19 +39,19 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway to these agencies.
+    /// A gateway to these agencies; `id` is the audience of its grants.
     pub fn new(
+        id: SpiffeId,
         catalogue: Arc<Catalogue>,
-        format: SubjectFormat,
-        rules: AccessRules,
+        authority: Authority,
         uplinks: Vec<Arc<Uplink>>,
         limits: GatewayLimitsConfig,
     ) -> Self {
         let owned = uplinks.iter().map(|uplink| catalogue.owned_by(uplink.agency())).collect();
         Self {
+            id,
             catalogue,
-            format,
-            rules,
+            authority,
             uplinks,
             owned,
             room: Semaphore::new(limits.max_in_flight),
@@ -68,19 +69,22 @@ impl Gateway {
         let _room = self.room.try_acquire().map_err(|_| {
             Refusal::overloaded("the gateway has as many requests under way as it takes")
         })?;
-        let wanted = message::decode_request(request.into_inner(), &self.catalogue, &self.format)?;
-        let permit = self.rules.decide(&peer, &wanted.items).map_err(|denial| {
-            Refusal::new(Code::PermissionDenied, denial.reason(), denial.to_string())
-        })?;
-        let plan = plan::plan(&permit, &self.offers());
+        if peer.spiffe().role() != Role::Consumer {
+            let message = "only an identity in the role of a consumer may ask for a profile";
+            return Err(Refusal::new(Code::PermissionDenied, "NOT_A_CONSUMER", message));
+        }
+        let wanted = message::decode_request(request.into_inner(), &self.catalogue)?;
+        let receiver = Receiver::Gateway { audience: &self.id, consumer: &peer };
+        let authorised = self.authority.admit(&wanted.grant, receiver, &wanted.items).await?;
+        let permit = &authorised.permit;
+        let plan = plan::plan(permit, &self.offers());
         let request_id = match wanted.request_id {
             id if id.is_empty() => new_request_id()?,
             id => id,
         };
         let asked = Asked {
             request_id: &request_id,
-            subject: &wanted.subject,
-            consumer: permit.consumer(),
+            grant: &authorised.grant,
             catalogue: &self.catalogue,
             until: fan_out::slice(until, now),
         };
@@ -88,6 +92,7 @@ impl Gateway {
         let sections: Vec<Section> = timed.iter().map(|timed| timed.section.clone()).collect();
         let unasked = [(permit.denied(), Absence::Denied), (plan.not_offered, Absence::NotOffered)];
         let profile = profile::merge(&self.catalogue, &sections, &unasked);
+        self.authority.confirm(&authorised, receiver, &wanted.items).await?;
         Ok(message::encode_response(request_id, profile, &timed, &self.catalogue))
     }
 

@@ -13,7 +13,6 @@ use crate::domain::item::{CAPACITY, ItemNumber, ItemSet};
 use crate::domain::profile::{Alternative, Gap, Profile, ProfileItem};
 use crate::domain::section::{Absence, HeldItem, Section};
 use crate::domain::sensitive::Sensitive;
-use crate::domain::subject::{Subject, SubjectFormat};
 
 /// Longest accepted request id.
 const MAX_REQUEST_ID: usize = 64;
@@ -23,8 +22,8 @@ const MAX_REQUEST_ID: usize = 64;
 pub struct ProfileRequest {
     /// The caller's id for it; empty when the caller gave none.
     pub request_id: String,
-    /// The person.
-    pub subject: Subject,
+    /// The grant as it was presented.
+    pub grant: Bytes,
     /// The items wanted; never empty.
     pub items: ItemSet,
 }
@@ -36,7 +35,6 @@ pub struct ProfileRequest {
 pub fn decode_request(
     request: pb::GetProfileRequest,
     catalogue: &Catalogue,
-    format: &SubjectFormat,
 ) -> Result<ProfileRequest, Refusal> {
     let mut faults = Vec::new();
     let mut fault =
@@ -47,13 +45,10 @@ pub fn decode_request(
             format!("must be at most {MAX_REQUEST_ID} letters, digits, '-', '_' and '.'"),
         );
     }
-    let subject = match format.parse(&request.subject) {
-        Ok(subject) => Some(subject),
-        Err(error) => {
-            fault("subject".into(), error.to_string());
-            None
-        }
-    };
+    let grant = request.grant.unwrap_or_default().sd_jwt;
+    if grant.is_empty() {
+        fault("grant.sd_jwt".into(), "is missing: a grant says whose profile may be read".into());
+    }
     let mut items = ItemSet::EMPTY;
     if request.items.is_empty() {
         fault("items".into(), "name at least one item; ListItems has them all".into());
@@ -70,21 +65,17 @@ pub fn decode_request(
             }
         }
     }
-    for (field, given) in [
-        ("grant", request.grant.is_some()),
-        ("proof", request.proof.is_some()),
-        ("seal_key", !request.seal_key.is_empty()),
-    ] {
+    for (field, given) in
+        [("proof", request.proof.is_some()), ("seal_key", !request.seal_key.is_empty())]
+    {
         if given {
             fault(field.into(), "is reserved and must be left out".into());
         }
     }
-    match subject {
-        Some(subject) if faults.is_empty() => {
-            Ok(ProfileRequest { request_id: request.request_id, subject, items })
-        }
-        _ => Err(Refusal::bad_request(faults)),
+    if !faults.is_empty() {
+        return Err(Refusal::bad_request(faults));
     }
+    Ok(ProfileRequest { request_id: request.request_id, grant, items })
 }
 
 /// Whether a text may be a request id, the empty one included.

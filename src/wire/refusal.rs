@@ -120,6 +120,56 @@ fn any(name: &str, message: &impl Message) -> prost_types::Any {
     }
 }
 
+/// Our own constant for a reason that a peer stated; `None` for a word that is
+/// none of ours, so that no stranger's text gets into answers and logs.
+pub fn known_reason(word: &str) -> Option<&'static str> {
+    REASONS.iter().copied().find(|known| *known == word)
+}
+
+/// Every reason that an agency may state for a section or an exchange.
+const REASONS: &[&str] = &[
+    "AGENCY_CLOSED",
+    "BAD_REQUEST",
+    "COUNTER_DOWN",
+    "DEADLINE",
+    "FREQUENCY_EXHAUSTED",
+    "GRANT_AGENCY",
+    "GRANT_ALGORITHM",
+    "GRANT_AUDIENCE",
+    "GRANT_CEILING",
+    "GRANT_CLAIMS",
+    "GRANT_CLIENT",
+    "GRANT_CRITICAL",
+    "GRANT_DIGESTS",
+    "GRANT_DISCLOSURE",
+    "GRANT_EXPIRED",
+    "GRANT_ISSUER",
+    "GRANT_ISSUER_SCOPE",
+    "GRANT_ITEMS",
+    "GRANT_KEY",
+    "GRANT_MALFORMED",
+    "GRANT_NOT_YET_VALID",
+    "GRANT_PURPOSE",
+    "GRANT_REVOKED",
+    "GRANT_SIGNATURE",
+    "GRANT_SIZE",
+    "GRANT_STATUS_INDEX",
+    "GRANT_STATUS_STALE",
+    "GRANT_SUBJECT",
+    "GRANT_TYPE",
+    "NOTHING_PERMITTED",
+    "NOT_A_GATEWAY",
+    "OVERLOADED",
+    "POLICY_CHANGED",
+    "REQUEST_ID_REUSED",
+    "SOURCE_DOWN",
+    "SOURCE_INVALID",
+    "SOURCE_OVERLOADED",
+    "SOURCE_SCHEMA",
+    "SOURCE_TIMEOUT",
+    "WRONG_CATALOGUE",
+];
+
 /// The stable reason of a status that came from another Tributary; empty when it
 /// has none.
 pub fn reason_of(status: &Status) -> String {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::proto::pb;
-use super::value;
+use super::{refusal, value};
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::section::{Absence, HeldItem, Section, SectionStatus};
@@ -289,19 +289,9 @@ fn complete(
 /// An agency's word for its status, if it is one that we know; a stranger's text
 /// does not get into our answers.
 fn reason_of(status: SectionStatus, word: &str) -> &'static str {
-    const KNOWN: [&str; 8] = [
-        "SOURCE_DOWN",
-        "SOURCE_TIMEOUT",
-        "SOURCE_SCHEMA",
-        "SOURCE_INVALID",
-        "SOURCE_OVERLOADED",
-        "NOT_ACCEPTED",
-        "DEADLINE",
-        "SUBJECT_FORMAT",
-    ];
     match status {
         SectionStatus::Ok | SectionStatus::NoRecord => "",
-        _ => KNOWN.into_iter().find(|known| *known == word).unwrap_or("AGENCY_STATED"),
+        _ => refusal::known_reason(word).unwrap_or("AGENCY_STATED"),
     }
 }
 

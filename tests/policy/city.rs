@@ -7,7 +7,7 @@ use std::path::Path;
 use tributary::config::policy::{read_texts, read_vocabulary, sources};
 use tributary::domain::item::ItemSet;
 use tributary::domain::policy::engine::{Engine, Question};
-use tributary::domain::policy::vocabulary::LegalBasis;
+use tributary::domain::purpose::LegalBasis;
 
 use crate::support::{BANK, CITY, SCORING, agency, consumer, example};
 

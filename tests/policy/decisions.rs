@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tributary::domain::item::ItemNumber;
 use tributary::domain::policy::engine::{Question, Verdict};
-use tributary::domain::policy::vocabulary::LegalBasis;
+use tributary::domain::purpose::LegalBasis;
 
 use crate::support::{
     BANK, SCORING, agency, consumer, decide, for_each_question, numbers, sound, vocabulary,

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tributary::domain::item::{ItemNumber, ItemSet};
 use tributary::domain::policy::engine::Question;
 use tributary::domain::policy::schema::schema;
-use tributary::domain::policy::vocabulary::LegalBasis;
+use tributary::domain::purpose::LegalBasis;
 
 use crate::support::{BANK, ITEMS, SCORING, SMALL, for_each_question, sound, vocabulary};
 

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tributary::config::policy::{PolicyConfig, PolicyLoadError};
 use tributary::config::reload::{LastGood, Reload, Watch};
 use tributary::domain::policy::engine::{DEFAULT_CACHE, Engine};
-use tributary::domain::policy::vocabulary::LegalBasis;
+use tributary::domain::purpose::LegalBasis;
 
 use crate::support::{BANK, SMALL, decide, numbers};
 

@@ -9,7 +9,8 @@ use tributary::domain::item::ItemSet;
 use tributary::domain::peer::SpiffeId;
 use tributary::domain::policy::engine::{Engine, Question};
 use tributary::domain::policy::finding::PolicyFinding;
-use tributary::domain::policy::vocabulary::{LegalBasis, Purpose, Vocabulary};
+use tributary::domain::policy::vocabulary::Vocabulary;
+use tributary::domain::purpose::{LegalBasis, PurposeCode};
 
 pub const SCORING: &str = "spiffe://scoring.city.example/consumer/scoring-service";
 pub const BANK: &str = "spiffe://bank.city.example/consumer/loan-desk";
@@ -69,7 +70,7 @@ pub fn example(path: &str) -> PathBuf {
 pub fn vocabulary() -> Vocabulary {
     Vocabulary {
         purposes: ["credit_profile", "rental_deposit_waiver", "small_business_loan"]
-            .map(|code| Purpose::new(code).unwrap())
+            .map(|code| PurposeCode::new(code).unwrap())
             .into(),
         consumers: [SCORING, BANK].map(consumer).into(),
         agencies: ["lending", "education", "traffic"].map(agency).into(),

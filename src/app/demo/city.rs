@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::consent;
 use crate::clock;
 use crate::config::agency::AgencyConfig;
 use crate::config::catalogue;
@@ -13,6 +14,9 @@ use crate::link::pki::{Authority, PkiError, Request, Validity};
 
 /// The gateway's name among the processes.
 pub(super) const GATEWAY: &str = "gateway";
+
+/// The gateway's identity: the audience of every grant.
+pub(super) const GATEWAY_ID: &str = "spiffe://gateway.city.example/gateway/main";
 
 /// Certificates of a demo last this long.
 const VALID_DAYS: i64 = 30;
@@ -32,6 +36,17 @@ const FILES: &[(&str, &str)] = files![
     "agencies/social_security.toml",
     "agencies/traffic.toml",
     "agencies/volunteering.toml",
+    "policies/gateway.cedar",
+    "policies/vocabulary.toml",
+    "policies/agencies/education.cedar",
+    "policies/agencies/employment.cedar",
+    "policies/agencies/enterprise.cedar",
+    "policies/agencies/lending.cedar",
+    "policies/agencies/social_security.cedar",
+    "policies/agencies/traffic.cedar",
+    "policies/agencies/volunteering.cedar",
+    "consent/issuer.toml",
+    "consent/credit_profile.toml",
     "catalogue/assets.toml",
     "catalogue/bundles.toml",
     "catalogue/education.toml",
@@ -105,6 +120,9 @@ pub enum DemoError {
     /// The gateway did not become healthy.
     #[error("after {0:?} the gateway still has no link to: {1}")]
     Unhealthy(std::time::Duration, String),
+    /// A revoked grant was still honoured.
+    #[error("ten seconds after its revocation the grant is still honoured")]
+    NotRevoked,
     /// Asking the gateway failed.
     #[error(transparent)]
     Client(#[from] crate::app::client::ClientError),
@@ -118,6 +136,17 @@ pub(super) struct City {
     /// Ids of the agencies, in the gateway's order.
     pub(super) agencies: Vec<String>,
     pub(super) consumers: Vec<Consumer>,
+    /// The consent service's certificate, key and address.
+    pub(super) consent: Option<Consent>,
+}
+
+/// The consent service's files and address.
+#[derive(Debug, Clone)]
+pub(super) struct Consent {
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+    pub(super) port: u16,
+    pub(super) status_uri: String,
 }
 
 /// A consumer's identity and files.
@@ -146,8 +175,13 @@ impl City {
         let inconsistent = |error: String| DemoError::Inconsistent(error);
         let catalogue =
             catalogue::load(&home.join("catalogue")).map_err(|e| inconsistent(e.to_string()))?;
-        let mut city =
-            Self { home: home.to_owned(), catalogue, agencies: Vec::new(), consumers: Vec::new() };
+        let mut city = Self {
+            home: home.to_owned(),
+            catalogue,
+            agencies: Vec::new(),
+            consumers: Vec::new(),
+            consent: None,
+        };
         city.edit(&city.gateway_config(), |gateway| {
             gateway.insert("listen", toml_edit::value("127.0.0.1:0"));
         })?;
@@ -159,6 +193,8 @@ impl City {
             })?;
             city.agencies.push(id);
         }
+        city.publish_status_list(consent::free_port()?)?;
+        consent::make_keys(&city)?;
         Ok(city)
     }
 
@@ -210,6 +246,34 @@ impl City {
         })
     }
 
+    /// Puts the address of the status list into the consent service's settings and
+    /// into every file that pins it.
+    fn publish_status_list(&mut self, port: u16) -> Result<(), DemoError> {
+        let uri = format!("https://localhost:{port}/status/1");
+        self.edit(&consent::settings_file(self), |issuer| {
+            issuer.insert("status_uri", toml_edit::value(uri.as_str()));
+        })?;
+        let configs = self.agencies.iter().map(|agency| self.agency_config(agency));
+        for config in configs.chain([self.gateway_config()]) {
+            self.edit(&config, |document| {
+                let grants = document.get_mut("grants").and_then(|item| item.as_table_mut());
+                let Some(grants) = grants else { return };
+                // A demo is short: look oftener than the default.
+                grants.insert("fetch_every", toml_edit::value("1s"));
+                let issuers = grants.get_mut("issuer").and_then(|i| i.as_array_of_tables_mut());
+                for issuer in issuers.into_iter().flat_map(|issuers| issuers.iter_mut()) {
+                    let uris = toml_edit::Array::from_iter([uri.as_str()]);
+                    issuer.insert("status_uris", toml_edit::value(uris));
+                }
+            })?;
+        }
+        if let Some(consent) = &mut self.consent {
+            consent.port = port;
+            consent.status_uri = uri;
+        }
+        Ok(())
+    }
+
     pub(super) fn set_gateway_address(&self, address: SocketAddr) -> Result<(), DemoError> {
         self.edit(&self.gateway_config(), |gateway| {
             gateway.insert("listen", toml_edit::value(address.to_string()));
@@ -234,6 +298,9 @@ impl City {
             let id = path.trim_start_matches("schema/").trim_end_matches(".sql").replace('_', "-");
             issue(&format!("{id}.city.example"), Role::Agency, &id)?;
         }
+        let issued = issue("consent.city.example", Role::Issuer, "consent-service")?;
+        let (certificate, key) = (issued.certificate, issued.key);
+        let consent = Consent { certificate, key, port: 0, status_uri: String::new() };
         let mut consumers = Vec::new();
         for (domain, name) in CONSUMERS {
             let issued = issue(domain, Role::Consumer, name)?;
@@ -244,6 +311,7 @@ impl City {
             });
         }
         self.consumers = consumers;
+        self.consent = Some(consent);
         Ok(())
     }
 

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::city::{City, DemoError, GATEWAY};
-use super::people::People;
+use super::city::{City, DemoError, GATEWAY, GATEWAY_ID};
+use super::consent::{self, CONSENT};
 use super::processes::Processes;
-use super::seed;
 
 /// A running federation, for clients and tests.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,8 +19,36 @@ pub struct Federation {
     pub consumers: Vec<ConsumerEntry>,
     /// The trust anchor of the gateway's domain, and of no other.
     pub trust_bundle: PathBuf,
+    /// The consent service.
+    pub issuer: IssuerEntry,
     /// Card numbers of synthetic people. The first is in every agency's records.
     pub subjects: Vec<String>,
+    /// A grant for each of them.
+    pub grants: Vec<GrantEntry>,
+}
+
+/// The consent service's process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct IssuerEntry {
+    /// Its settings, for `tributary grant issue` and `revoke`.
+    pub settings: PathBuf,
+    /// Where its status list is.
+    pub status_uri: String,
+    /// Its process id.
+    pub pid: u32,
+}
+
+/// A grant that was issued.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GrantEntry {
+    /// Whose profile it opens: a synthetic card number.
+    pub subject: String,
+    /// The consumer to whom it was given.
+    pub consumer: String,
+    /// Its number, for `tributary grant revoke`.
+    pub jti: String,
+    /// The grant itself.
+    pub file: PathBuf,
 }
 
 /// The gateway's process.
@@ -80,7 +107,7 @@ impl Federation {
 pub(super) fn describe(
     city: &City,
     processes: &Processes,
-    people: People,
+    grants: Vec<GrantEntry>,
 ) -> Result<Federation, DemoError> {
     let process = |name: &str| {
         let address = processes.address(name).map(|address| address.to_string());
@@ -91,12 +118,8 @@ pub(super) fn describe(
         })
     };
     let (endpoint, pid) = process(GATEWAY)?;
-    let gateway = GatewayEntry {
-        endpoint,
-        id: "spiffe://gateway.city.example/gateway/main".into(),
-        config: city.gateway_config(),
-        pid,
-    };
+    let gateway =
+        GatewayEntry { endpoint, id: GATEWAY_ID.into(), config: city.gateway_config(), pid };
     let agencies = city.agencies.iter().map(|id| {
         let (endpoint, pid) = process(id)?;
         let (config, database) = (city.agency_config(id), city.database(id));
@@ -107,12 +130,20 @@ pub(super) fn describe(
         certificate: consumer.certificate.clone(),
         key: consumer.key.clone(),
     });
-    let shown = people.places().take(seed::EVERYWHERE.max(200));
+    let (_, pid) = process(CONSENT)?;
+    let status_uri = city.consent.as_ref().map(|consent| consent.status_uri.clone());
+    let issuer = IssuerEntry {
+        settings: consent::settings_file(city),
+        status_uri: status_uri.unwrap_or_default(),
+        pid,
+    };
     Ok(Federation {
         gateway,
         agencies: agencies.collect::<Result<_, _>>()?,
         consumers: consumers.collect(),
         trust_bundle: city.trust_bundle(),
-        subjects: shown.map(|person| people.card_number(person)).collect(),
+        issuer,
+        subjects: grants.iter().map(|grant| grant.subject.clone()).collect(),
+        grants,
     })
 }

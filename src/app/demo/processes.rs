@@ -12,7 +12,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::city::DemoError;
+use super::city::{City, DemoError};
+use super::consent;
 
 /// How long a process may take to listen.
 const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -46,11 +47,26 @@ impl Processes {
         role: &str,
         config: &Path,
     ) -> Result<SocketAddr, DemoError> {
+        let mut command = Command::new(&self.program);
+        command.arg(role).arg("--config").arg(config);
+        self.spawn(name, command).await
+    }
+
+    /// Starts the consent service, which serves the status list.
+    pub(super) async fn start_consent(&mut self, city: &City) -> Result<SocketAddr, DemoError> {
+        let consent = city.consent.clone();
+        let consent =
+            consent.ok_or_else(|| DemoError::Inconsistent("no consent service".into()))?;
+        let mut command = Command::new(&self.program);
+        command.args(["grant", "serve", "--settings"]).arg(consent::settings_file(city));
+        command.arg("--certificate").arg(consent.certificate).arg("--key").arg(consent.key);
+        command.arg("--listen").arg(format!("127.0.0.1:{}", consent.port));
+        self.spawn(consent::CONSENT, command).await
+    }
+
+    async fn spawn(&mut self, name: &str, mut command: Command) -> Result<SocketAddr, DemoError> {
         let log = std::fs::File::options().create(true).append(true).open(self.log(name))?;
-        let mut child = Command::new(&self.program)
-            .arg(role)
-            .arg("--config")
-            .arg(config)
+        let mut child = command
             .arg("--until-stdin-closes")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -25,6 +25,9 @@ const MAX_BOUND: usize = 8000;
 /// to show.
 pub(super) const EVERYWHERE: usize = 10;
 
+/// How many people get a grant of the demo.
+pub(super) const SHOWN: usize = 200;
+
 /// Fills every agency's database, all at once.
 pub(super) async fn fill(city: &City, people: People) -> Result<(), DemoError> {
     let agencies = city.agencies.iter().map(|agency| fill_agency(city, agency, people));

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::city::DemoError;
+use super::consent;
 use super::{Audience, Running};
-use crate::app::client::{Address, GatewayClient};
+use crate::app::client::{Address, ClientError, GatewayClient};
 use crate::clock;
 use crate::wire::proto::pb;
 
@@ -16,6 +17,9 @@ const HEALTHY_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long a fetch of the demo may take.
 const DEADLINE: Duration = Duration::from_secs(1);
+
+/// How soon a revoked grant must be refused.
+const REVOKED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The agency that the demo stops.
 const STOPPED: &str = "lending";
@@ -39,6 +43,17 @@ pub struct Stage {
     /// The whole answer, for the table.
     #[serde(skip)]
     pub response: pb::GetProfileResponse,
+}
+
+/// What came of a grant that was revoked.
+#[derive(Debug, Clone, Serialize)]
+pub struct Revocation {
+    /// The grant's number.
+    pub jti: String,
+    /// The reason with which the gateway refused it.
+    pub reason: String,
+    /// From the revocation to the refusal, in milliseconds.
+    pub after_ms: f64,
 }
 
 /// One section's status.
@@ -132,15 +147,49 @@ impl Running {
         Ok(stages)
     }
 
+    /// The person revokes the grant; the gateway then refuses it.
+    ///
+    /// # Errors
+    /// What failed, or that the grant was still honoured after ten seconds.
+    pub async fn revoke(
+        &mut self,
+        bundle: &str,
+        audience: &mut dyn Audience,
+    ) -> Result<Revocation, DemoError> {
+        audience.say("The person revokes the grant at the consent service:");
+        let mut client = GatewayClient::connect(&self.client_address()?).await?;
+        let items = client.bundle(bundle).await?;
+        let granted = self.grant()?.clone();
+        consent::revoke(&self.city, &granted.jti)?;
+        let began = clock::now();
+        loop {
+            let answer = client.profile(&granted.presentation, items.clone(), DEADLINE).await;
+            let after = clock::now().saturating_duration_since(began);
+            match answer {
+                Err(ClientError::Refused { reason, .. }) => {
+                    let after_ms = (after.as_secs_f64() * 1e3).round();
+                    return Ok(Revocation { jti: granted.jti, reason, after_ms });
+                }
+                Err(error) => return Err(error.into()),
+                Ok(_) if after > REVOKED_WITHIN => return Err(DemoError::NotRevoked),
+                Ok(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    fn grant(&self) -> Result<&consent::Granted, DemoError> {
+        self.grant.as_ref().ok_or_else(|| DemoError::Inconsistent("no grant was issued".into()))
+    }
+
     async fn fetch(
         &self,
         client: &mut GatewayClient,
         items: &[String],
         name: &str,
     ) -> Result<Stage, DemoError> {
-        let subject = self.federation.subjects.first().cloned().unwrap_or_default();
         let began: Instant = clock::now();
-        let response = client.profile(&subject, items.to_vec(), DEADLINE).await?;
+        let response =
+            client.profile(&self.grant()?.presentation, items.to_vec(), DEADLINE).await?;
         let elapsed = clock::now().saturating_duration_since(began);
         let profile = response.profile.as_ref();
         let items = profile.map_or(&[][..], |profile| &profile.items);

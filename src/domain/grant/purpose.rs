@@ -2,89 +2,13 @@
 //! purposes with their ceilings.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use time::Duration;
 
 use super::error::Ceiling;
 use crate::domain::item::ItemSet;
-
-/// A purpose's code: 1 to 64 lower-case letters, digits and '_'.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PurposeCode(Box<str>);
-
-impl PurposeCode {
-    /// The code, if it has the right form.
-    pub fn new(code: &str) -> Option<Self> {
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        (code.len() <= 64
-            && code.starts_with(|first: char| first.is_ascii_lowercase())
-            && code.bytes().all(allowed))
-        .then(|| Self(code.into()))
-    }
-
-    /// The code.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for PurposeCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for PurposeCode {
-    type Error = String;
-
-    fn try_from(code: String) -> Result<Self, String> {
-        Self::new(&code).ok_or_else(|| {
-            format!(
-                "`{}` is not a purpose's code: use at most 64 lower-case letters, digits and '_'",
-                code.escape_default()
-            )
-        })
-    }
-}
-
-impl From<PurposeCode> for String {
-    fn from(code: PurposeCode) -> Self {
-        code.0.into()
-    }
-}
-
-/// The legal basis on which a grant stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LegalBasis {
-    /// The person agreed.
-    Consent,
-    /// The person agreed in writing.
-    WrittenConsent,
-    /// A statute says so.
-    Statute,
-}
-
-impl LegalBasis {
-    /// The basis as it stands in a grant.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Consent => "consent",
-            Self::WrittenConsent => "written_consent",
-            Self::Statute => "statute",
-        }
-    }
-
-    /// The basis with a name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Consent, Self::WrittenConsent, Self::Statute]
-            .into_iter()
-            .find(|basis| basis.as_str() == name)
-    }
-}
+pub use crate::domain::purpose::{LegalBasis, PurposeCode};
 
 /// The window in which uses are counted. Windows are fixed from `nbf`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

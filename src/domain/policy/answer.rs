@@ -2,10 +2,10 @@
 
 use cedar_policy::{AuthorizationError, Decision as CedarDecision, Response};
 
-use super::vocabulary::LegalBasis;
 use crate::domain::catalogue::AgencyId;
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::peer::SpiffeId;
+use crate::domain::purpose::LegalBasis;
 
 /// What a decision depends on, and all that it depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

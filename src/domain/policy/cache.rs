@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::answer::Decision;
-use super::vocabulary::LegalBasis;
+use crate::domain::purpose::LegalBasis;
 
 /// One combination, as places in the vocabulary's lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

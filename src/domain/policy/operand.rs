@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use cedar_policy::EntityUid;
 
 use super::schema::SENSITIVITIES;
-use super::vocabulary::{LegalBasis, Vocabulary};
+use super::vocabulary::Vocabulary;
 use crate::domain::catalogue::Catalogue;
+use crate::domain::purpose::LegalBasis;
 
 /// Every name that rules may use, by entity type.
 pub(super) struct Operands<'a> {

@@ -14,9 +14,10 @@ use std::str::FromStr;
 use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, Schema};
 
 use super::finding::PolicyFinding;
-use super::vocabulary::{LegalBasis, Vocabulary};
+use super::vocabulary::Vocabulary;
 use crate::domain::catalogue::{Catalogue, Sensitivity};
 use crate::domain::item::ItemNumber;
+use crate::domain::purpose::LegalBasis;
 
 /// The groups by sensitivity. No item is in the last one; a rule that ships
 /// with the product forbids it all the same.

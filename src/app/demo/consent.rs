@@ -1,0 +1,176 @@
+//! The demo's consent service: its keys, the agencies' sealing keys, and a grant
+//! for each of the people whom the demo shows.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use time::{Duration, OffsetDateTime};
+
+use super::city::{City, DemoError};
+use super::federation::GrantEntry;
+use super::people::People;
+use crate::domain::catalogue::AgencyId;
+use crate::domain::grant::jwk::PublicKey;
+use crate::domain::grant::{Algorithm, Frequency, KeyId, LegalBasis, Per, PurposeCode, base64};
+use crate::domain::item::ItemSet;
+use crate::domain::sensitive::Sensitive;
+use crate::issuer::{
+    AgencyRequest, GrantRequest, IssuerSettings, PersonKeys, SealingKeyPair, SigningKey,
+    write_private, write_public,
+};
+
+/// The consent service's name among the processes.
+pub(super) const CONSENT: &str = "consent";
+
+/// The name of every key of the demo, as the examples pin them.
+const KID: &str = "2026-1";
+const STATUS_KID: &str = "status-2026-1";
+
+/// A grant that the demo issued.
+#[derive(Debug, Clone)]
+pub(super) struct Granted {
+    pub(super) jti: String,
+    pub(super) presentation: String,
+}
+
+/// Makes every key of consent service, agencies and consumers.
+pub(super) fn make_keys(city: &City) -> Result<(), DemoError> {
+    let consent = city.home.join("consent");
+    signing_key(&consent.join("signing"), KID)?;
+    signing_key(&consent.join("status"), STATUS_KID)?;
+    let secret = PersonKeys::generate_secret().map_err(broken)?;
+    write_private(&consent.join("person.secret"), base64::encode(secret.expose()).as_bytes())
+        .map_err(broken)?;
+    for agency in &city.agencies {
+        let folder = city.home.join(format!("certs/dev/{}.city.example", agency.replace('_', "-")));
+        let pair = SealingKeyPair::generate(kid(KID)?).map_err(broken)?;
+        let public = PublicKey::Sealing(pair.public);
+        key_pair(&folder.join("sealing"), pair.to_jwk().expose(), &public, KID)?;
+    }
+    for consumer in &city.consumers {
+        let folder = consumer.certificate.parent().unwrap_or(&city.home);
+        signing_key(&folder.join("proof"), KID)?;
+    }
+    Ok(())
+}
+
+fn signing_key(path: &Path, name: &str) -> Result<(), DemoError> {
+    let key = SigningKey::generate(Algorithm::EdDsa, kid(name)?).map_err(broken)?;
+    let public = PublicKey::Verifying(key.verifying_key().map_err(broken)?);
+    key_pair(path, key.to_jwk().map_err(broken)?.expose(), &public, name)
+}
+
+fn key_pair(path: &Path, secret: &str, public: &PublicKey, name: &str) -> Result<(), DemoError> {
+    write_private(&path.with_extension("jwk"), secret.as_bytes()).map_err(broken)?;
+    let public = format!("{}\n", public.to_json(Some(&kid(name)?)));
+    write_public(&path.with_extension("pub.jwk"), public.as_bytes()).map_err(broken)
+}
+
+fn kid(name: &str) -> Result<KeyId, DemoError> {
+    KeyId::new(name).ok_or_else(|| DemoError::Inconsistent(format!("`{name}` is no key's name")))
+}
+
+fn broken(error: impl std::error::Error) -> DemoError {
+    DemoError::Inconsistent(error.to_string())
+}
+
+/// A port for the consent service: the address stands in every grant, so it must
+/// be known before the service listens.
+pub(super) fn free_port() -> Result<u16, DemoError> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Issues a grant for each of these people over a bundle's items, as each would
+/// have done with the consent service.
+pub(super) fn issue(
+    city: &City,
+    people: People,
+    persons: std::ops::Range<usize>,
+    bundle: &str,
+    now: OffsetDateTime,
+) -> Result<(Vec<GrantEntry>, Option<Granted>), DemoError> {
+    let issuer = settings(city)?.issuer().map_err(broken)?;
+    let folder = city.home.join("grants");
+    std::fs::create_dir_all(&folder)?;
+    let mut entries = Vec::new();
+    let mut first = None;
+    for person in persons {
+        let subject = people.card_number(person);
+        let request = request(city, &subject, bundle, now)?;
+        let issued = issuer.issue(&request, now).map_err(broken)?;
+        // Named by the grant, never by the person.
+        let file = folder.join(format!("{}.sd-jwt", issued.jti));
+        write_private(&file, issued.presentation.as_bytes()).map_err(broken)?;
+        entries.push(GrantEntry {
+            subject,
+            consumer: request.client.to_string(),
+            jti: issued.jti.clone(),
+            file,
+        });
+        first.get_or_insert(Granted { jti: issued.jti, presentation: issued.presentation });
+    }
+    Ok((entries, first))
+}
+
+/// Revokes a grant, as the person would have done with the consent service.
+pub(super) fn revoke(city: &City, jti: &str) -> Result<(), DemoError> {
+    settings(city)?.records().map_err(broken)?.revoke(jti).map(drop).map_err(broken)
+}
+
+pub(super) fn settings_file(city: &City) -> PathBuf {
+    city.home.join("consent/issuer.toml")
+}
+
+fn settings(city: &City) -> Result<IssuerSettings, DemoError> {
+    IssuerSettings::read(&settings_file(city)).map_err(broken)
+}
+
+fn request(
+    city: &City,
+    subject: &str,
+    bundle: &str,
+    now: OffsetDateTime,
+) -> Result<GrantRequest, DemoError> {
+    let missing = |what: &str| DemoError::Inconsistent(format!("there is no {what}"));
+    let consumer = city.consumers.first().ok_or_else(|| missing("consumer"))?;
+    let folder = consumer.certificate.parent().unwrap_or(&city.home);
+    let proof_key =
+        crate::config::key_file::verifying_key(&folder.join("proof.pub.jwk")).map_err(broken)?;
+    let known = city.catalogue.bundles();
+    let bundle = known.iter().find(|known| known.id == bundle).ok_or_else(|| {
+        let known: Vec<&str> = known.iter().map(|bundle| bundle.id.as_str()).collect();
+        DemoError::Inconsistent(format!("`{bundle}` is no bundle; there are {}", known.join(", ")))
+    })?;
+    let days = |days| now.date().saturating_add(Duration::days(days));
+    let agency = |id: &String| {
+        let agency = AgencyId::new(id)?;
+        let items = city.catalogue.owned_by(&agency).and(&bundle.items);
+        let items: Vec<String> = ids(city, &items);
+        (!items.is_empty()).then(|| AgencyRequest {
+            agency,
+            items,
+            from: days(-3650),
+            to: days(365),
+        })
+    };
+    Ok(GrantRequest {
+        audience: super::city::GATEWAY_ID.parse().map_err(broken)?,
+        client: consumer.id.clone(),
+        proof_key,
+        purpose: PurposeCode::new("credit_profile").ok_or_else(|| missing("purpose"))?,
+        purpose_text: "A credit profile, to see how the demo works.".into(),
+        legal_basis: LegalBasis::WrittenConsent,
+        legal_basis_ref: "demo consent form".into(),
+        not_before: now,
+        expires_at: now + Duration::days(7),
+        data_life: Duration::days(1),
+        frequency: Frequency { count: 1000, per: Per::Day },
+        subject: Sensitive::new(subject.to_owned()),
+        agencies: city.agencies.iter().filter_map(agency).collect(),
+    })
+}
+
+fn ids(city: &City, items: &ItemSet) -> Vec<String> {
+    let items = items.iter().filter_map(|number| city.catalogue.item(number));
+    items.map(|item| item.id.to_string()).collect()
+}

@@ -1,0 +1,114 @@
+//! What may change while a process runs and governs what it releases: policy,
+//! status lists, the kill switch. Each is watched by a task of its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use super::serving::StartError;
+use crate::config::file;
+use crate::config::grants::GrantsConfig;
+use crate::config::policy::PolicyConfig;
+use crate::config::reload::{LastGood, Reload, Watch};
+use crate::domain::catalogue::Catalogue;
+use crate::domain::grant::StatusLists;
+use crate::domain::policy::engine::Engine;
+use crate::service::authority::Authority;
+
+/// How often files are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Loads issuers and policy, and begins to watch the policy and the status lists.
+pub(super) async fn authority(
+    catalogue: &Arc<Catalogue>,
+    grants: &GrantsConfig,
+    policy: &PolicyConfig,
+    folder: &Path,
+    stop: &watch::Receiver<bool>,
+) -> Result<Authority, StartError> {
+    let cache = grants.cache;
+    let loaded = grants.load(folder, catalogue)?;
+    let statuses = Arc::new(ArcSwap::from_pointee(StatusLists::new(loaded.max_age)));
+    let (engine, watch) = policy.start(catalogue)?;
+    let engine = Arc::new(engine);
+    tokio::spawn(until_stopped(
+        stop.clone(),
+        watch_policy(engine.clone(), watch, policy.clone(), catalogue.clone()),
+    ));
+    Ok(Authority::new(catalogue.clone(), loaded, statuses, engine, cache))
+}
+
+async fn watch_policy(
+    engine: Arc<LastGood<Engine>>,
+    mut watch: Watch,
+    config: PolicyConfig,
+    catalogue: Arc<Catalogue>,
+) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let (engine, config, catalogue) = (engine.clone(), config.clone(), catalogue.clone());
+        let looked = tokio::task::spawn_blocking(move || {
+            let outcome = watch.reload_if_changed(&engine, || config.load(&catalogue));
+            (watch, outcome)
+        });
+        let Ok((seen, outcome)) = looked.await else { return };
+        watch = seen;
+        match outcome {
+            Reload::Unchanged | Reload::Settling => {}
+            Reload::Loaded(engine) => {
+                tracing::info!(rules = engine.rule_ids().len(), "the changed policy is in force");
+            }
+            Reload::KeptLastGood(error) => {
+                tracing::error!(
+                    reason = "POLICY_KEPT",
+                    "the changed policy does not load; the last good one stays in force: {error}"
+                );
+            }
+        }
+    }
+}
+
+/// Watches `enabled` in an agency's file. A file that cannot be read, or that says
+/// neither true nor false, changes nothing.
+pub(super) fn kill_switch(
+    path: &Path,
+    enabled: bool,
+    stop: &watch::Receiver<bool>,
+) -> Arc<AtomicBool> {
+    let switch = Arc::new(AtomicBool::new(enabled));
+    tokio::spawn(until_stopped(stop.clone(), watch_switch(path.to_owned(), switch.clone())));
+    switch
+}
+
+async fn watch_switch(path: PathBuf, switch: Arc<AtomicBool>) {
+    /// The one key that is looked at; the rest of the file is not for now.
+    #[derive(Deserialize)]
+    struct Switch {
+        #[serde(default = "on")]
+        enabled: bool,
+    }
+    const fn on() -> bool {
+        true
+    }
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let file = path.clone();
+        let read = tokio::task::spawn_blocking(move || file::read_toml::<Switch>(&file));
+        let Ok(Ok(Switch { enabled })) = read.await else { continue };
+        if switch.swap(enabled, Ordering::AcqRel) != enabled {
+            tracing::warn!(enabled, "the administrator turned the kill switch");
+        }
+    }
+}
+
+async fn until_stopped(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}

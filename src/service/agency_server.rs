@@ -1,0 +1,90 @@
+//! The agency's gRPC service: the three calls, each led to [`Agency`].
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message;
+use tokio::sync::watch;
+use tokio_stream::Stream;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+use super::agency::Agency;
+use super::exchange;
+use crate::clock;
+use crate::domain::peer::PeerId;
+use crate::link::authority::Link;
+use crate::wire::deadline;
+use crate::wire::proto::pb;
+use crate::wire::proto::pb::agency_service_server::AgencyService;
+use crate::wire::refusal::Refusal;
+use crate::wire::section::RequestHash;
+
+/// The verified peer that `link` put into a request.
+///
+/// # Errors
+/// `UNAUTHENTICATED` where there is none, which only a wiring fault can cause.
+pub fn peer_of<T>(request: &Request<T>) -> Result<PeerId, Refusal> {
+    request.extensions().get::<PeerId>().cloned().ok_or_else(no_peer)
+}
+
+fn no_peer() -> Refusal {
+    Refusal::new(Code::Unauthenticated, "NO_PEER", "the link has no verified peer")
+}
+
+/// Serves an agency.
+#[derive(Debug, Clone)]
+pub struct AgencyServer {
+    agency: Arc<Agency>,
+    stop: watch::Receiver<bool>,
+}
+
+impl AgencyServer {
+    /// Serves an agency. Streams are drained once `stop` turns true.
+    pub const fn new(agency: Arc<Agency>, stop: watch::Receiver<bool>) -> Self {
+        Self { agency, stop }
+    }
+}
+
+#[tonic::async_trait]
+impl AgencyService for AgencyServer {
+    async fn describe(
+        &self,
+        _: Request<pb::DescribeRequest>,
+    ) -> Result<Response<pb::DescribeResponse>, Status> {
+        Ok(Response::new(self.agency.describe()))
+    }
+
+    async fn fetch_section(
+        &self,
+        request: Request<pb::FetchSectionRequest>,
+    ) -> Result<Response<pb::FetchSectionResponse>, Status> {
+        let answer = async {
+            let peer = peer_of(&request)?;
+            let cap = self.agency.limits().max_deadline;
+            let until = deadline::deadline(request.metadata(), clock::now(), cap);
+            // The unary call is the simple one, so it takes the same path as the
+            // stream at the price of encoding twice.
+            let encoded = Bytes::from(request.into_inner().encode_to_vec());
+            let hash = RequestHash::of(&encoded);
+            self.agency.answer(&peer, encoded, hash, until).await
+        };
+        let answer = answer.await.map_err(|refusal: Refusal| refusal.into_status(""))?;
+        let decoded = pb::FetchSectionResponse::decode(answer)
+            .map_err(|_| Status::internal("the agency's own answer cannot be decoded"))?;
+        Ok(Response::new(decoded))
+    }
+
+    type ExchangeStream = Pin<Box<dyn Stream<Item = Result<pb::ExchangeResponse, Status>> + Send>>;
+
+    async fn exchange(
+        &self,
+        request: Request<Streaming<pb::ExchangeRequest>>,
+    ) -> Result<Response<Self::ExchangeStream>, Status> {
+        let link = request.extensions().get::<Link>().cloned();
+        let link = link.ok_or_else(|| no_peer().into_status(""))?;
+        let answers =
+            exchange::serve(self.agency.clone(), link, request.into_inner(), self.stop.clone());
+        Ok(Response::new(Box::pin(answers)))
+    }
+}
