@@ -9,9 +9,11 @@
 //! | --- | --- |
 //! | 0 | [`domain`]: the rules, pure |
 //! | 1 | [`wire`], [`config`], [`clock`] |
-//! | 2 | [`link`], [`source`], [`telemetry`]: none imports another |
+//! | 2 | [`link`], [`store`], [`source`], [`telemetry`]: none imports another |
 //! | 3 | [`service`] |
 //! | 4 | [`app`], [`cli`] |
 
+pub mod cli;
 pub mod clock;
 pub mod domain;
+pub mod store;

@@ -1,0 +1,349 @@
+//! The leaf's bytes: version, kind, fields in a fixed order.
+//!
+//! Strict both ways: [`Entry::decode`] refuses whatever [`Entry::encode`] would
+//! not write, so a leaf has one meaning and a meaning has one leaf.
+
+use super::codec::{DecodeError, Put, Take};
+use super::record::{Blind, RuleSet, SubjectTag, Timestamp};
+use super::text::{GrantId, LegalBasis, Purpose, Reason, RequestId, RuleId};
+use crate::domain::catalogue::{AgencyId, CatalogueDigest};
+use crate::domain::item::ItemSet;
+use crate::domain::peer::SpiffeId;
+use crate::domain::section::SectionStatus;
+
+/// Most bytes of an entry.
+pub const MAX_ENTRY_BYTES: usize = 512;
+
+const VERSION: u8 = 1;
+
+/// A long name, to which later entries of the same log refer by its index.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Term {
+    /// A consumer or another peer.
+    Peer(SpiffeId),
+    /// An agency.
+    Agency(AgencyId),
+    /// A purpose.
+    Purpose(Purpose),
+    /// A legal basis.
+    Basis(LegalBasis),
+    /// A catalogue.
+    Catalogue(CatalogueDigest),
+    /// A policy and determining rules.
+    Rules(RuleSet),
+    /// The reason for a refusal.
+    Reason(Reason),
+}
+
+/// A record of a request and an agency, its names as references.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SectionEntry {
+    pub(super) time: Timestamp,
+    pub(super) request: RequestId,
+    pub(super) consumer: u64,
+    pub(super) purpose: Option<u64>,
+    pub(super) basis: Option<u64>,
+    pub(super) grant: Option<GrantId>,
+    pub(super) agency: Option<u64>,
+    pub(super) items: ItemSet,
+    pub(super) catalogue: u64,
+    pub(super) decision: EntryDecision,
+    pub(super) rules: Option<u64>,
+    pub(super) subject: Option<SubjectTag>,
+    pub(super) blind: Blind,
+}
+
+/// A decision whose reason is a reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EntryDecision {
+    Section(SectionStatus),
+    Refused(u64),
+}
+
+/// What a leaf holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A dictionary entry.
+    Term(Term),
+    /// A request and an agency.
+    Section(Box<SectionEntry>),
+    /// Counted refusals.
+    Refusals {
+        /// When the count was closed.
+        time: Timestamp,
+        /// When it was opened.
+        since: Timestamp,
+        /// Reference to the peer.
+        peer: u64,
+        /// Reference to the reason.
+        reason: u64,
+        /// How often.
+        count: u64,
+    },
+    /// The log was opened.
+    Started {
+        /// When.
+        time: Timestamp,
+        /// Whether it had been closed before.
+        clean: bool,
+    },
+    /// The log was closed.
+    Stopped {
+        /// When.
+        time: Timestamp,
+    },
+}
+
+const AGENCY: u8 = 1;
+const PURPOSE: u8 = 1 << 1;
+const BASIS: u8 = 1 << 2;
+const GRANT: u8 = 1 << 3;
+const RULES: u8 = 1 << 4;
+const SUBJECT: u8 = 1 << 5;
+const REFUSED: u8 = 0x80;
+
+const STATUSES: [SectionStatus; 6] = [
+    SectionStatus::Ok,
+    SectionStatus::Denied,
+    SectionStatus::NoRecord,
+    SectionStatus::Timeout,
+    SectionStatus::Unavailable,
+    SectionStatus::Invalid,
+];
+
+impl Entry {
+    /// The canonical bytes, at most [`MAX_ENTRY_BYTES`]: every field is bounded
+    /// by its type, and the tests hold the sum.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut put = Put::default();
+        put.u8(VERSION);
+        match self {
+            Self::Term(term) => {
+                put.u8(1);
+                encode_term(&mut put, term);
+            }
+            Self::Section(section) => {
+                put.u8(2);
+                section.encode(&mut put);
+            }
+            Self::Refusals { time, since, peer, reason, count } => {
+                put.u8(3);
+                put.u64(time.0);
+                put.u64(since.0);
+                put.varint(*peer);
+                put.varint(*reason);
+                put.varint(*count);
+            }
+            Self::Started { time, clean } => {
+                put.u8(4);
+                put.u64(time.0);
+                put.u8(u8::from(*clean));
+            }
+            Self::Stopped { time } => {
+                put.u8(5);
+                put.u64(time.0);
+            }
+        }
+        put.0
+    }
+
+    /// Reads the canonical bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for any other bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.len() > MAX_ENTRY_BYTES {
+            return Err(DecodeError::Length(bytes.len()));
+        }
+        let mut take = Take(bytes);
+        let version = take.u8("version")?;
+        if version != VERSION {
+            return Err(DecodeError::Version(version));
+        }
+        let entry = match take.u8("kind")? {
+            1 => Self::Term(decode_term(&mut take)?),
+            2 => Self::Section(Box::new(SectionEntry::decode(&mut take)?)),
+            3 => Self::Refusals {
+                time: Timestamp(take.u64("time")?),
+                since: Timestamp(take.u64("opening time")?),
+                peer: take.varint("peer")?,
+                reason: take.varint("reason")?,
+                count: take.varint("count")?,
+            },
+            4 => Self::Started {
+                time: Timestamp(take.u64("time")?),
+                clean: match take.u8("clean stop")? {
+                    0 => false,
+                    1 => true,
+                    _ => return Err(DecodeError::Form("clean stop")),
+                },
+            },
+            5 => Self::Stopped { time: Timestamp(take.u64("time")?) },
+            _ => return Err(DecodeError::Form("kind")),
+        };
+        take.end()?;
+        Ok(entry)
+    }
+
+    /// When it happened; a dictionary entry has no time of its own.
+    pub fn time(&self) -> Option<Timestamp> {
+        match self {
+            Self::Term(_) => None,
+            Self::Section(section) => Some(section.time),
+            Self::Refusals { time, .. } | Self::Started { time, .. } | Self::Stopped { time } => {
+                Some(*time)
+            }
+        }
+    }
+}
+
+fn encode_term(put: &mut Put, term: &Term) {
+    match term {
+        Term::Peer(id) => {
+            put.u8(1);
+            put.short(id.as_str().as_bytes());
+        }
+        Term::Agency(agency) => {
+            put.u8(2);
+            put.short(agency.as_str().as_bytes());
+        }
+        Term::Purpose(purpose) => {
+            put.u8(3);
+            put.short(purpose.as_str().as_bytes());
+        }
+        Term::Basis(basis) => {
+            put.u8(4);
+            put.short(basis.as_str().as_bytes());
+        }
+        Term::Catalogue(digest) => {
+            put.u8(5);
+            put.fixed(&digest.0);
+        }
+        Term::Rules(set) => {
+            put.u8(6);
+            put.fixed(set.policy());
+            put.varint(set.rules().len() as u64);
+            for rule in set.rules() {
+                put.short(rule.as_str().as_bytes());
+            }
+        }
+        Term::Reason(reason) => {
+            put.u8(7);
+            put.short(reason.as_str().as_bytes());
+        }
+    }
+}
+
+fn decode_term(take: &mut Take<'_>) -> Result<Term, DecodeError> {
+    Ok(match take.u8("kind of term")? {
+        1 => Term::Peer(take.text("peer")?),
+        2 => {
+            let name = std::str::from_utf8(take.short("agency")?).ok();
+            Term::Agency(name.and_then(AgencyId::new).ok_or(DecodeError::Form("agency"))?)
+        }
+        3 => Term::Purpose(take.text("purpose")?),
+        4 => Term::Basis(take.text("legal basis")?),
+        5 => Term::Catalogue(CatalogueDigest(take.array("catalogue digest")?)),
+        6 => {
+            let policy = take.array("policy digest")?;
+            let mut rules = Vec::new();
+            for _ in 0..take.varint("number of rules")? {
+                rules.push(take.text::<RuleId>("rule id")?);
+            }
+            Term::Rules(RuleSet::new(policy, rules).map_err(|_| DecodeError::Form("rules"))?)
+        }
+        7 => Term::Reason(take.text("reason")?),
+        _ => return Err(DecodeError::Form("kind of term")),
+    })
+}
+
+impl SectionEntry {
+    fn encode(&self, put: &mut Put) {
+        put.u64(self.time.0);
+        let mut flags = 0;
+        for (flag, present) in [
+            (AGENCY, self.agency.is_some()),
+            (PURPOSE, self.purpose.is_some()),
+            (BASIS, self.basis.is_some()),
+            (GRANT, self.grant.is_some()),
+            (RULES, self.rules.is_some()),
+            (SUBJECT, self.subject.is_some()),
+        ] {
+            flags |= if present { flag } else { 0 };
+        }
+        put.u8(flags);
+        put.short(self.request.as_str().as_bytes());
+        put.varint(self.consumer);
+        put.short(&self.items.to_bytes());
+        put.varint(self.catalogue);
+        match self.decision {
+            EntryDecision::Section(status) => {
+                let at = STATUSES.iter().position(|known| *known == status);
+                put.u8(at.unwrap_or_default() as u8);
+            }
+            EntryDecision::Refused(reason) => {
+                put.u8(REFUSED);
+                put.varint(reason);
+            }
+        }
+        for reference in [self.agency, self.purpose, self.basis].into_iter().flatten() {
+            put.varint(reference);
+        }
+        if let Some(grant) = &self.grant {
+            put.short(grant.as_str().as_bytes());
+        }
+        if let Some(rules) = self.rules {
+            put.varint(rules);
+        }
+        if let Some(subject) = &self.subject {
+            put.fixed(subject.expose());
+        }
+        put.fixed(&self.blind.0);
+    }
+
+    fn decode(take: &mut Take<'_>) -> Result<Self, DecodeError> {
+        let time = Timestamp(take.u64("time")?);
+        let flags = take.u8("flags")?;
+        if flags & !(AGENCY | PURPOSE | BASIS | GRANT | RULES | SUBJECT) != 0 {
+            return Err(DecodeError::Form("flags"));
+        }
+        let has = |flag: u8| flags & flag != 0;
+        let request = take.text("request id")?;
+        let consumer = take.varint("consumer")?;
+        let bits = take.short("items")?;
+        if bits.last() == Some(&0) {
+            return Err(DecodeError::Form("items"));
+        }
+        let items = ItemSet::from_bytes(bits).ok_or(DecodeError::Form("items"))?;
+        let catalogue = take.varint("catalogue")?;
+        let decision = match take.u8("decision")? {
+            REFUSED => EntryDecision::Refused(take.varint("reason")?),
+            status => EntryDecision::Section(
+                *STATUSES.get(usize::from(status)).ok_or(DecodeError::Form("decision"))?,
+            ),
+        };
+        let agency = has(AGENCY).then(|| take.varint("agency")).transpose()?;
+        let purpose = has(PURPOSE).then(|| take.varint("purpose")).transpose()?;
+        let basis = has(BASIS).then(|| take.varint("legal basis")).transpose()?;
+        let grant = has(GRANT).then(|| take.text("grant id")).transpose()?;
+        let rules = has(RULES).then(|| take.varint("rules")).transpose()?;
+        let subject =
+            has(SUBJECT).then(|| take.array("subject tag").map(SubjectTag::new)).transpose()?;
+        let blind = Blind(take.array("blind")?);
+        Ok(Self {
+            time,
+            request,
+            consumer,
+            purpose,
+            basis,
+            grant,
+            agency,
+            items,
+            catalogue,
+            decision,
+            rules,
+            subject,
+            blind,
+        })
+    }
+}
