@@ -161,8 +161,7 @@ pub struct AuditLog {
     writer: Option<JoinHandle<()>>,
     publisher: Option<JoinHandle<()>>,
     recovery: Recovery,
-    /// Held for its lock.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl AuditLog {
@@ -241,7 +240,7 @@ impl AuditLog {
 
     /// The checkpoint for which all tiles are in place, at most about a second old.
     /// It is the one to swap with peers: proofs can be made for it.
-    pub fn published(&self) -> Option<SignedCheckpoint> {
+    pub fn published(&self) -> SignedCheckpoint {
         self.shared.published()
     }
 
@@ -274,6 +273,17 @@ impl AuditLog {
         if let Some(publisher) = self.publisher.take() {
             let _ = publisher.join();
         }
+    }
+}
+
+/// The lock on the folder.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that is being started holds the file too.
+        let _ = self.0.unlock();
     }
 }
 

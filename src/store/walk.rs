@@ -4,8 +4,10 @@
 //! Start-up, verification, search and export all read through here, so none of
 //! them believes a byte that the others would refuse. It changes no file.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::wal;
@@ -155,9 +157,14 @@ struct Stop;
 
 impl Walker<'_> {
     fn run(&mut self) -> Result<(), WalkError> {
-        let segments = wal::list(self.log).map_err(|error| self.io(wal::FOLDER, error))?;
-        let first = segments.first().and_then(|path| path.file_stem()?.to_str()?.parse().ok());
-        self.from = first.unwrap_or(u64::MAX);
+        // A log may be written and published meanwhile. Segments are opened before the
+        // checkpoint is read, so that none goes before it was looked at; then those
+        // that were begun in between.
+        let mut segments = BTreeMap::new();
+        self.open_segments(&mut segments)?;
+        let first = segments.keys().next();
+        self.from =
+            first.and_then(|path| path.file_stem()?.to_str()?.parse().ok()).unwrap_or(u64::MAX);
         match self.read(CHECKPOINT)? {
             Some(bytes) => {
                 let note =
@@ -178,6 +185,7 @@ impl Walker<'_> {
             }
             None => {}
         }
+        self.open_segments(&mut segments)?;
         let size = self.size();
         if self.published(size)?.is_err() {
             return Ok(());
@@ -196,10 +204,9 @@ impl Walker<'_> {
             self.fault(FaultKind::Missing, wal::FOLDER, None, &what);
             return Ok(());
         }
-        for (path, is_last) in
-            segments.iter().zip((1..=segments.len()).map(|n| n == segments.len()))
-        {
-            if self.segment(path, is_last)?.is_err() {
+        let count = segments.len();
+        for ((path, file), number) in segments.into_iter().zip(1..) {
+            if self.segment(&path, file, number == count)?.is_err() {
                 return Ok(());
             }
         }
@@ -329,10 +336,28 @@ impl Walker<'_> {
         }
     }
 
-    fn segment(&mut self, path: &Path, is_last: bool) -> Result<Result<(), Stop>, WalkError> {
+    fn open_segments(&self, segments: &mut BTreeMap<PathBuf, File>) -> Result<(), WalkError> {
+        for path in wal::list(self.log).map_err(|error| self.io(wal::FOLDER, error))? {
+            match File::open(&path) {
+                Ok(file) => {
+                    segments.entry(path).or_insert(file);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(WalkError::Io { path, source }),
+            }
+        }
+        Ok(())
+    }
+
+    fn segment(
+        &mut self,
+        path: &Path,
+        mut opened: File,
+        is_last: bool,
+    ) -> Result<Result<(), Stop>, WalkError> {
         let file = self.relative(path);
-        // A segment may go, once it is published, while we are on the way.
-        let Some(bytes) = self.read(&file)? else { return Ok(Ok(())) };
+        let mut bytes = Vec::new();
+        opened.read_to_end(&mut bytes).map_err(|error| self.io(&file, error))?;
         let origin = match (self.key, &self.walk.checkpoint) {
             (Some(key), _) => Some(key.origin().clone()),
             (None, Some(signed)) => Some(signed.checkpoint().origin.clone()),

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::disk::{Disk, RealDisk, place};
 use crate::domain::audit::{
@@ -73,6 +73,8 @@ pub enum WitnessError {
 pub struct Witness {
     folder: PathBuf,
     disk: Arc<dyn Disk>,
+    /// Comparing and keeping are one step.
+    offering: Arc<Mutex<()>>,
 }
 
 impl Witness {
@@ -83,7 +85,7 @@ impl Witness {
     pub fn open(folder: &Path) -> Result<Self, WitnessError> {
         std::fs::create_dir_all(folder)
             .map_err(|source| WitnessError::Io { path: folder.to_owned(), source })?;
-        Ok(Self { folder: folder.to_owned(), disk: Arc::new(RealDisk) })
+        Ok(Self { folder: folder.to_owned(), disk: Arc::new(RealDisk), offering: Arc::default() })
     }
 
     /// The checkpoint that is held of a log.
@@ -112,6 +114,7 @@ impl Witness {
         proof: &[Hash],
     ) -> Result<Offered, WitnessError> {
         let signed = key.verify(note)?;
+        let _offering = self.offering.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(held) = self.held(key)? else {
             self.keep(&signed)?;
             return Ok(Offered::First);

@@ -8,11 +8,13 @@ use std::sync::mpsc::sync_channel;
 use super::publisher::Publisher;
 use super::shared::Shared;
 use super::writer::{Segment, Writer};
-use super::{AuditError, AuditLog, Options, Recovery};
-use crate::domain::audit::{Checkpoint, Origin, Record, SigningKey, Timestamp};
-use crate::store::disk::is_full;
+use super::{AuditError, AuditLog, Lock, Options, Recovery};
+use crate::domain::audit::{
+    Checkpoint, Edge, Origin, Record, SignedCheckpoint, SigningKey, Timestamp,
+};
+use crate::store::disk::{is_full, place};
 use crate::store::wal;
-use crate::store::walk::{Place, walk};
+use crate::store::walk::{CHECKPOINT, Place, walk};
 
 /// The folder of files that have no final name yet.
 pub(super) const TEMPORARY: &str = "tmp";
@@ -37,7 +39,11 @@ pub(super) fn open(
     let segment = Segment { file: reopen(&place, &options)?, length: place.offset };
     let root = walk.edge.root()?;
     let latest = key.sign(&Checkpoint { origin: origin.clone(), size, root })?;
-    let shared = Shared::new(latest, walk.checkpoint);
+    let published = match walk.checkpoint {
+        Some(published) => published,
+        None => sign_empty(dir, origin, &key, &options)?,
+    };
+    let shared = Shared::new(latest, published);
     let clean = walk.closed || is_new || size == 0;
 
     let (queue, jobs) = sync_channel(options.queue);
@@ -81,7 +87,7 @@ pub(super) fn open(
 
 /// Makes the folders, takes the lock, and clears what an interrupted write of a
 /// file has left.
-fn prepare(dir: &Path) -> Result<File, AuditError> {
+fn prepare(dir: &Path) -> Result<Lock, AuditError> {
     let temporary = dir.join(TEMPORARY);
     for folder in [&dir.join(wal::FOLDER), &temporary] {
         std::fs::create_dir_all(folder).map_err(|e| failed("make the folder", folder, e))?;
@@ -98,6 +104,7 @@ fn prepare(dir: &Path) -> Result<File, AuditError> {
         Err(TryLockError::WouldBlock) => return Err(AuditError::Locked(dir.to_owned())),
         Err(TryLockError::Error(source)) => return Err(failed("lock", &path, source)),
     }
+    let lock = Lock(lock);
     for left in std::fs::read_dir(&temporary).into_iter().flatten().flatten() {
         std::fs::remove_file(left.path()).map_err(|e| failed("remove", &left.path(), e))?;
     }
@@ -110,8 +117,28 @@ fn begin(dir: &Path, origin: &Origin, options: &Options) -> Result<Place, AuditE
     let header = wal::header(origin, 0);
     create_segment(dir, &path, &header, options)
         .and_then(|()| options.disk.sync_folder(dir))
+        // The log's own name stands in the folder above.
+        .and_then(|()| options.disk.sync_folder(&dir.join("..")))
         .map_err(|source| failed("begin the log with", &path, source))?;
     Ok(Place { path, offset: header.len() as u64 })
+}
+
+/// Publishes the checkpoint of the empty log, so that there is one before the first
+/// tile, and tiles without one are a sign of damage.
+fn sign_empty(
+    dir: &Path,
+    origin: &Origin,
+    key: &SigningKey,
+    options: &Options,
+) -> Result<SignedCheckpoint, AuditError> {
+    let root = Edge::default().root()?;
+    let signed = key.sign(&Checkpoint { origin: origin.clone(), size: 0, root })?;
+    let path = dir.join(CHECKPOINT);
+    let temporary = dir.join(TEMPORARY).join(CHECKPOINT);
+    place(&*options.disk, &temporary, &path, signed.as_str().as_bytes())
+        .and_then(|()| options.disk.sync_folder(dir))
+        .map_err(|source| failed("write", &path, source))?;
+    Ok(signed)
 }
 
 pub(super) fn create_segment(
@@ -121,7 +148,7 @@ pub(super) fn create_segment(
     options: &Options,
 ) -> io::Result<()> {
     let temporary = dir.join(TEMPORARY).join("segment");
-    crate::store::disk::place(&*options.disk, &temporary, path, header)?;
+    place(&*options.disk, &temporary, path, header)?;
     options.disk.sync_folder(&dir.join(wal::FOLDER))
 }
 

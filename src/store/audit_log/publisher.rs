@@ -77,7 +77,7 @@ impl Publisher {
         let latest = self.shared.latest();
         let published = self.shared.published();
         let size = latest.checkpoint().size;
-        if published.is_some_and(|published| published.checkpoint().size == size) {
+        if published.checkpoint().size == size {
             return Ok(());
         }
         while self.tiles.tree().size() < size {

@@ -10,7 +10,7 @@ use crate::domain::audit::SignedCheckpoint;
 struct State {
     health: Health,
     latest: SignedCheckpoint,
-    published: Option<SignedCheckpoint>,
+    published: SignedCheckpoint,
     stopping: bool,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(latest: SignedCheckpoint, published: Option<SignedCheckpoint>) -> Arc<Self> {
+    pub(super) fn new(latest: SignedCheckpoint, published: SignedCheckpoint) -> Arc<Self> {
         let state = State { health: Health::Ready, latest, published, stopping: false };
         Arc::new(Self { state: Mutex::new(state), stopped: Condvar::new() })
     }
@@ -65,12 +65,12 @@ impl Shared {
         self.lock().latest = checkpoint;
     }
 
-    pub(super) fn published(&self) -> Option<SignedCheckpoint> {
+    pub(super) fn published(&self) -> SignedCheckpoint {
         self.lock().published.clone()
     }
 
     pub(super) fn set_published(&self, checkpoint: SignedCheckpoint) {
-        self.lock().published = Some(checkpoint);
+        self.lock().published = checkpoint;
     }
 
     pub(super) fn stop(&self) {
