@@ -18,13 +18,15 @@ mod proof;
 mod receipt;
 pub mod reconcile;
 mod record;
+mod refusals;
+mod term;
 mod text;
 pub mod tiles;
 mod tree;
 
 pub use codec::DecodeError;
 pub use dictionary::{Dictionary, DictionaryError};
-pub use entry::{Entry, MAX_ENTRY_BYTES, SectionEntry, Term};
+pub use entry::{Entry, MAX_ENTRY_BYTES, SectionEntry};
 pub use note::{Checkpoint, NoteError, Origin, SignedCheckpoint, SigningKey, VerifyingKey};
 pub use proof::{ProofError, TlogProof, check_consistency};
 pub use receipt::{Receipt, ReceiptFile};
@@ -32,5 +34,7 @@ pub use record::{
     Blind, Decision, Record, RefusalsRecord, RuleSet, RuleSetError, SectionRecord, SubjectTag,
     Timestamp,
 };
+pub use refusals::RefusalCounts;
+pub use term::Term;
 pub use text::{GrantId, LegalBasis, Purpose, Reason, RequestId, RuleId, TextError};
 pub use tree::{Edge, Hash, TreeError, leaf_hash};

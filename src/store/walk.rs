@@ -4,17 +4,19 @@
 //! Start-up, verification, search and export all read through here, so none of
 //! them believes a byte that the others would refuse. It changes no file.
 
+mod segments;
+mod tiles;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::wal;
-use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, Tile, TileBuilder, split_bundle};
+use crate::domain::audit::tiles::TileBuilder;
 use crate::domain::audit::{
     Dictionary, Edge, Entry, Hash, NoteError, Record, SignedCheckpoint, Timestamp, TreeError,
-    VerifyingKey, leaf_hash,
+    VerifyingKey,
 };
 
 /// The name of the checkpoint's file (C2SP tlog-tiles).
@@ -218,222 +220,6 @@ impl Walker<'_> {
         self.walk.checkpoint.as_ref().map_or(0, |signed| signed.checkpoint().size)
     }
 
-    /// The entries that the checkpoint covers.
-    fn published(&mut self, size: u64) -> Result<Result<(), Stop>, WalkError> {
-        for number in 0..size.div_ceil(TILE_WIDTH) {
-            let width = TILE_WIDTH.min(size - number * TILE_WIDTH);
-            if self.bundle(Tile { shelf: Shelf::Entries, number, width })?.is_err() {
-                return Ok(Err(Stop));
-            }
-        }
-        if self.from == size {
-            self.walk.edge = self.walk.tiles.tree().clone();
-        }
-        let partials: Vec<(Tile, Vec<u8>)> =
-            self.walk.tiles.partials().into_iter().map(|(tile, is)| (tile, is.to_vec())).collect();
-        for (tile, content) in partials {
-            self.tile(tile, &content)?;
-        }
-        if let Some(signed) = &self.walk.checkpoint
-            && signed.checkpoint().root != self.walk.tiles.tree().root()?
-        {
-            let what = "the signed root is not that of the entries";
-            self.fault(FaultKind::Changed, CHECKPOINT, None, what);
-        }
-        Ok(Ok(()))
-    }
-
-    fn bundle(&mut self, tile: Tile) -> Result<Result<(), Stop>, WalkError> {
-        let whole = Tile { width: TILE_WIDTH, ..tile };
-        let (path, content) = match self.read(&tile.path())? {
-            Some(content) => (tile.path(), content),
-            // A partial bundle may go once the full one is there.
-            None => match self.read(&whole.path())? {
-                Some(content) => (whole.path(), content),
-                None => {
-                    self.fault(FaultKind::Missing, &tile.path(), None, "the bundle is missing");
-                    return Ok(Err(Stop));
-                }
-            },
-        };
-        let mut offset = 0u64;
-        let mut count = 0;
-        for entry in split_bundle(&content) {
-            if count == tile.width && path == whole.path() {
-                break;
-            }
-            let Some(entry) = entry.filter(|_| count < tile.width) else {
-                self.fault(
-                    FaultKind::Changed,
-                    &path,
-                    Some(offset),
-                    "the bundle is no list of entries",
-                );
-                return Ok(Err(Stop));
-            };
-            let leaf = leaf_hash(entry);
-            let index = self.walk.tiles.tree().size();
-            if index == self.from {
-                self.walk.edge = self.walk.tiles.tree().clone();
-            }
-            if index >= self.from {
-                self.seen.push(leaf);
-            }
-            self.entry(&path, offset, index, entry);
-            for (tile, content) in self.walk.tiles.push(leaf, entry)? {
-                self.tile(tile, &content)?;
-            }
-            offset += entry.len() as u64 + 2;
-            count += 1;
-        }
-        if count < tile.width {
-            self.fault(FaultKind::Missing, &path, Some(offset), "the bundle ends too early");
-            return Ok(Err(Stop));
-        }
-        Ok(Ok(()))
-    }
-
-    /// Holds a tile's file, and the narrower ones before it, against what was
-    /// computed.
-    fn tile(&mut self, tile: Tile, content: &[u8]) -> Result<(), WalkError> {
-        let whole = Tile { width: TILE_WIDTH, ..tile };
-        match self.read(&tile.path())? {
-            Some(found) => self.compare(&tile.path(), content, &found),
-            None => match self.read(&whole.path())? {
-                Some(found) => {
-                    let prefix = found.get(..content.len()).unwrap_or(&found);
-                    self.compare(&whole.path(), content, prefix);
-                }
-                None => self.fault(FaultKind::Missing, &tile.path(), None, "the tile is missing"),
-            },
-        }
-        let folder = self.log.join(tile.partial_folder());
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let width = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
-            if let Some(width) = width.filter(|width| *width < tile.width) {
-                let narrow = Tile { width, ..tile }.path();
-                let length = match tile.shelf {
-                    Shelf::Level(_) => usize::try_from(width * 32).ok(),
-                    Shelf::Entries => split_bundle(content)
-                        .take(usize::try_from(width).unwrap_or(usize::MAX))
-                        .map(|entry| entry.map(|entry| entry.len() + 2))
-                        .sum(),
-                };
-                let prefix = length.and_then(|length| content.get(..length)).unwrap_or(content);
-                if let Some(found) = self.read(&narrow)? {
-                    self.compare(&narrow, prefix, &found);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn compare(&mut self, file: &str, expected: &[u8], found: &[u8]) {
-        if expected != found {
-            let same = expected.iter().zip(found).take_while(|(a, b)| a == b).count();
-            let what = "the tile is not what the entries give";
-            self.fault(FaultKind::Changed, file, Some(same as u64), what);
-        }
-    }
-
-    fn open_segments(&self, segments: &mut BTreeMap<PathBuf, File>) -> Result<(), WalkError> {
-        for path in wal::list(self.log).map_err(|error| self.io(wal::FOLDER, error))? {
-            match File::open(&path) {
-                Ok(file) => {
-                    segments.entry(path).or_insert(file);
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(WalkError::Io { path, source }),
-            }
-        }
-        Ok(())
-    }
-
-    fn segment(
-        &mut self,
-        path: &Path,
-        mut opened: File,
-        is_last: bool,
-    ) -> Result<Result<(), Stop>, WalkError> {
-        let file = self.relative(path);
-        let mut bytes = Vec::new();
-        opened.read_to_end(&mut bytes).map_err(|error| self.io(&file, error))?;
-        let origin = match (self.key, &self.walk.checkpoint) {
-            (Some(key), _) => Some(key.origin().clone()),
-            (None, Some(signed)) => Some(signed.checkpoint().origin.clone()),
-            (None, None) => None,
-        };
-        if wal::read_header(&bytes, origin.as_ref()) != Some(self.walk.edge.size()) {
-            let what = "the segment's header is damaged, of another log or out of order";
-            self.fault(FaultKind::Changed, &file, Some(0), what);
-            return Ok(Err(Stop));
-        }
-        let published = self.size();
-        let mut at = wal::SEGMENT_HEADER;
-        loop {
-            if self.walk.edge.size() == published {
-                let place = Place { path: path.to_owned(), offset: at as u64 };
-                self.walk.unpublished = Some(place);
-            }
-            self.walk.active = Some(Place { path: path.to_owned(), offset: at as u64 });
-            let rest = bytes.get(at..).unwrap_or_default();
-            if rest.is_empty() {
-                return Ok(Ok(()));
-            }
-            let Some(frame) = wal::read_frame(rest) else {
-                if is_last && wal::is_torn_tail(&bytes, at) {
-                    let cut = (bytes.len() - at) as u64;
-                    self.walk.torn = Some(TornTail { path: path.to_owned(), good: at as u64, cut });
-                    return Ok(Ok(()));
-                }
-                let what = "the frame is damaged, and more was written after it";
-                self.fault(FaultKind::Changed, &file, Some(at as u64), what);
-                return Ok(Err(Stop));
-            };
-            if self.frame(&file, at, &frame)?.is_err() {
-                return Ok(Err(Stop));
-            }
-            at += frame.length;
-        }
-    }
-
-    fn frame(
-        &mut self,
-        file: &str,
-        at: usize,
-        frame: &wal::Frame<'_>,
-    ) -> Result<Result<(), Stop>, WalkError> {
-        if frame.first != self.walk.edge.size() {
-            let what = format!(
-                "the frame begins with entry {}, expected {}",
-                frame.first,
-                self.walk.edge.size()
-            );
-            self.fault(FaultKind::Changed, file, Some(at as u64), &what);
-            return Ok(Err(Stop));
-        }
-        for (offset, entry) in &frame.entries {
-            let (index, leaf) = (self.walk.edge.size(), leaf_hash(entry));
-            let offset = (at + offset) as u64;
-            let seen = index.checked_sub(self.from).and_then(|at| usize::try_from(at).ok());
-            match seen.and_then(|at| self.seen.get(at)) {
-                Some(published) if *published != leaf => {
-                    let what = format!("entry {index} is not the one that was published");
-                    self.fault(FaultKind::Changed, file, Some(offset), &what);
-                }
-                Some(_) => {}
-                None => self.entry(file, offset, index, entry),
-            }
-            self.walk.edge.push(leaf)?;
-        }
-        if frame.root != self.walk.edge.root()? {
-            let what = "the frame's root is not that of the entries";
-            self.fault(FaultKind::Changed, file, Some(at as u64), what);
-            return Ok(Err(Stop));
-        }
-        Ok(Ok(()))
-    }
-
     fn entry(&mut self, file: &str, offset: u64, index: u64, bytes: &[u8]) {
         let read = Entry::decode(bytes).map_err(|error| error.to_string()).and_then(|entry| {
             self.walk.dictionary.learn(index, &entry).map_err(|error| error.to_string())?;
@@ -457,25 +243,6 @@ impl Walker<'_> {
             self.walk.closed = matches!(record, Record::Stopped { .. });
         }
         (self.on_entry)(Step { index, bytes, record: record.as_ref() });
-    }
-
-    /// A log that ends before its signed checkpoint was cut.
-    fn is_long_enough(&mut self, size: u64) {
-        let have = self.walk.edge.size();
-        if have >= size {
-            return;
-        }
-        match self.walk.torn.take() {
-            Some(torn) => {
-                let file = self.relative(&torn.path);
-                let what = "the frame is damaged, though the checkpoint covers it";
-                self.fault(FaultKind::Changed, &file, Some(torn.good), what);
-            }
-            None => {
-                let what = format!("the segments end at entry {have}, the checkpoint at {size}");
-                self.fault(FaultKind::Missing, wal::FOLDER, None, &what);
-            }
-        }
     }
 
     fn fault(&mut self, kind: FaultKind, file: &str, offset: Option<u64>, what: &str) {

@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 
-use super::entry::{Entry, EntryDecision, SectionEntry, Term};
+use super::entry::{Entry, EntryDecision, SectionEntry};
 use super::record::{Decision, Record, RefusalsRecord, SectionRecord};
+use super::term::Term;
 
 /// Why an entry's references cannot be followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -4,36 +4,16 @@
 //! not write, so a leaf has one meaning and a meaning has one leaf.
 
 use super::codec::{DecodeError, Put, Take};
-use super::record::{Blind, RuleSet, SubjectTag, Timestamp};
-use super::text::{GrantId, LegalBasis, Purpose, Reason, RequestId, RuleId};
-use crate::domain::catalogue::{AgencyId, CatalogueDigest};
+use super::record::{Blind, SubjectTag, Timestamp};
+use super::term::Term;
+use super::text::{GrantId, RequestId};
 use crate::domain::item::ItemSet;
-use crate::domain::peer::SpiffeId;
 use crate::domain::section::SectionStatus;
 
 /// Most bytes of an entry.
 pub const MAX_ENTRY_BYTES: usize = 512;
 
 const VERSION: u8 = 1;
-
-/// A long name, to which later entries of the same log refer by its index.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Term {
-    /// A consumer or another peer.
-    Peer(SpiffeId),
-    /// An agency.
-    Agency(AgencyId),
-    /// A purpose.
-    Purpose(Purpose),
-    /// A legal basis.
-    Basis(LegalBasis),
-    /// A catalogue.
-    Catalogue(CatalogueDigest),
-    /// A policy and determining rules.
-    Rules(RuleSet),
-    /// The reason for a refusal.
-    Reason(Reason),
-}
 
 /// A record of a request and an agency, its names as references.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +100,7 @@ impl Entry {
         match self {
             Self::Term(term) => {
                 put.u8(1);
-                encode_term(&mut put, term);
+                term.encode(&mut put);
             }
             Self::Section(section) => {
                 put.u8(2);
@@ -161,7 +141,7 @@ impl Entry {
             return Err(DecodeError::Version(version));
         }
         let entry = match take.u8("kind")? {
-            1 => Self::Term(decode_term(&mut take)?),
+            1 => Self::Term(Term::decode(&mut take)?),
             2 => Self::Section(Box::new(SectionEntry::decode(&mut take)?)),
             3 => Self::Refusals {
                 time: Timestamp(take.u64("time")?),
@@ -195,66 +175,6 @@ impl Entry {
             }
         }
     }
-}
-
-fn encode_term(put: &mut Put, term: &Term) {
-    match term {
-        Term::Peer(id) => {
-            put.u8(1);
-            put.short(id.as_str().as_bytes());
-        }
-        Term::Agency(agency) => {
-            put.u8(2);
-            put.short(agency.as_str().as_bytes());
-        }
-        Term::Purpose(purpose) => {
-            put.u8(3);
-            put.short(purpose.as_str().as_bytes());
-        }
-        Term::Basis(basis) => {
-            put.u8(4);
-            put.short(basis.as_str().as_bytes());
-        }
-        Term::Catalogue(digest) => {
-            put.u8(5);
-            put.fixed(&digest.0);
-        }
-        Term::Rules(set) => {
-            put.u8(6);
-            put.fixed(set.policy());
-            put.varint(set.rules().len() as u64);
-            for rule in set.rules() {
-                put.short(rule.as_str().as_bytes());
-            }
-        }
-        Term::Reason(reason) => {
-            put.u8(7);
-            put.short(reason.as_str().as_bytes());
-        }
-    }
-}
-
-fn decode_term(take: &mut Take<'_>) -> Result<Term, DecodeError> {
-    Ok(match take.u8("kind of term")? {
-        1 => Term::Peer(take.text("peer")?),
-        2 => {
-            let name = std::str::from_utf8(take.short("agency")?).ok();
-            Term::Agency(name.and_then(AgencyId::new).ok_or(DecodeError::Form("agency"))?)
-        }
-        3 => Term::Purpose(take.text("purpose")?),
-        4 => Term::Basis(take.text("legal basis")?),
-        5 => Term::Catalogue(CatalogueDigest(take.array("catalogue digest")?)),
-        6 => {
-            let policy = take.array("policy digest")?;
-            let mut rules = Vec::new();
-            for _ in 0..take.varint("number of rules")? {
-                rules.push(take.text::<RuleId>("rule id")?);
-            }
-            Term::Rules(RuleSet::new(policy, rules).map_err(|_| DecodeError::Form("rules"))?)
-        }
-        7 => Term::Reason(take.text("reason")?),
-        _ => return Err(DecodeError::Form("kind of term")),
-    })
 }
 
 impl SectionEntry {
