@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tributary::domain::audit::{Edge, leaf_hash};
-use tributary::store::audit_log::Options;
+use tributary::store::audit_log::{AuditError, Options};
 use tributary::store::verify::{Verdict, verify};
 use tributary::store::walk::walk;
 
@@ -49,6 +49,28 @@ fn crash_writer() {
     });
 }
 
+fn start(dir: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["crash::crash_writer", "--exact", "--nocapture", "--test-threads=1"])
+        .env(DIR, dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn a_second_process_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = start(dir.path());
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("ACK")));
+    let refused = open(dir.path(), options());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(matches!(refused, Err(AuditError::Locked(_))), "{refused:?}");
+    open(dir.path(), options()).unwrap();
+}
+
 #[test]
 fn row_34_no_receipt_is_lost_when_the_process_is_killed() {
     let kills = std::env::var(KILLS).ok().and_then(|text| text.parse().ok()).unwrap_or(60);
@@ -57,12 +79,7 @@ fn row_34_no_receipt_is_lost_when_the_process_is_killed() {
     let (mut acknowledged, mut roots) = (BTreeMap::new(), BTreeMap::new());
     let mut torn = 0;
     for kill in 0..kills {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["crash::crash_writer", "--exact", "--nocapture", "--test-threads=1"])
-            .env(DIR, dir.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = start(dir.path());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut told: Vec<String> = Vec::new();
         // Now and then it is killed while it recovers; else once it has answered.

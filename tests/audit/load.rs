@@ -69,6 +69,10 @@ fn all_receipts_of_64_writers_hold_under_the_final_checkpoint() {
     }
     assert!(roots.len() < receipts.len(), "no two requests shared a sync");
     assert_eq!(verify(dir.path(), &key, None, &mut |_| {}).unwrap().verdict, Verdict::Sound);
+    // The stock reader of notes, from our key as people write it.
+    let stock = signed_note::StandardVerifier::new(&key.to_string()).unwrap();
+    let known = signed_note::VerifierList::new(vec![Box::new(stock)]);
+    signed_note::Note::from_bytes(note.as_bytes()).unwrap().verify(&known).unwrap();
     // Segments whose entries are in tiles are gone.
     assert!(crate::support::files(&dir.path().join("wal")).len() <= 2);
 }

@@ -2,6 +2,18 @@
 //!
 //! Strict both ways: [`Entry::decode`] refuses whatever [`Entry::encode`] would
 //! not write, so a leaf has one meaning and a meaning has one leaf.
+//!
+//! | kind | fields after version (1) and kind |
+//! | --- | --- |
+//! | 1 name | kind of name, the name; see `term` |
+//! | 2 section | time, flags, request id, consumer→, items, catalogue→, decision, and as the flags say agency→, purpose→, basis→, grant id, rules→, subject tag (32); blind (16) |
+//! | 3 refusals | time, opening time, peer→, reason→, count |
+//! | 4 started | time, 1 if the log had been closed |
+//! | 5 stopped | time |
+//!
+//! Times are microseconds since 1970 in 8 bytes, big-endian. `→` is the index of the
+//! name's entry, and like a count an unsigned LEB128. Texts and items have a byte of
+//! length. A decision is the status, 0 OK to 5 INVALID, or 0x80 and reason→.
 
 use super::codec::{DecodeError, Put, Take};
 use super::record::{Blind, SubjectTag, Timestamp};
