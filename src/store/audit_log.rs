@@ -65,6 +65,9 @@ pub enum AuditError {
         /// How many there are.
         count: usize,
     },
+    /// A record that only the log itself writes.
+    #[error("the log itself records when it is opened and closed: leave such records out")]
+    NotYours,
     /// Another process has the log open.
     #[error("the audit log {path} is open in another process: one process writes a log", path = .0.display())]
     Locked(PathBuf),
@@ -215,6 +218,9 @@ impl AuditLog {
         }
         if records.len() > Self::MAX_RECORDS {
             return Err(AuditError::TooManyRecords { count: records.len() });
+        }
+        if records.iter().any(|is| matches!(is, Record::Started { .. } | Record::Stopped { .. })) {
+            return Err(AuditError::NotYours);
         }
         if let Health::Poisoned(reason) = self.health() {
             return Err(AuditError::Poisoned { reason });

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tributary::domain::audit::{Receipt, VerifyingKey};
+use tributary::domain::audit::{Receipt, Record, Timestamp, VerifyingKey};
 use tributary::store::audit_log::{AuditError, Options};
 use tributary::store::verify::{Verdict, verify};
 
@@ -105,5 +105,7 @@ fn a_request_has_records_and_not_too_many() {
     assert!(matches!(append(Vec::new()), Err(AuditError::NoRecords)));
     let many = (0..513).map(record).collect();
     assert!(matches!(append(many), Err(AuditError::TooManyRecords { count: 513 })));
+    let own = Record::Stopped { time: Timestamp(0) };
+    assert!(matches!(append(vec![own]), Err(AuditError::NotYours)));
     append((0..512).map(record).collect()).unwrap();
 }
