@@ -78,7 +78,8 @@ async fn open_loop(log: &Arc<AuditLog>, rate: u64, seconds: u64) -> Vec<Duration
 #[ignore = "measures and judges nothing"]
 fn measure() {
     let dir = tempfile::tempdir().unwrap();
-    println!("fdatasync of 16 KiB, p50: {:?}", sync_cost(dir.path()));
+    let cost = || println!("fdatasync of 16 KiB, p50: {:?}", sync_cost(dir.path()));
+    cost();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_time()
@@ -92,9 +93,19 @@ fn measure() {
         let rate = (writers * each) as f64 / begun.elapsed().as_secs_f64();
         println!("{writers} writers: {rate:.0} appends/s");
     }
-    let times = runtime.block_on(open_loop(&log, 5_000, 8));
-    let at = |share: f64| times[(times.len() as f64 * share) as usize];
-    println!("at 5,000/s: p50 {:?}, p99 {:?}, p99.9 {:?}", at(0.5), at(0.99), at(0.999));
+    let seldom = Options { publish_every: Duration::from_secs(60), ..Options::default() };
+    let without = Arc::new(open(&dir.path().join("without"), seldom).unwrap());
+    // In turns, since the machine's load changes.
+    for _ in 0..3 {
+        for (name, log) in [("with tiles", &log), ("without tiles", &without)] {
+            let times = runtime.block_on(open_loop(log, 5_000, 4));
+            let at = |share: f64| times[(times.len() as f64 * share) as usize];
+            let (p50, p99, p999) = (at(0.5), at(0.99), at(0.999));
+            println!("at 5,000/s {name}: p50 {p50:?}, p99 {p99:?}, p99.9 {p999:?}");
+        }
+    }
+    drop(without);
+    cost();
     drop(runtime);
     Arc::into_inner(log).unwrap().close().unwrap();
 
