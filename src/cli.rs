@@ -2,6 +2,7 @@
 //! floors below, and prints.
 
 mod agency;
+pub mod audit;
 pub mod catalogue;
 mod demo;
 mod gateway;
@@ -38,6 +39,8 @@ enum Command {
     Grant(grant::GrantArgs),
     /// Check policies, and explain who may read what by which rule
     Policy(policy::PolicyArgs),
+    /// Verify, search and prove the audit log
+    Audit(audit::AuditArgs),
     /// Check, list and explain the items of a catalogue
     Catalogue(catalogue::CatalogueArgs),
     /// Make a development PKI, and read certificates
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Policy(args) => {
             policy::run(&args, &mut std::io::stdout().lock()).map(ExitCode::from)
         }
+        Command::Audit(args) => audit::run(args),
         Command::Catalogue(args) => catalogue::run(args),
         Command::Pki(args) => pki::run(args).map(|()| ExitCode::SUCCESS),
     };

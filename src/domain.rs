@@ -2,6 +2,7 @@
 //!
 //! Pure: no IO, no clock, no randomness, no gRPC. Time comes in as an argument.
 
+pub mod audit;
 pub mod catalogue;
 pub mod grant;
 pub mod item;

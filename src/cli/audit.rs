@@ -1,0 +1,74 @@
+//! `tributary audit`: verify, prove, check, search, reconcile and export a log.
+//!
+//! Reads logs and never writes one. Results go to standard output, progress and
+//! warnings to standard error.
+
+mod find;
+mod prove;
+mod reconcile;
+mod source;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+/// Arguments of `tributary audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    #[command(subcommand)]
+    command: AuditCommand,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Recompute everything in a log. Exit code 0 sound, 1 error, 2 tampered, 3 incomplete.
+    Verify(verify::VerifyArgs),
+    /// Make a self-contained proof (C2SP tlog-proof) that a record is in the log.
+    Prove(prove::ProveArgs),
+    /// Check a receipt, alone or against its log.
+    CheckReceipt(prove::CheckReceiptArgs),
+    /// Check a proof file; needs no log.
+    CheckProof(prove::CheckProofArgs),
+    /// Find records.
+    Search(find::SearchArgs),
+    /// Who asked about the person to whom these tags belong.
+    Subject(find::SubjectArgs),
+    /// Print every record as a line of JSON.
+    Export(find::ExportArgs),
+    /// Hold the gateway's log against the agencies' logs.
+    Reconcile(reconcile::ReconcileArgs),
+}
+
+/// Which log, and the key that signs it.
+#[derive(Debug, Args)]
+struct LogArgs {
+    /// The log's folder.
+    log: PathBuf,
+    /// The log's public key, ORIGIN+HASH+BASE64, or a file that holds it.
+    #[arg(long)]
+    key: String,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// Whatever keeps it from an answer; the exit code is then 1. An answer that is bad
+/// news comes as an exit code: 2 tampered or contradicted, 3 incomplete.
+pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
+    let AuditArgs { command, json } = args;
+    match command {
+        AuditCommand::Verify(args) => verify::run(&args, json),
+        AuditCommand::Prove(args) => prove::prove(&args, json),
+        AuditCommand::CheckReceipt(args) => prove::check_receipt(&args, json),
+        AuditCommand::CheckProof(args) => prove::check_proof(&args, json),
+        AuditCommand::Search(args) => find::search(&args, json),
+        AuditCommand::Subject(args) => find::subject(&args, json),
+        AuditCommand::Export(args) => find::export(&args),
+        AuditCommand::Reconcile(args) => reconcile::run(&args, json),
+    }
+}

@@ -1,0 +1,143 @@
+//! `audit prove`, `audit check-receipt` and `audit check-proof`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::{LogArgs, source};
+use crate::domain::audit::{NoteError, ProofError, ReceiptFile, TlogProof, leaf_hash};
+use crate::store::proof::{self, ProveError};
+
+#[derive(Debug, Args)]
+pub(super) struct ProveArgs {
+    #[command(flatten)]
+    log: LogArgs,
+    /// The record's index.
+    #[arg(long, conflicts_with = "receipt", required_unless_present = "receipt")]
+    index: Option<u64>,
+    /// A receipt of the record (JSON), instead of its index.
+    #[arg(long)]
+    receipt: Option<PathBuf>,
+    /// Where to write the proof; standard output if left out.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckReceiptArgs {
+    /// The receipt (JSON).
+    receipt: PathBuf,
+    /// The log's public key, ORIGIN+HASH+BASE64, or a file that holds it.
+    #[arg(long)]
+    key: String,
+    /// The log's folder; without it the receipt is checked by itself.
+    #[arg(long)]
+    log: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckProofArgs {
+    /// The proof.
+    proof: PathBuf,
+    /// The log's public key, ORIGIN+HASH+BASE64, or a file that holds it.
+    #[arg(long)]
+    key: String,
+}
+
+pub(super) fn prove(args: &ProveArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let key = source::key(&args.log.key)?;
+    let proof = match (&args.receipt, args.index) {
+        (Some(path), _) => proof::check_receipt(&receipt(path)?, &key, &args.log.log)?,
+        (None, Some(index)) => proof::prove(&args.log.log, &key, index)?,
+        (None, None) => anyhow::bail!("name the record with --index or --receipt"),
+    };
+    let text = if json {
+        let path: Vec<String> = proof.path.iter().map(ToString::to_string).collect();
+        let value = serde_json::json!({
+            "index": proof.index,
+            "leaf_hash": leaf_hash(&proof.entry).to_string(),
+            "path": path,
+            "checkpoint": proof.checkpoint,
+        });
+        format!("{value:#}\n")
+    } else {
+        proof.to_text()
+    };
+    match &args.out {
+        Some(path) => std::fs::write(path, text)
+            .with_context(|| format!("cannot write the proof {}", path.display()))?,
+        None => print!("{text}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn check_receipt(args: &CheckReceiptArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let key = source::key(&args.key)?;
+    let receipt = receipt(&args.receipt)?;
+    let checked = match &args.log {
+        Some(log) => proof::check_receipt(&receipt, &key, log).map(drop),
+        None => proof::check_receipt_alone(&receipt, &key).map(drop),
+    };
+    let good = match (&checked, &args.log) {
+        (Ok(()), Some(_)) => "the record is in the log",
+        (Ok(()), None) => "the receipt is signed; whether its record is in the log needs --log",
+        (Err(_), _) => "",
+    };
+    answer(
+        json,
+        good,
+        checked
+            .as_ref()
+            .err()
+            .map(|error| (error as &dyn std::fmt::Display, is_contradiction(error))),
+    )
+}
+
+pub(super) fn check_proof(args: &CheckProofArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let key = source::key(&args.key)?;
+    let text = read(&args.proof)?;
+    let checked = TlogProof::parse(&text).and_then(|proof| proof.verify(&key));
+    let is_bad =
+        !matches!(checked, Err(ProofError::Form(_) | ProofError::Note(NoteError::Form(_))));
+    let error = checked.as_ref().err().map(|error| (error as &dyn std::fmt::Display, is_bad));
+    answer(json, "the record is in the log", error)
+}
+
+fn answer(
+    json: bool,
+    good: &str,
+    error: Option<(&dyn std::fmt::Display, bool)>,
+) -> anyhow::Result<ExitCode> {
+    let (text, code) = match error {
+        None => (good.to_owned(), 0),
+        Some((error, true)) => (error.to_string(), 2),
+        Some((error, false)) => anyhow::bail!("{error}"),
+    };
+    if json {
+        println!("{}", serde_json::json!({ "good": code == 0, "finding": text }));
+    } else {
+        println!("{text}");
+    }
+    Ok(ExitCode::from(code))
+}
+
+const fn is_contradiction(error: &ProveError) -> bool {
+    matches!(
+        error,
+        ProveError::Contradicted { .. }
+            | ProveError::Tiles
+            | ProveError::Receipt(_)
+            | ProveError::Note(NoteError::Signature(_))
+    )
+}
+
+fn receipt(path: &Path) -> anyhow::Result<ReceiptFile> {
+    serde_json::from_str(&read(path)?)
+        .with_context(|| format!("{} is not a receipt", path.display()))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}

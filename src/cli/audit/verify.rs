@@ -1,0 +1,62 @@
+//! `audit verify`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{LogArgs, source};
+use crate::store::verify::{Report, Rollback, Verdict, verify};
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    log: LogArgs,
+    /// A signed checkpoint of this log from outside, such as the one a peer keeps.
+    #[arg(long)]
+    known: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &VerifyArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let log = &args.log.log;
+    anyhow::ensure!(
+        log.join("checkpoint").exists() || log.join("wal").exists(),
+        "{} holds no audit log: name the folder that has `checkpoint` and `tile` in it",
+        log.display()
+    );
+    let key = source::key(&args.log.key)?;
+    let known = args.known.as_ref().map(|path| source::checkpoint(path, &key)).transpose()?;
+    let mut progress = source::Progress::new();
+    let report = verify(log, &key, known.as_ref(), &mut |entries| progress.tell(entries))?;
+    progress.end();
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print(&report);
+    }
+    Ok(ExitCode::from(report.verdict.exit_code()))
+}
+
+fn print(report: &Report) {
+    let verdict = match report.verdict {
+        Verdict::Sound => "sound",
+        Verdict::Tampered => "TAMPERED",
+        Verdict::Incomplete => "INCOMPLETE",
+    };
+    println!("{}: {verdict}", report.origin);
+    println!("entries    {} ({} published)", report.entries, report.published);
+    println!("root       {}", report.root);
+    match report.rollback {
+        Rollback::NotExcluded => {
+            println!("rollback   not excluded: give a checkpoint from outside with --known");
+        }
+        Rollback::ExcludedUpTo(size) => println!("rollback   excluded up to entry {size}"),
+        Rollback::Found => println!("rollback   FOUND"),
+    }
+    if report.unfinished_write {
+        println!("tail       an unfinished write, for which nobody has a receipt");
+    }
+    for fault in &report.faults {
+        println!("fault      {fault}");
+    }
+}

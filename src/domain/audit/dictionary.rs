@@ -1,0 +1,186 @@
+//! The dictionary: which index of the log stands for which long name.
+//!
+//! It is derived from the log's own dictionary entries and holds nothing else. A
+//! reference always points backwards, so that any prefix of the log can be read
+//! alone.
+
+use std::collections::HashMap;
+
+use super::entry::{Entry, EntryDecision, SectionEntry};
+use super::record::{Decision, Record, RefusalsRecord, SectionRecord};
+use super::term::Term;
+
+/// Why an entry's references cannot be followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DictionaryError {
+    /// Nothing of the right kind stands there.
+    #[error("the reference to entry {at} is to no {what} before it")]
+    Unknown {
+        /// The index that it names.
+        at: u64,
+        /// What it should name.
+        what: &'static str,
+    },
+    /// The same name is there already.
+    #[error("the entry repeats the name that entry {0} gives")]
+    Repeated(u64),
+}
+
+/// Names and their indexes.
+#[derive(Debug, Clone, Default)]
+pub struct Dictionary {
+    indexes: HashMap<Term, u64>,
+    terms: HashMap<u64, Term>,
+}
+
+impl Dictionary {
+    /// Takes up an entry of the log; any but a dictionary entry is left aside.
+    ///
+    /// # Errors
+    /// [`DictionaryError::Repeated`] for a name that has an index.
+    pub fn learn(&mut self, index: u64, entry: &Entry) -> Result<(), DictionaryError> {
+        if let Entry::Term(term) = entry {
+            if let Some(known) = self.indexes.get(term) {
+                return Err(DictionaryError::Repeated(*known));
+            }
+            self.indexes.insert(term.clone(), index);
+            self.terms.insert(index, term.clone());
+        }
+        Ok(())
+    }
+
+    /// Turns a record into entries, the last of which is the record itself; the
+    /// others name what it refers to and has no index yet.
+    pub fn intern(&mut self, next: u64, record: &Record) -> Vec<Entry> {
+        let mut interning = Interning { dictionary: self, next, fresh: Vec::new() };
+        let entry = match record {
+            Record::Section(section) => Entry::Section(Box::new(interning.section(section))),
+            Record::Refusals(refusals) => Entry::Refusals {
+                time: refusals.time,
+                since: refusals.since,
+                peer: interning.index(Term::Peer(refusals.peer.clone())),
+                reason: interning.index(Term::Reason(refusals.reason.clone())),
+                count: refusals.count,
+            },
+            Record::Started { time, clean } => Entry::Started { time: *time, clean: *clean },
+            Record::Stopped { time } => Entry::Stopped { time: *time },
+        };
+        let mut entries = interning.fresh;
+        entries.push(entry);
+        entries
+    }
+
+    /// Forgets every name from an index on: they were never written.
+    pub fn forget_from(&mut self, index: u64) {
+        self.indexes.retain(|_, at| *at < index);
+        self.terms.retain(|at, _| *at < index);
+    }
+
+    /// Turns an entry back into a record; `None` for a dictionary entry.
+    ///
+    /// # Errors
+    /// [`DictionaryError::Unknown`] for a reference that leads nowhere.
+    pub fn resolve(&self, entry: &Entry) -> Result<Option<Record>, DictionaryError> {
+        Ok(Some(match entry {
+            Entry::Term(_) => return Ok(None),
+            Entry::Section(section) => Record::Section(Box::new(self.section(section)?)),
+            Entry::Refusals { time, since, peer, reason, count } => {
+                Record::Refusals(RefusalsRecord {
+                    time: *time,
+                    since: *since,
+                    peer: self.peer(*peer)?,
+                    reason: self.reason(*reason)?,
+                    count: *count,
+                })
+            }
+            Entry::Started { time, clean } => Record::Started { time: *time, clean: *clean },
+            Entry::Stopped { time } => Record::Stopped { time: *time },
+        }))
+    }
+
+    fn section(&self, entry: &SectionEntry) -> Result<SectionRecord, DictionaryError> {
+        Ok(SectionRecord {
+            time: entry.time,
+            request: entry.request.clone(),
+            consumer: self.peer(entry.consumer)?,
+            purpose: entry.purpose.map(|at| self.purpose(at)).transpose()?,
+            basis: entry.basis.map(|at| self.basis(at)).transpose()?,
+            grant: entry.grant.clone(),
+            agency: entry.agency.map(|at| self.agency(at)).transpose()?,
+            items: entry.items,
+            catalogue: self.catalogue(entry.catalogue)?,
+            decision: match entry.decision {
+                EntryDecision::Section(status) => Decision::Section(status),
+                EntryDecision::Refused(at) => Decision::Refused(self.reason(at)?),
+            },
+            rules: entry.rules.map(|at| self.rules(at)).transpose()?,
+            subject: entry.subject,
+            blind: entry.blind,
+        })
+    }
+}
+
+macro_rules! look_up {
+    ($($name:ident, $variant:ident, $kind:ty, $what:literal;)*) => {
+        impl Dictionary {
+            $(fn $name(&self, at: u64) -> Result<$kind, DictionaryError> {
+                match self.terms.get(&at) {
+                    Some(Term::$variant(found)) => Ok(found.clone()),
+                    _ => Err(DictionaryError::Unknown { at, what: $what }),
+                }
+            })*
+        }
+    };
+}
+look_up! {
+    peer, Peer, crate::domain::peer::SpiffeId, "peer";
+    agency, Agency, crate::domain::catalogue::AgencyId, "agency";
+    purpose, Purpose, super::text::Purpose, "purpose";
+    basis, Basis, super::text::LegalBasis, "legal basis";
+    catalogue, Catalogue, crate::domain::catalogue::CatalogueDigest, "catalogue";
+    rules, Rules, super::record::RuleSet, "rules";
+    reason, Reason, super::text::Reason, "reason";
+}
+
+struct Interning<'a> {
+    dictionary: &'a mut Dictionary,
+    next: u64,
+    fresh: Vec<Entry>,
+}
+
+impl Interning<'_> {
+    fn index(&mut self, term: Term) -> u64 {
+        if let Some(index) = self.dictionary.indexes.get(&term) {
+            return *index;
+        }
+        let index = self.next;
+        self.next += 1;
+        self.dictionary.indexes.insert(term.clone(), index);
+        self.dictionary.terms.insert(index, term.clone());
+        self.fresh.push(Entry::Term(term));
+        index
+    }
+
+    fn section(&mut self, record: &SectionRecord) -> SectionEntry {
+        SectionEntry {
+            time: record.time,
+            request: record.request.clone(),
+            consumer: self.index(Term::Peer(record.consumer.clone())),
+            purpose: record.purpose.clone().map(|purpose| self.index(Term::Purpose(purpose))),
+            basis: record.basis.clone().map(|basis| self.index(Term::Basis(basis))),
+            grant: record.grant.clone(),
+            agency: record.agency.clone().map(|agency| self.index(Term::Agency(agency))),
+            items: record.items,
+            catalogue: self.index(Term::Catalogue(record.catalogue)),
+            decision: match &record.decision {
+                Decision::Section(status) => EntryDecision::Section(*status),
+                Decision::Refused(reason) => {
+                    EntryDecision::Refused(self.index(Term::Reason(reason.clone())))
+                }
+            },
+            rules: record.rules.clone().map(|rules| self.index(Term::Rules(rules))),
+            subject: record.subject,
+            blind: record.blind,
+        }
+    }
+}

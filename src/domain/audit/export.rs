@@ -1,0 +1,197 @@
+//! A record as a line of JSON, for a SIEM and for reconciliation.
+//!
+//! Blinds are never exported; subject tags only when asked for. A line proves
+//! nothing: proofs come from the log.
+
+use serde::{Deserialize, Serialize};
+
+use super::receipt::parse_hex;
+use super::record::{Decision, Record, SubjectTag, Timestamp};
+use crate::domain::item::{ItemNumber, ItemSet};
+use crate::domain::section::SectionStatus;
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Line {
+    /// A request and an agency.
+    Section(Box<SectionLine>),
+    /// Counted refusals.
+    Refusals {
+        /// The log.
+        origin: String,
+        /// Index in the log.
+        index: u64,
+        /// When, RFC 3339, UTC.
+        time: String,
+        /// The same in microseconds since 1970.
+        time_us: u64,
+        /// Since when, in microseconds since 1970.
+        since_us: u64,
+        /// Who was refused.
+        peer: String,
+        /// Why.
+        reason: String,
+        /// How often.
+        count: u64,
+    },
+    /// The log was opened.
+    Started {
+        /// The log.
+        origin: String,
+        /// Index in the log.
+        index: u64,
+        /// When, RFC 3339, UTC.
+        time: String,
+        /// The same in microseconds since 1970.
+        time_us: u64,
+        /// Whether it had been closed before.
+        clean: bool,
+    },
+    /// The log was closed.
+    Stopped {
+        /// The log.
+        origin: String,
+        /// Index in the log.
+        index: u64,
+        /// When, RFC 3339, UTC.
+        time: String,
+        /// The same in microseconds since 1970.
+        time_us: u64,
+    },
+}
+
+/// A request and an agency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SectionLine {
+    /// The log.
+    pub origin: String,
+    /// Index in the log.
+    pub index: u64,
+    /// When, RFC 3339, UTC.
+    pub time: String,
+    /// The same in microseconds since 1970.
+    pub time_us: u64,
+    /// Which request.
+    pub request: String,
+    /// Who asked.
+    pub consumer: String,
+    /// For what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+    /// By which right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legal_basis: Option<String>,
+    /// Under which grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    /// Of which agency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agency: Option<String>,
+    /// Numbers of the items.
+    pub items: Vec<u16>,
+    /// The catalogue's digest.
+    pub catalogue: String,
+    /// The section's status, or `REFUSED`.
+    pub decision: String,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The policy's digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// The determining rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    /// The subject tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_tag: Option<String>,
+}
+
+impl SectionLine {
+    /// The items as a set; numbers outside the catalogue's range are left out.
+    pub fn item_set(&self) -> ItemSet {
+        self.items.iter().filter_map(|number| ItemNumber::new(u32::from(*number))).collect()
+    }
+
+    /// Whether the agency's data was given, as far as this log knows.
+    pub fn is_release(&self) -> bool {
+        self.decision == SectionStatus::Ok.as_str()
+    }
+}
+
+impl Line {
+    /// Writes a record out.
+    pub fn new(origin: &str, index: u64, record: &Record, with_tags: bool) -> Self {
+        let time_us = record.time().0;
+        let time = record.time().to_string();
+        let origin = origin.to_owned();
+        match record {
+            Record::Section(section) => {
+                let (decision, reason) = match &section.decision {
+                    Decision::Section(status) => (status.as_str(), None),
+                    Decision::Refused(reason) => ("REFUSED", Some(reason.to_string())),
+                };
+                let rules = section.rules.as_ref();
+                Self::Section(Box::new(SectionLine {
+                    origin,
+                    index,
+                    time,
+                    time_us,
+                    request: section.request.to_string(),
+                    consumer: section.consumer.to_string(),
+                    purpose: section.purpose.as_ref().map(ToString::to_string),
+                    legal_basis: section.basis.as_ref().map(ToString::to_string),
+                    grant: section.grant.as_ref().map(ToString::to_string),
+                    agency: section.agency.as_ref().map(ToString::to_string),
+                    items: section.items.iter().map(ItemNumber::get).collect(),
+                    catalogue: section.catalogue.to_string(),
+                    decision: decision.to_owned(),
+                    reason,
+                    policy: rules.map(|rules| to_hex(rules.policy())),
+                    rules: rules
+                        .map(|rules| rules.rules().iter().map(ToString::to_string).collect())
+                        .unwrap_or_default(),
+                    subject_tag: section
+                        .subject
+                        .filter(|_| with_tags)
+                        .map(|tag| to_hex(tag.expose())),
+                }))
+            }
+            Record::Refusals(refusals) => Self::Refusals {
+                origin,
+                index,
+                time,
+                time_us,
+                since_us: refusals.since.0,
+                peer: refusals.peer.to_string(),
+                reason: refusals.reason.to_string(),
+                count: refusals.count,
+            },
+            Record::Started { clean, .. } => {
+                Self::Started { origin, index, time, time_us, clean: *clean }
+            }
+            Record::Stopped { .. } => Self::Stopped { origin, index, time, time_us },
+        }
+    }
+
+    /// When.
+    pub fn time(&self) -> Timestamp {
+        match self {
+            Self::Section(section) => Timestamp(section.time_us),
+            Self::Refusals { time_us, .. }
+            | Self::Started { time_us, .. }
+            | Self::Stopped { time_us, .. } => Timestamp(*time_us),
+        }
+    }
+}
+
+/// A subject tag from 64 hexadecimal digits.
+pub fn parse_tag(text: &str) -> Option<SubjectTag> {
+    parse_hex(text).map(SubjectTag::new)
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,207 @@
+//! What a record says, with its names written out.
+//!
+//! A record holds no value of an item and no card number. In the log its long
+//! names stand as references to dictionary entries; see `dictionary`.
+
+use std::fmt;
+
+use time::OffsetDateTime;
+
+use super::text::{GrantId, LegalBasis, Purpose, Reason, RequestId, RuleId};
+use crate::domain::catalogue::{AgencyId, CatalogueDigest};
+use crate::domain::item::ItemSet;
+use crate::domain::peer::SpiffeId;
+use crate::domain::section::SectionStatus;
+use crate::domain::sensitive::Sensitive;
+
+/// Microseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// A time of day; one before 1970 becomes 1970.
+    pub fn new(time: OffsetDateTime) -> Self {
+        Self(u64::try_from(time.unix_timestamp_nanos() / 1_000).unwrap_or_default())
+    }
+
+    /// As a time of day; one beyond the year 9999 becomes the last of it.
+    pub fn to_utc(self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000)
+            .unwrap_or(time::macros::datetime!(9999-12-31 23:59:59 UTC))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.to_utc().format(&time::format_description::well_known::Rfc3339);
+        f.write_str(&text.map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Random bytes that keep a record's leaf hash from being guessed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Blind(pub [u8; 16]);
+
+impl fmt::Debug for Blind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Blind")
+    }
+}
+
+/// A keyed tag of the data subject: whoever holds the key can tell whose records
+/// these are, nobody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SubjectTag(Sensitive<[u8; 32]>);
+
+impl SubjectTag {
+    /// Takes a tag that was made with the key.
+    pub const fn new(tag: [u8; 32]) -> Self {
+        Self(Sensitive::new(tag))
+    }
+
+    /// The tag itself; see [`Sensitive::expose`].
+    pub const fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+}
+
+/// What was decided, or what became of the question put to the agency.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// The section's status.
+    Section(SectionStatus),
+    /// Refused before anything was asked of an agency.
+    Refused(Reason),
+}
+
+/// Why rules do not fit into a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RuleSetError {
+    /// Too much text.
+    #[error(
+        "the ids of the determining rules take {0} bytes, at most {limit} fit: give rules shorter ids",
+        limit = RuleSet::LIMIT
+    )]
+    Length(usize),
+}
+
+/// A policy and those of its rules that determined the decision.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RuleSet {
+    policy: [u8; 32],
+    rules: Box<[RuleId]>,
+}
+
+impl RuleSet {
+    /// Most bytes of all ids, with one byte more for each.
+    pub const LIMIT: usize = 440;
+
+    /// Rules in the order given, of the policy with this SHA-256 digest.
+    ///
+    /// # Errors
+    /// [`RuleSetError`] when the ids take more than [`Self::LIMIT`] bytes.
+    pub fn new(policy: [u8; 32], rules: Vec<RuleId>) -> Result<Self, RuleSetError> {
+        let bytes = rules.iter().map(|rule| rule.as_str().len() + 1).sum();
+        if bytes > Self::LIMIT {
+            return Err(RuleSetError::Length(bytes));
+        }
+        Ok(Self { policy, rules: rules.into() })
+    }
+
+    /// The policy's digest.
+    pub const fn policy(&self) -> &[u8; 32] {
+        &self.policy
+    }
+
+    /// The ids of the determining rules.
+    pub fn rules(&self) -> &[RuleId] {
+        &self.rules
+    }
+}
+
+/// One request and one agency; or, with no agency, what was refused of a request
+/// before an agency was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SectionRecord {
+    /// When. The log raises it to the time of the record before, if it is lower.
+    pub time: Timestamp,
+    /// Which request.
+    pub request: RequestId,
+    /// Who asked.
+    pub consumer: SpiffeId,
+    /// For what.
+    pub purpose: Option<Purpose>,
+    /// By which right.
+    pub basis: Option<LegalBasis>,
+    /// Under which grant.
+    pub grant: Option<GrantId>,
+    /// Of which agency.
+    pub agency: Option<AgencyId>,
+    /// The items asked of the agency, or refused.
+    pub items: ItemSet,
+    /// The catalogue that gives the items their meaning.
+    pub catalogue: CatalogueDigest,
+    /// What came of it.
+    pub decision: Decision,
+    /// What determined the decision.
+    pub rules: Option<RuleSet>,
+    /// About whom, for those who hold the key.
+    pub subject: Option<SubjectTag>,
+    /// Fresh random bytes for this record alone.
+    pub blind: Blind,
+}
+
+/// How often a peer was refused, for one reason, since a time: refusals before a
+/// grant is verified are counted, so that a flood of them cannot fill the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusalsRecord {
+    /// When the count was closed.
+    pub time: Timestamp,
+    /// When it was opened.
+    pub since: Timestamp,
+    /// Who was refused.
+    pub peer: SpiffeId,
+    /// Why.
+    pub reason: Reason,
+    /// How often.
+    pub count: u64,
+}
+
+/// One record of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A request and an agency.
+    Section(Box<SectionRecord>),
+    /// Counted refusals.
+    Refusals(RefusalsRecord),
+    /// The log was opened. The log writes this record itself.
+    Started {
+        /// When.
+        time: Timestamp,
+        /// Whether the log had been closed before; if not, requests may have been
+        /// lost between the record before and this one.
+        clean: bool,
+    },
+    /// The log was closed. The log writes this record itself.
+    Stopped {
+        /// When.
+        time: Timestamp,
+    },
+}
+
+impl Record {
+    /// When it happened.
+    pub const fn time(&self) -> Timestamp {
+        match self {
+            Self::Section(section) => section.time,
+            Self::Refusals(refusals) => refusals.time,
+            Self::Started { time, .. } | Self::Stopped { time } => *time,
+        }
+    }
+}
+
+impl From<SectionRecord> for Record {
+    fn from(record: SectionRecord) -> Self {
+        Self::Section(Box::new(record))
+    }
+}

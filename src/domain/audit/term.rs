@@ -1,0 +1,90 @@
+//! Dictionary entries: the long names of a log, each written once.
+//!
+//! A name has no blind: it says nothing of any person.
+
+use super::codec::{DecodeError, Put, Take};
+use super::record::RuleSet;
+use super::text::{LegalBasis, Purpose, Reason, RuleId};
+use crate::domain::catalogue::{AgencyId, CatalogueDigest};
+use crate::domain::peer::SpiffeId;
+
+/// A long name, to which later entries of the same log refer by its index.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Term {
+    /// A consumer or another peer.
+    Peer(SpiffeId),
+    /// An agency.
+    Agency(AgencyId),
+    /// A purpose.
+    Purpose(Purpose),
+    /// A legal basis.
+    Basis(LegalBasis),
+    /// A catalogue.
+    Catalogue(CatalogueDigest),
+    /// A policy and determining rules.
+    Rules(RuleSet),
+    /// The reason for a refusal.
+    Reason(Reason),
+}
+
+impl Term {
+    pub(super) fn encode(&self, put: &mut Put) {
+        match self {
+            Self::Peer(id) => {
+                put.u8(1);
+                put.short(id.as_str().as_bytes());
+            }
+            Self::Agency(agency) => {
+                put.u8(2);
+                put.short(agency.as_str().as_bytes());
+            }
+            Self::Purpose(purpose) => {
+                put.u8(3);
+                put.short(purpose.as_str().as_bytes());
+            }
+            Self::Basis(basis) => {
+                put.u8(4);
+                put.short(basis.as_str().as_bytes());
+            }
+            Self::Catalogue(digest) => {
+                put.u8(5);
+                put.fixed(&digest.0);
+            }
+            Self::Rules(set) => {
+                put.u8(6);
+                put.fixed(set.policy());
+                put.varint(set.rules().len() as u64);
+                for rule in set.rules() {
+                    put.short(rule.as_str().as_bytes());
+                }
+            }
+            Self::Reason(reason) => {
+                put.u8(7);
+                put.short(reason.as_str().as_bytes());
+            }
+        }
+    }
+
+    pub(super) fn decode(take: &mut Take<'_>) -> Result<Self, DecodeError> {
+        Ok(match take.u8("kind of term")? {
+            1 => Self::Peer(take.text("peer")?),
+            2 => {
+                let name = std::str::from_utf8(take.short("agency")?).ok();
+                Self::Agency(name.and_then(AgencyId::new).ok_or(DecodeError::Form("agency"))?)
+            }
+            3 => Self::Purpose(take.text("purpose")?),
+            4 => Self::Basis(take.text("legal basis")?),
+            5 => Self::Catalogue(CatalogueDigest(take.array("catalogue digest")?)),
+            6 => {
+                let policy = take.array("policy digest")?;
+                let mut rules = Vec::new();
+                for _ in 0..take.varint("number of rules")? {
+                    rules.push(take.text::<RuleId>("rule id")?);
+                }
+                Self::Rules(RuleSet::new(policy, rules).map_err(|_| DecodeError::Form("rules"))?)
+            }
+            7 => Self::Reason(take.text("reason")?),
+            _ => return Err(DecodeError::Form("kind of term")),
+        })
+    }
+}

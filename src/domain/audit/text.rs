@@ -1,0 +1,102 @@
+//! The bounded texts of a record.
+//!
+//! Each is printable ASCII of a bounded length: a record's size has a limit, and
+//! nothing in it can break a line of an export.
+
+use std::fmt;
+
+/// Why a text cannot stand in a record. Never repeats the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// Empty or too long.
+    #[error("a {what} in the audit log has 1 to {limit} bytes, this one has {length}")]
+    Length {
+        /// Which text.
+        what: &'static str,
+        /// The most that it may have.
+        limit: usize,
+        /// What it has.
+        length: usize,
+    },
+    /// A character outside printable ASCII.
+    #[error("a {what} in the audit log has printable ASCII characters alone")]
+    Character {
+        /// Which text.
+        what: &'static str,
+    },
+}
+
+macro_rules! bounded_text {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $limit:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Most bytes.
+            pub const LIMIT: usize = $limit;
+
+            /// Holds a text against the bounds.
+            ///
+            /// # Errors
+            /// [`TextError`] when it is empty, too long or not printable ASCII.
+            pub fn new(text: &str) -> Result<Self, TextError> {
+                if text.is_empty() || text.len() > Self::LIMIT {
+                    return Err(TextError::Length {
+                        what: $what,
+                        limit: Self::LIMIT,
+                        length: text.len(),
+                    });
+                }
+                if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+                    return Err(TextError::Character { what: $what });
+                }
+                Ok(Self(text.into()))
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = TextError;
+
+            fn from_str(text: &str) -> Result<Self, TextError> {
+                Self::new(text)
+            }
+        }
+    };
+}
+
+bounded_text!(
+    /// The id that gateway and agencies share for one request.
+    RequestId, "request id", 64
+);
+bounded_text!(
+    /// The id of the grant under which a request was made.
+    GrantId, "grant id", 64
+);
+bounded_text!(
+    /// What the items were asked for.
+    Purpose, "purpose", 64
+);
+bounded_text!(
+    /// The legal basis that was claimed.
+    LegalBasis, "legal basis", 128
+);
+bounded_text!(
+    /// The id of a policy's rule.
+    RuleId, "rule id", 64
+);
+bounded_text!(
+    /// The stable word for a refusal, such as `NOTHING_PERMITTED`.
+    Reason, "reason", 64
+);

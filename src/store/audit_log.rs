@@ -1,0 +1,314 @@
+//! The audit log: no record, no data.
+//!
+//! [`AuditLog::append`] puts the records of a request into a bounded queue; one
+//! writer thread takes all that is queued, appends it to the write-ahead segment,
+//! syncs, signs a checkpoint and only then gives receipts. A second thread derives
+//! tiles and the published checkpoint. Nothing here decides what a record says.
+//!
+//! In the log's folder: `checkpoint` and `tile/` for any C2SP tlog-tiles reader,
+//! `wal/` for what is not in tiles yet, `tmp/` for unfinished files, `lock`.
+//! A segment is removed once all its entries are in durable tiles.
+
+mod open;
+mod publisher;
+mod shared;
+mod writer;
+
+use std::fs::File;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use shared::Shared;
+use time::OffsetDateTime;
+use tokio::sync::oneshot;
+
+use super::disk::{Disk, RealDisk};
+use super::walk::{Fault, TornTail, WalkError};
+use crate::domain::audit::{
+    Blind, NoteError, Origin, Receipt, Record, SignedCheckpoint, SigningKey, TreeError,
+};
+
+/// Why the log gives no receipt, or does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// More requests wait than the queue holds. The wire's RESOURCE_EXHAUSTED.
+    #[error("the audit log's queue of {capacity} requests is full: try again later")]
+    Overloaded {
+        /// How many the queue holds.
+        capacity: usize,
+    },
+    /// No room on the disk. The log goes on by itself once there is room.
+    #[error("the disk of the audit log is full: make room; nothing is disclosed until then")]
+    DiskFull,
+    /// A write or sync failed, so what is on the disk is in doubt. Nothing is
+    /// appended any more; the process is to stop.
+    #[error(
+        "the audit log is out of use: {reason}. Stop this process, check the disk, start again"
+    )]
+    Poisoned {
+        /// What happened.
+        reason: Arc<str>,
+    },
+    /// The log was closed.
+    #[error("the audit log is closed")]
+    Closed,
+    /// There was nothing to append.
+    #[error("a request has at least one record")]
+    NoRecords,
+    /// More records than a request may have.
+    #[error("a request has at most {limit} records, this one has {count}", limit = AuditLog::MAX_RECORDS)]
+    TooManyRecords {
+        /// How many there are.
+        count: usize,
+    },
+    /// A record that only the log itself writes.
+    #[error("the log itself records when it is opened and closed: leave such records out")]
+    NotYours,
+    /// Another process has the log open.
+    #[error("the audit log {path} is open in another process: one process writes a log", path = .0.display())]
+    Locked(PathBuf),
+    /// The log is damaged and not opened.
+    #[error(
+        "the audit log is damaged, in {fault}. Restore the folder from a copy or move it away as evidence; do not edit it"
+    )]
+    Damaged {
+        /// The first thing that is wrong.
+        fault: Fault,
+    },
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] WalkError),
+    /// Key and log do not fit.
+    #[error(transparent)]
+    Note(#[from] NoteError),
+    /// See [`TreeError`].
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The operating system refuses.
+    #[error("cannot {doing} {path}", path = .path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// Which file or folder.
+        path: PathBuf,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
+}
+
+/// Whether the log can take records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It can.
+    Ready,
+    /// There is no room; it looks for room every second.
+    DiskFull,
+    /// It never will again in this process.
+    Poisoned(Arc<str>),
+}
+
+/// What can be set; the defaults are for production.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many requests may wait for the writer.
+    pub queue: usize,
+    /// How large a segment grows before the next one begins.
+    pub segment_bytes: u64,
+    /// How often tiles and checkpoint are derived.
+    pub publish_every: Duration,
+    /// The file operations.
+    pub disk: Arc<dyn Disk>,
+    /// The time of day.
+    pub utc: fn() -> OffsetDateTime,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            queue: 1024,
+            segment_bytes: 64 * 1024 * 1024,
+            publish_every: Duration::from_secs(1),
+            disk: Arc::new(RealDisk),
+            utc: crate::clock::utc,
+        }
+    }
+}
+
+/// What opening found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// How many entries there were.
+    pub size: u64,
+    /// The unfinished write that was cut, if there was one.
+    pub cut: Option<TornTail>,
+    /// Whether the log had been closed; true for a new one.
+    pub clean: bool,
+}
+
+struct Job {
+    records: Vec<Record>,
+    reply: oneshot::Sender<Result<Receipt, AuditError>>,
+}
+
+/// An open log. Dropping it closes it: what is queued is written, then tiles and
+/// checkpoint are brought up to date.
+#[derive(Debug)]
+pub struct AuditLog {
+    shared: Arc<Shared>,
+    queue: Option<SyncSender<Job>>,
+    capacity: usize,
+    writer: Option<JoinHandle<()>>,
+    publisher: Option<JoinHandle<()>>,
+    recovery: Recovery,
+    _lock: Lock,
+}
+
+impl AuditLog {
+    /// Most records of one request: one for each agency, and some.
+    pub const MAX_RECORDS: usize = 512;
+
+    /// Opens the log in a folder, or begins one; reads and recomputes all of it.
+    /// Blocking.
+    ///
+    /// # Errors
+    /// [`AuditError::Locked`], [`AuditError::Damaged`], [`AuditError::Note`] for
+    /// another log's key, [`AuditError::DiskFull`] and [`AuditError::Io`].
+    pub fn open(dir: &Path, origin: &Origin, key: SigningKey) -> Result<Self, AuditError> {
+        Self::open_with(dir, origin, key, Options::default())
+    }
+
+    /// As [`open`](Self::open), with other settings.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(
+        dir: &Path,
+        origin: &Origin,
+        key: SigningKey,
+        options: Options,
+    ) -> Result<Self, AuditError> {
+        open::open(dir, origin, key, options)
+    }
+
+    /// Appends the records of one request, all or none, and gives one receipt that
+    /// covers them. The records are queued by this call; dropping the future does
+    /// not take them back.
+    ///
+    /// # Errors
+    /// [`AuditError::Overloaded`] at once, [`AuditError::DiskFull`] and
+    /// [`AuditError::Poisoned`]: with any error, nothing may be disclosed.
+    pub fn append(
+        &self,
+        records: Vec<Record>,
+    ) -> impl Future<Output = Result<Receipt, AuditError>> + Send + use<> {
+        let queued = self.submit(records);
+        async move { queued?.await.unwrap_or(Err(AuditError::Closed)) }
+    }
+
+    fn submit(
+        &self,
+        records: Vec<Record>,
+    ) -> Result<oneshot::Receiver<Result<Receipt, AuditError>>, AuditError> {
+        if records.is_empty() {
+            return Err(AuditError::NoRecords);
+        }
+        if records.len() > Self::MAX_RECORDS {
+            return Err(AuditError::TooManyRecords { count: records.len() });
+        }
+        if records.iter().any(|is| matches!(is, Record::Started { .. } | Record::Stopped { .. })) {
+            return Err(AuditError::NotYours);
+        }
+        if let Health::Poisoned(reason) = self.health() {
+            return Err(AuditError::Poisoned { reason });
+        }
+        let queue = self.queue.as_ref().ok_or(AuditError::Closed)?;
+        let (reply, receipt) = oneshot::channel();
+        queue.try_send(Job { records, reply }).map_err(|refused| match refused {
+            TrySendError::Full(_) => AuditError::Overloaded { capacity: self.capacity },
+            TrySendError::Disconnected(_) => AuditError::Closed,
+        })?;
+        Ok(receipt)
+    }
+
+    /// Whether records can be taken; to be asked before any agency is.
+    pub fn health(&self) -> Health {
+        self.shared.health()
+    }
+
+    /// The newest signed checkpoint: everything with a receipt is under it.
+    pub fn latest(&self) -> SignedCheckpoint {
+        self.shared.latest()
+    }
+
+    /// The checkpoint for which all tiles are in place, at most about a second old.
+    /// It is the one to swap with peers: proofs can be made for it.
+    pub fn published(&self) -> SignedCheckpoint {
+        self.shared.published()
+    }
+
+    /// What opening found.
+    pub const fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// Closes the log. Blocking, up to a few syncs long.
+    ///
+    /// # Errors
+    /// [`AuditError::Poisoned`] and [`AuditError::DiskFull`] when the end of the log
+    /// could not be written.
+    pub fn close(mut self) -> Result<(), AuditError> {
+        self.stop();
+        match self.health() {
+            Health::Ready => Ok(()),
+            Health::DiskFull => Err(AuditError::DiskFull),
+            Health::Poisoned(reason) => Err(AuditError::Poisoned { reason }),
+        }
+    }
+
+    fn stop(&mut self) {
+        // The writer ends once the queue is empty and nobody can add to it.
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+        self.shared.stop();
+        if let Some(publisher) = self.publisher.take() {
+            let _ = publisher.join();
+        }
+    }
+}
+
+/// The lock on the folder.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that is being started holds the file too.
+        let _ = self.0.unlock();
+    }
+}
+
+impl Drop for AuditLog {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Fresh random bytes for one record.
+///
+/// # Errors
+/// [`AuditError::Io`] when the machine gives no randomness.
+pub fn fresh_blind() -> Result<Blind, AuditError> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| AuditError::Io {
+        doing: "read",
+        path: PathBuf::from("the machine's random numbers"),
+        source: std::io::Error::other("no randomness"),
+    })?;
+    Ok(Blind(bytes))
+}

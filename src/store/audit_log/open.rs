@@ -1,0 +1,176 @@
+//! Opening: lock, read everything, cut an unfinished write, begin.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+
+use super::publisher::Publisher;
+use super::shared::Shared;
+use super::writer::{Segment, Writer};
+use super::{AuditError, AuditLog, Lock, Options, Recovery};
+use crate::domain::audit::{
+    Checkpoint, Edge, Origin, Record, SignedCheckpoint, SigningKey, Timestamp,
+};
+use crate::store::disk::{is_full, place};
+use crate::store::wal;
+use crate::store::walk::{CHECKPOINT, Place, walk};
+
+/// The folder of files that have no final name yet.
+pub(super) const TEMPORARY: &str = "tmp";
+
+pub(super) fn open(
+    dir: &Path,
+    origin: &Origin,
+    key: SigningKey,
+    options: Options,
+) -> Result<AuditLog, AuditError> {
+    let lock = prepare(dir)?;
+    let walk = walk(dir, Some(&key.verifying_key(origin)?), &mut |_| {})?;
+    if let Some(fault) = walk.faults.into_iter().next() {
+        return Err(AuditError::Damaged { fault });
+    }
+    let size = walk.edge.size();
+    let is_new = walk.active.is_none();
+    let place = match walk.active {
+        Some(place) => place,
+        None => begin(dir, origin, &options)?,
+    };
+    let segment = Segment { file: reopen(&place, &options)?, length: place.offset };
+    let root = walk.edge.root()?;
+    let latest = key.sign(&Checkpoint { origin: origin.clone(), size, root })?;
+    let published = match walk.checkpoint {
+        Some(published) => published,
+        None => sign_empty(dir, origin, &key, &options)?,
+    };
+    let shared = Shared::new(latest, published);
+    let clean = walk.closed || is_new || size == 0;
+
+    let (queue, jobs) = sync_channel(options.queue);
+    let publisher = Publisher::new(
+        dir,
+        shared.clone(),
+        &options,
+        walk.tiles,
+        walk.unpublished.unwrap_or(place),
+    );
+    let mut writer = Writer {
+        dir: dir.to_owned(),
+        origin: origin.clone(),
+        key,
+        segment,
+        edge: walk.edge,
+        dictionary: walk.dictionary,
+        high_water: walk.high_water,
+        shared: shared.clone(),
+        options: options.clone(),
+    };
+    let time = Timestamp::new((options.utc)());
+    writer.write_own(Record::Started { time, clean })?;
+
+    let thread = |name: &str, run: Box<dyn FnOnce() + Send>| {
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(run)
+            .map_err(|source| failed("start a thread for", dir, source))
+    };
+    Ok(AuditLog {
+        writer: Some(thread("audit-writer", Box::new(move || writer.run(&jobs)))?),
+        publisher: Some(thread("audit-tiles", Box::new(move || publisher.run()))?),
+        shared,
+        queue: Some(queue),
+        capacity: options.queue,
+        recovery: Recovery { size, cut: walk.torn, clean },
+        _lock: lock,
+    })
+}
+
+/// Makes the folders, takes the lock, and clears what an interrupted write of a
+/// file has left.
+fn prepare(dir: &Path) -> Result<Lock, AuditError> {
+    let temporary = dir.join(TEMPORARY);
+    for folder in [&dir.join(wal::FOLDER), &temporary] {
+        std::fs::create_dir_all(folder).map_err(|e| failed("make the folder", folder, e))?;
+    }
+    let path = dir.join("lock");
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|source| failed("open", &path, source))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(AuditError::Locked(dir.to_owned())),
+        Err(TryLockError::Error(source)) => return Err(failed("lock", &path, source)),
+    }
+    let lock = Lock(lock);
+    for left in std::fs::read_dir(&temporary).into_iter().flatten().flatten() {
+        std::fs::remove_file(left.path()).map_err(|e| failed("remove", &left.path(), e))?;
+    }
+    Ok(lock)
+}
+
+/// Begins a new log with its first segment.
+fn begin(dir: &Path, origin: &Origin, options: &Options) -> Result<Place, AuditError> {
+    let path = wal::path(dir, 0);
+    let header = wal::header(origin, 0);
+    create_segment(dir, &path, &header, options)
+        .and_then(|()| options.disk.sync_folder(dir))
+        // The log's own name stands in the folder above.
+        .and_then(|()| options.disk.sync_folder(&dir.join("..")))
+        .map_err(|source| failed("begin the log with", &path, source))?;
+    Ok(Place { path, offset: header.len() as u64 })
+}
+
+/// Publishes the checkpoint of the empty log, so that there is one before the first
+/// tile, and tiles without one are a sign of damage.
+fn sign_empty(
+    dir: &Path,
+    origin: &Origin,
+    key: &SigningKey,
+    options: &Options,
+) -> Result<SignedCheckpoint, AuditError> {
+    let root = Edge::default().root()?;
+    let signed = key.sign(&Checkpoint { origin: origin.clone(), size: 0, root })?;
+    let path = dir.join(CHECKPOINT);
+    let temporary = dir.join(TEMPORARY).join(CHECKPOINT);
+    place(&*options.disk, &temporary, &path, signed.as_str().as_bytes())
+        .and_then(|()| options.disk.sync_folder(dir))
+        .map_err(|source| failed("write", &path, source))?;
+    Ok(signed)
+}
+
+pub(super) fn create_segment(
+    dir: &Path,
+    path: &Path,
+    header: &[u8],
+    options: &Options,
+) -> io::Result<()> {
+    let temporary = dir.join(TEMPORARY).join("segment");
+    place(&*options.disk, &temporary, path, header)?;
+    options.disk.sync_folder(&dir.join(wal::FOLDER))
+}
+
+/// Opens the last segment, cuts what follows its last whole frame, and makes sure
+/// that what was read from it is on the disk: it may have been only in memory.
+fn reopen(place: &Place, options: &Options) -> Result<File, AuditError> {
+    let path = &place.path;
+    let file = OpenOptions::new()
+        .append(true)
+        .open(path)
+        .map_err(|source| failed("open", path, source))?;
+    options
+        .disk
+        .truncate(&file, place.offset)
+        .and_then(|()| options.disk.sync(&file))
+        .map_err(|source| failed("sync", path, source))?;
+    Ok(file)
+}
+
+pub(super) fn failed(doing: &'static str, path: &Path, source: io::Error) -> AuditError {
+    if is_full(&source) {
+        return AuditError::DiskFull;
+    }
+    AuditError::Io { doing, path: PathBuf::from(path), source }
+}

@@ -1,0 +1,86 @@
+//! What the log's handle, writer and publisher tell each other.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::Health;
+use crate::domain::audit::SignedCheckpoint;
+
+#[derive(Debug)]
+struct State {
+    health: Health,
+    latest: SignedCheckpoint,
+    published: SignedCheckpoint,
+    stopping: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    stopped: Condvar,
+}
+
+impl Shared {
+    pub(super) fn new(latest: SignedCheckpoint, published: SignedCheckpoint) -> Arc<Self> {
+        let state = State { health: Health::Ready, latest, published, stopping: false };
+        Arc::new(Self { state: Mutex::new(state), stopped: Condvar::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change is a single assignment, so a panic elsewhere left it whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn health(&self) -> Health {
+        self.lock().health.clone()
+    }
+
+    /// Puts the log out of use; the first reason stays.
+    pub(super) fn poison(&self, reason: &str) -> Arc<str> {
+        let mut state = self.lock();
+        if let Health::Poisoned(reason) = &state.health {
+            return reason.clone();
+        }
+        tracing::error!(reason, "the audit log is out of use");
+        let reason: Arc<str> = reason.into();
+        state.health = Health::Poisoned(reason.clone());
+        reason
+    }
+
+    /// Notes whether there is room; never revives a poisoned log.
+    pub(super) fn set_full(&self, full: bool) {
+        let mut state = self.lock();
+        let health = if full { Health::DiskFull } else { Health::Ready };
+        if !matches!(state.health, Health::Poisoned(_)) && state.health != health {
+            tracing::warn!(full, "the audit log's disk");
+            state.health = health;
+        }
+    }
+
+    pub(super) fn latest(&self) -> SignedCheckpoint {
+        self.lock().latest.clone()
+    }
+
+    pub(super) fn set_latest(&self, checkpoint: SignedCheckpoint) {
+        self.lock().latest = checkpoint;
+    }
+
+    pub(super) fn published(&self) -> SignedCheckpoint {
+        self.lock().published.clone()
+    }
+
+    pub(super) fn set_published(&self, checkpoint: SignedCheckpoint) {
+        self.lock().published = checkpoint;
+    }
+
+    pub(super) fn stop(&self) {
+        self.lock().stopping = true;
+        self.stopped.notify_all();
+    }
+
+    /// Waits for the next round; true when it is the last.
+    pub(super) fn wait(&self, round: Duration) -> bool {
+        let waited = self.stopped.wait_timeout_while(self.lock(), round, |state| !state.stopping);
+        waited.map_or(true, |(state, _)| state.stopping)
+    }
+}

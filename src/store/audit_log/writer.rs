@@ -1,0 +1,265 @@
+//! The writer: takes what is queued, appends, syncs, signs, answers.
+//!
+//! No timer: while one sync runs, requests gather for the next. A checkpoint is
+//! signed only after the sync of what it covers, so that a signed size is never
+//! lost. After a failed sync nothing is tried again: the kernel may have dropped
+//! the pages and call the next sync a success.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::open::{TEMPORARY, create_segment};
+use super::shared::Shared;
+use super::{AuditError, Health, Job, Options};
+use crate::domain::audit::{
+    Checkpoint, Dictionary, Edge, Hash, NoteError, Origin, Receipt, Record, SignedCheckpoint,
+    SigningKey, Timestamp, TreeError, leaf_hash,
+};
+use crate::store::disk::{is_full, place};
+use crate::store::wal::{self, FrameBuilder};
+
+/// A frame takes no more requests once it has so many bytes or entries.
+const FRAME_BYTES: usize = 1024 * 1024;
+const FRAME_ENTRIES: u32 = 8192;
+
+/// How often a full disk is looked at again.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// What is written to see whether there is room again.
+const PROBE_BYTES: usize = 64 * 1024;
+
+pub(super) struct Segment {
+    pub(super) file: File,
+    pub(super) length: u64,
+}
+
+pub(super) struct Writer {
+    pub(super) dir: PathBuf,
+    pub(super) origin: Origin,
+    pub(super) key: SigningKey,
+    pub(super) segment: Segment,
+    pub(super) edge: Edge,
+    pub(super) dictionary: Dictionary,
+    pub(super) high_water: Timestamp,
+    pub(super) shared: Arc<Shared>,
+    pub(super) options: Options,
+}
+
+type Reply = oneshot::Sender<Result<Receipt, AuditError>>;
+
+/// What a request's place in a frame is, until the frame is durable.
+struct Pending {
+    first: u64,
+    leaves: Arc<[Hash]>,
+    reply: Option<Reply>,
+}
+
+/// Why a frame did not become durable.
+enum Failure {
+    Full,
+    Poisoned(Arc<str>),
+}
+
+impl From<Failure> for AuditError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Full => Self::DiskFull,
+            Failure::Poisoned(reason) => Self::Poisoned { reason },
+        }
+    }
+}
+
+impl Writer {
+    /// Runs until nobody can queue any more, and the queue is empty.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        loop {
+            match jobs.recv_timeout(PROBE_EVERY) {
+                Ok(job) => self.serve(job, jobs),
+                Err(RecvTimeoutError::Timeout) => self.probe(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let time = Timestamp::new((self.options.utc)());
+        if !matches!(self.shared.health(), Health::Poisoned(_)) {
+            // A log that could not say that it was closed counts as not closed.
+            let _ = self.write_own(Record::Stopped { time });
+        }
+    }
+
+    /// Writes a record of the log about itself.
+    pub(super) fn write_own(&mut self, record: Record) -> Result<(), AuditError> {
+        let mut batch = Batch::new(self);
+        batch.add(vec![record], None)?;
+        batch.commit().map(drop).map_err(AuditError::from)
+    }
+
+    fn serve(&mut self, first: Job, jobs: &Receiver<Job>) {
+        if let Health::Poisoned(reason) = self.shared.health() {
+            let _ = first.reply.send(Err(AuditError::Poisoned { reason }));
+            return;
+        }
+        let mut batch = Batch::new(self);
+        let mut next = Some(first);
+        while let Some(Job { records, reply }) = next.take() {
+            if let Err(error) = batch.add(records, Some(reply)) {
+                drop(batch);
+                self.shared.poison(&error.to_string());
+                return;
+            }
+            if batch.has_room() {
+                next = jobs.try_recv().ok();
+            }
+        }
+        let answered = batch.commit();
+        if answered.is_ok() && self.segment.length >= self.options.segment_bytes {
+            self.next_segment();
+        }
+    }
+
+    /// Begins the next segment. Where there is no room for it, the present one goes
+    /// on growing.
+    fn next_segment(&mut self) {
+        let first = self.edge.size();
+        let path = wal::path(&self.dir, first);
+        let header = wal::header(&self.origin, first);
+        let begun = create_segment(&self.dir, &path, &header, &self.options)
+            .and_then(|()| File::options().append(true).open(&path));
+        match begun {
+            Ok(file) => self.segment = Segment { file, length: header.len() as u64 },
+            Err(error) if is_full(&error) && !path.exists() => self.shared.set_full(true),
+            Err(error) => {
+                self.shared.poison(&format!("the next segment could not be begun: {error}"));
+            }
+        }
+    }
+
+    /// Looks whether a full disk has room again.
+    fn probe(&self) {
+        if self.shared.health() != Health::DiskFull {
+            return;
+        }
+        let temporary = self.dir.join(TEMPORARY).join("probe");
+        let to = self.dir.join(TEMPORARY).join("room");
+        if place(&*self.options.disk, &temporary, &to, &[0; PROBE_BYTES]).is_ok() {
+            let _ = self.options.disk.remove(&to);
+            self.shared.set_full(false);
+        }
+    }
+}
+
+/// What one sync is to make durable.
+struct Batch<'a> {
+    writer: &'a mut Writer,
+    frame: FrameBuilder,
+    pending: Vec<Pending>,
+    /// As they were before, for a frame that finds no room.
+    edge: Edge,
+    high_water: Timestamp,
+}
+
+impl<'a> Batch<'a> {
+    fn new(writer: &'a mut Writer) -> Self {
+        let frame = FrameBuilder::new(writer.edge.size());
+        let (edge, high_water) = (writer.edge.clone(), writer.high_water);
+        Self { writer, frame, pending: Vec::new(), edge, high_water }
+    }
+
+    fn has_room(&self) -> bool {
+        self.frame.count() < FRAME_ENTRIES && self.frame.bytes() < FRAME_BYTES
+    }
+
+    /// Adds the records of one request. First come the names that they refer to and
+    /// that are new, so that the records themselves stand side by side.
+    fn add(&mut self, mut records: Vec<Record>, reply: Option<Reply>) -> Result<(), TreeError> {
+        let writer = &mut *self.writer;
+        let mut entries = Vec::with_capacity(records.len());
+        for record in &mut records {
+            raise(record, &mut writer.high_water);
+            let mut next = writer.dictionary.intern(writer.edge.size(), record);
+            let own = next.pop();
+            for name in next {
+                let bytes = name.encode();
+                self.frame.push(&bytes);
+                writer.edge.push(leaf_hash(&bytes))?;
+            }
+            entries.extend(own);
+        }
+        let first = writer.edge.size();
+        let mut leaves = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let bytes = entry.encode();
+            let leaf = leaf_hash(&bytes);
+            self.frame.push(&bytes);
+            writer.edge.push(leaf)?;
+            leaves.push(leaf);
+        }
+        self.pending.push(Pending { first, leaves: leaves.into(), reply });
+        Ok(())
+    }
+
+    /// Makes the frame durable, signs, and answers everyone in it.
+    fn commit(mut self) -> Result<SignedCheckpoint, Failure> {
+        let done = self.write();
+        for pending in self.pending {
+            let Some(reply) = pending.reply else { continue };
+            // Nobody waits for this answer if the caller has hung up; the record
+            // stands all the same.
+            let _ = reply.send(match &done {
+                Ok(checkpoint) => {
+                    Ok(Receipt::from_durable_log(pending.first, pending.leaves, checkpoint.clone()))
+                }
+                Err(Failure::Full) => Err(AuditError::DiskFull),
+                Err(Failure::Poisoned(reason)) => {
+                    Err(AuditError::Poisoned { reason: reason.clone() })
+                }
+            });
+        }
+        done
+    }
+
+    fn write(&mut self) -> Result<SignedCheckpoint, Failure> {
+        let writer = &mut *self.writer;
+        let poison = |reason: String| Failure::Poisoned(writer.shared.poison(&reason));
+        let root = writer.edge.root().map_err(|error| poison(error.to_string()))?;
+        let frame = std::mem::replace(&mut self.frame, FrameBuilder::new(0)).finish(root);
+        let disk = &*writer.options.disk;
+        if let Err(error) = disk.append(&mut writer.segment.file, &frame) {
+            let cut = disk.truncate(&writer.segment.file, writer.segment.length);
+            if !is_full(&error) || cut.is_err() {
+                return Err(poison(format!("a write failed: {error}")));
+            }
+            // Nothing of this frame exists: no sync, no signature, no receipt.
+            writer.dictionary.forget_from(self.edge.size());
+            std::mem::swap(&mut writer.edge, &mut self.edge);
+            writer.high_water = self.high_water;
+            writer.shared.set_full(true);
+            return Err(Failure::Full);
+        }
+        if let Err(error) = disk.sync(&writer.segment.file) {
+            return Err(poison(format!("a sync failed: {error}")));
+        }
+        writer.segment.length += frame.len() as u64;
+        let checkpoint =
+            Checkpoint { origin: writer.origin.clone(), size: writer.edge.size(), root };
+        let signed = writer.key.sign(&checkpoint).map_err(|e: NoteError| poison(e.to_string()))?;
+        writer.shared.set_full(false);
+        writer.shared.set_latest(signed.clone());
+        Ok(signed)
+    }
+}
+
+/// Time never goes back in the log, whatever the clock does.
+fn raise(record: &mut Record, high_water: &mut Timestamp) {
+    let time = match record {
+        Record::Section(section) => &mut section.time,
+        Record::Refusals(refusals) => &mut refusals.time,
+        Record::Started { time, .. } | Record::Stopped { time } => time,
+    };
+    *time = (*time).max(*high_water);
+    *high_water = *time;
+}

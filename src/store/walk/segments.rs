@@ -1,0 +1,133 @@
+//! The write-ahead segments of a log: those of its entries that are not in tiles
+//! yet, and some that are.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use super::{FaultKind, Place, Stop, TornTail, WalkError, Walker};
+use crate::domain::audit::leaf_hash;
+use crate::store::wal;
+
+impl Walker<'_> {
+    pub(super) fn open_segments(
+        &self,
+        segments: &mut BTreeMap<PathBuf, File>,
+    ) -> Result<(), WalkError> {
+        for path in wal::list(self.log).map_err(|error| self.io(wal::FOLDER, error))? {
+            match File::open(&path) {
+                Ok(file) => {
+                    segments.entry(path).or_insert(file);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(WalkError::Io { path, source }),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn segment(
+        &mut self,
+        path: &Path,
+        mut opened: File,
+        is_last: bool,
+    ) -> Result<Result<(), Stop>, WalkError> {
+        let file = self.relative(path);
+        let mut bytes = Vec::new();
+        opened.read_to_end(&mut bytes).map_err(|error| self.io(&file, error))?;
+        let origin = match (self.key, &self.walk.checkpoint) {
+            (Some(key), _) => Some(key.origin().clone()),
+            (None, Some(signed)) => Some(signed.checkpoint().origin.clone()),
+            (None, None) => None,
+        };
+        if wal::read_header(&bytes, origin.as_ref()) != Some(self.walk.edge.size()) {
+            let what = "the segment's header is damaged, of another log or out of order";
+            self.fault(FaultKind::Changed, &file, Some(0), what);
+            return Ok(Err(Stop));
+        }
+        let published = self.size();
+        let mut at = wal::SEGMENT_HEADER;
+        loop {
+            if self.walk.edge.size() == published {
+                let place = Place { path: path.to_owned(), offset: at as u64 };
+                self.walk.unpublished = Some(place);
+            }
+            self.walk.active = Some(Place { path: path.to_owned(), offset: at as u64 });
+            let rest = bytes.get(at..).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(Ok(()));
+            }
+            let Some(frame) = wal::read_frame(rest) else {
+                if is_last && wal::is_torn_tail(&bytes, at) {
+                    let cut = (bytes.len() - at) as u64;
+                    self.walk.torn = Some(TornTail { path: path.to_owned(), good: at as u64, cut });
+                    return Ok(Ok(()));
+                }
+                let what = "the frame is damaged, and more was written after it";
+                self.fault(FaultKind::Changed, &file, Some(at as u64), what);
+                return Ok(Err(Stop));
+            };
+            if self.frame(&file, at, &frame)?.is_err() {
+                return Ok(Err(Stop));
+            }
+            at += frame.length;
+        }
+    }
+
+    fn frame(
+        &mut self,
+        file: &str,
+        at: usize,
+        frame: &wal::Frame<'_>,
+    ) -> Result<Result<(), Stop>, WalkError> {
+        if frame.first != self.walk.edge.size() {
+            let what = format!(
+                "the frame begins with entry {}, expected {}",
+                frame.first,
+                self.walk.edge.size()
+            );
+            self.fault(FaultKind::Changed, file, Some(at as u64), &what);
+            return Ok(Err(Stop));
+        }
+        for (offset, entry) in &frame.entries {
+            let (index, leaf) = (self.walk.edge.size(), leaf_hash(entry));
+            let offset = (at + offset) as u64;
+            let seen = index.checked_sub(self.from).and_then(|at| usize::try_from(at).ok());
+            match seen.and_then(|at| self.seen.get(at)) {
+                Some(published) if *published != leaf => {
+                    let what = format!("entry {index} is not the one that was published");
+                    self.fault(FaultKind::Changed, file, Some(offset), &what);
+                }
+                Some(_) => {}
+                None => self.entry(file, offset, index, entry),
+            }
+            self.walk.edge.push(leaf)?;
+        }
+        if frame.root != self.walk.edge.root()? {
+            let what = "the frame's root is not that of the entries";
+            self.fault(FaultKind::Changed, file, Some(at as u64), what);
+            return Ok(Err(Stop));
+        }
+        Ok(Ok(()))
+    }
+
+    /// A log that ends before its signed checkpoint was cut.
+    pub(super) fn is_long_enough(&mut self, size: u64) {
+        let have = self.walk.edge.size();
+        if have >= size {
+            return;
+        }
+        match self.walk.torn.take() {
+            Some(torn) => {
+                let file = self.relative(&torn.path);
+                let what = "the frame is damaged, though the checkpoint covers it";
+                self.fault(FaultKind::Changed, &file, Some(torn.good), what);
+            }
+            None => {
+                let what = format!("the segments end at entry {have}, the checkpoint at {size}");
+                self.fault(FaultKind::Missing, wal::FOLDER, None, &what);
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The published part of a log: bundles, tiles and the signed root.
+//!
+//! Tiles are computed from the entries and held against the files, those of
+//! earlier checkpoints included.
+
+use super::{CHECKPOINT, FaultKind, Stop, WalkError, Walker};
+use crate::domain::audit::leaf_hash;
+use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, Tile, split_bundle};
+
+impl Walker<'_> {
+    /// The entries that the checkpoint covers.
+    pub(super) fn published(&mut self, size: u64) -> Result<Result<(), Stop>, WalkError> {
+        for number in 0..size.div_ceil(TILE_WIDTH) {
+            let width = TILE_WIDTH.min(size - number * TILE_WIDTH);
+            if self.bundle(Tile { shelf: Shelf::Entries, number, width })?.is_err() {
+                return Ok(Err(Stop));
+            }
+        }
+        if self.from == size {
+            self.walk.edge = self.walk.tiles.tree().clone();
+        }
+        let partials: Vec<(Tile, Vec<u8>)> =
+            self.walk.tiles.partials().into_iter().map(|(tile, is)| (tile, is.to_vec())).collect();
+        for (tile, content) in partials {
+            self.tile(tile, &content)?;
+        }
+        if let Some(signed) = &self.walk.checkpoint
+            && signed.checkpoint().root != self.walk.tiles.tree().root()?
+        {
+            let what = "the signed root is not that of the entries";
+            self.fault(FaultKind::Changed, CHECKPOINT, None, what);
+        }
+        Ok(Ok(()))
+    }
+
+    fn bundle(&mut self, tile: Tile) -> Result<Result<(), Stop>, WalkError> {
+        let whole = Tile { width: TILE_WIDTH, ..tile };
+        let (path, content) = match self.read(&tile.path())? {
+            Some(content) => (tile.path(), content),
+            // A partial bundle may go once the full one is there.
+            None => match self.read(&whole.path())? {
+                Some(content) => (whole.path(), content),
+                None => {
+                    self.fault(FaultKind::Missing, &tile.path(), None, "the bundle is missing");
+                    return Ok(Err(Stop));
+                }
+            },
+        };
+        let mut offset = 0u64;
+        let mut count = 0;
+        for entry in split_bundle(&content) {
+            if count == tile.width && path == whole.path() {
+                break;
+            }
+            let Some(entry) = entry.filter(|_| count < tile.width) else {
+                self.fault(
+                    FaultKind::Changed,
+                    &path,
+                    Some(offset),
+                    "the bundle is no list of entries",
+                );
+                return Ok(Err(Stop));
+            };
+            let leaf = leaf_hash(entry);
+            let index = self.walk.tiles.tree().size();
+            if index == self.from {
+                self.walk.edge = self.walk.tiles.tree().clone();
+            }
+            if index >= self.from {
+                self.seen.push(leaf);
+            }
+            self.entry(&path, offset, index, entry);
+            for (tile, content) in self.walk.tiles.push(leaf, entry)? {
+                self.tile(tile, &content)?;
+            }
+            offset += entry.len() as u64 + 2;
+            count += 1;
+        }
+        if count < tile.width {
+            self.fault(FaultKind::Missing, &path, Some(offset), "the bundle ends too early");
+            return Ok(Err(Stop));
+        }
+        Ok(Ok(()))
+    }
+
+    /// Holds a tile's file, and the narrower ones before it, against what was
+    /// computed.
+    fn tile(&mut self, tile: Tile, content: &[u8]) -> Result<(), WalkError> {
+        let whole = Tile { width: TILE_WIDTH, ..tile };
+        match self.read(&tile.path())? {
+            Some(found) => self.compare(&tile.path(), content, &found),
+            None => match self.read(&whole.path())? {
+                Some(found) => {
+                    let prefix = found.get(..content.len()).unwrap_or(&found);
+                    self.compare(&whole.path(), content, prefix);
+                }
+                None => self.fault(FaultKind::Missing, &tile.path(), None, "the tile is missing"),
+            },
+        }
+        let folder = self.log.join(tile.partial_folder());
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let width = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
+            if let Some(width) = width.filter(|width| *width < tile.width) {
+                let narrow = Tile { width, ..tile }.path();
+                let length = match tile.shelf {
+                    Shelf::Level(_) => usize::try_from(width * 32).ok(),
+                    Shelf::Entries => split_bundle(content)
+                        .take(usize::try_from(width).unwrap_or(usize::MAX))
+                        .map(|entry| entry.map(|entry| entry.len() + 2))
+                        .sum(),
+                };
+                let prefix = length.and_then(|length| content.get(..length)).unwrap_or(content);
+                if let Some(found) = self.read(&narrow)? {
+                    self.compare(&narrow, prefix, &found);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, file: &str, expected: &[u8], found: &[u8]) {
+        if expected != found {
+            let same = expected.iter().zip(found).take_while(|(a, b)| a == b).count();
+            let what = "the tile is not what the entries give";
+            self.fault(FaultKind::Changed, file, Some(same as u64), what);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The commands and their exit codes.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tributary::cli::audit::{AuditArgs, run};
+
+use crate::support::{closed_log, verifying_key};
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    audit: AuditArgs,
+}
+
+fn audit(args: &[&str]) -> Option<ExitCode> {
+    let args = std::iter::once("audit").chain(args.iter().copied());
+    run(Cli::try_parse_from(args).unwrap().audit).ok()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn exit_codes_tell_sound_tampered_incomplete_and_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let receipts = closed_log(dir.path(), 30);
+    let key = verifying_key().to_string();
+    let log = text(dir.path());
+    let verify = || audit(&["verify", log, "--key", &key, "--json"]);
+    assert_eq!(verify(), Some(ExitCode::SUCCESS));
+    assert_eq!(audit(&["verify", "/nowhere", "--key", &key]), None);
+    assert_eq!(audit(&["verify", log, "--key", "nothing"]), None);
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let receipt = elsewhere.path().join("receipt.json");
+    let proof = elsewhere.path().join("a.tlog-proof");
+    let mut file = receipts[7].files().next().unwrap();
+    std::fs::write(&receipt, serde_json::to_string(&file).unwrap()).unwrap();
+    let check = || audit(&["check-receipt", text(&receipt), "--key", &key, "--log", log]);
+    assert_eq!(check(), Some(ExitCode::SUCCESS));
+    let (receipt_path, out) = (text(&receipt), text(&proof));
+    let made = audit(&["prove", log, "--key", &key, "--receipt", receipt_path, "--out", out]);
+    assert_eq!(made, Some(ExitCode::SUCCESS));
+    assert_eq!(audit(&["check-proof", out, "--key", &key]), Some(ExitCode::SUCCESS));
+    file.index += 1;
+    std::fs::write(&receipt, serde_json::to_string(&file).unwrap()).unwrap();
+    assert_eq!(check(), Some(ExitCode::from(2)));
+
+    let found = audit(&["search", log, "--key", &key, "--request", "request-7", "--json"]);
+    assert_eq!(found, Some(ExitCode::SUCCESS));
+    let tag = "07".repeat(32);
+    assert_eq!(audit(&["subject", log, "--key", &key, "--tag", &tag]), Some(ExitCode::SUCCESS));
+    assert_eq!(audit(&["export", log, "--key", &key]), Some(ExitCode::SUCCESS));
+    assert_eq!(audit(&["reconcile", log, log, "--key", &key]), Some(ExitCode::SUCCESS));
+
+    let size = crate::independent::open_note(
+        &std::fs::read_to_string(dir.path().join("checkpoint")).unwrap(),
+        crate::support::origin().as_str(),
+        &aws_lc_public(),
+    )
+    .0;
+    let tile = dir.path().join(format!("tile/0/000.p/{size}"));
+    let bytes = std::fs::read(&tile).unwrap();
+    std::fs::remove_file(&tile).unwrap();
+    assert_eq!(verify(), Some(ExitCode::from(3)));
+    std::fs::write(&tile, vec![0; bytes.len()]).unwrap();
+    assert_eq!(verify(), Some(ExitCode::from(2)));
+}
+
+fn aws_lc_public() -> Vec<u8> {
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+    pair.public_key().as_ref().to_vec()
+}

@@ -1,0 +1,160 @@
+//! The canonical encoding: laws over random records and random bytes.
+
+use proptest::prelude::*;
+use tributary::domain::audit::{
+    Blind, Decision, Dictionary, Entry, GrantId, LegalBasis, MAX_ENTRY_BYTES, Purpose, Reason,
+    Record, RefusalsRecord, RequestId, RuleId, RuleSet, SectionRecord, SubjectTag, Timestamp,
+};
+use tributary::domain::catalogue::{AgencyId, CatalogueDigest};
+use tributary::domain::item::ItemNumber;
+use tributary::domain::peer::SpiffeId;
+use tributary::domain::section::SectionStatus;
+
+fn text(most: usize) -> impl Strategy<Value = String> {
+    proptest::collection::vec(0x20u8..0x7f, 1..=most)
+        .prop_map(|bytes| String::from_utf8(bytes).unwrap())
+}
+
+fn peer() -> impl Strategy<Value = SpiffeId> {
+    (1usize..100, 1usize..100).prop_map(|(domain, name)| {
+        format!("spiffe://{}/consumer/{}", "d".repeat(domain), "n".repeat(name)).parse().unwrap()
+    })
+}
+
+fn decision() -> impl Strategy<Value = Decision> {
+    prop_oneof![
+        prop::sample::select(vec![
+            SectionStatus::Ok,
+            SectionStatus::Denied,
+            SectionStatus::NoRecord,
+            SectionStatus::Timeout,
+            SectionStatus::Unavailable,
+            SectionStatus::Invalid,
+        ])
+        .prop_map(Decision::Section),
+        text(64).prop_map(|reason| Decision::Refused(Reason::new(&reason).unwrap())),
+    ]
+}
+
+fn rules() -> impl Strategy<Value = RuleSet> {
+    (any::<[u8; 32]>(), proptest::collection::vec(text(60), 0..7)).prop_map(|(policy, rules)| {
+        let rules = rules.iter().map(|rule| RuleId::new(rule).unwrap()).collect();
+        RuleSet::new(policy, rules).unwrap()
+    })
+}
+
+prop_compose! {
+    fn section()(
+        time in any::<u64>(),
+        request in text(64),
+        consumer in peer(),
+        purpose in prop::option::of(text(64)),
+        basis in prop::option::of(text(128)),
+        grant in prop::option::of(text(64)),
+        agency in prop::option::of("[a-z][a-z0-9_]{0,63}"),
+        items in proptest::collection::vec(0u32..512, 0..80),
+        catalogue in any::<[u8; 32]>(),
+        decision in decision(),
+        (rules, subject, blind) in
+            (prop::option::of(rules()), prop::option::of(any::<[u8; 32]>()), any::<[u8; 16]>()),
+    ) -> Record {
+        SectionRecord {
+            time: Timestamp(time),
+            request: RequestId::new(&request).unwrap(),
+            consumer,
+            purpose: purpose.map(|text| Purpose::new(&text).unwrap()),
+            basis: basis.map(|text| LegalBasis::new(&text).unwrap()),
+            grant: grant.map(|text| GrantId::new(&text).unwrap()),
+            agency: agency.map(|name| AgencyId::new(&name).unwrap()),
+            items: items.into_iter().filter_map(ItemNumber::new).collect(),
+            catalogue: CatalogueDigest(catalogue),
+            decision,
+            rules,
+            subject: subject.map(SubjectTag::new),
+            blind: Blind(blind),
+        }
+        .into()
+    }
+}
+
+fn any_record() -> impl Strategy<Value = Record> {
+    prop_oneof![
+        8 => section(),
+        1 => (any::<u64>(), any::<u64>(), peer(), text(64), any::<u64>()).prop_map(
+            |(time, since, peer, reason, count)| Record::Refusals(RefusalsRecord {
+                time: Timestamp(time),
+                since: Timestamp(since),
+                peer,
+                reason: Reason::new(&reason).unwrap(),
+                count,
+            })
+        ),
+        1 => (any::<u64>(), any::<bool>())
+            .prop_map(|(time, clean)| Record::Started { time: Timestamp(time), clean }),
+        1 => any::<u64>().prop_map(|time| Record::Stopped { time: Timestamp(time) }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn records_come_back_and_every_entry_is_bounded(
+        records in proptest::collection::vec(any_record(), 1..8),
+        // References take most bytes in a long log.
+        start in prop::sample::select(vec![0, 1 << 32, u64::MAX >> 1]),
+    ) {
+        let mut writing = Dictionary::default();
+        let mut reading = Dictionary::default();
+        let mut index = start;
+        for record in &records {
+            let entries = writing.intern(index, record);
+            let mut found = None;
+            for entry in entries {
+                let bytes = entry.encode();
+                prop_assert!(bytes.len() <= MAX_ENTRY_BYTES, "{} bytes", bytes.len());
+                let decoded = Entry::decode(&bytes).unwrap();
+                prop_assert_eq!(&decoded, &entry);
+                reading.learn(index, &decoded).unwrap();
+                found = reading.resolve(&decoded).unwrap();
+                index += 1;
+            }
+            prop_assert_eq!(found.as_ref(), Some(record));
+        }
+    }
+
+    #[test]
+    fn whatever_decodes_encodes_to_the_same_bytes(
+        record in any_record(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        for entry in Dictionary::default().intern(0, &record) {
+            let mut bytes = entry.encode();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(decoded) = Entry::decode(&bytes) {
+                prop_assert_eq!(decoded.encode(), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_stop_the_decoder(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let _ = Entry::decode(&[&[1, 2][..], &bytes].concat());
+        let _ = Entry::decode(&bytes);
+    }
+
+    #[test]
+    fn cut_or_longer_bytes_are_refused(record in any_record(), cut in any::<prop::sample::Index>()) {
+        for entry in Dictionary::default().intern(0, &record) {
+            let bytes = entry.encode();
+            prop_assert!(Entry::decode(&bytes[..cut.index(bytes.len())]).is_err());
+            prop_assert!(Entry::decode(&[&bytes[..], &[0]].concat()).is_err());
+        }
+    }
+}
+
+#[test]
+fn nothing_of_a_subject_is_printed() {
+    let text = format!("{:?}", crate::support::record(9));
+    assert!(text.contains("[sensitive]") && !text.contains("9, 9, 9"), "{text}");
+}

@@ -1,0 +1,227 @@
+//! A log to test on: its keys, its records, and a disk that misbehaves on demand.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tributary::domain::audit::{
+    Blind, Decision, GrantId, LegalBasis, Origin, Purpose, Receipt, Record, RequestId, RuleId,
+    RuleSet, SectionRecord, SigningKey, SubjectTag, Timestamp, VerifyingKey,
+};
+use tributary::domain::catalogue::{AgencyId, CatalogueDigest};
+use tributary::domain::item::{ItemNumber, ItemSet};
+use tributary::domain::section::SectionStatus;
+use tributary::store::audit_log::{AuditError, AuditLog, Options};
+use tributary::store::disk::Disk;
+
+pub fn origin() -> Origin {
+    "gateway.city.example/audit/2026".parse().unwrap()
+}
+
+pub fn signing_key() -> SigningKey {
+    SigningKey::from_seed(&[7; 32]).unwrap()
+}
+
+pub fn verifying_key() -> VerifyingKey {
+    signing_key().verifying_key(&origin()).unwrap()
+}
+
+/// A log that publishes when it is closed, unless told otherwise.
+pub fn options() -> Options {
+    Options { publish_every: Duration::from_secs(3600), ..Options::default() }
+}
+
+pub fn open(dir: &Path, options: Options) -> Result<AuditLog, AuditError> {
+    AuditLog::open_with(dir, &origin(), signing_key(), options)
+}
+
+pub fn section(number: u64) -> SectionRecord {
+    let items: ItemSet = (0..5).filter_map(|n| ItemNumber::new(n * 3)).collect();
+    let agencies = ["education", "social_security", "traffic"];
+    SectionRecord {
+        time: Timestamp(1_790_000_000_000_000 + number),
+        request: RequestId::new(&format!("request-{number}")).unwrap(),
+        consumer: "spiffe://scoring.city.example/consumer/scoring".parse().unwrap(),
+        purpose: Some(Purpose::new("credit_scoring").unwrap()),
+        basis: Some(LegalBasis::new("consent").unwrap()),
+        grant: Some(GrantId::new(&format!("grant-{number}")).unwrap()),
+        agency: AgencyId::new(agencies[number as usize % 3]),
+        items,
+        catalogue: CatalogueDigest([3; 32]),
+        decision: Decision::Section(SectionStatus::Ok),
+        rules: Some(RuleSet::new([4; 32], vec![RuleId::new("scoring-reads").unwrap()]).unwrap()),
+        subject: Some(SubjectTag::new([number as u8; 32])),
+        blind: Blind([number as u8; 16]),
+    }
+}
+
+pub fn record(number: u64) -> Record {
+    section(number).into()
+}
+
+pub fn wait<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+pub fn append(log: &AuditLog, number: u64) -> Result<Receipt, AuditError> {
+    wait(log.append(vec![record(number)]))
+}
+
+/// A closed log of so many records, closed and reopened in between so that narrower
+/// tiles of earlier checkpoints are there too.
+pub fn closed_log(dir: &Path, records: u64) -> Vec<Receipt> {
+    let mut receipts = Vec::new();
+    for part in 0..3 {
+        let log = open(dir, options()).unwrap();
+        for number in part * records / 3..(part + 1) * records / 3 {
+            receipts.push(append(&log, number).unwrap());
+        }
+        log.close().unwrap();
+    }
+    receipts
+}
+
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Every file under a folder.
+pub fn files(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { all.extend(files(&path)) } else { all.push(path) }
+    }
+    all.sort();
+    all
+}
+
+/// The path of the only segment.
+pub fn segment(dir: &Path) -> std::path::PathBuf {
+    let all = files(&dir.join("wal"));
+    assert_eq!(all.len(), 1, "{all:?}");
+    all[0].clone()
+}
+
+/// A small generator of pseudo-random numbers, the same in every run.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn roll(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % below
+    }
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    None,
+    SyncFails,
+    SyncTakes(Duration),
+    Full,
+    ReadOnly,
+    /// The machine stops at this operation: half of it is done, and none after it.
+    StopsAt(u64),
+}
+
+/// A disk that misbehaves on demand.
+#[derive(Debug)]
+pub struct BadDisk {
+    pub trouble: Mutex<Trouble>,
+    pub operations: AtomicU64,
+    pub syncs: AtomicU64,
+}
+
+impl BadDisk {
+    pub fn new(trouble: Trouble) -> Arc<Self> {
+        let (operations, syncs) = (AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Self { trouble: Mutex::new(trouble), operations, syncs })
+    }
+
+    pub fn set(&self, trouble: Trouble) {
+        *self.trouble.lock().unwrap() = trouble;
+    }
+
+    /// Whether the operation may go on; `Err(true)` when half of it is done.
+    fn gate(&self, writes: bool) -> Result<(), (bool, io::Error)> {
+        let number = self.operations.fetch_add(1, Ordering::SeqCst);
+        match *self.trouble.lock().unwrap() {
+            Trouble::StopsAt(at) if number >= at => {
+                Err((number == at, io::Error::other("the machine stopped")))
+            }
+            Trouble::Full if writes => Err((true, io::ErrorKind::StorageFull.into())),
+            Trouble::ReadOnly => Err((false, io::ErrorKind::ReadOnlyFilesystem.into())),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Disk for BadDisk {
+    fn create(&self, path: &Path) -> io::Result<File> {
+        self.gate(false).map_err(|(_, error)| error)?;
+        File::options().append(true).create_new(true).open(path)
+    }
+
+    fn append(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        use std::io::Write as _;
+        match self.gate(true) {
+            Ok(()) => file.write_all(bytes),
+            Err((half, error)) => {
+                if half {
+                    file.write_all(&bytes[..bytes.len() / 2])?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        self.syncs.fetch_add(1, Ordering::SeqCst);
+        self.gate(false).map_err(|(_, error)| error)?;
+        let trouble = *self.trouble.lock().unwrap();
+        match trouble {
+            Trouble::SyncFails => Err(io::Error::other("the disk does not answer")),
+            Trouble::SyncTakes(time) => {
+                std::thread::sleep(time);
+                file.sync_data()
+            }
+            _ => file.sync_data(),
+        }
+    }
+
+    fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
+        self.gate(false).map_err(|(_, error)| error)?;
+        file.set_len(length)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.gate(false).map_err(|(_, error)| error)?;
+        std::fs::rename(from, to)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        self.gate(false).map_err(|(_, error)| error)?;
+        File::open(path)?.sync_all()
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.gate(false).map_err(|(_, error)| error)?;
+        std::fs::remove_file(path)
+    }
+}
