@@ -5,5 +5,6 @@ pub mod client;
 pub mod demo;
 pub mod gateway;
 mod serving;
+pub mod statuses;
 
 pub use serving::{StartError, stop_signal};

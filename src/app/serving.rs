@@ -19,11 +19,13 @@ use crate::config::link::LinkConfig;
 use crate::domain::catalogue::Finding;
 use crate::link::accept;
 use crate::link::connect::ConnectError;
+use crate::link::https::AnchorsError;
 use crate::link::identity::{IdentityError, OwnIdentity};
 use crate::link::limits::LinkLimits;
 use crate::link::tls::LinkTls;
 use crate::link::trust::{Trust, TrustLoadError, TrustStore};
 use crate::service::edge::{Edge, EdgeLayer};
+use crate::service::status_poll::StatusPlanError;
 use crate::wire::proto::DESCRIPTORS;
 
 /// Why a process does not start.
@@ -57,6 +59,12 @@ pub enum StartError {
     /// Trust anchors.
     #[error(transparent)]
     Trust(#[from] TrustLoadError),
+    /// Anchors of an issuer's HTTPS servers.
+    #[error(transparent)]
+    Anchors(#[from] AnchorsError),
+    /// Status lists.
+    #[error(transparent)]
+    Statuses(#[from] StatusPlanError),
     /// An agency's address.
     #[error(transparent)]
     Connect(#[from] ConnectError),

@@ -313,7 +313,7 @@ pub(super) fn is_peers(error: &io::Error) -> bool {
 }
 
 /// An error and what caused it, on one line.
-pub(super) fn causes(error: &dyn Error) -> String {
+pub(crate) fn causes(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
