@@ -4,6 +4,7 @@ pub mod agency;
 pub mod client;
 pub mod demo;
 pub mod gateway;
+pub mod issuer;
 mod serving;
 pub mod statuses;
 

@@ -17,9 +17,10 @@ use crate::config::file::FileError;
 use crate::config::gateway::GatewayConfigError;
 use crate::config::link::LinkConfig;
 use crate::domain::catalogue::Finding;
+use crate::issuer::{SettingsError, StatusStateError};
 use crate::link::accept;
 use crate::link::connect::ConnectError;
-use crate::link::https::AnchorsError;
+use crate::link::https::{AnchorsError, HttpsUriError, ServerPairError};
 use crate::link::identity::{IdentityError, OwnIdentity};
 use crate::link::limits::LinkLimits;
 use crate::link::tls::LinkTls;
@@ -65,6 +66,21 @@ pub enum StartError {
     /// Status lists.
     #[error(transparent)]
     Statuses(#[from] StatusPlanError),
+    /// An issuer's settings or keys.
+    #[error(transparent)]
+    Issuer(#[from] SettingsError),
+    /// An issuer's records.
+    #[error(transparent)]
+    Records(#[from] StatusStateError),
+    /// The address under which an issuer publishes.
+    #[error("the issuer's `status_uri` cannot be served: {0}")]
+    StatusUri(#[from] HttpsUriError),
+    /// A web server's certificate and key.
+    #[error(transparent)]
+    ServerPair(#[from] ServerPairError),
+    /// TLS.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
     /// An agency's address.
     #[error(transparent)]
     Connect(#[from] ConnectError),
