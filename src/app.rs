@@ -5,6 +5,8 @@ pub mod client;
 pub mod demo;
 pub mod gateway;
 mod governing;
+pub mod issuer;
 mod serving;
+pub mod statuses;
 
 pub use serving::{StartError, stop_signal};

@@ -35,7 +35,7 @@ enum Command {
     Agency(agency::AgencyArgs),
     /// Fetch a person's profile from a gateway
     Profile(profile::ProfileArgs),
-    /// Issue, read and revoke grants: the reference issuer
+    /// Issue, read, revoke and publish grants: the reference issuer
     Grant(grant::GrantArgs),
     /// Check policies, and explain who may read what by which rule
     Policy(policy::PolicyArgs),
@@ -55,11 +55,7 @@ pub fn main() -> ExitCode {
         Command::Gateway(args) => gateway::run(args),
         Command::Agency(args) => agency::run(args),
         Command::Profile(args) => profile::run(args),
-        Command::Grant(args) => {
-            let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
-            grant::run(args, &mut input, &mut output, crate::clock::utc())
-                .map(|()| ExitCode::SUCCESS)
-        }
+        Command::Grant(args) => grant::main(args),
         Command::Policy(args) => {
             policy::run(&args, &mut std::io::stdout().lock()).map(ExitCode::from)
         }

@@ -20,4 +20,4 @@ pub use mint::{AgencyRequest, GrantRequest, IssueError, IssuedGrant, Issuer};
 pub use random::RandomError;
 pub use seal::seal;
 pub use settings::{IssuerSettings, RequestFile, SettingsError};
-pub use status::{StatusDirectory, StatusStateError};
+pub use status::{RecordsVersion, SignedList, StatusDirectory, StatusStateError};

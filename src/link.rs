@@ -10,10 +10,11 @@
 //! | [`accept`] | inbound: the accept loop; [`connection`] serves one connection |
 //! | [`panic`] | a panicking handler answers INTERNAL |
 //! | [`connect`] | outbound: one connection a call |
+//! | [`https`] | beside the links: public signed documents, server authentication only |
 //! | [`pki`] | the development certificate authorities |
 //!
 //! What an identity may *do* is not decided here: that is the policy's business.
-//! There is no DNS-name check of servers: an identity is the one SPIFFE id in the
+//! There is no DNS-name check of servers, except in [`https`]: an identity is the one SPIFFE id in the
 //! certificate, and the caller says which one it expects.
 
 pub mod accept;
@@ -21,6 +22,7 @@ pub mod authority;
 pub mod certificate;
 pub mod connect;
 mod connection;
+pub mod https;
 pub mod identity;
 pub mod limits;
 mod panic;

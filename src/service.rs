@@ -12,4 +12,5 @@ pub mod exchange;
 pub mod fan_out;
 pub mod gateway;
 pub mod lane;
+pub mod status_poll;
 pub mod uplink;

@@ -6,19 +6,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::serving::StartError;
+use super::statuses;
+use crate::clock;
 use crate::config::file;
 use crate::config::grants::GrantsConfig;
 use crate::config::policy::PolicyConfig;
 use crate::config::reload::{LastGood, Reload, Watch};
 use crate::domain::catalogue::Catalogue;
-use crate::domain::grant::StatusLists;
+use crate::domain::grant::HighWater;
 use crate::domain::policy::engine::Engine;
 use crate::service::authority::Authority;
+
+/// How long a start waits for the first status lists.
+const FIRST_LISTS_WITHIN: Duration = Duration::from_secs(3);
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -33,14 +37,22 @@ pub(super) async fn authority(
 ) -> Result<Authority, StartError> {
     let cache = grants.cache;
     let loaded = grants.load(folder, catalogue)?;
-    let statuses = Arc::new(ArcSwap::from_pointee(StatusLists::new(loaded.max_age)));
+    let time = Arc::new(HighWater::starting_at(clock::utc()));
+    let statuses = statuses::start(&loaded, time.clone(), stop)?;
+    let mut fresh = statuses.freshness();
+    let first = fresh.wait_for(|fresh| *fresh);
+    if tokio::time::timeout(FIRST_LISTS_WITHIN, first).await.is_err() {
+        tracing::warn!(
+            "no status list yet: every grant is refused until the issuer can be reached"
+        );
+    }
     let (engine, watch) = policy.start(catalogue)?;
     let engine = Arc::new(engine);
     tokio::spawn(until_stopped(
         stop.clone(),
         watch_policy(engine.clone(), watch, policy.clone(), catalogue.clone()),
     ));
-    Ok(Authority::new(catalogue.clone(), loaded, statuses, engine, cache))
+    Ok(Authority::new(catalogue.clone(), loaded, statuses, engine, cache, time))
 }
 
 async fn watch_policy(

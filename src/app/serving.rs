@@ -20,13 +20,16 @@ use crate::config::key_file::KeyFileError;
 use crate::config::link::LinkConfig;
 use crate::config::policy::PolicyLoadError;
 use crate::domain::catalogue::Finding;
+use crate::issuer::{SettingsError, StatusStateError};
 use crate::link::accept;
 use crate::link::connect::ConnectError;
+use crate::link::https::{AnchorsError, HttpsUriError, ServerPairError};
 use crate::link::identity::{IdentityError, OwnIdentity};
 use crate::link::limits::LinkLimits;
 use crate::link::tls::LinkTls;
 use crate::link::trust::{Trust, TrustLoadError, TrustStore};
 use crate::service::edge::{Edge, EdgeLayer};
+use crate::service::status_poll::StatusPlanError;
 use crate::store::frequency::CounterError;
 use crate::wire::proto::DESCRIPTORS;
 
@@ -73,6 +76,27 @@ pub enum StartError {
     /// Trust anchors.
     #[error(transparent)]
     Trust(#[from] TrustLoadError),
+    /// Anchors of an issuer's HTTPS servers.
+    #[error(transparent)]
+    Anchors(#[from] AnchorsError),
+    /// Status lists.
+    #[error(transparent)]
+    Statuses(#[from] StatusPlanError),
+    /// An issuer's settings or keys.
+    #[error(transparent)]
+    Issuer(#[from] SettingsError),
+    /// An issuer's records.
+    #[error(transparent)]
+    Records(#[from] StatusStateError),
+    /// The address under which an issuer publishes.
+    #[error("the issuer's `status_uri` cannot be served: {0}")]
+    StatusUri(#[from] HttpsUriError),
+    /// A web server's certificate and key.
+    #[error(transparent)]
+    ServerPair(#[from] ServerPairError),
+    /// TLS.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
     /// An agency's address.
     #[error(transparent)]
     Connect(#[from] ConnectError),

@@ -1,14 +1,16 @@
-//! `tributary grant`: make keys, issue, look at and revoke grants.
+//! `tributary grant`: make keys, issue, look at and revoke grants, and serve the
+//! status list.
 //!
-//! The reference issuer at a terminal. Serving the status list over HTTPS is not
-//! here: `StatusDirectory::signed_list` gives what is to be served, and `revoke`
-//! writes it to a file that any web server can hand out.
+//! The reference issuer at a terminal. `serve` publishes the list over HTTPS;
+//! `revoke --list` writes it to a file that any other web server can hand out.
 
 mod inspect;
 mod keygen;
+mod serve;
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
@@ -32,8 +34,10 @@ enum GrantCommand {
     Issue(IssueArgs),
     /// Show what a grant says: who, for whom, why, until when, which agencies
     Inspect(InspectArgs),
-    /// Revoke grants and sign the status list anew
+    /// Revoke grants; a running `grant serve` notices by itself
     Revoke(RevokeArgs),
+    /// Serve the status list over HTTPS until SIGINT or SIGTERM
+    Serve(serve::ServeArgs),
 }
 
 /// What a key is for.
@@ -95,9 +99,21 @@ struct RevokeArgs {
     /// Revoke every grant of one person; the number is read from standard input
     #[arg(long, conflicts_with = "grants")]
     person: bool,
-    /// Where to write the signed status list
+    /// Where to write the signed status list, for another web server than
+    /// `grant serve`
     #[arg(long, value_name = "FILE")]
-    list: PathBuf,
+    list: Option<PathBuf>,
+}
+
+/// Runs the command of this process.
+pub(super) fn main(args: GrantArgs) -> anyhow::Result<ExitCode> {
+    // It reads standard input on another thread, so no lock is held here.
+    if let GrantCommand::Serve(args) = args.command {
+        return serve::run(args);
+    }
+    let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+    run(args, &mut input, &mut output, crate::clock::utc())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs the command.
@@ -115,6 +131,7 @@ pub fn run(
         GrantCommand::Issue(args) => issue(&args, input, out, now),
         GrantCommand::Inspect(args) => inspect::run(&args, out, now),
         GrantCommand::Revoke(args) => revoke(&args, input, out, now),
+        GrantCommand::Serve(args) => serve::run(args).map(drop),
     }
 }
 
@@ -146,8 +163,10 @@ fn revoke(
     out: &mut dyn Write,
     now: OffsetDateTime,
 ) -> anyhow::Result<()> {
+    if args.grants.is_empty() && !args.person && args.list.is_none() {
+        bail!("nothing to do: name grants, or use --person or --list");
+    }
     let settings = IssuerSettings::read(&args.settings)?;
-    let key = settings.status_key()?;
     let records = settings.records()?;
     if args.person {
         let revoked = records.revoke_person(&person(input)?)?;
@@ -157,9 +176,12 @@ fn revoke(
         let fresh = records.revoke(jti)?;
         writeln!(out, "{jti}: {}", if fresh { "revoked" } else { "was revoked already" })?;
     }
-    let list = records.signed_list(&key, now)?;
+    let Some(path) = &args.list else {
+        return Ok(());
+    };
+    let list = records.signed_list(&settings.status_key()?, now)?;
     // In one step, since a server may be handing the file out.
-    let folder = match args.list.parent() {
+    let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => std::path::Path::new("."),
     };
@@ -167,8 +189,8 @@ fn revoke(
         .with_context(|| format!("cannot write in `{}`", folder.display()))?;
     file.write_all(list.as_bytes())?;
     file.as_file().sync_all()?;
-    file.persist(&args.list).with_context(|| format!("cannot write `{}`", args.list.display()))?;
-    writeln!(out, "status list written to {}", args.list.display())?;
+    file.persist(path).with_context(|| format!("cannot write `{}`", path.display()))?;
+    writeln!(out, "status list written to {}", path.display())?;
     Ok(())
 }
 

@@ -56,12 +56,12 @@ struct IssueArgs {
     /// Name of the identity within its domain and role
     #[arg(long, value_name = "NAME")]
     id: String,
-    /// DNS name; repeat for several. Gateways and agencies have `localhost` when
-    /// neither --dns nor --ip is given
+    /// DNS name; repeat for several. Gateways, agencies and issuers have `localhost`
+    /// when neither --dns nor --ip is given
     #[arg(long, value_name = "NAME")]
     dns: Vec<String>,
-    /// IP address; repeat for several. Gateways and agencies have 127.0.0.1 and
-    /// ::1 when neither --dns nor --ip is given
+    /// IP address; repeat for several. Gateways, agencies and issuers have
+    /// 127.0.0.1 and ::1 when neither --dns nor --ip is given
     #[arg(long, value_name = "ADDRESS")]
     ip: Vec<IpAddr>,
     /// Days until the certificate expires

@@ -1,6 +1,7 @@
 //! The `[grants]` section: pinned issuers, purposes with their ceilings, and,
 //! at an agency, the keys that open subjects.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration as Wait;
 
@@ -139,6 +140,9 @@ pub struct IssuerEntry {
     pub status_keys: Vec<KeyEntry>,
     /// Its status lists.
     pub status_uris: Vec<Box<str>>,
+    /// PEM file of the authorities that vouch for the HTTPS servers of its status
+    /// lists; the system's own are not asked.
+    pub status_anchors: PathBuf,
     /// The legal bases that it may speak for.
     pub legal_bases: Vec<LegalBasis>,
     /// The purposes that it may speak for.
@@ -173,6 +177,10 @@ pub struct Grants {
     pub purposes: PurposeTable,
     /// How old a status list may be.
     pub max_age: Duration,
+    /// How often the lists are fetched.
+    pub fetch_every: Wait,
+    /// For each issuer, the file of the anchors of its HTTPS servers.
+    pub status_anchors: BTreeMap<SpiffeId, PathBuf>,
 }
 
 impl GrantsConfig {
@@ -185,13 +193,14 @@ impl GrantsConfig {
         if self.fetch_every.is_zero() || self.max_age < self.fetch_every.saturating_mul(2) {
             return Err(GrantsConfigError::MaxAge);
         }
-        let mut purposes = std::collections::BTreeMap::new();
+        let mut purposes = BTreeMap::new();
         for entry in &self.purpose {
             if purposes.insert(entry.code.clone(), entry.check(catalogue)?).is_some() {
                 return Err(GrantsConfigError::PurposeTwice(entry.code.clone()));
             }
         }
         let mut pins = IssuerPins::default();
+        let mut status_anchors = BTreeMap::new();
         for entry in &self.issuer {
             if let Some(purpose) = entry.purposes.iter().find(|code| !purposes.contains_key(*code))
             {
@@ -208,9 +217,16 @@ impl GrantsConfig {
                 });
             }
             pins.pin(entry.id.clone(), entry.read(folder)?)?;
+            status_anchors.insert(entry.id.clone(), folder.join(&entry.status_anchors));
         }
         let max_age = Duration::try_from(self.max_age).unwrap_or(Duration::MAX);
-        Ok(Grants { pins, purposes: purposes.into_iter().collect(), max_age })
+        Ok(Grants {
+            pins,
+            purposes: purposes.into_iter().collect(),
+            max_age,
+            fetch_every: self.fetch_every,
+            status_anchors,
+        })
     }
 
     /// Reads an agency's private keys.

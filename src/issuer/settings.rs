@@ -112,6 +112,11 @@ impl IssuerSettings {
         Ok(settings)
     }
 
+    /// Where the status list is published.
+    pub fn status_uri(&self) -> &str {
+        &self.status_uri
+    }
+
     /// Opens the records alone: enough to revoke.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use miniz_oxide::deflate::compress_to_vec_zlib;
@@ -72,6 +72,23 @@ struct State {
     /// `iat` of the newest list, which no later one may be before.
     listed_at: i64,
     grants: BTreeMap<String, Record>,
+}
+
+/// One state of the records on disk. Another state has another version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordsVersion {
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+}
+
+/// A list that was signed, and the state of the records that it tells.
+#[derive(Debug, Clone)]
+pub struct SignedList {
+    /// The token.
+    pub token: String,
+    /// The records' version once it was signed.
+    pub version: RecordsVersion,
 }
 
 /// The issuer's state directory.
@@ -167,6 +184,21 @@ impl StatusDirectory {
         })
     }
 
+    /// The version of the records as they stand. Cheap: nothing is read.
+    ///
+    /// # Errors
+    /// [`FileError::Read`].
+    pub fn version(&self) -> Result<RecordsVersion, StatusStateError> {
+        let path = self.folder.join("grants.json");
+        let state =
+            fs::metadata(&path).map_err(|source| FileError::Read { path: path.clone(), source })?;
+        Ok(RecordsVersion {
+            inode: state.ino(),
+            bytes: state.len(),
+            modified: (state.mtime(), state.mtime_nsec()),
+        })
+    }
+
     /// Signs the list as it stands. A clock that went back does not make it
     /// older than the one before.
     ///
@@ -177,7 +209,19 @@ impl StatusDirectory {
         key: &SigningKey,
         now: OffsetDateTime,
     ) -> Result<String, StatusStateError> {
-        let payload = self.with(|state| {
+        Ok(self.signed(key, now)?.token)
+    }
+
+    /// The same, for whoever signs again once another process changed the records.
+    ///
+    /// # Errors
+    /// [`StatusStateError`].
+    pub fn signed(
+        &self,
+        key: &SigningKey,
+        now: OffsetDateTime,
+    ) -> Result<SignedList, StatusStateError> {
+        let (payload, version) = self.with_version(|state| {
             state.listed_at = state.listed_at.max(now.unix_timestamp());
             let mut entries = vec![0u8; ENTRIES as usize / 8];
             for record in state.grants.values().filter(|record| record.revoked) {
@@ -194,7 +238,7 @@ impl StatusDirectory {
                 },
             }))
         })?;
-        Ok(key.sign_jws(status_list::TYPE, &payload)?)
+        Ok(SignedList { token: key.sign_jws(status_list::TYPE, &payload)?, version })
     }
 
     /// Reads the records under the lock, lets `change` work on them and writes
@@ -203,6 +247,15 @@ impl StatusDirectory {
         &self,
         change: impl FnOnce(&mut State) -> Result<T, StatusStateError>,
     ) -> Result<T, StatusStateError> {
+        Ok(self.with_version(change)?.0)
+    }
+
+    /// The same, with the version that was written, read before anybody else can
+    /// write another.
+    fn with_version<T>(
+        &self,
+        change: impl FnOnce(&mut State) -> Result<T, StatusStateError>,
+    ) -> Result<(T, RecordsVersion), StatusStateError> {
         let lock = self.folder.join("lock");
         let fault = |source| FileError::Write { path: lock.clone(), source };
         let held = File::create(&lock).map_err(fault)?;
@@ -222,6 +275,6 @@ impl StatusDirectory {
         let text =
             serde_json::to_vec(&state).map_err(|_| StatusStateError::Damaged(path.clone()))?;
         replace_private(&path, &text)?;
-        Ok(outcome)
+        Ok((outcome, self.version()?))
     }
 }

@@ -33,7 +33,8 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// First and longest pause after the system refused to accept (no file
 /// descriptors left, mostly).
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+pub(super) const PAUSE: (Duration, Duration) =
+    (Duration::from_millis(50), Duration::from_millis(500));
 
 /// How long a refused peer may take to read why.
 const ALERT_LINGER: Duration = Duration::from_millis(250);
@@ -301,7 +302,7 @@ fn tls_reason(error: &io::Error) -> &'static str {
     }
 }
 
-fn is_peers(error: &io::Error) -> bool {
+pub(super) fn is_peers(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
@@ -312,7 +313,7 @@ fn is_peers(error: &io::Error) -> bool {
 }
 
 /// An error and what caused it, on one line.
-pub(super) fn causes(error: &dyn Error) -> String {
+pub(crate) fn causes(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -216,7 +216,7 @@ impl ResolvesClientCert for OwnIdentity {
     }
 }
 
-fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+pub(super) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
     let text = std::fs::read(file)
         .map_err(|source| IdentityError::Read { file: file.to_owned(), source })?;
     CertificateDer::pem_slice_iter(&text)
@@ -224,7 +224,7 @@ fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError
         .map_err(|_| IdentityError::Pem { file: file.to_owned(), what: "certificate" })
 }
 
-fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, IdentityError> {
+pub(super) fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, IdentityError> {
     let read = |source| IdentityError::Read { file: file.to_owned(), source };
     // Permissions are asked of the opened file, so that no other file can be
     // put in its place in between.

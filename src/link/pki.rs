@@ -112,7 +112,7 @@ impl Request {
     /// loopback addresses.
     #[must_use]
     pub fn local(role: Role, name: &str, validity: Validity) -> Self {
-        let serves = matches!(role, Role::Gateway | Role::Agency);
+        let serves = matches!(role, Role::Gateway | Role::Agency | Role::Issuer);
         let (dns, ips) = if serves {
             let loopback =
                 [std::net::Ipv4Addr::LOCALHOST.into(), std::net::Ipv6Addr::LOCALHOST.into()];

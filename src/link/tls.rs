@@ -109,7 +109,7 @@ impl LinkTls {
 
 /// rustls's time, from our clock.
 #[derive(Debug)]
-struct OurClock;
+pub(super) struct OurClock;
 
 impl TimeProvider for OurClock {
     fn current_time(&self) -> Option<UnixTime> {

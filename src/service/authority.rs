@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use tonic::Code;
 
+use super::status_poll::StatusPoll;
 use crate::clock;
 use crate::config::grants::Grants;
 use crate::config::reload::LastGood;
@@ -28,10 +28,10 @@ use crate::wire::refusal::Refusal;
 pub struct Authority {
     catalogue: Arc<Catalogue>,
     grants: Grants,
-    statuses: Arc<ArcSwap<StatusLists>>,
+    statuses: Arc<StatusPoll>,
     policy: Arc<LastGood<Engine>>,
     cache: GrantCache,
-    time: HighWater,
+    time: Arc<HighWater>,
 }
 
 /// A request's authority at one moment.
@@ -51,11 +51,11 @@ impl Authority {
     pub fn new(
         catalogue: Arc<Catalogue>,
         grants: Grants,
-        statuses: Arc<ArcSwap<StatusLists>>,
+        statuses: Arc<StatusPoll>,
         policy: Arc<LastGood<Engine>>,
         cache: usize,
+        time: Arc<HighWater>,
     ) -> Self {
-        let time = HighWater::starting_at(clock::utc());
         Self { catalogue, grants, statuses, policy, cache: GrantCache::new(cache), time }
     }
 
@@ -69,7 +69,7 @@ impl Authority {
         receiver: Receiver<'_>,
         requested: &ItemSet,
     ) -> Result<Authorised, Refusal> {
-        let statuses = self.statuses.load_full();
+        let statuses = Arc::clone(&self.statuses.lists());
         let context = self.context(receiver, &statuses);
         let grant = self.cache.verify(presentation, &context).map_err(|error| refused(&error))?;
         let engine = self.policy.current();
@@ -88,7 +88,7 @@ impl Authority {
         receiver: Receiver<'_>,
         requested: &ItemSet,
     ) -> Result<(), Refusal> {
-        let statuses = self.statuses.load_full();
+        let statuses = Arc::clone(&self.statuses.lists());
         let context = self.context(receiver, &statuses);
         let signed = authorised.grant.signed();
         let grant = signed.authorise(&context).map_err(|error| refused(&error))?;

@@ -21,6 +21,7 @@ keys = [
 ]
 status_keys = [{ kid = "status", algorithm = "EdDSA", file = "status.pub.jwk" }]
 status_uris = ["https://consent.city.example/status/1"]
+status_anchors = "consent.pem"
 legal_bases = ["consent", "written_consent"]
 purposes = ["credit_assessment"]
 agencies = ["education", "lending"]
@@ -78,6 +79,8 @@ fn the_section_becomes_pins_and_purposes() {
     assert_eq!(pin.keys[&kid("es")], world.p256.verifying_key().unwrap());
     assert!(pin.legal_bases.contains(&LegalBasis::WrittenConsent));
     assert_eq!(grants.max_age, time::Duration::seconds(30));
+    assert_eq!(grants.fetch_every, std::time::Duration::from_secs(5));
+    assert_eq!(grants.status_anchors[&spiffe(ISSUER)], folder.path().join("consent.pem"));
     let purpose = grants.purposes.get(&PurposeCode::new("credit_assessment").unwrap()).unwrap();
     assert!(item_set(&own_items("lending")[..1]).is_subset(&purpose.items));
 
@@ -109,6 +112,7 @@ fn what_cannot_be_meant_is_refused() {
         ("[\"consent\", \"written_consent\"]", "[]", "no legal_bases"),
         ("/issuer/consent", "/gateway/main", "not in the role"),
         ("\"30s\"", "\"6s\"", "twice `fetch_every`"),
+        ("status_anchors = \"consent.pem\"", "", "missing field `status_anchors`"),
         ("max_age", "max_aeg", "unknown field"),
     ] {
         assert!(SECTION.contains(from), "{from}");

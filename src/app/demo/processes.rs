@@ -58,7 +58,7 @@ impl Processes {
         let consent =
             consent.ok_or_else(|| DemoError::Inconsistent("no consent service".into()))?;
         let mut command = Command::new(&self.program);
-        command.args(["grant", "serve", "--settings"]).arg(consent::settings_file(city));
+        command.args(["grant", "serve", "--dir"]).arg(city.home.join("consent"));
         command.arg("--certificate").arg(consent.certificate).arg("--key").arg(consent.key);
         command.arg("--listen").arg(format!("127.0.0.1:{}", consent.port));
         self.spawn(consent::CONSENT, command).await

@@ -84,6 +84,17 @@ impl StatusLists {
         self.lists.get(uri)
     }
 
+    /// Whether a list is held for a URI and is not too old. Grants whose list is
+    /// not fresh are refused.
+    pub fn is_fresh(&self, uri: &str, now: OffsetDateTime) -> bool {
+        self.lists.get(uri).is_some_and(|list| !list.is_stale(now, self.max_age))
+    }
+
+    /// Sets how old a list may be.
+    pub const fn set_max_age(&mut self, max_age: Duration) {
+        self.max_age = max_age;
+    }
+
     /// Whether a grant's status allows its use.
     ///
     /// # Errors

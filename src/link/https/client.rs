@@ -1,0 +1,266 @@
+//! Fetches one document over HTTPS, bounded in time and bytes.
+//!
+//! The server is believed on the strength of the given anchors and its host name
+//! alone; the system's roots are not read. A redirect is an answer like any other
+//! that is not 200: refused. There are no cookies, no proxy and no cache. The
+//! server's certificate is not looked up in a revocation list: what is fetched
+//! here is signed, so that whoever holds a stolen certificate can only withhold it.
+
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::RootCertStore;
+use rustls::client::{ClientConfig, Resumption};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, TrustAnchor};
+use time::OffsetDateTime;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::{HTTP1, HttpsUri};
+use crate::clock;
+use crate::link::certificate;
+use crate::link::tls::{OurClock, provider};
+
+/// Bytes of an answer's headers at most, as hyper buffers them.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+
+/// Why anchors cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AnchorsError {
+    /// The file cannot be read.
+    #[error("cannot read the anchors in `{file}`: check that the file exists")]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file has no certificates, or something that is none.
+    #[error(
+        "the anchors in `{file}` are unusable ({problem}): install the certificate of the \
+         authority that issued the server's, in PEM"
+    )]
+    Unusable {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// The authorities that may vouch for a server.
+#[derive(Debug, Clone)]
+pub struct Anchors(Arc<[(TrustAnchor<'static>, OffsetDateTime)]>);
+
+impl Anchors {
+    /// Reads authorities' certificates from a PEM file.
+    ///
+    /// # Errors
+    /// [`AnchorsError`]: one that cannot be read is not skipped.
+    pub fn load(file: &Path) -> Result<Self, AnchorsError> {
+        let unusable = |problem| AnchorsError::Unusable { file: file.to_owned(), problem };
+        let text = std::fs::read(file)
+            .map_err(|source| AnchorsError::Read { file: file.to_owned(), source })?;
+        let mut anchors = Vec::new();
+        for der in CertificateDer::pem_slice_iter(&text) {
+            let der = der.map_err(|error| unusable(error.to_string()))?;
+            let parsed = certificate::parse(&der).map_err(|error| unusable(error.to_string()))?;
+            if !parsed.is_ca() {
+                let subject = parsed.subject();
+                return Err(unusable(format!("`{subject}` is no authority's certificate")));
+            }
+            let anchor = webpki::anchor_from_trusted_cert(&der)
+                .map_err(|error| unusable(error.to_string()))?;
+            anchors.push((anchor.to_owned(), parsed.validity().not_after.to_datetime()));
+        }
+        if anchors.is_empty() {
+            return Err(unusable("no certificate in it".to_owned()));
+        }
+        Ok(Self(anchors.into()))
+    }
+
+    /// Those that have not expired: webpki does not look at an anchor's times.
+    fn valid_at(&self, now: OffsetDateTime) -> RootCertStore {
+        let valid = self.0.iter().filter(|(_, not_after)| now <= *not_after);
+        RootCertStore { roots: valid.map(|(anchor, _)| anchor.clone()).collect() }
+    }
+}
+
+/// Bounds on one fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchLimits {
+    /// Name lookup and TCP connection.
+    pub connect: Duration,
+    /// All of it, from the name lookup to the last byte.
+    pub total: Duration,
+    /// Bytes of the document.
+    pub body: usize,
+}
+
+impl Default for FetchLimits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            total: Duration::from_secs(4),
+            body: 4 * 1024 * 1024,
+        }
+    }
+}
+
+/// Why a document was not had.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Nothing answers there.
+    #[error("cannot reach {0}: check the address, and that it is running")]
+    Unreachable(String, #[source] io::Error),
+    /// It took too long.
+    #[error("{0} did not answer in {1:?}")]
+    TimedOut(String, Duration),
+    /// All anchors have expired.
+    #[error("every anchor for {0} has expired: install its authority's new certificate")]
+    AnchorsExpired(String),
+    /// The TLS handshake failed: most often, its certificate is of another
+    /// authority or for another name.
+    #[error("{0} did not prove who it is: check its certificate's names and the anchors")]
+    Tls(String, #[source] io::Error),
+    /// TLS could not be set up.
+    #[error("TLS cannot be set up")]
+    Setup(#[from] rustls::Error),
+    /// HTTP failed.
+    #[error("{0} does not speak HTTP as it should")]
+    Http(String, #[source] hyper::Error),
+    /// It broke off within the document.
+    #[error("{0} broke off within the document")]
+    Body(String, #[source] Box<dyn Error + Send + Sync>),
+    /// Another status than 200.
+    #[error("{0} answered {1}; only 200 is taken, and redirects are not followed")]
+    Status(String, StatusCode),
+    /// Another type of document, or one that is encoded.
+    #[error("{0} sent a document of another type than {1}, or an encoded one")]
+    MediaType(String, &'static str),
+    /// Too large.
+    #[error("{0} sent a document of more than {1} bytes")]
+    TooLarge(String, usize),
+}
+
+impl FetchError {
+    /// The stable word for logs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable(..) => "https_unreachable",
+            Self::TimedOut(..) => "https_timed_out",
+            Self::AnchorsExpired(_) => "https_anchors_expired",
+            Self::Tls(..) | Self::Setup(_) => "https_tls_failed",
+            Self::Http(..) | Self::Body(..) => "https_broken",
+            Self::Status(..) => "https_status",
+            Self::MediaType(..) => "https_media_type",
+            Self::TooLarge(..) => "https_too_large",
+        }
+    }
+}
+
+/// Fetches from servers that the same authorities vouch for. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct HttpsClient {
+    anchors: Anchors,
+    limits: FetchLimits,
+}
+
+impl HttpsClient {
+    /// A client that believes these anchors and no others.
+    pub const fn new(anchors: Anchors, limits: FetchLimits) -> Self {
+        Self { anchors, limits }
+    }
+
+    /// Fetches a document of one media type.
+    ///
+    /// # Errors
+    /// [`FetchError`]. Dropping the future closes the connection.
+    pub async fn get(&self, uri: &HttpsUri, media: &'static str) -> Result<Bytes, FetchError> {
+        timeout(self.limits.total, self.fetch(uri, media))
+            .await
+            .unwrap_or_else(|_| Err(FetchError::TimedOut(at(uri), self.limits.total)))
+    }
+
+    async fn fetch(&self, uri: &HttpsUri, media: &'static str) -> Result<Bytes, FetchError> {
+        let stream = self.connect(uri).await?;
+        let http = |error| FetchError::Http(at(uri), error);
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(MAX_HEADER_BYTES)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(http)?;
+        // Dropped at the end, whichever it is, and the connection with it.
+        let mut driver = JoinSet::new();
+        driver.spawn(connection);
+        let request = Request::get(uri.path.clone())
+            .header(header::HOST, &uri.authority)
+            .header(header::ACCEPT, media)
+            .header(header::CONNECTION, "close")
+            .body(Empty::<Bytes>::new());
+        // An `HttpsUri` and a media type of ours always make a request.
+        let Ok(request) = request else {
+            return Err(FetchError::MediaType(at(uri), media));
+        };
+        let answer = sender.send_request(request).await.map_err(http)?;
+        if answer.status() != StatusCode::OK {
+            return Err(FetchError::Status(at(uri), answer.status()));
+        }
+        if !is_of(answer.headers(), media) {
+            return Err(FetchError::MediaType(at(uri), media));
+        }
+        let body = Limited::new(answer.into_body(), self.limits.body).collect().await;
+        let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+            true => FetchError::TooLarge(at(uri), self.limits.body),
+            false => FetchError::Body(at(uri), error),
+        })?;
+        Ok(body.to_bytes())
+    }
+
+    async fn connect(&self, uri: &HttpsUri) -> Result<TlsStream<TcpStream>, FetchError> {
+        let roots = self.anchors.valid_at(clock::utc());
+        if roots.is_empty() {
+            return Err(FetchError::AnchorsExpired(at(uri)));
+        }
+        let mut config = ClientConfig::builder_with_details(provider(), Arc::new(OurClock))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![HTTP1.to_vec()];
+        config.resumption = Resumption::disabled();
+        config.enable_early_data = false;
+
+        let stream = timeout(self.limits.connect, TcpStream::connect((&*uri.host, uri.port)))
+            .await
+            .map_err(|_| FetchError::TimedOut(at(uri), self.limits.connect))?
+            .map_err(|error| FetchError::Unreachable(at(uri), error))?;
+        TlsConnector::from(Arc::new(config))
+            .connect(uri.name.clone(), stream)
+            .await
+            .map_err(|error| FetchError::Tls(at(uri), error))
+    }
+}
+
+/// Where, for messages.
+fn at(uri: &HttpsUri) -> String {
+    format!("https://{}{}", uri.authority, uri.path)
+}
+
+/// Whether an answer is of a media type, whatever its parameters, and not encoded.
+fn is_of(headers: &HeaderMap, media: &str) -> bool {
+    let found = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = found.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(media) && !headers.contains_key(header::CONTENT_ENCODING)
+}

@@ -1,0 +1,50 @@
+//! What a batch of uses comes to, given what the database knows: pure, in the
+//! order in which the uses came.
+
+use std::collections::HashMap;
+
+use super::{Job, RELEASES, REPEAT_WITHIN, Release};
+
+/// A request that was released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Released {
+    pub(super) digest: [u8; 32],
+    /// When it was first released.
+    pub(super) at: i64,
+    pub(super) times: u32,
+}
+
+/// What the database knows of a batch's grants and requests, and then what it
+/// must know.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Uses by grant and window; the moment of the latest.
+    pub(super) used: HashMap<[u8; 32], (u32, i64)>,
+    /// Releases by request.
+    pub(super) released: HashMap<[u8; 32], Released>,
+}
+
+impl State {
+    /// Counts one use.
+    pub(super) fn count(&mut self, job: &Job) -> Release {
+        if let Some(known) = self.released.get_mut(&job.request) {
+            let same = known.digest == job.digest;
+            let soon = job.at.saturating_sub(known.at) <= REPEAT_WITHIN;
+            if !(same && soon && known.times < RELEASES) {
+                return Release::Conflict;
+            }
+            known.times += 1;
+            return Release::Repeated { times: known.times };
+        }
+        let (used, at) = self.used.entry(job.key).or_default();
+        if *used >= job.limit {
+            return Release::Exhausted;
+        }
+        *used += 1;
+        *at = (*at).max(job.at);
+        let used = *used;
+        let released = Released { digest: job.digest, at: job.at, times: 1 };
+        self.released.insert(job.request, released);
+        Release::Counted { used }
+    }
+}
