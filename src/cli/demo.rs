@@ -32,6 +32,9 @@ pub(super) struct DemoArgs {
     /// The people's seed
     #[arg(long, default_value_t = 7)]
     seed: u64,
+    /// How often each of the demo's grants may be used in a day
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    grant_uses: u32,
     /// The bundle of items to fetch
     #[arg(long, default_value = "basic")]
     bundle: String,
@@ -43,6 +46,7 @@ pub(super) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
             people: usize::try_from(args.people)?,
             seed: args.seed,
             dir: args.dir.clone(),
+            grant_uses: args.grant_uses,
             bundle: args.bundle.clone(),
         };
         let mut teller = Teller { quiet: args.json };

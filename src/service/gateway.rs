@@ -115,7 +115,7 @@ fn new_request_id() -> Result<String, Refusal> {
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| {
         Refusal::new(Code::Internal, "NO_RANDOMNESS", "the system's random generator failed")
     })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 /// The gateway's gRPC service.
@@ -135,8 +135,9 @@ impl ProfileService for GatewayServer {
         &self,
         request: Request<pb::GetProfileRequest>,
     ) -> Result<Response<pb::GetProfileResponse>, Status> {
-        let peer = peer_of(&request).map(|peer| peer.to_string()).unwrap_or_default();
+        let peer = peer_of(&request);
         self.0.answer(request).await.map(Response::new).map_err(|refusal| {
+            let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
             let id = new_request_id().unwrap_or_default();
             tracing::info!(peer, refusal = id, reason = refusal.reason, code = ?refusal.code, "refused");
             refusal.into_status(&id)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use time::{Duration, OffsetDateTime};
 
+use super::Options;
 use super::city::{City, DemoError};
 use super::federation::GrantEntry;
 use super::people::People;
@@ -86,7 +87,7 @@ pub(super) fn issue(
     city: &City,
     people: People,
     persons: std::ops::Range<usize>,
-    bundle: &str,
+    options: &Options,
     now: OffsetDateTime,
 ) -> Result<(Vec<GrantEntry>, Option<Granted>), DemoError> {
     let issuer = settings(city)?.issuer().map_err(broken)?;
@@ -96,7 +97,7 @@ pub(super) fn issue(
     let mut first = None;
     for person in persons {
         let subject = people.card_number(person);
-        let request = request(city, &subject, bundle, now)?;
+        let request = request(city, &subject, options, now)?;
         let issued = issuer.issue(&request, now).map_err(broken)?;
         // Named by the grant, never by the person.
         let file = folder.join(format!("{}.sd-jwt", issued.jti));
@@ -128,7 +129,7 @@ fn settings(city: &City) -> Result<IssuerSettings, DemoError> {
 fn request(
     city: &City,
     subject: &str,
-    bundle: &str,
+    options: &Options,
     now: OffsetDateTime,
 ) -> Result<GrantRequest, DemoError> {
     let missing = |what: &str| DemoError::Inconsistent(format!("there is no {what}"));
@@ -137,9 +138,13 @@ fn request(
     let proof_key =
         crate::config::key_file::verifying_key(&folder.join("proof.pub.jwk")).map_err(broken)?;
     let known = city.catalogue.bundles();
-    let bundle = known.iter().find(|known| known.id == bundle).ok_or_else(|| {
+    let bundle = known.iter().find(|known| known.id == options.bundle).ok_or_else(|| {
         let known: Vec<&str> = known.iter().map(|bundle| bundle.id.as_str()).collect();
-        DemoError::Inconsistent(format!("`{bundle}` is no bundle; there are {}", known.join(", ")))
+        DemoError::Inconsistent(format!(
+            "`{}` is no bundle; there are {}",
+            options.bundle,
+            known.join(", ")
+        ))
     })?;
     let days = |days| now.date().saturating_add(Duration::days(days));
     let agency = |id: &String| {
@@ -164,7 +169,7 @@ fn request(
         not_before: now,
         expires_at: now + Duration::days(7),
         data_life: Duration::days(1),
-        frequency: Frequency { count: 1000, per: Per::Day },
+        frequency: Frequency { count: options.grant_uses, per: Per::Day },
         subject: Sensitive::new(subject.to_owned()),
         agencies: city.agencies.iter().filter_map(agency).collect(),
     })
