@@ -44,11 +44,7 @@ impl Answer {
     /// The profile as a message, whoever merged it.
     pub fn into_message(self, catalogue: &Catalogue) -> pb::Profile {
         match self {
-            Self::Merged(profile) => {
-                profile::encode_response(String::new(), profile, &[], catalogue)
-                    .profile
-                    .unwrap_or_default()
-            }
+            Self::Merged(profile) => profile::encode_profile(profile, catalogue),
             Self::Received(profile) => profile,
         }
     }

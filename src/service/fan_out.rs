@@ -48,6 +48,8 @@ pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> 
         .enumerate()
         .map(|(at, fetch)| {
             question.items = fetch.items.to_bytes().into();
+            let sd_jwt = asked.grant.for_agency(&fetch.agency).unwrap_or_default().into();
+            question.grant = Some(pb::GrantPresentation { sd_jwt });
             let request = Bytes::from(question.encode_to_vec());
             async move { (at, ask(fetch, uplinks, request, asked, began).await) }
         })

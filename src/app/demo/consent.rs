@@ -10,6 +10,7 @@ use super::Options;
 use super::city::{City, DemoError};
 use super::federation::GrantEntry;
 use super::people::People;
+use crate::domain::audit::{Origin, SigningKey as LogKey};
 use crate::domain::catalogue::AgencyId;
 use crate::domain::grant::jwk::PublicKey;
 use crate::domain::grant::{Algorithm, Frequency, KeyId, LegalBasis, Per, PurposeCode, base64};
@@ -47,12 +48,31 @@ pub(super) fn make_keys(city: &City) -> Result<(), DemoError> {
         let pair = SealingKeyPair::generate(kid(KID)?).map_err(broken)?;
         let public = PublicKey::Sealing(pair.public);
         key_pair(&folder.join("sealing"), pair.to_jwk().expose(), &public, KID)?;
+        let domain = format!("{}.city.example", agency.replace('_', "-"));
+        log_key(&folder, &domain)?;
+        seed(&folder.join("tags.seed"))?;
     }
+    log_key(&city.home.join("certs/dev/gateway.city.example"), "gateway.city.example")?;
     for consumer in &city.consumers {
         let folder = consumer.certificate.parent().unwrap_or(&city.home);
         signing_key(&folder.join("proof"), KID)?;
     }
     Ok(())
+}
+
+/// The key of an audit log, and its public half for verifiers.
+fn log_key(folder: &Path, domain: &str) -> Result<(), DemoError> {
+    let seed = seed(&folder.join("audit.seed"))?;
+    let origin: Origin = format!("{domain}/2026").parse().map_err(broken)?;
+    let key = LogKey::from_seed(seed.expose()).and_then(|key| key.verifying_key(&origin));
+    let text = format!("{}\n", key.map_err(broken)?);
+    write_public(&folder.join("audit.vkey"), text.as_bytes()).map_err(broken)
+}
+
+fn seed(path: &Path) -> Result<Sensitive<[u8; 32]>, DemoError> {
+    let seed = PersonKeys::generate_secret().map_err(broken)?;
+    write_private(path, base64::encode(seed.expose()).as_bytes()).map_err(broken)?;
+    Ok(seed)
 }
 
 fn signing_key(path: &Path, name: &str) -> Result<(), DemoError> {
