@@ -50,23 +50,34 @@ pub(super) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
             bundle: args.bundle.clone(),
         };
         let mut teller = Teller { quiet: args.json };
+        let running = tokio::select! {
+            biased;
+            running = demo::start(&options, &mut teller) => running?,
+            _ = stop_signal() => return Ok(interrupted()),
+        };
+        if args.serve {
+            return serve(running).await;
+        }
         tokio::select! {
             biased;
-            result = tell(&args, &options, &mut teller) => result,
-            _ = stop_signal() => {
-                // Whatever was started ends with us; see app::demo::processes.
-                eprintln!("stopped");
-                Ok(ExitCode::from(130))
-            }
+            result = tell(&args, &options, running, &mut teller) => result,
+            _ = stop_signal() => Ok(interrupted()),
         }
     })
 }
 
-async fn tell(args: &DemoArgs, options: &Options, teller: &mut Teller) -> anyhow::Result<ExitCode> {
-    let mut running = demo::start(options, teller).await?;
-    if args.serve {
-        return serve(running).await;
-    }
+/// Whatever was started ends with us; see `app::demo::processes`.
+fn interrupted() -> ExitCode {
+    eprintln!("stopped");
+    ExitCode::from(130)
+}
+
+async fn tell(
+    args: &DemoArgs,
+    options: &Options,
+    mut running: Running,
+    teller: &mut Teller,
+) -> anyhow::Result<ExitCode> {
     let legend = if args.json {
         Legend::default()
     } else {
