@@ -62,8 +62,15 @@ pub async fn run(
     let keys = config.grants.opening_keys(folder)?;
     let counters = Counters::open(&config.counters, folder).await?;
     let recorder = governing::recorder(&config.audit, &catalogue)?;
-    let authority =
-        governing::authority(&catalogue, &config.grants, &config.policy, folder, &stop).await?;
+    let authority = governing::authority(
+        &catalogue,
+        &config.grants,
+        &config.policy,
+        folder,
+        Some(&config.id),
+        &stop,
+    )
+    .await?;
     let agency = Arc::new(Agency::new(AgencyParts {
         id: config.id.clone(),
         catalogue,

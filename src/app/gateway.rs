@@ -57,7 +57,8 @@ pub async fn run(
     }
     let recorder = governing::recorder(&config.audit, &catalogue)?;
     let authority =
-        governing::authority(&catalogue, &config.grants, &config.policy, folder, &stop).await?;
+        governing::authority(&catalogue, &config.grants, &config.policy, folder, None, &stop)
+            .await?;
     let id = tls.identity().id();
     let gateway = Arc::new(Gateway::new(
         id,

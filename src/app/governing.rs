@@ -17,9 +17,11 @@ use crate::config::file;
 use crate::config::grants::GrantsConfig;
 use crate::config::policy::PolicyConfig;
 use crate::config::reload::{LastGood, Reload, Watch};
-use crate::domain::catalogue::Catalogue;
+use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::grant::HighWater;
+use crate::domain::policy::answer::Question;
 use crate::domain::policy::engine::Engine;
+use crate::domain::purpose::LegalBasis;
 use crate::service::authority::Authority;
 use crate::service::recorder::Recorder;
 use crate::store::audit_log::AuditLog;
@@ -31,11 +33,13 @@ const FIRST_LISTS_WITHIN: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Loads issuers and policy, and begins to watch the policy and the status lists.
+/// An agency names itself.
 pub(super) async fn authority(
     catalogue: &Arc<Catalogue>,
     grants: &GrantsConfig,
     policy: &PolicyConfig,
     folder: &Path,
+    own: Option<&AgencyId>,
     stop: &watch::Receiver<bool>,
 ) -> Result<Authority, StartError> {
     let cache = grants.cache;
@@ -51,9 +55,10 @@ pub(super) async fn authority(
     }
     let (engine, watch) = policy.start(catalogue)?;
     let engine = Arc::new(engine);
+    warm(engine.current(), own.cloned());
     tokio::spawn(until_stopped(
         stop.clone(),
-        watch_policy(engine.clone(), watch, policy.clone(), catalogue.clone()),
+        watch_policy(engine.clone(), watch, policy.clone(), catalogue.clone(), own.cloned()),
     ));
     Ok(Authority::new(catalogue.clone(), loaded, statuses, engine, cache, time))
 }
@@ -89,6 +94,7 @@ async fn watch_policy(
     mut watch: Watch,
     config: PolicyConfig,
     catalogue: Arc<Catalogue>,
+    own: Option<AgencyId>,
 ) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
@@ -102,6 +108,7 @@ async fn watch_policy(
         match outcome {
             Reload::Unchanged | Reload::Settling => {}
             Reload::Loaded(engine) => {
+                warm(Arc::clone(&engine), own.clone());
                 tracing::info!(rules = engine.rule_ids().len(), "the changed policy is in force");
             }
             Reload::KeptLastGood(error) => {
@@ -112,6 +119,28 @@ async fn watch_policy(
             }
         }
     }
+}
+
+/// Evaluates every combination that requests may name, in the background, so that
+/// the first request of each does not wait for it. An agency is asked about itself
+/// alone.
+fn warm(engine: Arc<Engine>, own: Option<AgencyId>) {
+    tokio::task::spawn_blocking(move || {
+        let names = engine.vocabulary();
+        for consumer in &names.consumers {
+            for purpose in &names.purposes {
+                for basis in LegalBasis::ALL {
+                    let asked = names.agencies.iter();
+                    for agency in
+                        asked.filter(|agency| own.as_ref().is_none_or(|own| own == *agency))
+                    {
+                        let purpose = purpose.as_str();
+                        engine.decide(&Question { consumer, purpose, basis, agency });
+                    }
+                }
+            }
+        }
+    });
 }
 
 /// Watches `enabled` in an agency's file. A file that cannot be read, or that says

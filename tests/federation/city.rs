@@ -1,0 +1,185 @@
+//! A served demo, and the ways to ask its gateway and its agencies.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use prost::Message;
+use tempfile::TempDir;
+use tonic::Status;
+use tonic::transport::Channel;
+use tributary::app::client::{Address, ClientError, GatewayClient};
+use tributary::app::demo::Federation;
+use tributary::config::gateway::GatewayConfig;
+use tributary::domain::catalogue::Catalogue;
+use tributary::link::connect::Connector;
+use tributary::link::identity::OwnIdentity;
+use tributary::link::limits::ConnectLimits;
+use tributary::link::tls::LinkTls;
+use tributary::link::trust::{Trust, TrustStore};
+use tributary::wire::proto::pb;
+use tributary::wire::proto::pb::agency_service_client::AgencyServiceClient;
+use tributary::wire::refusal::reason_of;
+
+pub const DEADLINE: Duration = Duration::from_secs(2);
+
+/// A running demo; dropping it stops every process.
+pub struct City {
+    pub home: PathBuf,
+    pub federation: Federation,
+    pub catalogue: Catalogue,
+    demo: Child,
+    _folder: TempDir,
+}
+
+impl Drop for City {
+    fn drop(&mut self) {
+        let _ = self.demo.kill();
+        let _ = self.demo.wait();
+    }
+}
+
+pub fn binary() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_tributary"))
+}
+
+impl City {
+    pub fn start(extra: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("city");
+        let mut demo = binary()
+            .args(["demo", "--serve", "--people", "60", "--dir"])
+            .arg(&home)
+            .args(extra)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // It speaks once every link is up.
+        let mut line = String::new();
+        let mut out = std::io::BufReader::new(demo.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+        assert!(line.starts_with("The federation runs."), "the demo did not start: {line}");
+        let text = std::fs::read_to_string(home.join(Federation::FILE)).unwrap();
+        let federation = serde_json::from_str(&text).unwrap();
+        let catalogue = tributary::config::catalogue::load(&home.join("catalogue")).unwrap();
+        Self { home, federation, catalogue, demo, _folder: folder }
+    }
+
+    /// Waits for what is to come true within bounds.
+    pub async fn eventually(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        let until = Instant::now() + Duration::from_secs(15);
+        while !holds().await {
+            assert!(Instant::now() < until, "{what} did not come true");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn address(&self, certificate: PathBuf, key: PathBuf) -> Address {
+        Address {
+            endpoint: self.federation.gateway.endpoint.clone(),
+            gateway: self.federation.gateway.id.parse().unwrap(),
+            certificate,
+            key,
+            trust_bundle: self.federation.trust_bundle.clone(),
+        }
+    }
+
+    pub async fn client(&self) -> GatewayClient {
+        self.client_as("scoring-service").await
+    }
+
+    pub async fn client_as(&self, name: &str) -> GatewayClient {
+        let consumer = self.federation.consumers.iter().find(|c| c.id.ends_with(name)).unwrap();
+        let address = self.address(consumer.certificate.clone(), consumer.key.clone());
+        GatewayClient::connect(&address).await.unwrap()
+    }
+
+    /// The genuine grant of a person.
+    pub fn grant(&self, person: usize) -> String {
+        std::fs::read_to_string(&self.federation.grants[person].file).unwrap()
+    }
+
+    /// What the gateway answers to a presentation: `OK`, or its reason.
+    pub async fn at_gateway(&self, client: &mut GatewayClient, grant: &str, item: &str) -> String {
+        match client.profile(grant, vec![item.into()], DEADLINE).await {
+            Ok(_) => "OK".into(),
+            Err(ClientError::Refused { reason, .. }) => reason,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The connector with which a gateway reaches an agency: for asking past it.
+    pub async fn agency(&self, id: &str) -> AgencyServiceClient<Channel> {
+        let config = GatewayConfig::load(&self.federation.gateway.config).unwrap();
+        let link = &config.link;
+        let now = tributary::clock::utc();
+        let identity = OwnIdentity::load(&link.certificate, &link.key, now).unwrap();
+        let tls = LinkTls::new(identity, Trust::new(TrustStore::load(&link.trust).unwrap()));
+        let entry = config.agency.iter().find(|agency| agency.id.as_str() == id).unwrap();
+        let (endpoint, expected) = (&entry.endpoint, entry.identity.clone());
+        let connector = Connector::new(endpoint, expected, tls, ConnectLimits::default()).unwrap();
+        AgencyServiceClient::new(connector.channel().await.unwrap())
+    }
+
+    /// A question for an agency's items, as a gateway puts it.
+    pub fn question(
+        &self,
+        request_id: &str,
+        grant: &str,
+        items: &[&str],
+    ) -> pb::FetchSectionRequest {
+        let numbers = items.iter().map(|id| self.catalogue.find(id).unwrap().number);
+        let set: tributary::domain::item::ItemSet = numbers.collect();
+        pb::FetchSectionRequest {
+            request_id: request_id.into(),
+            items: set.to_bytes().into(),
+            catalogue_digest: self.catalogue.digest().0.to_vec().into(),
+            consumer: self.federation.consumers[0].id.clone(),
+            grant: Some(pb::GrantPresentation { sd_jwt: grant.as_bytes().to_vec().into() }),
+            ..Default::default()
+        }
+    }
+
+    pub fn config_of(&self, agency: &str) -> &Path {
+        &self.federation.agencies.iter().find(|entry| entry.id == agency).unwrap().config
+    }
+}
+
+/// What an agency answers: its section's status, or its refusal's reason.
+pub async fn ask(
+    agency: &mut AgencyServiceClient<Channel>,
+    question: pb::FetchSectionRequest,
+) -> (String, Option<pb::Section>) {
+    assert!(question.encoded_len() < 256 * 1024 || question.request_id == "oversize");
+    match agency.fetch_section(question).await {
+        Ok(answer) => {
+            let section = answer.into_inner().section.unwrap();
+            let status = section.envelope.as_ref().unwrap().status().as_str_name();
+            (status.trim_start_matches("SECTION_STATUS_").into(), Some(section))
+        }
+        Err(status) => (word(&status), None),
+    }
+}
+
+pub fn word(status: &Status) -> String {
+    match reason_of(status) {
+        reason if reason.is_empty() => format!("{:?}", status.code()),
+        reason => reason,
+    }
+}
+
+/// An agency's part of a presentation: the signed part and its own disclosure.
+pub fn part_of(grant: &str, agency: &str) -> String {
+    let signed = grant.split('~').next().unwrap();
+    let own = grant.split('~').skip(1).find(|encoded| name_in(encoded).as_deref() == Some(agency));
+    format!("{signed}~{}~", own.unwrap_or_default())
+}
+
+/// The claim that a disclosure discloses.
+pub fn name_in(encoded: &str) -> Option<String> {
+    let bytes = tributary::domain::grant::base64::decode(encoded)?;
+    let parts: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    Some(parts.get(1)?.as_str()?.to_owned())
+}

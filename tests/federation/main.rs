@@ -1,0 +1,18 @@
+//! A whole federation, as processes of the real binary, asked as anybody would
+//! ask it: through the network. All people are synthetic.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+mod bad_input;
+mod city;
+mod demo;
+mod forged;
+mod privacy;
+mod refusals;
+mod running;

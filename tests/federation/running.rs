@@ -1,0 +1,213 @@
+//! Answers under load, and what changes while the federation runs: agencies that
+//! die, switches, policies.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Row};
+use tributary::wire::proto::pb;
+use tributary::wire::proto::pb::value::Kind;
+
+use crate::city::{City, DEADLINE, binary};
+
+fn section<'a>(answer: &'a pb::GetProfileResponse, agency: &str) -> &'a pb::SectionReport {
+    answer.sections.iter().find(|section| section.agency == agency).unwrap()
+}
+
+fn status(answer: &pb::GetProfileResponse, agency: &str) -> String {
+    let report = section(answer, agency);
+    let status = report.status().as_str_name().trim_start_matches("SECTION_STATUS_");
+    format!("{status} {}", report.reason).trim_end().to_owned()
+}
+
+/// A person's values straight out of the databases: item id to text.
+async fn truth(city: &City, subject: &str) -> BTreeMap<&'static str, Option<String>> {
+    let mut truth = BTreeMap::new();
+    for (id, agency, query) in [
+        (
+            "employment.current.started_on",
+            "employment",
+            "select current_started_on from current_job where person_id = $1",
+        ),
+        (
+            "lending.card.utilisation_ratio",
+            "lending",
+            "select cast(utilisation_ratio as text) from card_account where person_id = $1",
+        ),
+        (
+            "traffic.licence.status",
+            "traffic",
+            "select licence_status from driving_licence where person_id = $1",
+        ),
+    ] {
+        let file = city.home.join(format!("data/{agency}.db"));
+        let options = SqliteConnectOptions::new().filename(file).read_only(true);
+        let mut database = options.connect().await.unwrap();
+        let row = sqlx::query(query).bind(subject).fetch_optional(&mut database).await.unwrap();
+        truth.insert(id, row.and_then(|row| row.get::<Option<String>, _>(0)));
+    }
+    truth
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_two_people_at_once_get_their_own_values() {
+    let city = City::start(&[]);
+    let ids = [
+        "employment.current.started_on",
+        "lending.card.utilisation_ratio",
+        "traffic.licence.status",
+    ];
+    let client = city.client().await;
+    let asked = (0..32).map(|person| {
+        let (mut client, grant) = (client.clone(), city.grant(person));
+        let items = ids.map(String::from).to_vec();
+        tokio::spawn(async move { client.profile(&grant, items, DEADLINE).await.unwrap() })
+    });
+    let mut compared = 0;
+    for (person, answer) in futures_util::future::join_all(asked).await.into_iter().enumerate() {
+        let profile = answer.unwrap().profile.unwrap();
+        let truth = truth(&city, &city.federation.subjects[person]).await;
+        for id in ids {
+            let found = profile.items.iter().find(|item| item.id == id);
+            let found = found.map(|item| item.value.clone().unwrap().kind.unwrap());
+            match (found, truth[id].as_deref()) {
+                (None, None) => {}
+                (Some(Kind::Date(date)), Some(text)) => {
+                    assert_eq!(format!("{:04}-{:02}-{:02}", date.year, date.month, date.day), text);
+                    compared += 1;
+                }
+                (Some(Kind::Decimal(number)), Some(text)) => {
+                    assert_eq!(number.value.parse::<f64>().unwrap(), text.parse::<f64>().unwrap());
+                    compared += 1;
+                }
+                (Some(Kind::Code(_)), Some(_)) => compared += 1,
+                (found, truth) => panic!("person {person}, {id}: {found:?} against {truth:?}"),
+            }
+        }
+    }
+    assert!(compared > 60, "only {compared} values were there to compare");
+}
+
+#[tokio::test]
+async fn an_agency_dies_and_comes_back_without_the_gateway_being_told() {
+    let city = City::start(&[]);
+    let mut client = city.client().await;
+    let items = client.bundle("basic").await.unwrap();
+    let grant = city.grant(0);
+    let entry = city.federation.agencies.iter().find(|agency| agency.id == "traffic").unwrap();
+    let killed = Command::new("kill").args(["-KILL", &entry.pid.to_string()]).status().unwrap();
+    assert!(killed.success());
+    city.eventually("the section's loss", async || {
+        let answer = client.profile(&grant, items.clone(), DEADLINE).await.unwrap();
+        let others = answer.sections.iter().filter(|section| section.agency != "traffic");
+        assert!(others.into_iter().all(|section| section.status() == pb::SectionStatus::Ok));
+        status(&answer, "traffic").starts_with("UNAVAILABLE")
+    })
+    .await;
+
+    // The command line says so by its exit code.
+    let federation = city.home.join("federation.json");
+    let get = |more: &[&str]| {
+        let mut get = binary();
+        get.args(["profile", "get", "--subject", &city.federation.subjects[0], "--federation"]);
+        get.arg(&federation).args(more).stdin(Stdio::null()).output().unwrap()
+    };
+    let partial = get(&["--json"]);
+    assert_eq!(partial.status.code(), Some(3));
+    let json: serde_json::Value = serde_json::from_slice(&partial.stdout).unwrap();
+    assert!(json["profile"]["items"].as_array().unwrap().len() > 10);
+    let unknown = get(&["--items", "no.such.item"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("no.such.item"));
+
+    let mut again = binary()
+        .args(["agency", "--config"])
+        .arg(&entry.config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    city.eventually("the section's return", async || {
+        let answer = client.profile(&grant, items.clone(), DEADLINE).await.unwrap();
+        status(&answer, "traffic") == "OK"
+    })
+    .await;
+    assert_eq!(get(&["--json"]).status.code(), Some(0));
+    again.kill().unwrap();
+    again.wait().unwrap();
+}
+
+#[tokio::test]
+async fn the_kill_switch_and_the_policy_hold_without_a_restart() {
+    let city = City::start(&[]);
+    let mut client = city.client().await;
+    let items = client.bundle("basic").await.unwrap();
+    let grant = city.grant(0);
+    let mut now = async || client.profile(&grant, items.clone(), DEADLINE).await.unwrap();
+    assert_eq!(status(&now().await, "education"), "OK");
+
+    let config = city.config_of("education");
+    let text = std::fs::read_to_string(config).unwrap();
+    std::fs::write(config, text.replace("enabled = true", "enabled = false")).unwrap();
+    city.eventually("the switch", async || {
+        status(&now().await, "education") == "DENIED AGENCY_CLOSED"
+    })
+    .await;
+    // Half a file changes nothing.
+    std::fs::write(config, "id = \"educ").unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    assert_eq!(status(&now().await, "education"), "DENIED AGENCY_CLOSED");
+    std::fs::write(config, text).unwrap();
+    city.eventually("the switch back", async || status(&now().await, "education") == "OK").await;
+
+    // A broken policy keeps the last good one; an empty one denies all.
+    let policy = city.home.join("policies/agencies/education.cedar");
+    let good = std::fs::read_to_string(&policy).unwrap();
+    std::fs::write(&policy, "permit (principal, action, resource").unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(2000)).await;
+    assert_eq!(status(&now().await, "education"), "OK");
+    let log = std::fs::read_to_string(city.home.join("logs/education.log")).unwrap();
+    assert!(log.contains("POLICY_KEPT"), "{log}");
+    std::fs::write(&policy, "").unwrap();
+    city.eventually("the empty policy", async || {
+        status(&now().await, "education") == "DENIED NOTHING_PERMITTED"
+    })
+    .await;
+    std::fs::write(&policy, good).unwrap();
+    city.eventually("the policy back", async || status(&now().await, "education") == "OK").await;
+}
+
+#[tokio::test]
+async fn every_answer_has_a_receipt_that_the_log_bears_out() {
+    let city = City::start(&[]);
+    let mut client = city.client().await;
+    let items = client.bundle("basic").await.unwrap();
+    let answer = client.profile(&city.grant(0), items, DEADLINE).await.unwrap();
+    let receipt = answer.receipt.unwrap();
+    assert_eq!(receipt.origin, "gateway.city.example/2026");
+    assert_eq!(receipt.leaf_hashes.len(), 7);
+
+    // Once the log is closed, whoever has its public key can verify it.
+    let key = city.home.join("certs/dev/gateway.city.example/audit.vkey");
+    let verify = |log: &std::path::Path| {
+        binary().args(["audit", "verify"]).arg(log).arg("--key").arg(&key).output().unwrap()
+    };
+    let log = city.home.join("audit/gateway");
+    city.eventually("publication", async || verify(&log).status.code() == Some(0)).await;
+    let search = binary()
+        .args(["audit", "search"])
+        .arg(&log)
+        .arg("--key")
+        .arg(&key)
+        .args(["--request", &answer.request_id])
+        .output()
+        .unwrap();
+    let found = String::from_utf8_lossy(&search.stdout).into_owned();
+    assert_eq!(
+        found.lines().filter(|line| line.contains(&answer.request_id)).count(),
+        7,
+        "{found}"
+    );
+}
