@@ -15,4 +15,5 @@ mod demo;
 mod forged;
 mod privacy;
 mod refusals;
+mod rogue;
 mod running;
