@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""Fetches one person's profile from a Tributary gateway with stock grpcio.
+
+Nothing here is special to Tributary but its protos, from which the client code
+is generated at run time. The link is mutual TLS; the authority is a grant.
+
+    fetch_profile.py --federation DIR/federation.json --subject NUMBER
+
+Exit code: 0 every agency answered, 3 some did not, 1 error, 2 wrong usage.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc_tools
+from google.protobuf import json_format
+from grpc_tools import protoc
+
+PROTOS = Path(__file__).resolve().parents[2] / "proto"
+PARTIAL = 3
+TIMEOUT_SECONDS = 2.0
+
+
+class Protocol:
+    """The modules that protoc makes of our protos."""
+
+    def __init__(self) -> None:
+        bundled = Path(grpc_tools.__file__).parent / "_proto"  # google/protobuf
+        files = [str(path.relative_to(PROTOS)) for path in sorted(PROTOS.rglob("*.proto"))]
+        with tempfile.TemporaryDirectory() as out:
+            arguments = [f"-I{PROTOS}", f"-I{bundled}", f"--python_out={out}"]
+            if not files or protoc.main(["protoc", *arguments, f"--grpc_python_out={out}", *files]):
+                raise ValueError(f"cannot compile the protos in {PROTOS}")
+            sys.path.insert(0, out)
+            self.profile = importlib.import_module("tributary.v1.profile_pb2")
+            self.profile_grpc = importlib.import_module("tributary.v1.profile_pb2_grpc")
+            self.section = importlib.import_module("tributary.v1.section_pb2")
+            self.catalogue = importlib.import_module("tributary.v1.catalogue_pb2")
+            self.catalogue_grpc = importlib.import_module("tributary.v1.catalogue_pb2_grpc")
+            self.status = importlib.import_module("google.rpc.status_pb2")
+            self.details = importlib.import_module("google.rpc.error_details_pb2")
+            sys.path.remove(out)
+
+
+def connect(federation: dict[str, Any], consumer: str) -> grpc.Channel:
+    """Opens a channel as the first consumer whose id ends in `consumer`."""
+    known = federation["consumers"]
+    own = next((entry for entry in known if entry["id"].endswith(consumer)), None)
+    if own is None:
+        ids = ", ".join(entry["id"] for entry in known)
+        raise ValueError(f"no consumer's id ends in `{consumer}`; there are {ids}")
+    # grpcio checks that the gateway's certificate bears the DNS name or IP address
+    # we dial; it does not look at the SPIFFE id. That suffices here because the
+    # trust bundle holds the anchor of the gateway's own domain alone: no agency,
+    # consumer or other party can get a certificate that this channel accepts.
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=Path(federation["trust_bundle"]).read_bytes(),
+        private_key=Path(own["key"]).read_bytes(),
+        certificate_chain=Path(own["certificate"]).read_bytes(),
+    )
+    return grpc.secure_channel(federation["gateway"]["endpoint"], credentials)
+
+
+def read_grant(federation: dict[str, Any], arguments: argparse.Namespace) -> bytes:
+    """Reads the grant of --grant, or the demo's grant for --subject."""
+    file = arguments.grant
+    if file is None:
+        grants = federation["grants"]
+        found = next((g for g in grants if g["subject"] == arguments.subject), None)
+        if found is None:
+            raise ValueError("the federation has no grant for this subject")
+        file = Path(found["file"])
+    return file.read_bytes().strip()
+
+
+def bundle_items(protocol: Protocol, catalogue: Any, name: str) -> list[str]:
+    """Asks the gateway which items a bundle holds."""
+    request = protocol.catalogue.ListBundlesRequest()
+    bundles = catalogue.ListBundles(request, timeout=TIMEOUT_SECONDS).bundles
+    by_id = {bundle.id: list(bundle.items) for bundle in bundles}
+    if name not in by_id:
+        raise ValueError(f"`{name}` is no bundle; there are {', '.join(by_id)}")
+    return by_id[name]
+
+
+def iso(date: Any) -> str:
+    """A google.type.Date as text."""
+    return f"{date.year:04}-{date.month:02}-{date.day:02}"
+
+
+def readable(value: Any, unit: str) -> str:
+    """A value with its unit. Which member is set follows from the item's type."""
+    kind = value.WhichOneof("kind")
+    match kind:
+        case None:
+            return "?"
+        case "boolean":
+            return "yes" if value.boolean else "no"
+        case "money":
+            money = value.money
+            sign = "-" if money.units < 0 or money.nanos < 0 else ""
+            cents = abs(money.nanos) // 10_000_000
+            return f"{sign}{abs(money.units)}.{cents:02} {money.currency_code}"
+        case "date":
+            return iso(value.date)
+        case "code":
+            return value.code
+        case "months":
+            return f"{value.months} month{'' if value.months == 1 else 's'}"
+    number = value.decimal.value if kind == "decimal" else str(value.integer)
+    suffix = {"count": "", "percent": "%"}.get(unit, unit.replace("_", " "))
+    return f"{number} {suffix}".rstrip()
+
+
+def print_table(*rows: Sequence[str]) -> None:
+    """Prints rows, the first of which is the header, in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    print()
+
+
+def print_profile(protocol: Protocol, answer: Any, units: dict[str, str]) -> None:
+    """Prints the items, the gaps, and what became of each section."""
+    rows = []
+    for item in answer.profile.items:
+        value = readable(item.value, units.get(item.id, ""))
+        agency = item.agency or "sum of several"
+        as_of = iso(item.as_of) if item.HasField("as_of") else ""
+        rows.append((item.id, value, agency, as_of, "conflict" if item.conflict else ""))
+    print_table(("item", "value", "agency", "as of", "conflict"), *rows)
+    why = protocol.section.Absence.Name
+    gaps = [(gap.id, why(gap.absence).removeprefix("ABSENCE_")) for gap in answer.profile.gaps]
+    if gaps:
+        print_table(("no value for", "why"), *gaps)
+    status = protocol.section.SectionStatus.Name
+    sections = [
+        (s.agency, status(s.status).removeprefix("SECTION_STATUS_"), s.reason,
+         f"{s.answered} of {s.asked}")
+        for s in answer.sections
+    ]  # fmt: skip
+    print_table(("section", "status", "reason", "items"), *sections)
+
+
+def is_complete(protocol: Protocol, answer: Any) -> bool:
+    """Whether every agency answered. That it knows nobody by the grant is an answer."""
+    status = protocol.section.SectionStatus
+    answered = (status.SECTION_STATUS_OK, status.SECTION_STATUS_NO_RECORD)
+    return all(section.status in answered for section in answer.sections)
+
+
+def explain(protocol: Protocol, error: grpc.RpcError) -> str:
+    """A refusal's text, with the google.rpc details that programs go by."""
+    lines = [f"{error.code().name}: {error.details()}"]
+    for key, value in error.trailing_metadata() or ():
+        if key != "grpc-status-details-bin":
+            continue
+        for detail in protocol.status.Status.FromString(value).details:
+            info, bad = protocol.details.ErrorInfo(), protocol.details.BadRequest()
+            if detail.Unpack(info):
+                lines.append(f"  reason: {info.reason}")
+            elif detail.Unpack(bad):
+                lines += [f"  {f.field}: {f.description}" for f in bad.field_violations]
+    return "\n".join(lines)
+
+
+def fetch(protocol: Protocol, arguments: argparse.Namespace) -> int:
+    """Fetches and prints the profile; returns the exit code."""
+    federation = json.loads(arguments.federation.read_text(encoding="utf-8"))
+    grant = read_grant(federation, arguments)
+    with connect(federation, arguments.consumer) as channel:
+        catalogue = protocol.catalogue_grpc.CatalogueServiceStub(channel)
+        items = arguments.items or bundle_items(protocol, catalogue, arguments.bundle)
+        request = protocol.profile.GetProfileRequest(items=items, grant={"sd_jwt": grant})
+        profiles = protocol.profile_grpc.ProfileServiceStub(channel)
+        answer = profiles.GetProfile(request, timeout=TIMEOUT_SECONDS)
+        if arguments.json:
+            print(json_format.MessageToJson(
+                answer, preserving_proto_field_name=True, ensure_ascii=False,
+                always_print_fields_with_no_presence=True,
+            ))  # fmt: skip
+        else:
+            request = protocol.catalogue.ListItemsRequest()
+            known = catalogue.ListItems(request, timeout=TIMEOUT_SECONDS).items
+            print_profile(protocol, answer, {item.id: item.unit for item in known})
+    return 0 if is_complete(protocol, answer) else PARTIAL
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--federation", type=Path, required=True, help="federation.json of a running demo")
+    add("--consumer", default="", metavar="NAME", help="whom to be, by the end of its id")
+    whose = parser.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--subject", metavar="N", help="take this synthetic person's grant")
+    whose.add_argument("--grant", type=Path, metavar="FILE", help="a grant's file")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--bundle", default="basic", help="a named set of items (basic)")
+    what.add_argument("--items", type=lambda text: text.split(","), metavar="ID,…")
+    add("--json", action="store_true", help="print the answer as proto3 JSON")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Runs the program; returns its exit code."""
+    arguments = parse_arguments()
+    try:
+        protocol = Protocol()
+        try:
+            return fetch(protocol, arguments)
+        except grpc.RpcError as error:
+            raise ValueError(explain(protocol, error)) from error
+    except KeyError as error:
+        print(f"error: {arguments.federation} lacks {error}", file=sys.stderr)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
