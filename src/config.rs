@@ -6,6 +6,7 @@
 //! uses it.
 
 pub mod agency;
+pub mod audit;
 pub mod catalogue;
 pub mod counters;
 pub mod file;

@@ -12,5 +12,6 @@ pub mod exchange;
 pub mod fan_out;
 pub mod gateway;
 pub mod lane;
+pub mod recorder;
 pub mod status_poll;
 pub mod uplink;

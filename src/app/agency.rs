@@ -61,6 +61,7 @@ pub async fn run(
     let folder = path.parent().unwrap_or(Path::new("."));
     let keys = config.grants.opening_keys(folder)?;
     let counters = Counters::open(&config.counters, folder).await?;
+    let recorder = governing::recorder(&config.audit, &catalogue)?;
     let authority =
         governing::authority(&catalogue, &config.grants, &config.policy, folder, &stop).await?;
     let agency = Arc::new(Agency::new(AgencyParts {
@@ -70,6 +71,7 @@ pub async fn run(
         authority,
         keys,
         counters,
+        recorder: recorder.clone(),
         format: config.subject.format,
         limits: config.limits,
         enabled: governing::kill_switch(path, config.enabled, &stop),
@@ -86,7 +88,8 @@ pub async fn run(
     let service = serving::with_standard_services(routes, health_service)?;
     tracing::info!(agency = %config.id, %address, "listening");
     ready(address);
-    serving::serve(listener, tls, service, stop).await;
+    let serving = serving::serve(listener, tls, service, stop);
+    governing::while_recorded(recorder, serving).await?;
     tracing::info!(agency = %config.id, "stopped");
     Ok(())
 }

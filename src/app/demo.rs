@@ -30,6 +30,8 @@ pub struct Options {
     pub seed: u64,
     /// Where to put it; a temporary folder, removed at the end, when not given.
     pub dir: Option<PathBuf>,
+    /// How often each grant may be used in a day.
+    pub grant_uses: u32,
     /// The bundle that the stages fetch.
     pub bundle: String,
 }
@@ -82,7 +84,7 @@ pub async fn start(options: &Options, audience: &mut dyn Audience) -> Result<Run
     };
     let people = People::new(options.seed, options.people);
     audience.progress("writing configuration, catalogue and certificates");
-    let city = city::City::build(home.path())?;
+    let city = city::City::build(home.path(), options.grant_uses)?;
     audience
         .progress(&format!("making {} synthetic people in seven SQLite databases", options.people));
     seed::fill(&city, people).await?;
@@ -90,8 +92,7 @@ pub async fn start(options: &Options, audience: &mut dyn Audience) -> Result<Run
     audience.progress("starting the consent service and issuing grants");
     processes.start_consent(&city).await?;
     let shown = people.places().start..people.places().end.min(seed::SHOWN);
-    let (grants, grant) =
-        consent::issue(&city, people, shown, &options.bundle, crate::clock::utc())?;
+    let (grants, grant) = consent::issue(&city, people, shown, options, crate::clock::utc())?;
     for agency in &city.agencies {
         audience.progress(&format!("starting the agency {agency}"));
         let address = processes.start(agency, "agency", &city.agency_config(agency)).await?;

@@ -55,10 +55,18 @@ pub async fn run(
     for uplink in &uplinks {
         tokio::spawn(report(uplink.clone(), health.clone(), stop.clone()));
     }
+    let recorder = governing::recorder(&config.audit, &catalogue)?;
     let authority =
         governing::authority(&catalogue, &config.grants, &config.policy, folder, &stop).await?;
     let id = tls.identity().id();
-    let gateway = Arc::new(Gateway::new(id, catalogue.clone(), authority, uplinks, config.limits));
+    let gateway = Arc::new(Gateway::new(
+        id,
+        catalogue.clone(),
+        authority,
+        recorder.clone(),
+        uplinks,
+        config.limits,
+    ));
     let mut routes = tonic::service::Routes::builder();
     routes
         .add_service(
@@ -74,7 +82,8 @@ pub async fn run(
     let service = serving::with_standard_services(routes, health_service)?;
     tracing::info!(%address, "listening");
     ready(address);
-    serving::serve(listener, tls, service, stop).await;
+    let serving = serving::serve(listener, tls, service, stop);
+    governing::while_recorded(recorder, serving).await?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::serving::StartError;
 use super::statuses;
 use crate::clock;
+use crate::config::audit::AuditConfig;
 use crate::config::file;
 use crate::config::grants::GrantsConfig;
 use crate::config::policy::PolicyConfig;
@@ -20,6 +21,8 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::HighWater;
 use crate::domain::policy::engine::Engine;
 use crate::service::authority::Authority;
+use crate::service::recorder::Recorder;
+use crate::store::audit_log::AuditLog;
 
 /// How long a start waits for the first status lists.
 const FIRST_LISTS_WITHIN: Duration = Duration::from_secs(3);
@@ -53,6 +56,32 @@ pub(super) async fn authority(
         watch_policy(engine.clone(), watch, policy.clone(), catalogue.clone()),
     ));
     Ok(Authority::new(catalogue.clone(), loaded, statuses, engine, cache, time))
+}
+
+/// Opens the audit log.
+pub(super) fn recorder(
+    config: &AuditConfig,
+    catalogue: &Catalogue,
+) -> Result<Arc<Recorder>, StartError> {
+    let keys = config.keys()?;
+    let log = AuditLog::open(&config.folder, &keys.origin, keys.signing)?;
+    Ok(Arc::new(Recorder::new(log, catalogue.digest(), keys.tag.as_ref())))
+}
+
+/// Serves until it has stopped or the audit log is lost; without a log nothing may
+/// be served.
+pub(super) async fn while_recorded(
+    recorder: Arc<Recorder>,
+    serving: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let served = tokio::select! {
+        () = serving => Ok(()),
+        reason = recorder.until_lost() => Err(StartError::AuditLost(reason)),
+    };
+    recorder.flush().await;
+    // Closing the log waits for the disk.
+    let _ = tokio::task::spawn_blocking(move || drop(recorder)).await;
+    served
 }
 
 async fn watch_policy(

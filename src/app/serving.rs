@@ -12,6 +12,7 @@ use tonic::service::Routes;
 use tower::Layer;
 
 use crate::clock;
+use crate::config::audit::AuditConfigError;
 use crate::config::catalogue::CatalogueError;
 use crate::config::file::FileError;
 use crate::config::gateway::GatewayConfigError;
@@ -30,6 +31,7 @@ use crate::link::tls::LinkTls;
 use crate::link::trust::{Trust, TrustLoadError, TrustStore};
 use crate::service::edge::{Edge, EdgeLayer};
 use crate::service::status_poll::StatusPlanError;
+use crate::store::audit_log::AuditError;
 use crate::store::frequency::CounterError;
 use crate::wire::proto::DESCRIPTORS;
 
@@ -67,6 +69,15 @@ pub enum StartError {
     /// The policy.
     #[error("the policy does not load:\n{0}")]
     Policy(#[from] PolicyLoadError),
+    /// The audit log's keys.
+    #[error(transparent)]
+    AuditConfig(#[from] AuditConfigError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The audit log went out of use while serving.
+    #[error("the audit log is out of use, so nothing may be disclosed: {0}")]
+    AuditLost(String),
     /// The counters.
     #[error(transparent)]
     Counters(#[from] CounterError),

@@ -1,9 +1,10 @@
 //! `tributary audit`: verify, prove, check, search, reconcile and export a log.
 //!
-//! Reads logs and never writes one. Results go to standard output, progress and
+//! Reads logs and never writes one; `keygen` makes the key of a new one. Results go to standard output, progress and
 //! warnings to standard error.
 
 mod find;
+mod keygen;
 mod prove;
 mod reconcile;
 mod source;
@@ -26,6 +27,8 @@ pub struct AuditArgs {
 
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
+    /// Make the key that signs a log.
+    Keygen(keygen::KeygenArgs),
     /// Recompute everything in a log. Exit code 0 sound, 1 error, 2 tampered, 3 incomplete.
     Verify(verify::VerifyArgs),
     /// Make a self-contained proof (C2SP tlog-proof) that a record is in the log.
@@ -62,6 +65,7 @@ struct LogArgs {
 pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
     let AuditArgs { command, json } = args;
     match command {
+        AuditCommand::Keygen(args) => keygen::run(&args),
         AuditCommand::Verify(args) => verify::run(&args, json),
         AuditCommand::Prove(args) => prove::prove(&args, json),
         AuditCommand::CheckReceipt(args) => prove::check_receipt(&args, json),

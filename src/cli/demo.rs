@@ -32,6 +32,9 @@ pub(super) struct DemoArgs {
     /// The people's seed
     #[arg(long, default_value_t = 7)]
     seed: u64,
+    /// How often each of the demo's grants may be used in a day
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    grant_uses: u32,
     /// The bundle of items to fetch
     #[arg(long, default_value = "basic")]
     bundle: String,
@@ -43,26 +46,38 @@ pub(super) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
             people: usize::try_from(args.people)?,
             seed: args.seed,
             dir: args.dir.clone(),
+            grant_uses: args.grant_uses,
             bundle: args.bundle.clone(),
         };
         let mut teller = Teller { quiet: args.json };
+        let running = tokio::select! {
+            biased;
+            running = demo::start(&options, &mut teller) => running?,
+            _ = stop_signal() => return Ok(interrupted()),
+        };
+        if args.serve {
+            return serve(running).await;
+        }
         tokio::select! {
             biased;
-            result = tell(&args, &options, &mut teller) => result,
-            _ = stop_signal() => {
-                // Whatever was started ends with us; see app::demo::processes.
-                eprintln!("stopped");
-                Ok(ExitCode::from(130))
-            }
+            result = tell(&args, &options, running, &mut teller) => result,
+            _ = stop_signal() => Ok(interrupted()),
         }
     })
 }
 
-async fn tell(args: &DemoArgs, options: &Options, teller: &mut Teller) -> anyhow::Result<ExitCode> {
-    let mut running = demo::start(options, teller).await?;
-    if args.serve {
-        return serve(running).await;
-    }
+/// Whatever was started ends with us; see `app::demo::processes`.
+fn interrupted() -> ExitCode {
+    eprintln!("stopped");
+    ExitCode::from(130)
+}
+
+async fn tell(
+    args: &DemoArgs,
+    options: &Options,
+    mut running: Running,
+    teller: &mut Teller,
+) -> anyhow::Result<ExitCode> {
     let legend = if args.json {
         Legend::default()
     } else {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::audit::AuditConfig;
 use super::counters::CountersConfig;
 use super::file::{self, FileError};
 use super::grants::GrantsConfig;
@@ -36,6 +37,8 @@ pub struct AgencyConfig {
     pub enabled: bool,
     /// Whose grants are believed, for what, and the keys that open subjects.
     pub grants: GrantsConfig,
+    /// Where every disclosure is recorded before it happens.
+    pub audit: AuditConfig,
     /// Who may read what; it can be stricter than the gateway's.
     pub policy: PolicyConfig,
     /// Where uses of grants are counted.
@@ -101,6 +104,7 @@ impl AgencyConfig {
         config.catalogue = folder.join(&config.catalogue);
         config.link = config.link.resolved(folder);
         config.policy = config.policy.resolved(folder);
+        config.audit = config.audit.resolved(folder);
         Ok((config, text))
     }
 }

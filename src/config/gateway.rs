@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::audit::AuditConfig;
 use super::file::{self, FileError};
 use super::grants::GrantsConfig;
 use super::link::LinkConfig;
@@ -26,6 +27,8 @@ pub struct GatewayConfig {
     pub link: LinkConfig,
     /// Whose grants are believed, and for what.
     pub grants: GrantsConfig,
+    /// Where every disclosure is recorded before it happens.
+    pub audit: AuditConfig,
     /// Who may read what.
     pub policy: PolicyConfig,
     /// Limits; each has a default.
@@ -99,6 +102,7 @@ impl GatewayConfig {
         config.catalogue = folder.join(&config.catalogue);
         config.link = config.link.resolved(folder);
         config.policy = config.policy.resolved(folder);
+        config.audit = config.audit.resolved(folder);
         config
             .check()
             .map_err(|message| GatewayConfigError::Value { path: path.into(), message })?;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +30,7 @@ pub enum PeerError {
 /// An organisation's namespace of identities, such as `education.city.example`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct TrustDomain(String);
+pub struct TrustDomain(Arc<str>);
 
 impl TrustDomain {
     /// The name as it stands in an id.
@@ -48,7 +49,7 @@ impl FromStr for TrustDomain {
         if text.is_empty() || text.len() > 128 || !text.bytes().all(allowed) {
             return Err(PeerError::TrustDomain(text.escape_default().to_string()));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -96,7 +97,8 @@ impl FromStr for Role {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SpiffeId {
-    text: String,
+    // Shared, since each request carries its peer through several hands.
+    text: Arc<str>,
     trust_domain: TrustDomain,
     role: Role,
 }
@@ -153,7 +155,7 @@ impl FromStr for SpiffeId {
         if name.is_empty() || name == "." || name == ".." || !name.bytes().all(allowed) {
             return Err(form());
         }
-        Ok(Self { trust_domain: domain.parse()?, role: role.parse()?, text: text.to_owned() })
+        Ok(Self { trust_domain: domain.parse()?, role: role.parse()?, text: text.into() })
     }
 }
 

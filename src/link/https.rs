@@ -59,9 +59,10 @@ impl HttpsUri {
         if authority.as_str().contains('@') {
             return Err(refuse("it has a user name"));
         }
-        let port = match authority.port() {
-            Some(port) => port.as_str().parse().ok().filter(|port| *port != 0),
-            None if authority.as_str().ends_with(':') => None,
+        // The library gives no port for one that is out of range.
+        let after_host = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+        let port = match after_host.strip_prefix(':') {
+            Some(port) => port.parse().ok().filter(|port| *port != 0),
             None => Some(443),
         };
         let host = authority.host();

@@ -15,7 +15,9 @@ use tokio::sync::Semaphore;
 use tonic::Code;
 
 use super::authority::{Authorised, Authority};
+use super::recorder::{self, Line, Recorder};
 use crate::config::agency::AgencyLimitsConfig;
+use crate::domain::audit::Decision;
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::grant::{OpeningKeys, Receiver};
 use crate::domain::item::ItemSet;
@@ -50,6 +52,8 @@ pub struct AgencyParts {
     pub keys: OpeningKeys,
     /// How often grants were used.
     pub counters: Counters,
+    /// Its audit log.
+    pub recorder: Arc<Recorder>,
     /// The format of card numbers.
     pub format: SubjectFormat,
     /// Its limits.
@@ -114,6 +118,20 @@ impl Agency {
         hash: RequestHash,
         until: Instant,
     ) -> Result<Bytes, Refusal> {
+        let answer = self.try_answer(gateway, request, hash, until).await;
+        if let Err(refusal) = &answer {
+            self.parts.recorder.count_refusal(gateway.spiffe(), refusal.reason);
+        }
+        answer
+    }
+
+    async fn try_answer(
+        &self,
+        gateway: &PeerId,
+        request: Bytes,
+        hash: RequestHash,
+        until: Instant,
+    ) -> Result<Bytes, Refusal> {
         let _room = self.room.try_acquire().map_err(|_| {
             Refusal::overloaded("the agency has as many requests under way as it takes")
         })?;
@@ -123,18 +141,44 @@ impl Agency {
         }
         let question = self.read(request)?;
         self.check_enabled()?;
+        self.parts.recorder.check_ready()?;
         let receiver =
             Receiver::Agency { agency: &self.parts.id, gateway, consumer: &question.consumer };
         let authority = &self.parts.authority;
         let authorised = authority.admit(&question.grant, receiver, &question.items).await?;
         let subject = self.open(&authorised)?;
         let section = self.look_up(&question, &authorised, &subject, until).await;
-        if section.status.is_answered() {
-            self.count(&question, &authorised, until).await?;
-        }
-        authority.confirm(&authorised, receiver, &question.items).await?;
-        self.check_enabled()?;
+        let released = async {
+            if section.status.is_answered() {
+                self.count(&question, &authorised, until).await?;
+            }
+            authority.confirm(&authorised, receiver, &question.items).await?;
+            self.check_enabled()
+        };
+        let released = released.await;
+        let decision = match &released {
+            Ok(()) => Decision::Section(section.status),
+            Err(refusal) => recorder::refused(refusal.reason),
+        };
+        self.record(&question, &authorised, &subject, decision).await?;
+        released?;
         Ok(section::encode(&section, &self.parts.catalogue, hash, blind()?))
+    }
+
+    /// No record, no data: returns once the record is on disk.
+    async fn record(
+        &self,
+        question: &Question,
+        authorised: &Authorised,
+        subject: &Subject,
+        decision: Decision,
+    ) -> Result<(), Refusal> {
+        let recorder = &self.parts.recorder;
+        let agency = Some(self.parts.id.clone());
+        let line = Line { agency, items: question.items, decision };
+        let tag = recorder.tag_of(subject);
+        let records = recorder.records(&question.request_id, authorised, tag, [line])?;
+        recorder.append(records).await.map(drop)
     }
 
     fn read(&self, request: Bytes) -> Result<Question, Refusal> {

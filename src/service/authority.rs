@@ -13,6 +13,7 @@ use super::status_poll::StatusPoll;
 use crate::clock;
 use crate::config::grants::Grants;
 use crate::config::reload::LastGood;
+use crate::domain::audit::RuleSet;
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::grant::{
     Context, GrantCache, GrantError, HighWater, Receiver, StatusLists, VerifiedGrant,
@@ -43,6 +44,13 @@ pub struct Authorised {
     pub permit: Permit,
     /// The policy that allowed it.
     engine: Arc<Engine>,
+}
+
+impl Authorised {
+    /// The policy that allowed it, for the record.
+    pub fn rules(&self) -> Option<RuleSet> {
+        RuleSet::new(self.engine.digest().0, Vec::new()).ok()
+    }
 }
 
 impl Authority {

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -87,20 +88,15 @@ impl Session {
         if self.tell(Told::Hello(hello)).await.is_err() {
             return;
         }
-        let born = TokioInstant::from_std(clock::now());
-        let mut end = born + self.agency.limits().max_stream_age;
+        let link = self.link.clone();
+        let age = self.agency.limits().max_stream_age;
+        let end = TokioInstant::from_std(clock::now()) + age;
         let mut draining = false;
+        // One future for the stream's life: its timer is not set anew for each
+        // message.
+        let mut due = pin!(due(&link, &mut stop, end));
+        let mut grace = pin!(sleep_until(end));
         loop {
-            let due = async {
-                tokio::select! {
-                    () = sleep_until(end) => "AGE",
-                    _ = stop.wait_for(|stop| *stop), if !draining => "STOPPING",
-                    phase = self.link.closing(), if !draining => match phase {
-                        Phase::Distrusted => "DISTRUSTED",
-                        Phase::Open | Phase::Draining => "CONNECTION_AGE",
-                    },
-                }
-            };
             tokio::select! {
                 message = inbound.message() => {
                     let next = match message {
@@ -126,12 +122,13 @@ impl Session {
                     }
                 }
                 () = self.answers.closed() => break,
-                reason = due => {
-                    if draining || reason == "DISTRUSTED" {
+                () = grace.as_mut(), if draining => break,
+                reason = due.as_mut(), if !draining => {
+                    if reason == "DISTRUSTED" {
                         break;
                     }
                     draining = true;
-                    end = TokioInstant::from_std(clock::now()) + DRAIN_GRACE;
+                    grace.as_mut().reset(TokioInstant::from_std(clock::now()) + DRAIN_GRACE);
                     let drain = pb::ExchangeDrain { reason: reason.into() };
                     if self.tell(Told::Drain(drain)).await.is_err() {
                         break;
@@ -218,6 +215,18 @@ impl Session {
     async fn tell(&self, message: Told) -> Result<(), ()> {
         let response = pb::ExchangeResponse { message: Some(message) };
         self.answers.send(Ok(response)).await.map_err(|_| ())
+    }
+}
+
+/// Waits until a stream must be drained or ended, and says why.
+async fn due(link: &Link, stop: &mut watch::Receiver<bool>, end: TokioInstant) -> &'static str {
+    tokio::select! {
+        () = sleep_until(end) => "AGE",
+        _ = stop.wait_for(|stop| *stop) => "STOPPING",
+        phase = link.closing() => match phase {
+            Phase::Distrusted => "DISTRUSTED",
+            Phase::Open | Phase::Draining => "CONNECTION_AGE",
+        },
     }
 }
 

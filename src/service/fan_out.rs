@@ -41,11 +41,18 @@ pub struct Asked<'a> {
 pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> Vec<TimedSection> {
     let began = clock::now();
     let mut sections: Vec<Option<TimedSection>> = vec![None; plan.fetches.len()];
+    let mut question = question(&asked);
     let mut asking: FuturesUnordered<_> = plan
         .fetches
         .iter()
         .enumerate()
-        .map(|(at, fetch)| async move { (at, ask(fetch, uplinks, asked, began).await) })
+        .map(|(at, fetch)| {
+            question.items = fetch.items.to_bytes().into();
+            let sd_jwt = asked.grant.for_agency(&fetch.agency).unwrap_or_default().into();
+            question.grant = Some(pb::GrantPresentation { sd_jwt });
+            let request = Bytes::from(question.encode_to_vec());
+            async move { (at, ask(fetch, uplinks, request, asked, began).await) }
+        })
         .collect();
     let mut deadline = std::pin::pin!(sleep_until(TokioInstant::from_std(asked.until)));
     loop {
@@ -77,6 +84,7 @@ pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> 
 async fn ask(
     fetch: &Fetch,
     uplinks: &[Arc<Uplink>],
+    request: Bytes,
     asked: Asked<'_>,
     began: Instant,
 ) -> TimedSection {
@@ -87,7 +95,6 @@ async fn ask(
     let Some(uplink) = uplinks.get(fetch.place) else {
         return timed(bare(fetch, SectionStatus::Unavailable, "NOT_CONFIGURED"), began);
     };
-    let request = encode(fetch, asked);
     let question = match uplink.ask(&request, asked.until).await {
         Ok(question) => question,
         Err(refused) => {
@@ -117,17 +124,15 @@ async fn ask(
     timed(section, at)
 }
 
-fn encode(fetch: &Fetch, asked: Asked<'_>) -> Bytes {
-    let sd_jwt = asked.grant.for_agency(&fetch.agency).unwrap_or_default().into();
-    let request = pb::FetchSectionRequest {
+/// What is the same in every agency's question; its items and its part of the
+/// grant are still to be set.
+fn question(asked: &Asked<'_>) -> pb::FetchSectionRequest {
+    pb::FetchSectionRequest {
         request_id: asked.request_id.to_owned(),
-        items: fetch.items.to_bytes().into(),
         catalogue_digest: Bytes::copy_from_slice(&asked.catalogue.digest().0),
         consumer: asked.grant.client().to_string(),
-        grant: Some(pb::GrantPresentation { sd_jwt }),
         ..Default::default()
-    };
-    request.encode_to_vec().into()
+    }
 }
 
 fn believe(

@@ -9,16 +9,18 @@ use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
 
 use super::agency_server::peer_of;
-use super::authority::Authority;
+use super::authority::{Authorised, Authority};
 use super::fan_out::{self, Asked};
+use super::recorder::{self, Line, Recorder};
 use super::uplink::Uplink;
 use crate::clock;
 use crate::config::gateway::GatewayLimitsConfig;
+use crate::domain::audit::{Decision, Record, SubjectTag};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::Receiver;
 use crate::domain::item::ItemSet;
 use crate::domain::peer::{Role, SpiffeId};
-use crate::domain::plan::{self, Offer};
+use crate::domain::plan::{self, Fetch, Offer};
 use crate::domain::profile;
 use crate::domain::section::{Absence, Section};
 use crate::wire::proto::pb;
@@ -32,6 +34,7 @@ pub struct Gateway {
     id: SpiffeId,
     catalogue: Arc<Catalogue>,
     authority: Authority,
+    recorder: Arc<Recorder>,
     uplinks: Vec<Arc<Uplink>>,
     owned: Vec<ItemSet>,
     limits: GatewayLimitsConfig,
@@ -44,6 +47,7 @@ impl Gateway {
         id: SpiffeId,
         catalogue: Arc<Catalogue>,
         authority: Authority,
+        recorder: Arc<Recorder>,
         uplinks: Vec<Arc<Uplink>>,
         limits: GatewayLimitsConfig,
     ) -> Self {
@@ -52,6 +56,7 @@ impl Gateway {
             id,
             catalogue,
             authority,
+            recorder,
             uplinks,
             owned,
             room: Semaphore::new(limits.max_in_flight),
@@ -73,6 +78,7 @@ impl Gateway {
             let message = "only an identity in the role of a consumer may ask for a profile";
             return Err(Refusal::new(Code::PermissionDenied, "NOT_A_CONSUMER", message));
         }
+        self.recorder.check_ready()?;
         let wanted = message::decode_request(request.into_inner(), &self.catalogue)?;
         let receiver = Receiver::Gateway { audience: &self.id, consumer: &peer };
         let authorised = self.authority.admit(&wanted.grant, receiver, &wanted.items).await?;
@@ -82,6 +88,10 @@ impl Gateway {
             id if id.is_empty() => new_request_id()?,
             id => id,
         };
+        // From here on the request is recorded, even if the caller hangs up.
+        let abandoned =
+            plan.fetches.iter().map(|fetch| line(fetch, recorder::refused("ABANDONED")));
+        let unrecorded = self.recorder.begin(self.records(&request_id, &authorised, abandoned)?);
         let asked = Asked {
             request_id: &request_id,
             grant: &authorised.grant,
@@ -92,8 +102,34 @@ impl Gateway {
         let sections: Vec<Section> = timed.iter().map(|timed| timed.section.clone()).collect();
         let unasked = [(permit.denied(), Absence::Denied), (plan.not_offered, Absence::NotOffered)];
         let profile = profile::merge(&self.catalogue, &sections, &unasked);
-        self.authority.confirm(&authorised, receiver, &wanted.items).await?;
-        Ok(message::encode_response(request_id, profile, &timed, &self.catalogue))
+        let confirmed = self.authority.confirm(&authorised, receiver, &wanted.items).await;
+        let lines = plan.fetches.iter().zip(&sections).map(|(fetch, section)| {
+            let decision = match &confirmed {
+                Ok(()) => Decision::Section(section.status),
+                Err(refusal) => recorder::refused(refusal.reason),
+            };
+            line(fetch, decision)
+        });
+        let mut lines: Vec<Line> = lines.collect();
+        let withheld = permit.denied();
+        if lines.is_empty() || !withheld.is_empty() {
+            let decision = recorder::refused("NOT_PERMITTED");
+            lines.push(Line { agency: None, items: withheld, decision });
+        }
+        let records = self.records(&request_id, &authorised, lines)?;
+        let receipt = unrecorded.record(records).await?;
+        confirmed?;
+        Ok(message::encode_response(request_id, profile, &timed, &receipt, &self.catalogue))
+    }
+
+    fn records(
+        &self,
+        request_id: &str,
+        authorised: &Authorised,
+        lines: impl IntoIterator<Item = Line>,
+    ) -> Result<Vec<Record>, Refusal> {
+        let tag = authorised.grant.subject_tag().map(|tag| SubjectTag::new(tag.0));
+        self.recorder.records(request_id, authorised, tag, lines)
     }
 
     fn offers(&self) -> Vec<Offer> {
@@ -109,13 +145,17 @@ impl Gateway {
     }
 }
 
+fn line(fetch: &Fetch, decision: Decision) -> Line {
+    Line { agency: Some(fetch.agency.clone()), items: fetch.items, decision }
+}
+
 /// A random id for a request that came without one.
 fn new_request_id() -> Result<String, Refusal> {
     let mut bytes = [0u8; 16];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| {
         Refusal::new(Code::Internal, "NO_RANDOMNESS", "the system's random generator failed")
     })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 /// The gateway's gRPC service.
@@ -135,8 +175,12 @@ impl ProfileService for GatewayServer {
         &self,
         request: Request<pb::GetProfileRequest>,
     ) -> Result<Response<pb::GetProfileResponse>, Status> {
-        let peer = peer_of(&request).map(|peer| peer.to_string()).unwrap_or_default();
+        let peer = peer_of(&request);
         self.0.answer(request).await.map(Response::new).map_err(|refusal| {
+            if let Ok(peer) = &peer {
+                self.0.recorder.count_refusal(peer.spiffe(), refusal.reason);
+            }
+            let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
             let id = new_request_id().unwrap_or_default();
             tracing::info!(peer, refusal = id, reason = refusal.reason, code = ?refusal.code, "refused");
             refusal.into_status(&id)

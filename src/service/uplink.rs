@@ -155,6 +155,17 @@ impl Uplink {
     /// Why the agency cannot be asked now.
     pub async fn ask(&self, request: &Bytes, until: Instant) -> Result<Question, Refused> {
         self.retries.deposit();
+        match self.try_ask(request, until) {
+            Err(Refused::Down(Down::Connecting)) => self.ask_once_connected(request, until).await,
+            result => result,
+        }
+    }
+
+    async fn ask_once_connected(
+        &self,
+        request: &Bytes,
+        until: Instant,
+    ) -> Result<Question, Refused> {
         let mut changes = self.changes.subscribe();
         loop {
             changes.mark_unchanged();
@@ -416,7 +427,8 @@ impl Question {
     pub async fn arrival(self, until: Instant) -> Arrival {
         match self {
             Self::Lane(mut asking) => asking.arrival().await,
-            Self::Unary(client, request) => call(*client, request, until).await,
+            // On the heap: it is large, and every lane's question would carry it.
+            Self::Unary(client, request) => Box::pin(call(*client, request, until)).await,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::proto::pb;
 use super::refusal::{FieldFault, Refusal};
 use super::section::{encode_absence, encode_status};
 use super::value;
+use crate::domain::audit::Receipt;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::item::{CAPACITY, ItemNumber, ItemSet};
 use crate::domain::profile::{Alternative, Gap, Profile, ProfileItem};
@@ -105,25 +106,45 @@ pub struct TimedSection {
     pub elapsed: Duration,
 }
 
-/// Writes the answer to a request.
+/// Writes a profile.
+pub fn encode_profile(profile: Profile, catalogue: &Catalogue) -> pb::Profile {
+    let items = profile.items.into_iter().filter_map(|item| encode_item(item, catalogue));
+    let gaps = profile.gaps.into_iter().filter_map(|gap| encode_gap(gap, catalogue));
+    pb::Profile {
+        items: items.collect(),
+        gaps: gaps.collect(),
+        catalogue_digest: Bytes::copy_from_slice(&catalogue.digest().0),
+    }
+}
+
+/// Writes the answer to a request. It cannot be written without the proof that
+/// the disclosure is in the audit log.
 pub fn encode_response(
     request_id: String,
     profile: Profile,
     sections: &[TimedSection],
+    receipt: &Receipt,
     catalogue: &Catalogue,
 ) -> pb::GetProfileResponse {
-    let items = profile.items.into_iter().filter_map(|item| encode_item(item, catalogue));
-    let gaps = profile.gaps.into_iter().filter_map(|gap| encode_gap(gap, catalogue));
     pb::GetProfileResponse {
         request_id,
-        profile: Some(pb::Profile {
-            items: items.collect(),
-            gaps: gaps.collect(),
-            catalogue_digest: Bytes::copy_from_slice(&catalogue.digest().0),
-        }),
+        profile: Some(encode_profile(profile, catalogue)),
         sections: sections.iter().map(|timed| encode_report(timed, catalogue)).collect(),
         originals: Vec::new(),
-        receipt: None,
+        receipt: Some(encode_receipt(receipt)),
+    }
+}
+
+fn encode_receipt(receipt: &Receipt) -> pb::Receipt {
+    pb::Receipt {
+        origin: receipt.origin().to_string(),
+        first_index: receipt.indexes().start,
+        leaf_hashes: receipt
+            .leaf_hashes()
+            .iter()
+            .map(|hash| Bytes::copy_from_slice(&hash.0))
+            .collect(),
+        checkpoint: receipt.checkpoint().as_str().to_owned(),
     }
 }
 

@@ -169,6 +169,17 @@ impl Disbelief {
 pub fn decode(response: Bytes, question: &Question<'_>) -> Result<Section, Disbelief> {
     let response =
         pb::FetchSectionResponse::decode(response).map_err(|_| Disbelief::Undecodable)?;
+    believe(response, question)
+}
+
+/// Holds a `FetchSectionResponse` against the question.
+///
+/// # Errors
+/// The first thing for which the answer is not believed.
+pub fn believe(
+    response: pb::FetchSectionResponse,
+    question: &Question<'_>,
+) -> Result<Section, Disbelief> {
     let section = response.section.ok_or(Disbelief::Undecodable)?;
     let envelope = section.envelope.ok_or(Disbelief::Undecodable)?;
     if !question.request.is(&envelope.request_hash) {

@@ -167,7 +167,7 @@ pub(super) fn claim(dir: &Path) -> Result<PathBuf, DemoError> {
 }
 
 impl City {
-    pub(super) fn build(home: &Path) -> Result<Self, DemoError> {
+    pub(super) fn build(home: &Path, grant_uses: u32) -> Result<Self, DemoError> {
         for (path, text) in FILES {
             write(&home.join(path), text)?;
         }
@@ -193,7 +193,7 @@ impl City {
             })?;
             city.agencies.push(id);
         }
-        city.publish_status_list(consent::free_port()?)?;
+        city.publish_status_list(consent::free_port()?, grant_uses)?;
         consent::make_keys(&city)?;
         Ok(city)
     }
@@ -247,8 +247,9 @@ impl City {
     }
 
     /// Puts the address of the status list into the consent service's settings and
-    /// into every file that pins it.
-    fn publish_status_list(&mut self, port: u16) -> Result<(), DemoError> {
+    /// into every file that pins it, and raises the purposes' ceilings to what the
+    /// demo's grants allow.
+    fn publish_status_list(&mut self, port: u16, grant_uses: u32) -> Result<(), DemoError> {
         let uri = format!("https://localhost:{port}/status/1");
         self.edit(&consent::settings_file(self), |issuer| {
             issuer.insert("status_uri", toml_edit::value(uri.as_str()));
@@ -260,6 +261,16 @@ impl City {
                 let Some(grants) = grants else { return };
                 // A demo is short: look oftener than the default.
                 grants.insert("fetch_every", toml_edit::value("1s"));
+                let purposes = grants.get_mut("purpose").and_then(|p| p.as_array_of_tables_mut());
+                for purpose in purposes.into_iter().flat_map(|purposes| purposes.iter_mut()) {
+                    let frequency =
+                        purpose.get_mut("max_frequency").and_then(|f| f.as_inline_table_mut());
+                    if let Some(frequency) = frequency {
+                        let known = frequency.get("count").and_then(|count| count.as_integer());
+                        let count = known.unwrap_or_default().max(i64::from(grant_uses));
+                        frequency.insert("count", count.into());
+                    }
+                }
                 let issuers = grants.get_mut("issuer").and_then(|i| i.as_array_of_tables_mut());
                 for issuer in issuers.into_iter().flat_map(|issuers| issuers.iter_mut()) {
                     let uris = toml_edit::Array::from_iter([uri.as_str()]);

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use time::{Duration, OffsetDateTime};
 
+use super::Options;
 use super::city::{City, DemoError};
 use super::federation::GrantEntry;
 use super::people::People;
+use crate::domain::audit::{Origin, SigningKey as LogKey};
 use crate::domain::catalogue::AgencyId;
 use crate::domain::grant::jwk::PublicKey;
 use crate::domain::grant::{Algorithm, Frequency, KeyId, LegalBasis, Per, PurposeCode, base64};
@@ -46,12 +48,31 @@ pub(super) fn make_keys(city: &City) -> Result<(), DemoError> {
         let pair = SealingKeyPair::generate(kid(KID)?).map_err(broken)?;
         let public = PublicKey::Sealing(pair.public);
         key_pair(&folder.join("sealing"), pair.to_jwk().expose(), &public, KID)?;
+        let domain = format!("{}.city.example", agency.replace('_', "-"));
+        log_key(&folder, &domain)?;
+        seed(&folder.join("tags.seed"))?;
     }
+    log_key(&city.home.join("certs/dev/gateway.city.example"), "gateway.city.example")?;
     for consumer in &city.consumers {
         let folder = consumer.certificate.parent().unwrap_or(&city.home);
         signing_key(&folder.join("proof"), KID)?;
     }
     Ok(())
+}
+
+/// The key of an audit log, and its public half for verifiers.
+fn log_key(folder: &Path, domain: &str) -> Result<(), DemoError> {
+    let seed = seed(&folder.join("audit.seed"))?;
+    let origin: Origin = format!("{domain}/2026").parse().map_err(broken)?;
+    let key = LogKey::from_seed(seed.expose()).and_then(|key| key.verifying_key(&origin));
+    let text = format!("{}\n", key.map_err(broken)?);
+    write_public(&folder.join("audit.vkey"), text.as_bytes()).map_err(broken)
+}
+
+fn seed(path: &Path) -> Result<Sensitive<[u8; 32]>, DemoError> {
+    let seed = PersonKeys::generate_secret().map_err(broken)?;
+    write_private(path, base64::encode(seed.expose()).as_bytes()).map_err(broken)?;
+    Ok(seed)
 }
 
 fn signing_key(path: &Path, name: &str) -> Result<(), DemoError> {
@@ -86,7 +107,7 @@ pub(super) fn issue(
     city: &City,
     people: People,
     persons: std::ops::Range<usize>,
-    bundle: &str,
+    options: &Options,
     now: OffsetDateTime,
 ) -> Result<(Vec<GrantEntry>, Option<Granted>), DemoError> {
     let issuer = settings(city)?.issuer().map_err(broken)?;
@@ -96,7 +117,7 @@ pub(super) fn issue(
     let mut first = None;
     for person in persons {
         let subject = people.card_number(person);
-        let request = request(city, &subject, bundle, now)?;
+        let request = request(city, &subject, options, now)?;
         let issued = issuer.issue(&request, now).map_err(broken)?;
         // Named by the grant, never by the person.
         let file = folder.join(format!("{}.sd-jwt", issued.jti));
@@ -128,7 +149,7 @@ fn settings(city: &City) -> Result<IssuerSettings, DemoError> {
 fn request(
     city: &City,
     subject: &str,
-    bundle: &str,
+    options: &Options,
     now: OffsetDateTime,
 ) -> Result<GrantRequest, DemoError> {
     let missing = |what: &str| DemoError::Inconsistent(format!("there is no {what}"));
@@ -137,9 +158,13 @@ fn request(
     let proof_key =
         crate::config::key_file::verifying_key(&folder.join("proof.pub.jwk")).map_err(broken)?;
     let known = city.catalogue.bundles();
-    let bundle = known.iter().find(|known| known.id == bundle).ok_or_else(|| {
+    let bundle = known.iter().find(|known| known.id == options.bundle).ok_or_else(|| {
         let known: Vec<&str> = known.iter().map(|bundle| bundle.id.as_str()).collect();
-        DemoError::Inconsistent(format!("`{bundle}` is no bundle; there are {}", known.join(", ")))
+        DemoError::Inconsistent(format!(
+            "`{}` is no bundle; there are {}",
+            options.bundle,
+            known.join(", ")
+        ))
     })?;
     let days = |days| now.date().saturating_add(Duration::days(days));
     let agency = |id: &String| {
@@ -164,7 +189,7 @@ fn request(
         not_before: now,
         expires_at: now + Duration::days(7),
         data_life: Duration::days(1),
-        frequency: Frequency { count: 1000, per: Per::Day },
+        frequency: Frequency { count: options.grant_uses, per: Per::Day },
         subject: Sensitive::new(subject.to_owned()),
         agencies: city.agencies.iter().filter_map(agency).collect(),
     })

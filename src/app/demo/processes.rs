@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 use super::city::{City, DemoError};
 use super::consent;
@@ -30,6 +30,9 @@ pub(super) struct Processes {
 #[derive(Debug)]
 struct Process {
     child: Child,
+    /// Dropping it tells the process to stop. It is kept apart from the child,
+    /// whose `wait` would close it.
+    stdin: Option<ChildStdin>,
     address: SocketAddr,
 }
 
@@ -75,7 +78,7 @@ impl Processes {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        let stdout = child.stdout.take();
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let announced = async {
             let mut lines = BufReader::new(stdout?).lines();
             let line = lines.next_line().await.ok()??;
@@ -89,7 +92,7 @@ impl Processes {
                 return Err(self.failed(name, format!("it did not listen within {READY_WITHIN:?}")));
             }
         };
-        self.running.insert(name.to_owned(), Process { child, address });
+        self.running.insert(name.to_owned(), Process { child, stdin, address });
         Ok(address)
     }
 
@@ -125,7 +128,7 @@ impl Processes {
         let mut processes: Vec<(String, Process)> = self.running.drain().collect();
         processes.sort_by_key(|(name, _)| name != super::city::GATEWAY);
         for (_, process) in &mut processes {
-            drop(process.child.stdin.take());
+            drop(process.stdin.take());
         }
         for (_, mut process) in processes {
             if tokio::time::timeout(STOP_WITHIN, process.child.wait()).await.is_err() {

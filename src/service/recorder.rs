@@ -1,0 +1,224 @@
+//! What both ends write into their audit logs, and the rule that nothing is
+//! disclosed without it.
+//!
+//! A record holds no value and no card number. What a record looks like is
+//! `domain::audit`'s business, and how it gets to disk is `store`'s.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use tonic::Code;
+
+use super::authority::Authorised;
+use crate::clock;
+use crate::domain::audit::{
+    Decision, GrantId, LegalBasis, Purpose, Reason, Receipt, Record, RefusalCounts, RequestId,
+    SectionRecord, SubjectTag, TextError, Timestamp,
+};
+use crate::domain::catalogue::{AgencyId, CatalogueDigest};
+use crate::domain::item::ItemSet;
+use crate::domain::peer::SpiffeId;
+use crate::domain::sensitive::Sensitive;
+use crate::domain::subject::Subject;
+use crate::store::audit_log::{AuditError, AuditLog, Health, fresh_blind};
+use crate::wire::refusal::Refusal;
+
+/// How often counted refusals are written.
+const COUNTS_EVERY: Duration = Duration::from_secs(5);
+
+/// A role's audit log.
+#[derive(Debug)]
+pub struct Recorder {
+    log: AuditLog,
+    catalogue: CatalogueDigest,
+    refusals: Mutex<RefusalCounts>,
+    /// An agency's own key for tags of persons.
+    tag: Option<hmac::Key>,
+}
+
+/// One line of a request's record: an agency, what it was asked, what came of it.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Which agency; `None` where none was chosen.
+    pub agency: Option<AgencyId>,
+    /// The items.
+    pub items: ItemSet,
+    /// What came of it.
+    pub decision: Decision,
+}
+
+/// A request that is being answered, and what is to be recorded of it if it ends
+/// before its answer: a caller that hangs up does not go unrecorded.
+#[derive(Debug)]
+pub struct Unrecorded<'a> {
+    recorder: &'a Recorder,
+    records: Vec<Record>,
+}
+
+impl Drop for Unrecorded<'_> {
+    fn drop(&mut self) {
+        if !self.records.is_empty() {
+            // Queued by the call; the receipt is nobody's.
+            drop(self.recorder.log.append(std::mem::take(&mut self.records)));
+        }
+    }
+}
+
+impl Unrecorded<'_> {
+    /// Writes what came of the request instead, and gives the proof that it is on
+    /// disk.
+    ///
+    /// # Errors
+    /// Nothing may be disclosed.
+    pub async fn record(mut self, records: Vec<Record>) -> Result<Receipt, Refusal> {
+        self.records.clear();
+        self.recorder.append(records).await
+    }
+}
+
+impl Recorder {
+    /// Writes to `log` about requests under this catalogue. An agency gives the
+    /// secret for its tags of persons.
+    pub fn new(
+        log: AuditLog,
+        catalogue: CatalogueDigest,
+        tag: Option<&Sensitive<[u8; 32]>>,
+    ) -> Self {
+        let tag = tag.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose()));
+        Self { log, catalogue, refusals: Mutex::default(), tag }
+    }
+
+    /// Refuses a request while the log cannot take its record, before anybody is
+    /// asked about it.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE`.
+    pub fn check_ready(&self) -> Result<(), Refusal> {
+        match self.log.health() {
+            Health::Ready => Ok(()),
+            Health::DiskFull | Health::Poisoned(_) => Err(audit_down()),
+        }
+    }
+
+    /// An agency's own tag of a person.
+    pub fn tag_of(&self, subject: &Subject) -> Option<SubjectTag> {
+        let tag = hmac::sign(self.tag.as_ref()?, subject.expose().as_bytes());
+        tag.as_ref().try_into().ok().map(SubjectTag::new)
+    }
+
+    /// The records of a request.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the system gives no randomness.
+    pub fn records(
+        &self,
+        request_id: &str,
+        authorised: &Authorised,
+        subject: Option<SubjectTag>,
+        lines: impl IntoIterator<Item = Line>,
+    ) -> Result<Vec<Record>, Refusal> {
+        let grant = &authorised.grant;
+        let request = RequestId::new(request_id).map_err(unfit)?;
+        let purpose = Purpose::new(grant.purpose().as_str()).map_err(unfit)?;
+        let basis = LegalBasis::new(grant.legal_basis().as_str()).map_err(unfit)?;
+        let id = GrantId::new(grant.jti()).map_err(unfit)?;
+        let record = |line: Line| {
+            let blind = fresh_blind().map_err(|_| audit_down())?;
+            let record = SectionRecord {
+                time: Timestamp::new(clock::utc()),
+                request: request.clone(),
+                consumer: grant.client().clone(),
+                purpose: Some(purpose.clone()),
+                basis: Some(basis.clone()),
+                grant: Some(id.clone()),
+                agency: line.agency,
+                items: line.items,
+                catalogue: self.catalogue,
+                decision: line.decision,
+                rules: authorised.rules(),
+                subject,
+                blind,
+            };
+            Ok(Record::Section(Box::new(record)))
+        };
+        lines.into_iter().map(record).collect()
+    }
+
+    /// Begins a request: from here on it is recorded, whatever happens.
+    pub const fn begin(&self, if_abandoned: Vec<Record>) -> Unrecorded<'_> {
+        Unrecorded { recorder: self, records: if_abandoned }
+    }
+
+    /// Writes records and waits until they are on disk.
+    ///
+    /// # Errors
+    /// Nothing may be disclosed.
+    pub async fn append(&self, records: Vec<Record>) -> Result<Receipt, Refusal> {
+        self.log.append(records).await.map_err(|error| match error {
+            AuditError::Overloaded { .. } => {
+                Refusal::overloaded("the audit log has as much waiting as it takes")
+            }
+            error => {
+                tracing::error!(reason = "AUDIT_DOWN", "nothing is disclosed: {error}");
+                audit_down()
+            }
+        })
+    }
+
+    /// Counts a refusal of what never got as far as a grant.
+    pub fn count_refusal(&self, peer: &SpiffeId, reason: &'static str) {
+        let Ok(reason) = Reason::new(reason) else { return };
+        let now = Timestamp::new(clock::utc());
+        let closed = self.counts(|counts| counts.count(now, peer, reason));
+        if let Some(record) = closed {
+            drop(self.log.append(vec![Record::Refusals(record)]));
+        }
+    }
+
+    /// Writes counted refusals, and watches the log, until it is out of use: the
+    /// process is to stop then. A failed sync is never tried again.
+    pub async fn until_lost(&self) -> String {
+        loop {
+            tokio::time::sleep(COUNTS_EVERY / 10).await;
+            if let Health::Poisoned(reason) = self.log.health() {
+                return reason.to_string();
+            }
+            let now = Timestamp::new(clock::utc());
+            let closed = self.counts(|counts| counts.close(now));
+            if !closed.is_empty() {
+                drop(self.log.append(closed.into_iter().map(Record::Refusals).collect()));
+            }
+        }
+    }
+
+    /// Writes what is counted and not yet written, before the log is closed.
+    pub async fn flush(&self) {
+        let now = Timestamp::new(clock::utc());
+        let closed = self.counts(|counts| counts.close_all(now));
+        if !closed.is_empty() {
+            let _ = self.log.append(closed.into_iter().map(Record::Refusals).collect()).await;
+        }
+    }
+
+    fn counts<T>(&self, act: impl FnOnce(&mut RefusalCounts) -> T) -> T {
+        act(&mut self.refusals.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What is recorded of a refusal with this stable word.
+pub fn refused(reason: &'static str) -> Decision {
+    // Every reason of ours is short printable ASCII.
+    Reason::new(reason)
+        .map_or(Decision::Section(crate::domain::section::SectionStatus::Denied), Decision::Refused)
+}
+
+fn audit_down() -> Refusal {
+    let message = "the audit log cannot be written now, so nothing is disclosed";
+    Refusal::new(Code::Unavailable, "AUDIT_DOWN", message)
+}
+
+fn unfit(_: TextError) -> Refusal {
+    let message = "a name in the request does not fit into a record";
+    Refusal::new(Code::Internal, "UNRECORDABLE", message)
+}
