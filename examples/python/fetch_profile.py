@@ -25,7 +25,6 @@ from grpc_tools import protoc
 
 PROTOS = Path(__file__).resolve().parents[2] / "proto"
 PARTIAL = 3
-TIMEOUT_SECONDS = 2.0
 
 
 class Protocol:
@@ -80,10 +79,10 @@ def read_grant(federation: dict[str, Any], arguments: argparse.Namespace) -> byt
     return file.read_bytes().strip()
 
 
-def bundle_items(protocol: Protocol, catalogue: Any, name: str) -> list[str]:
+def bundle_items(protocol: Protocol, catalogue: Any, name: str, deadline: float) -> list[str]:
     """Asks the gateway which items a bundle holds."""
     request = protocol.catalogue.ListBundlesRequest()
-    bundles = catalogue.ListBundles(request, timeout=TIMEOUT_SECONDS).bundles
+    bundles = catalogue.ListBundles(request, timeout=deadline).bundles
     by_id = {bundle.id: list(bundle.items) for bundle in bundles}
     if name not in by_id:
         raise ValueError(f"`{name}` is no bundle; there are {', '.join(by_id)}")
@@ -131,10 +130,12 @@ def print_profile(protocol: Protocol, answer: Any, units: dict[str, str]) -> Non
     """Prints the items, the gaps, and what became of each section."""
     rows = []
     for item in answer.profile.items:
-        value = readable(item.value, units.get(item.id, ""))
+        unit = units.get(item.id, "")
+        others = [f"{a.agency} says {readable(a.value, unit)}" for a in item.alternatives]
         agency = item.agency or "sum of several"
         as_of = iso(item.as_of) if item.HasField("as_of") else ""
-        rows.append((item.id, value, agency, as_of, "conflict" if item.conflict else ""))
+        conflict = "; ".join(["conflict", *others]) if item.conflict else ""
+        rows.append((item.id, readable(item.value, unit), agency, as_of, conflict))
     print_table(("item", "value", "agency", "as of", "conflict"), *rows)
     why = protocol.section.Absence.Name
     gaps = [(gap.id, why(gap.absence).removeprefix("ABSENCE_")) for gap in answer.profile.gaps]
@@ -150,7 +151,7 @@ def print_profile(protocol: Protocol, answer: Any, units: dict[str, str]) -> Non
 
 
 def is_complete(protocol: Protocol, answer: Any) -> bool:
-    """Whether every agency answered. That it knows nobody by the grant is an answer."""
+    """Whether every agency answered. That it has no record is an answer."""
     status = protocol.section.SectionStatus
     answered = (status.SECTION_STATUS_OK, status.SECTION_STATUS_NO_RECORD)
     return all(section.status in answered for section in answer.sections)
@@ -177,10 +178,14 @@ def fetch(protocol: Protocol, arguments: argparse.Namespace) -> int:
     grant = read_grant(federation, arguments)
     with connect(federation, arguments.consumer) as channel:
         catalogue = protocol.catalogue_grpc.CatalogueServiceStub(channel)
-        items = arguments.items or bundle_items(protocol, catalogue, arguments.bundle)
+        deadline = arguments.deadline
+        items = arguments.items
+        if items is None:
+            items = bundle_items(protocol, catalogue, arguments.bundle, deadline)
+        # A grant and the items wanted of it: the whole request.
         request = protocol.profile.GetProfileRequest(items=items, grant={"sd_jwt": grant})
         profiles = protocol.profile_grpc.ProfileServiceStub(channel)
-        answer = profiles.GetProfile(request, timeout=TIMEOUT_SECONDS)
+        answer = profiles.GetProfile(request, timeout=deadline)
         if arguments.json:
             print(json_format.MessageToJson(
                 answer, preserving_proto_field_name=True, ensure_ascii=False,
@@ -188,7 +193,7 @@ def fetch(protocol: Protocol, arguments: argparse.Namespace) -> int:
             ))  # fmt: skip
         else:
             request = protocol.catalogue.ListItemsRequest()
-            known = catalogue.ListItems(request, timeout=TIMEOUT_SECONDS).items
+            known = catalogue.ListItems(request, timeout=deadline).items
             print_profile(protocol, answer, {item.id: item.unit for item in known})
     return 0 if is_complete(protocol, answer) else PARTIAL
 
@@ -205,6 +210,7 @@ def parse_arguments() -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--bundle", default="basic", help="a named set of items (basic)")
     what.add_argument("--items", type=lambda text: text.split(","), metavar="ID,…")
+    add("--deadline", type=float, default=2.0, metavar="S", help="seconds to wait (2)")
     add("--json", action="store_true", help="print the answer as proto3 JSON")
     return parser.parse_args()
 
