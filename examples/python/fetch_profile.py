@@ -1,175 +1,234 @@
 #!/usr/bin/env python3
-"""Fetches one person's profile through a Tributary gateway, with stock grpcio.
+"""Fetches one person's profile from a Tributary gateway with stock grpcio.
 
-It uses nothing of Tributary but the proto files, from which it makes its code
-when it starts: what this program can do, a program in any language can do.
+Nothing here is special to Tributary but its protos, from which the client code
+is generated at run time. The link is mutual TLS; the authority is a grant.
 
-    python fetch_profile.py --federation DIR/federation.json --subject NUMBER
+    fetch_profile.py --federation DIR/federation.json --subject NUMBER
 
-Exit code: 0 every agency answered, 3 some did not, 1 error.
+Exit code: 0 every agency answered, 3 some did not, 1 error, 2 wrong usage.
 """
-
-from __future__ import annotations
 
 import argparse
 import importlib
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import grpc
+import grpc_tools
 from google.protobuf import json_format
 from grpc_tools import protoc
 
-PROTO = Path(__file__).resolve().parents[2] / "proto"
-ANSWERED = {"SECTION_STATUS_OK", "SECTION_STATUS_NO_RECORD"}
+PROTOS = Path(__file__).resolve().parents[2] / "proto"
+PARTIAL = 3
 
 
-def generate(folder: str) -> None:
-    """Makes Python code of every proto file, and lets it be imported."""
-    files = [str(path) for path in sorted(PROTO.rglob("*.proto"))]
-    well_known = Path(protoc.__file__).parent / "_proto"
-    options = [f"-I{PROTO}", f"-I{well_known}", f"--python_out={folder}"]
-    if protoc.main(["protoc", *options, f"--grpc_python_out={folder}", *files]) != 0:
-        raise SystemExit("the proto files cannot be compiled")
-    sys.path.insert(0, folder)
-    # The protobuf package has a `google` of its own; ours goes beside it.
-    importlib.import_module("google").__path__.append(f"{folder}/google")
+class Protocol:
+    """The modules that protoc makes of our protos."""
+
+    def __init__(self) -> None:
+        bundled = Path(grpc_tools.__file__).parent / "_proto"  # google/protobuf
+        files = [str(path.relative_to(PROTOS)) for path in sorted(PROTOS.rglob("*.proto"))]
+        with tempfile.TemporaryDirectory() as out:
+            arguments = [f"-I{PROTOS}", f"-I{bundled}", f"--python_out={out}"]
+            if not files or protoc.main(["protoc", *arguments, f"--grpc_python_out={out}", *files]):
+                raise ValueError(f"cannot compile the protos in {PROTOS}")
+            sys.path.insert(0, out)
+            self.profile = importlib.import_module("tributary.v1.profile_pb2")
+            self.profile_grpc = importlib.import_module("tributary.v1.profile_pb2_grpc")
+            self.section = importlib.import_module("tributary.v1.section_pb2")
+            self.catalogue = importlib.import_module("tributary.v1.catalogue_pb2")
+            self.catalogue_grpc = importlib.import_module("tributary.v1.catalogue_pb2_grpc")
+            self.status = importlib.import_module("google.rpc.status_pb2")
+            self.details = importlib.import_module("google.rpc.error_details_pb2")
+            sys.path.remove(out)
 
 
-def connect(federation: dict[str, Any], consumer: dict[str, str]) -> grpc.Channel:
-    """A channel with mutual TLS.
-
-    grpcio checks the host name or the address in the gateway's certificate. The
-    SPIFFE id it cannot check: that is why the trust bundle holds the gateway's
-    own domain and no other, so that nobody else's certificate passes at all.
-    """
+def connect(federation: dict[str, Any], consumer: str) -> grpc.Channel:
+    """Opens a channel as the first consumer whose id ends in `consumer`."""
+    known = federation["consumers"]
+    own = next((entry for entry in known if entry["id"].endswith(consumer)), None)
+    if own is None:
+        ids = ", ".join(entry["id"] for entry in known)
+        raise ValueError(f"no consumer's id ends in `{consumer}`; there are {ids}")
+    # grpcio checks that the gateway's certificate bears the DNS name or IP address
+    # we dial; it does not look at the SPIFFE id. That suffices here because the
+    # trust bundle holds the anchor of the gateway's own domain alone: no agency,
+    # consumer or other party can get a certificate that this channel accepts.
     credentials = grpc.ssl_channel_credentials(
         root_certificates=Path(federation["trust_bundle"]).read_bytes(),
-        private_key=Path(consumer["key"]).read_bytes(),
-        certificate_chain=Path(consumer["certificate"]).read_bytes(),
+        private_key=Path(own["key"]).read_bytes(),
+        certificate_chain=Path(own["certificate"]).read_bytes(),
     )
     return grpc.secure_channel(federation["gateway"]["endpoint"], credentials)
 
 
-def day(date: Any) -> str:
+def read_grant(federation: dict[str, Any], arguments: argparse.Namespace) -> bytes:
+    """Reads the grant of --grant, or the demo's grant for --subject."""
+    file = arguments.grant
+    if file is None:
+        grants = federation["grants"]
+        found = next((g for g in grants if g["subject"] == arguments.subject), None)
+        if found is None:
+            raise ValueError("the federation has no grant for this subject")
+        file = Path(found["file"])
+    return file.read_bytes().strip()
+
+
+def bundle_items(protocol: Protocol, catalogue: Any, name: str, deadline: float) -> list[str]:
+    """Asks the gateway which items a bundle holds."""
+    request = protocol.catalogue.ListBundlesRequest()
+    bundles = catalogue.ListBundles(request, timeout=deadline).bundles
+    by_id = {bundle.id: list(bundle.items) for bundle in bundles}
+    if name not in by_id:
+        raise ValueError(f"`{name}` is no bundle; there are {', '.join(by_id)}")
+    return by_id[name]
+
+
+def iso(date: Any) -> str:
+    """A google.type.Date as text."""
     return f"{date.year:04}-{date.month:02}-{date.day:02}"
 
 
-def value(message: Any, unit: str) -> str:
-    """A value as people read it."""
-    kind = message.WhichOneof("kind")
-    if kind == "boolean":
-        return "yes" if message.boolean else "no"
-    if kind == "decimal":
-        return f"{message.decimal.value} {unit}"
-    if kind == "money":
-        money = message.money
-        return f"{money.units + money.nanos / 1e9:.2f} {money.currency_code}"
-    if kind == "date":
-        return day(message.date)
-    return f"{getattr(message, kind)} {'months' if kind == 'months' else unit}".rstrip()
+def readable(value: Any, unit: str) -> str:
+    """A value with its unit. Which member is set follows from the item's type."""
+    kind = value.WhichOneof("kind")
+    match kind:
+        case None:
+            return "?"
+        case "boolean":
+            return "yes" if value.boolean else "no"
+        case "money":
+            money = value.money
+            sign = "-" if money.units < 0 or money.nanos < 0 else ""
+            cents = abs(money.nanos) // 10_000_000
+            return f"{sign}{abs(money.units)}.{cents:02} {money.currency_code}"
+        case "date":
+            return iso(value.date)
+        case "code":
+            return value.code
+        case "months":
+            return f"{value.months} month{'' if value.months == 1 else 's'}"
+    number = value.decimal.value if kind == "decimal" else str(value.integer)
+    suffix = {"count": "", "percent": "%"}.get(unit, unit.replace("_", " "))
+    return f"{number} {suffix}".rstrip()
 
 
-def table(response: Any, units: dict[str, str], names: Any) -> str:
-    """The profile, and what became of each section."""
-    rows = [("item", "value", "agency", "as of", "notes")]
-    for item in response.profile.items:
-        unit = units[item.id]
-        notes = ["conflict"] if item.conflict else []
-        notes += [f"{a.agency} says {value(a.value, unit)}" for a in item.alternatives]
-        notes += ["disputed by the person"] if item.disputed else []
+def print_table(*rows: Sequence[str]) -> None:
+    """Prints rows, the first of which is the header, in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    print()
+
+
+def print_profile(protocol: Protocol, answer: Any, units: dict[str, str]) -> None:
+    """Prints the items, the gaps, and what became of each section."""
+    rows = []
+    for item in answer.profile.items:
+        unit = units.get(item.id, "")
+        others = [f"{a.agency} says {readable(a.value, unit)}" for a in item.alternatives]
         agency = item.agency or "sum of several"
-        rows.append((item.id, value(item.value, unit), agency, day(item.as_of), "; ".join(notes)))
-    widths = [max(len(row[at]) for row in rows) for at in range(4)]
-    lines = ["  ".join(map(str.ljust, row, [*widths, 0])).rstrip() for row in rows]
-    for gap in response.profile.gaps:
-        lines.append(f"no value for {gap.id}: {names.Absence.Name(gap.absence)}")
-    for section in response.sections:
-        status = names.SectionStatus.Name(section.status)
-        items = f"{section.answered} of {section.asked} items"
-        lines.append(f"{section.agency}: {status} {section.reason} ({items})")
+        as_of = iso(item.as_of) if item.HasField("as_of") else ""
+        conflict = "; ".join(["conflict", *others]) if item.conflict else ""
+        rows.append((item.id, readable(item.value, unit), agency, as_of, conflict))
+    print_table(("item", "value", "agency", "as of", "conflict"), *rows)
+    why = protocol.section.Absence.Name
+    gaps = [(gap.id, why(gap.absence).removeprefix("ABSENCE_")) for gap in answer.profile.gaps]
+    if gaps:
+        print_table(("no value for", "why"), *gaps)
+    status = protocol.section.SectionStatus.Name
+    sections = [
+        (s.agency, status(s.status).removeprefix("SECTION_STATUS_"), s.reason,
+         f"{s.answered} of {s.asked}")
+        for s in answer.sections
+    ]  # fmt: skip
+    print_table(("section", "status", "reason", "items"), *sections)
+
+
+def is_complete(protocol: Protocol, answer: Any) -> bool:
+    """Whether every agency answered. That it has no record is an answer."""
+    status = protocol.section.SectionStatus
+    answered = (status.SECTION_STATUS_OK, status.SECTION_STATUS_NO_RECORD)
+    return all(section.status in answered for section in answer.sections)
+
+
+def explain(protocol: Protocol, error: grpc.RpcError) -> str:
+    """A refusal's text, with the google.rpc details that programs go by."""
+    lines = [f"{error.code().name}: {error.details()}"]
+    for key, value in error.trailing_metadata() or ():
+        if key != "grpc-status-details-bin":
+            continue
+        for detail in protocol.status.Status.FromString(value).details:
+            info, bad = protocol.details.ErrorInfo(), protocol.details.BadRequest()
+            if detail.Unpack(info):
+                lines.append(f"  reason: {info.reason}")
+            elif detail.Unpack(bad):
+                lines += [f"  {f.field}: {f.description}" for f in bad.field_violations]
     return "\n".join(lines)
 
 
-def explain(error: grpc.RpcError) -> str:
-    """A refusal in words: its reason, and each field that is wrong."""
-    status_pb2 = importlib.import_module("google.rpc.status_pb2")
-    details_pb2 = importlib.import_module("google.rpc.error_details_pb2")
-    lines = [f"the gateway refused: {error.code().name}: {error.details()}"]
-    packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
-    for detail in status_pb2.Status.FromString(packed).details:
-        info, bad = details_pb2.ErrorInfo(), details_pb2.BadRequest()
-        if detail.Unpack(info):
-            lines.append(f"  reason {info.reason}")
-        elif detail.Unpack(bad):
-            lines += [f"  {fault.field}: {fault.description}" for fault in bad.field_violations]
-    return "\n".join(lines)
+def fetch(protocol: Protocol, arguments: argparse.Namespace) -> int:
+    """Fetches and prints the profile; returns the exit code."""
+    federation = json.loads(arguments.federation.read_text(encoding="utf-8"))
+    grant = read_grant(federation, arguments)
+    with connect(federation, arguments.consumer) as channel:
+        catalogue = protocol.catalogue_grpc.CatalogueServiceStub(channel)
+        deadline = arguments.deadline
+        items = arguments.items
+        if items is None:
+            items = bundle_items(protocol, catalogue, arguments.bundle, deadline)
+        # A grant and the items wanted of it: the whole request.
+        request = protocol.profile.GetProfileRequest(items=items, grant={"sd_jwt": grant})
+        profiles = protocol.profile_grpc.ProfileServiceStub(channel)
+        answer = profiles.GetProfile(request, timeout=deadline)
+        if arguments.json:
+            print(json_format.MessageToJson(
+                answer, preserving_proto_field_name=True, ensure_ascii=False,
+                always_print_fields_with_no_presence=True,
+            ))  # fmt: skip
+        else:
+            request = protocol.catalogue.ListItemsRequest()
+            known = catalogue.ListItems(request, timeout=deadline).items
+            print_profile(protocol, answer, {item.id: item.unit for item in known})
+    return 0 if is_complete(protocol, answer) else PARTIAL
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Fetches one person's profile.")
-    parser.add_argument("--federation", type=Path, required=True, help="a demo's federation.json")
-    parser.add_argument("--consumer", default="", help="whom to be, by the end of the id")
+def parse_arguments() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--federation", type=Path, required=True, help="federation.json of a running demo")
+    add("--consumer", default="", metavar="NAME", help="whom to be, by the end of its id")
     whose = parser.add_mutually_exclusive_group(required=True)
-    whose.add_argument("--subject", help="a synthetic person of the demo, whose grant is taken")
-    whose.add_argument("--grant", type=Path, help="a grant's file")
-    parser.add_argument("--bundle", default="basic", help="a named set of items (basic)")
-    parser.add_argument("--items", help="items, separated by commas, instead of a bundle")
-    parser.add_argument("--json", action="store_true", help="print proto3 JSON")
-    parser.add_argument("--deadline", type=float, default=2.0, help="seconds to wait (2)")
+    whose.add_argument("--subject", metavar="N", help="take this synthetic person's grant")
+    whose.add_argument("--grant", type=Path, metavar="FILE", help="a grant's file")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--bundle", default="basic", help="a named set of items (basic)")
+    what.add_argument("--items", type=lambda text: text.split(","), metavar="ID,…")
+    add("--deadline", type=float, default=2.0, metavar="S", help="seconds to wait (2)")
+    add("--json", action="store_true", help="print the answer as proto3 JSON")
     return parser.parse_args()
 
 
-def pick(entries: list[dict[str, str]], key: str, end: str) -> dict[str, str]:
-    for entry in entries:
-        if entry[key].endswith(end):
-            return entry
-    raise SystemExit(f"the federation has no {key} that ends in {end!r}")
-
-
 def main() -> int:
-    args = arguments()
-    federation = json.loads(args.federation.read_text())
-    consumer = pick(federation["consumers"], "id", args.consumer)
-    grant = args.grant or pick(federation["grants"], "subject", args.subject)["file"]
-
-    with tempfile.TemporaryDirectory() as folder, connect(federation, consumer) as channel:
-        generate(folder)
-        ours = {
-            name: importlib.import_module(f"tributary.v1.{name}")
-            for name in ("profile_pb2", "profile_pb2_grpc", "catalogue_pb2", "catalogue_pb2_grpc")
-        }
-        names = importlib.import_module("tributary.v1.section_pb2")
-        messages, meanings = ours["profile_pb2"], ours["catalogue_pb2"]
-        catalogue = ours["catalogue_pb2_grpc"].CatalogueServiceStub(channel)
-        profiles = ours["profile_pb2_grpc"].ProfileServiceStub(channel)
+    """Runs the program; returns its exit code."""
+    arguments = parse_arguments()
+    try:
+        protocol = Protocol()
         try:
-            if args.items:
-                items = args.items.split(",")
-            else:
-                listed = catalogue.ListBundles(meanings.ListBundlesRequest(), timeout=args.deadline)
-                bundles = {bundle.id: list(bundle.items) for bundle in listed.bundles}
-                if args.bundle not in bundles:
-                    raise SystemExit(f"{args.bundle!r} is none of {', '.join(bundles)}")
-                items = bundles[args.bundle]
-            # A grant and the items wanted of it: the whole request.
-            request = messages.GetProfileRequest(items=items)
-            request.grant.sd_jwt = Path(grant).read_bytes().strip()
-            response = profiles.GetProfile(request, timeout=args.deadline)
-            if args.json:
-                shown = json_format.MessageToDict(response, preserving_proto_field_name=True)
-                print(json.dumps(shown, indent=2, ensure_ascii=False))
-            else:
-                known = catalogue.ListItems(meanings.ListItemsRequest(), timeout=args.deadline)
-                print(table(response, {item.id: item.unit for item in known.items}, names))
+            return fetch(protocol, arguments)
         except grpc.RpcError as error:
-            print(explain(error), file=sys.stderr)
-            return 1
-        statuses = {names.SectionStatus.Name(section.status) for section in response.sections}
-        return 0 if statuses <= ANSWERED else 3
+            raise ValueError(explain(protocol, error)) from error
+    except KeyError as error:
+        print(f"error: {arguments.federation} lacks {error}", file=sys.stderr)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":
