@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prost::Message;
 use tempfile::TempDir;
@@ -69,9 +69,9 @@ impl City {
 
     /// Waits for what is to come true within bounds.
     pub async fn eventually(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        let until = Instant::now() + Duration::from_secs(15);
+        let until = tributary::clock::now() + Duration::from_secs(15);
         while !holds().await {
-            assert!(Instant::now() < until, "{what} did not come true");
+            assert!(tributary::clock::now() < until, "{what} did not come true");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
