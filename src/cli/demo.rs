@@ -125,14 +125,14 @@ async fn serve(mut running: Running) -> anyhow::Result<ExitCode> {
     let home = running.home().to_owned();
     let file = home.join(demo::Federation::FILE);
     let subject = running.federation.subjects.first().cloned().unwrap_or_default();
-    println!("The federation runs. {} says how to reach it; for example:", file.display());
-    println!();
-    println!(
-        "  tributary profile get --federation {} --subject {subject} --bundle basic",
-        file.display()
+    // A reader that has seen enough ends nothing: the federation goes on.
+    let _ = writeln!(
+        std::io::stdout().lock(),
+        "The federation runs. {file} says how to reach it; for example:\n\n  \
+         tributary profile get --federation {file} --subject {subject} --bundle basic\n\n\
+         Ctrl-C stops every process.",
+        file = file.display()
     );
-    println!();
-    println!("Ctrl-C stops every process.");
     let ended = tokio::select! {
         result = stop_signal() => {
             result.context("cannot wait for Ctrl-C")?;
@@ -142,7 +142,7 @@ async fn serve(mut running: Running) -> anyhow::Result<ExitCode> {
         // without the gateway is there nothing left to serve.
         () = running.gateway_died() => Some("the gateway ended by itself; see logs/gateway.log"),
     };
-    eprintln!("stopping every process");
+    let _ = writeln!(std::io::stderr().lock(), "stopping every process");
     running.stop().await;
     match ended {
         Some(why) => anyhow::bail!(why),
