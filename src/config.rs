@@ -16,5 +16,6 @@ pub mod key_file;
 pub mod link;
 pub mod mapping;
 pub mod policy;
+pub mod private_file;
 pub mod reload;
 pub mod subject;

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod catalogue;
 pub mod grant;
 pub mod item;
+pub mod lines;
 pub mod peer;
 pub mod plan;
 pub mod policy;

@@ -1,10 +1,10 @@
 //! The `[audit]` section: where the log is, its origin, and the keys beside it.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::private_file::{self, PrivateFileError};
 use crate::domain::audit::{NoteError, Origin, SigningKey};
 use crate::domain::grant::base64;
 use crate::domain::sensitive::Sensitive;
@@ -84,12 +84,11 @@ impl AuditConfig {
 }
 
 fn secret(path: &Path) -> Result<Sensitive<[u8; 32]>, AuditConfigError> {
-    let failed = |source| AuditConfigError::Read { path: path.to_owned(), source };
-    let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(AuditConfigError::Mode(path.to_owned()));
-    }
-    let text = Sensitive::new(std::fs::read_to_string(path).map_err(failed)?);
-    let key = base64::decode_exact::<32>(text.expose().trim());
+    let bytes = private_file::read(path).map_err(|error| match error {
+        PrivateFileError::Read(source) => AuditConfigError::Read { path: path.to_owned(), source },
+        PrivateFileError::Shared(_) => AuditConfigError::Mode(path.to_owned()),
+    })?;
+    let text = std::str::from_utf8(&bytes).ok();
+    let key = text.and_then(|text| base64::decode_exact::<32>(text.trim()));
     key.map(Sensitive::new).ok_or_else(|| AuditConfigError::Key(path.to_owned()))
 }

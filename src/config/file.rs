@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use crate::domain::lines::line_at;
+
 /// Bytes of one configuration file at most.
 const MAX_BYTES: u64 = 1024 * 1024;
 
@@ -66,7 +68,7 @@ pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
 pub fn parse_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, FileError> {
     toml::from_str(text).map_err(|error| {
         let before = error.span().map_or(0, |span| span.start);
-        let line = text.bytes().take(before).filter(|byte| *byte == b'\n').count() + 1;
+        let line = line_at(text, before);
         FileError::Shape { path: path.to_owned(), line, message: error.message().to_owned() }
     })
 }

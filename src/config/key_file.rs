@@ -1,12 +1,12 @@
 //! Key files: public keys as JWK or PEM, an agency's private ones as JWK.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject;
 
+use super::private_file::{self, PrivateFileError};
 use crate::domain::grant::jwk::{Jwk, KeyError, PublicKey};
 use crate::domain::grant::{KeyId, SealingKey, VerifyingKey};
 use crate::domain::sensitive::Sensitive;
@@ -83,12 +83,12 @@ pub fn pinned_key(path: &Path, kid: &KeyId, algorithm: &str) -> Result<Verifying
 /// # Errors
 /// [`KeyFileError`].
 pub fn opening_key(path: &Path, kid: &KeyId) -> Result<Sensitive<[u8; 32]>, KeyFileError> {
-    let read = |source| KeyFileError::Read { path: path.to_owned(), source };
-    if fs::metadata(path).map_err(read)?.permissions().mode() & 0o077 != 0 {
-        return Err(KeyFileError::Mode(path.to_owned()));
-    }
+    let bytes = private_file::read(path).map_err(|error| match error {
+        PrivateFileError::Read(source) => KeyFileError::Read { path: path.to_owned(), source },
+        PrivateFileError::Shared(_) => KeyFileError::Mode(path.to_owned()),
+    })?;
     let fault = |source| KeyFileError::Key { path: path.to_owned(), source };
-    let jwk = Jwk::parse(&fs::read(path).map_err(read)?).map_err(fault)?;
+    let jwk = Jwk::parse(&bytes).map_err(fault)?;
     if !matches!(jwk.public, PublicKey::Sealing(_)) {
         return Err(fault(KeyError::Kind));
     }

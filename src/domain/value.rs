@@ -3,8 +3,6 @@
 //! A [`Value`] carries no unit and no code text: those stand in the catalogue,
 //! against which [`ValueType::check`] holds it. No free text exists.
 
-use std::cmp::Ordering;
-
 use rust_decimal::Decimal;
 use time::Date;
 
@@ -171,12 +169,6 @@ impl Value {
             (Self::Months(a), Self::Months(b)) => a.checked_add(*b).map(Self::Months),
             _ => None,
         }
-    }
-
-    /// Compares two values of one type. Values of different types have a fixed
-    /// but meaningless order, so that sorting never depends on arrival.
-    pub fn compare(&self, other: &Self) -> Ordering {
-        self.cmp(other)
     }
 }
 

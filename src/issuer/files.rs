@@ -2,9 +2,11 @@
 //! readable by their owner alone.
 
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
+
+use crate::config::private_file::{self, PrivateFileError};
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -48,12 +50,10 @@ pub fn read_public(path: &Path) -> Result<Vec<u8>, FileError> {
 /// # Errors
 /// [`FileError::Read`]; [`FileError::Mode`] when group or others have any right.
 pub fn read_private(path: &Path) -> Result<Vec<u8>, FileError> {
-    let read = |source| FileError::Read { path: path.to_owned(), source };
-    let mode = fs::metadata(path).map_err(read)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(FileError::Mode(path.to_owned()));
-    }
-    fs::read(path).map_err(read)
+    private_file::read(path).map_err(|error| match error {
+        PrivateFileError::Read(source) => FileError::Read { path: path.to_owned(), source },
+        PrivateFileError::Shared(_) => FileError::Mode(path.to_owned()),
+    })
 }
 
 /// Writes a new private file with mode 0600; never over an existing one.

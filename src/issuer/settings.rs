@@ -13,6 +13,7 @@ use super::status::{StatusDirectory, StatusStateError};
 use crate::config::key_file::{KeyFileError, sealing_key, verifying_key};
 use crate::domain::catalogue::AgencyId;
 use crate::domain::grant::{Frequency, LegalBasis, PurposeCode, base64, parse_date};
+use crate::domain::lines::line_at;
 use crate::domain::peer::SpiffeId;
 use crate::domain::sensitive::Sensitive;
 use crate::domain::subject::{CheckDigit, SubjectError, SubjectFormat};
@@ -286,7 +287,7 @@ fn parse<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T,
     };
     let text = std::str::from_utf8(bytes).map_err(|_| form(1, "it is not UTF-8"))?;
     toml::from_str(text).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        form(before.matches('\n').count() + 1, error.message())
+        let before = error.span().map_or(0, |span| span.start);
+        form(line_at(text, before), error.message())
     })
 }

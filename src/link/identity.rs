@@ -3,8 +3,6 @@
 //!
 //! Deciding *when* to reload is the caller's business.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +17,7 @@ use time::OffsetDateTime;
 
 use super::certificate::{CertificateError, Claim};
 use super::tls;
+use crate::config::private_file::{self, PrivateFileError};
 use crate::domain::peer::SpiffeId;
 
 /// Why our own certificate or key cannot be used.
@@ -225,34 +224,12 @@ pub(super) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Id
 }
 
 pub(super) fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, IdentityError> {
-    let read = |source| IdentityError::Read { file: file.to_owned(), source };
-    // Permissions are asked of the opened file, so that no other file can be
-    // put in its place in between.
-    let mut opened = File::open(file).map_err(read)?;
-    refuse_shared_key(file, &opened)?;
-    let mut text = Vec::new();
-    opened.read_to_end(&mut text).map_err(read)?;
+    let text = private_file::read(file).map_err(|error| match error {
+        PrivateFileError::Read(source) => IdentityError::Read { file: file.to_owned(), source },
+        PrivateFileError::Shared(mode) => {
+            IdentityError::KeyReadableByOthers { file: file.to_owned(), mode }
+        }
+    })?;
     PrivateKeyDer::from_pem_slice(&text)
         .map_err(|_| IdentityError::Pem { file: file.to_owned(), what: "private key (PKCS#8)" })
-}
-
-#[cfg(unix)]
-fn refuse_shared_key(file: &Path, opened: &File) -> Result<(), IdentityError> {
-    use std::os::unix::fs::PermissionsExt;
-
-    let mode = opened
-        .metadata()
-        .map_err(|source| IdentityError::Read { file: file.to_owned(), source })?
-        .permissions()
-        .mode()
-        & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(IdentityError::KeyReadableByOthers { file: file.to_owned(), mode });
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn refuse_shared_key(_file: &Path, _opened: &File) -> Result<(), IdentityError> {
-    Ok(())
 }

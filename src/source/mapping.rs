@@ -16,6 +16,7 @@ use super::items;
 use crate::config::mapping::{QueryEntry, SourceEntry};
 use crate::domain::catalogue::{AgencyId, Catalogue, Finding, Source};
 use crate::domain::item::{ItemNumber, ItemSet};
+use crate::domain::lines::line_at;
 
 /// Where the people of a statement belong.
 pub(super) const SUBJECTS: &str = "{subjects}";
@@ -124,8 +125,7 @@ pub(super) struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     pub fn find<T>(&mut self, place: &Spanned<T>, message: String) {
-        let before = self.file.text.get(..place.span().start).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
+        let line = line_at(self.file.text, place.span().start);
         self.findings.push(Finding { file: self.file.name.to_owned(), line, message });
     }
 

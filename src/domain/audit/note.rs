@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
-use base64::prelude::{BASE64_STANDARD, Engine as _};
+use data_encoding::BASE64;
 use signed_note::{Note, Signer, Verifier, VerifierList, key_id};
 use tlog_tiles::checkpoint::Checkpoint as TlogCheckpoint;
 
@@ -214,7 +214,7 @@ impl Verifier for VerifyingKey {
 impl fmt::Display for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let typed = [&[ED25519_TYPE], self.public.as_slice()].concat();
-        write!(f, "{}+{:08x}+{}", self.origin, self.id, BASE64_STANDARD.encode(typed))
+        write!(f, "{}+{:08x}+{}", self.origin, self.id, BASE64.encode(&typed))
     }
 }
 
@@ -226,7 +226,7 @@ impl FromStr for VerifyingKey {
         let (Some(origin), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(NoteError::VerifyingKey);
         };
-        let typed = BASE64_STANDARD.decode(key).map_err(|_| NoteError::VerifyingKey)?;
+        let typed = BASE64.decode(key.as_bytes()).map_err(|_| NoteError::VerifyingKey)?;
         let Some((&ED25519_TYPE, public)) = typed.split_first() else {
             return Err(NoteError::VerifyingKey);
         };

@@ -6,7 +6,7 @@
 //!
 //! Source: <https://c2sp.org/tlog-proof>.
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
+use data_encoding::BASE64;
 use tlog_tiles::tlog::{check_record, check_tree};
 
 use super::note::{Checkpoint, NoteError, SignedCheckpoint, VerifyingKey};
@@ -62,13 +62,10 @@ pub struct TlogProof {
 impl TlogProof {
     /// The proof as a file.
     pub fn to_text(&self) -> String {
-        let mut text = format!(
-            "{HEADER}\nextra {}\nindex {}\n",
-            BASE64_STANDARD.encode(&self.entry),
-            self.index
-        );
+        let mut text =
+            format!("{HEADER}\nextra {}\nindex {}\n", BASE64.encode(&self.entry), self.index);
         for hash in &self.path {
-            text.push_str(&BASE64_STANDARD.encode(hash.0));
+            text.push_str(&BASE64.encode(&hash.0));
             text.push('\n');
         }
         text.push('\n');
@@ -90,7 +87,7 @@ impl TlogProof {
         let entry = lines
             .next()
             .and_then(|line| line.strip_prefix("extra "))
-            .and_then(|text| BASE64_STANDARD.decode(text).ok())
+            .and_then(|text| BASE64.decode(text.as_bytes()).ok())
             .ok_or(ProofError::Form("it does not carry the entry on a line `extra`"))?;
         let digits = lines
             .next()
@@ -101,7 +98,7 @@ impl TlogProof {
             return Err(ProofError::Form("its index is not in canonical form"));
         }
         let path = lines
-            .map(|line| BASE64_STANDARD.decode(line).ok()?.try_into().ok().map(Hash))
+            .map(|line| BASE64.decode(line.as_bytes()).ok()?.try_into().ok().map(Hash))
             .collect::<Option<Vec<_>>>()
             .filter(|path| path.len() <= MAX_HASHES)
             .ok_or(ProofError::Form("a line of its path is no hash"))?;

@@ -12,6 +12,7 @@ use super::{
     AgencyId, Bundle, Catalogue, Code, Item, Survivorship, Title, is_snake_case, prohibited,
 };
 use crate::domain::item::{ItemNumber, ItemSet};
+use crate::domain::lines::line_at;
 use crate::domain::value::{Currency, Range, ValueType};
 
 /// Longest accepted text of one field, in characters.
@@ -506,8 +507,4 @@ fn decimal(value: &toml::Value) -> Option<Decimal> {
         toml::Value::Float(number) => number.to_string().parse().ok(),
         _ => None,
     }
-}
-
-fn line_at(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
