@@ -26,6 +26,7 @@ pub mod https;
 pub mod identity;
 pub mod limits;
 mod panic;
+mod pause;
 pub mod pki;
 pub mod tls;
 pub mod trust;

@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod fan_out;
 pub mod gateway;
 pub mod lane;
+pub mod random;
 pub mod recorder;
 pub mod status_poll;
 pub mod uplink;

@@ -25,16 +25,12 @@ use tower::Service;
 use super::authority::Held;
 use super::connection::Connection;
 use super::limits::LinkLimits;
+use super::pause::Pause;
 use super::tls::{HTTP2, LinkTls, Verifier};
 use super::trust::{Usage, Verified};
 use crate::domain::peer::SpiffeId;
 
 type BoxError = Box<dyn Error + Send + Sync>;
-
-/// First and longest pause after the system refused to accept (no file
-/// descriptors left, mostly).
-pub(super) const PAUSE: (Duration, Duration) =
-    (Duration::from_millis(50), Duration::from_millis(500));
 
 /// How long a refused peer may take to read why.
 const ALERT_LINGER: Duration = Duration::from_millis(250);
@@ -64,7 +60,7 @@ pub async fn serve<S, B>(
         Arc::new(Door { tls, limits, handshakes: Mutex::default(), peers: Mutex::default() });
     let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
-    let mut pause = PAUSE.0;
+    let mut pause = Pause::default();
     let mut connection = 0_u64;
 
     loop {
@@ -76,24 +72,14 @@ pub async fn serve<S, B>(
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
-            // The peer gave up while it waited to be accepted.
-            Err(error) if is_peers(&error) => continue,
             Err(error) => {
-                tracing::warn!(
-                    reason = "accept_failed",
-                    %error,
-                    pause_ms = pause.as_millis(),
-                    "cannot accept connections: pausing; if file descriptors ran out, raise the limit"
-                );
                 tokio::select! {
                     () = shutdown.as_mut() => break,
-                    () = tokio::time::sleep(pause) => {}
+                    () = pause.after(&error) => continue,
                 }
-                pause = (pause * 2).min(PAUSE.1);
-                continue;
             }
         };
-        pause = PAUSE.0;
+        pause = Pause::default();
         connection += 1;
         if tasks.len() >= door.limits.connections {
             refuse(connection, None, "too_many_connections", "");
@@ -300,16 +286,6 @@ fn tls_reason(error: &io::Error) -> &'static str {
         Some(_) => "tls_failed",
         None => "handshake_aborted",
     }
-}
-
-pub(super) fn is_peers(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::Interrupted
-    )
 }
 
 /// An error and what caused it, on one line.

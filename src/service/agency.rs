@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tonic::Code;
 
 use super::authority::{Authorised, Authority};
+use super::random;
 use super::recorder::{self, Line, Recorder};
 use crate::config::agency::AgencyLimitsConfig;
 use crate::domain::audit::Decision;
@@ -162,7 +163,8 @@ impl Agency {
         };
         self.record(&question, &authorised, &subject, decision).await?;
         released?;
-        Ok(section::encode(&section, &self.parts.catalogue, hash, blind()?))
+        // The blind: without it a body's digest would tell of guessable values.
+        Ok(section::encode(&section, &self.parts.catalogue, hash, random::sixteen()?))
     }
 
     /// No record, no data: returns once the record is on disk.
@@ -329,13 +331,4 @@ impl Agency {
             }
         }
     }
-}
-
-/// Sixteen random bytes, so that a body's digest tells nothing of its values.
-fn blind() -> Result<[u8; 16], Refusal> {
-    let mut blind = [0; 16];
-    aws_lc_rs::rand::fill(&mut blind).map_err(|_| {
-        Refusal::new(Code::Internal, "NO_RANDOMNESS", "the system's random generator failed")
-    })?;
-    Ok(blind)
 }

@@ -20,7 +20,6 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::VerifiedGrant;
 use crate::domain::plan::{Fetch, Plan};
 use crate::domain::section::{Section, SectionStatus};
-use crate::wire::profile::TimedSection;
 use crate::wire::proto::pb;
 use crate::wire::{refusal, section};
 
@@ -37,10 +36,13 @@ pub struct Asked<'a> {
     pub until: Instant,
 }
 
+/// A section, and the time from its question to its answer.
+pub type Timed = (Section, Duration);
+
 /// Asks every agency of a plan. The sections come in the order of the plan.
-pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> Vec<TimedSection> {
+pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> Vec<Timed> {
     let began = clock::now();
-    let mut sections: Vec<Option<TimedSection>> = vec![None; plan.fetches.len()];
+    let mut sections: Vec<Option<Timed>> = vec![None; plan.fetches.len()];
     let mut question = question(&asked);
     let mut asking: FuturesUnordered<_> = plan
         .fetches
@@ -70,9 +72,9 @@ pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> 
         }
     }
     drop(asking);
-    let late = |fetch: &Fetch| TimedSection {
-        section: bare(fetch, SectionStatus::Timeout, "DEADLINE"),
-        elapsed: clock::now().saturating_duration_since(began),
+    let late = |fetch: &Fetch| {
+        let elapsed = clock::now().saturating_duration_since(began);
+        (bare(fetch, SectionStatus::Timeout, "DEADLINE"), elapsed)
     };
     plan.fetches
         .iter()
@@ -87,11 +89,8 @@ async fn ask(
     request: Bytes,
     asked: Asked<'_>,
     began: Instant,
-) -> TimedSection {
-    let timed = |section, at: Instant| TimedSection {
-        section,
-        elapsed: at.saturating_duration_since(began),
-    };
+) -> Timed {
+    let timed = |section, at: Instant| (section, at.saturating_duration_since(began));
     let Some(uplink) = uplinks.get(fetch.place) else {
         return timed(bare(fetch, SectionStatus::Unavailable, "NOT_CONFIGURED"), began);
     };

@@ -4,6 +4,7 @@
 //! before has proved.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
@@ -11,6 +12,7 @@ use tonic::{Code, Request, Response, Status};
 use super::agency_server::peer_of;
 use super::authority::{Authorised, Authority};
 use super::fan_out::{self, Asked};
+use super::random;
 use super::recorder::{self, Line, Recorder};
 use super::uplink::Uplink;
 use crate::clock;
@@ -89,9 +91,11 @@ impl Gateway {
             id => id,
         };
         // From here on the request is recorded, even if the caller hangs up.
-        let abandoned =
-            plan.fetches.iter().map(|fetch| line(fetch, recorder::refused("ABANDONED")));
-        let unrecorded = self.recorder.begin(self.records(&request_id, &authorised, abandoned)?);
+        let unrecorded = self.recorder.begin(|| {
+            let refused = || recorder::refused("ABANDONED");
+            let lines = plan.fetches.iter().map(|fetch| line(fetch, refused()));
+            self.records(&request_id, &authorised, lines).unwrap_or_default()
+        });
         let asked = Asked {
             request_id: &request_id,
             grant: &authorised.grant,
@@ -99,7 +103,7 @@ impl Gateway {
             until: fan_out::slice(until, now),
         };
         let timed = fan_out::fan_out(&plan, &self.uplinks, asked).await;
-        let sections: Vec<Section> = timed.iter().map(|timed| timed.section.clone()).collect();
+        let (sections, elapsed): (Vec<Section>, Vec<Duration>) = timed.into_iter().unzip();
         let unasked = [(permit.denied(), Absence::Denied), (plan.not_offered, Absence::NotOffered)];
         let profile = profile::merge(&self.catalogue, &sections, &unasked);
         let confirmed = self.authority.confirm(&authorised, receiver, &wanted.items).await;
@@ -119,7 +123,8 @@ impl Gateway {
         let records = self.records(&request_id, &authorised, lines)?;
         let receipt = unrecorded.record(records).await?;
         confirmed?;
-        Ok(message::encode_response(request_id, profile, &timed, &receipt, &self.catalogue))
+        let timed = sections.iter().zip(elapsed);
+        Ok(message::encode_response(request_id, profile, timed, &receipt, &self.catalogue))
     }
 
     fn records(
@@ -151,11 +156,7 @@ fn line(fetch: &Fetch, decision: Decision) -> Line {
 
 /// A random id for a request that came without one.
 fn new_request_id() -> Result<String, Refusal> {
-    let mut bytes = [0u8; 16];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| {
-        Refusal::new(Code::Internal, "NO_RANDOMNESS", "the system's random generator failed")
-    })?;
-    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+    Ok(format!("{:032x}", u128::from_be_bytes(random::sixteen()?)))
 }
 
 /// The gateway's gRPC service.

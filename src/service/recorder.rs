@@ -48,31 +48,30 @@ pub struct Line {
     pub decision: Decision,
 }
 
-/// A request that is being answered, and what is to be recorded of it if it ends
-/// before its answer: a caller that hangs up does not go unrecorded.
-#[derive(Debug)]
-pub struct Unrecorded<'a> {
+/// A request that is being answered. If it ends before its answer, `abandoned`
+/// says what is recorded of it: a caller that hangs up does not go unrecorded.
+pub struct Unrecorded<'a, F: FnOnce() -> Vec<Record>> {
     recorder: &'a Recorder,
-    records: Vec<Record>,
+    abandoned: Option<F>,
 }
 
-impl Drop for Unrecorded<'_> {
+impl<F: FnOnce() -> Vec<Record>> Drop for Unrecorded<'_, F> {
     fn drop(&mut self) {
-        if !self.records.is_empty() {
+        if let Some(abandoned) = self.abandoned.take() {
             // Queued by the call; the receipt is nobody's.
-            drop(self.recorder.log.append(std::mem::take(&mut self.records)));
+            drop(self.recorder.log.append(abandoned()));
         }
     }
 }
 
-impl Unrecorded<'_> {
+impl<F: FnOnce() -> Vec<Record>> Unrecorded<'_, F> {
     /// Writes what came of the request instead, and gives the proof that it is on
     /// disk.
     ///
     /// # Errors
     /// Nothing may be disclosed.
     pub async fn record(mut self, records: Vec<Record>) -> Result<Receipt, Refusal> {
-        self.records.clear();
+        self.abandoned = None;
         self.recorder.append(records).await
     }
 }
@@ -146,8 +145,8 @@ impl Recorder {
     }
 
     /// Begins a request: from here on it is recorded, whatever happens.
-    pub const fn begin(&self, if_abandoned: Vec<Record>) -> Unrecorded<'_> {
-        Unrecorded { recorder: self, records: if_abandoned }
+    pub fn begin<F: FnOnce() -> Vec<Record>>(&self, abandoned: F) -> Unrecorded<'_, F> {
+        Unrecorded { recorder: self, abandoned: Some(abandoned) }
     }
 
     /// Writes records and waits until they are on disk.

@@ -97,15 +97,6 @@ pub fn unknown_item(catalogue: &Catalogue, id: &str) -> String {
     format!("`{}` is no item of the catalogue{hint}", shown.escape_debug())
 }
 
-/// What the gateway adds to a section when it reports it.
-#[derive(Debug, Clone)]
-pub struct TimedSection {
-    /// The section.
-    pub section: Section,
-    /// From the question to the answer, as the gateway saw it.
-    pub elapsed: Duration,
-}
-
 /// Writes a profile.
 pub fn encode_profile(profile: Profile, catalogue: &Catalogue) -> pb::Profile {
     let items = profile.items.into_iter().filter_map(|item| encode_item(item, catalogue));
@@ -117,19 +108,22 @@ pub fn encode_profile(profile: Profile, catalogue: &Catalogue) -> pb::Profile {
     }
 }
 
-/// Writes the answer to a request. It cannot be written without the proof that
+/// Writes the answer to a request: each section with the time from the question to
+/// its answer, as the gateway saw it. It cannot be written without the proof that
 /// the disclosure is in the audit log.
-pub fn encode_response(
+pub fn encode_response<'a>(
     request_id: String,
     profile: Profile,
-    sections: &[TimedSection],
+    sections: impl Iterator<Item = (&'a Section, Duration)>,
     receipt: &Receipt,
     catalogue: &Catalogue,
 ) -> pb::GetProfileResponse {
     pb::GetProfileResponse {
         request_id,
         profile: Some(encode_profile(profile, catalogue)),
-        sections: sections.iter().map(|timed| encode_report(timed, catalogue)).collect(),
+        sections: sections
+            .map(|(section, elapsed)| encode_report(section, elapsed, catalogue))
+            .collect(),
         originals: Vec::new(),
         receipt: Some(encode_receipt(receipt)),
     }
@@ -197,8 +191,7 @@ fn encode_gap(gap: Gap, catalogue: &Catalogue) -> Option<pb::ProfileGap> {
     })
 }
 
-fn encode_report(timed: &TimedSection, catalogue: &Catalogue) -> pb::SectionReport {
-    let section = &timed.section;
+fn encode_report(section: &Section, elapsed: Duration, catalogue: &Catalogue) -> pb::SectionReport {
     let missing = section
         .missing
         .iter()
@@ -209,7 +202,7 @@ fn encode_report(timed: &TimedSection, catalogue: &Catalogue) -> pb::SectionRepo
         reason: section.reason.to_owned(),
         asked: section.asked.len().try_into().unwrap_or(u32::MAX),
         answered: section.items.len().try_into().unwrap_or(u32::MAX),
-        elapsed_micros: timed.elapsed.as_micros().try_into().unwrap_or(u64::MAX),
+        elapsed_micros: elapsed.as_micros().try_into().unwrap_or(u64::MAX),
         missing: missing.collect(),
     }
 }

@@ -29,9 +29,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::HTTP1;
-use crate::link::accept::{PAUSE, is_peers};
 use crate::link::certificate::{self, CertificateError};
 use crate::link::identity::{IdentityError, read_chain, read_key};
+use crate::link::pause::Pause;
 use crate::link::tls::{OurClock, provider};
 
 /// Bytes of a request's headers at most.
@@ -182,7 +182,7 @@ where
     let stop = watch::Sender::new(false);
     let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
-    let mut pause = PAUSE.0;
+    let mut pause = Pause::default();
 
     loop {
         let accepted = tokio::select! {
@@ -193,23 +193,14 @@ where
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
-            Err(error) if is_peers(&error) => continue,
             Err(error) => {
-                tracing::warn!(
-                    reason = "accept_failed",
-                    %error,
-                    pause_ms = pause.as_millis(),
-                    "cannot accept connections: pausing; if file descriptors ran out, raise the limit"
-                );
                 tokio::select! {
                     () = shutdown.as_mut() => break,
-                    () = tokio::time::sleep(pause) => {}
+                    () = pause.after(&error) => continue,
                 }
-                pause = (pause * 2).min(PAUSE.1);
-                continue;
             }
         };
-        pause = PAUSE.0;
+        pause = Pause::default();
         if tasks.len() >= limits.connections {
             tracing::warn!(reason = "too_many_connections", "connection refused");
             continue;
