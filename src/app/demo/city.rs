@@ -157,6 +157,16 @@ pub(super) struct Consumer {
     pub(super) key: PathBuf,
 }
 
+/// The agency that a schema's file is for.
+fn id_of(path: &str) -> &str {
+    path.trim_start_matches("schema/").trim_end_matches(".sql")
+}
+
+/// An agency's trust domain, in which '_' may not stand.
+pub(super) fn domain_of(agency: &str) -> String {
+    format!("{}.city.example", agency.replace('_', "-"))
+}
+
 /// Takes a folder that is empty or does not exist.
 pub(super) fn claim(dir: &Path) -> Result<PathBuf, DemoError> {
     std::fs::create_dir_all(dir).map_err(|source| DemoError::Write { path: dir.into(), source })?;
@@ -187,7 +197,7 @@ impl City {
         })?;
         city.certificates()?;
         for (path, _) in SCHEMAS {
-            let id = path.trim_start_matches("schema/").trim_end_matches(".sql").to_owned();
+            let id = id_of(path).to_owned();
             city.edit(&city.agency_config(&id), |agency| {
                 agency.insert("listen", toml_edit::value("127.0.0.1:0"));
             })?;
@@ -306,8 +316,8 @@ impl City {
         };
         issue("gateway.city.example", Role::Gateway, "main")?;
         for (path, _) in SCHEMAS {
-            let id = path.trim_start_matches("schema/").trim_end_matches(".sql").replace('_', "-");
-            issue(&format!("{id}.city.example"), Role::Agency, &id)?;
+            let id = id_of(path);
+            issue(&domain_of(id), Role::Agency, &id.replace('_', "-"))?;
         }
         let issued = issue("consent.city.example", Role::Issuer, "consent-service")?;
         let (certificate, key) = (issued.certificate, issued.key);

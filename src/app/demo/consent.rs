@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use time::{Duration, OffsetDateTime};
 
 use super::Options;
-use super::city::{City, DemoError};
+use super::city::{City, DemoError, domain_of};
 use super::federation::GrantEntry;
 use super::people::People;
 use crate::domain::audit::{Origin, SigningKey as LogKey};
@@ -44,11 +44,11 @@ pub(super) fn make_keys(city: &City) -> Result<(), DemoError> {
     write_private(&consent.join("person.secret"), base64::encode(secret.expose()).as_bytes())
         .map_err(broken)?;
     for agency in &city.agencies {
-        let folder = city.home.join(format!("certs/dev/{}.city.example", agency.replace('_', "-")));
+        let domain = domain_of(agency);
+        let folder = city.home.join("certs/dev").join(&domain);
         let pair = SealingKeyPair::generate(kid(KID)?).map_err(broken)?;
         let public = PublicKey::Sealing(pair.public);
         key_pair(&folder.join("sealing"), pair.to_jwk().expose(), &public, KID)?;
-        let domain = format!("{}.city.example", agency.replace('_', "-"));
         log_key(&folder, &domain)?;
         seed(&folder.join("tags.seed"))?;
     }
