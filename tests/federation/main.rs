@@ -20,3 +20,4 @@ mod refusals;
 mod rogue;
 mod running;
 mod stopping;
+mod whole;
