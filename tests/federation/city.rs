@@ -14,7 +14,7 @@ use tributary::config::gateway::GatewayConfig;
 use tributary::config::link::TrustConfig;
 use tributary::domain::catalogue::Catalogue;
 use tributary::domain::peer::{Role, SpiffeId};
-use tributary::link::connect::Connector;
+use tributary::link::connect::{ConnectError, Connector};
 use tributary::link::identity::OwnIdentity;
 use tributary::link::limits::ConnectLimits;
 use tributary::link::tls::LinkTls;
@@ -131,17 +131,27 @@ impl City {
         }
     }
 
-    /// The connector with which a gateway reaches an agency: for asking past it.
+    /// An agency as the gateway reaches it: for asking past the gateway.
     pub async fn agency(&self, id: &str) -> AgencyServiceClient<Channel> {
+        let link = GatewayConfig::load(&self.federation.gateway.config).unwrap().link;
+        self.agency_as(id, &link.certificate, &link.key).await.unwrap()
+    }
+
+    /// An agency, expected as the gateway expects it, with anybody's certificate.
+    pub async fn agency_as(
+        &self,
+        id: &str,
+        certificate: &Path,
+        key: &Path,
+    ) -> Result<AgencyServiceClient<Channel>, ConnectError> {
         let config = GatewayConfig::load(&self.federation.gateway.config).unwrap();
-        let link = &config.link;
-        let now = tributary::clock::utc();
-        let identity = OwnIdentity::load(&link.certificate, &link.key, now).unwrap();
-        let tls = LinkTls::new(identity, Trust::new(TrustStore::load(&link.trust).unwrap()));
+        let identity = OwnIdentity::load(certificate, key, tributary::clock::utc()).unwrap();
+        let trust = TrustStore::load(&config.link.trust).unwrap();
+        let tls = LinkTls::new(identity, Trust::new(trust));
         let entry = config.agency.iter().find(|agency| agency.id.as_str() == id).unwrap();
         let (endpoint, expected) = (&entry.endpoint, entry.identity.clone());
         let connector = Connector::new(endpoint, expected, tls, ConnectLimits::default()).unwrap();
-        AgencyServiceClient::new(connector.channel().await.unwrap())
+        Ok(AgencyServiceClient::new(connector.channel().await?))
     }
 
     /// A question for an agency's items, as a gateway puts it.
