@@ -11,14 +11,17 @@ use tonic::transport::Channel;
 use tributary::app::client::{Address, ClientError, GatewayClient};
 use tributary::app::demo::Federation;
 use tributary::config::gateway::GatewayConfig;
+use tributary::config::link::TrustConfig;
 use tributary::domain::catalogue::Catalogue;
-use tributary::link::connect::Connector;
+use tributary::domain::peer::{Role, SpiffeId};
+use tributary::link::connect::{ConnectError, Connector};
 use tributary::link::identity::OwnIdentity;
 use tributary::link::limits::ConnectLimits;
 use tributary::link::tls::LinkTls;
 use tributary::link::trust::{Trust, TrustStore};
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::agency_service_client::AgencyServiceClient;
+use tributary::wire::proto::pb::profile_service_client::ProfileServiceClient;
 use tributary::wire::refusal::reason_of;
 
 pub const DEADLINE: Duration = Duration::from_secs(2);
@@ -96,6 +99,24 @@ impl City {
         GatewayClient::connect(&address).await.unwrap()
     }
 
+    /// The generated client, for requests that the library's own does not make.
+    pub async fn profiles(&self) -> ProfileServiceClient<Channel> {
+        let consumer = &self.federation.consumers[0];
+        let now = tributary::clock::utc();
+        let identity = OwnIdentity::load(&consumer.certificate, &consumer.key, now).unwrap();
+        let gateway: SpiffeId = self.federation.gateway.id.parse().unwrap();
+        let trust = TrustStore::load(&[TrustConfig {
+            domain: gateway.trust_domain().clone(),
+            roles: vec![Role::Gateway],
+            anchors: self.federation.trust_bundle.clone(),
+            crl: None,
+        }]);
+        let tls = LinkTls::new(identity, Trust::new(trust.unwrap()));
+        let (endpoint, limits) = (&self.federation.gateway.endpoint, ConnectLimits::default());
+        let connector = Connector::new(endpoint, gateway, tls, limits).unwrap();
+        ProfileServiceClient::new(connector.channel().await.unwrap())
+    }
+
     /// The genuine grant of a person.
     pub fn grant(&self, person: usize) -> String {
         std::fs::read_to_string(&self.federation.grants[person].file).unwrap()
@@ -110,17 +131,27 @@ impl City {
         }
     }
 
-    /// The connector with which a gateway reaches an agency: for asking past it.
+    /// An agency as the gateway reaches it: for asking past the gateway.
     pub async fn agency(&self, id: &str) -> AgencyServiceClient<Channel> {
+        let link = GatewayConfig::load(&self.federation.gateway.config).unwrap().link;
+        self.agency_as(id, &link.certificate, &link.key).await.unwrap()
+    }
+
+    /// An agency, expected as the gateway expects it, with anybody's certificate.
+    pub async fn agency_as(
+        &self,
+        id: &str,
+        certificate: &Path,
+        key: &Path,
+    ) -> Result<AgencyServiceClient<Channel>, ConnectError> {
         let config = GatewayConfig::load(&self.federation.gateway.config).unwrap();
-        let link = &config.link;
-        let now = tributary::clock::utc();
-        let identity = OwnIdentity::load(&link.certificate, &link.key, now).unwrap();
-        let tls = LinkTls::new(identity, Trust::new(TrustStore::load(&link.trust).unwrap()));
+        let identity = OwnIdentity::load(certificate, key, tributary::clock::utc()).unwrap();
+        let trust = TrustStore::load(&config.link.trust).unwrap();
+        let tls = LinkTls::new(identity, Trust::new(trust));
         let entry = config.agency.iter().find(|agency| agency.id.as_str() == id).unwrap();
         let (endpoint, expected) = (&entry.endpoint, entry.identity.clone());
         let connector = Connector::new(endpoint, expected, tls, ConnectLimits::default()).unwrap();
-        AgencyServiceClient::new(connector.channel().await.unwrap())
+        Ok(AgencyServiceClient::new(connector.channel().await?))
     }
 
     /// A question for an agency's items, as a gateway puts it.
@@ -140,6 +171,17 @@ impl City {
             grant: Some(pb::GrantPresentation { sd_jwt: grant.as_bytes().to_vec().into() }),
             ..Default::default()
         }
+    }
+
+    /// Sends the demo a signal.
+    pub fn signal(&self, name: &str) {
+        let pid = self.demo.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    /// The exit code of the demo, once it has ended; a signal has none.
+    pub fn ended(&mut self) -> Option<Option<i32>> {
+        self.demo.try_wait().unwrap().map(|status| status.code())
     }
 
     pub fn config_of(&self, agency: &str) -> &Path {

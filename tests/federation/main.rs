@@ -10,10 +10,14 @@
 )]
 
 mod bad_input;
+mod changes;
 mod city;
 mod demo;
+mod exchange;
 mod forged;
 mod privacy;
 mod refusals;
 mod rogue;
 mod running;
+mod stopping;
+mod whole;

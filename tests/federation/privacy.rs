@@ -106,5 +106,9 @@ async fn row_48_no_number_and_no_value_is_where_it_must_not_be() {
         assert!(!holds_any(&bytes, &subjects), "a card number is in {name}");
         let found = runs(&bytes).find(|run| values.contains(*run));
         assert!(found.is_none(), "a value is in {name}");
+        // So begins every reference to a person's own statement.
+        let statement = b"statement-".as_slice();
+        let told = bytes.windows(statement.len()).any(|window| window == statement);
+        assert!(!told, "a statement's reference is in {name}");
     }
 }

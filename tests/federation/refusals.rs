@@ -8,8 +8,8 @@ use tributary::issuer::SigningKey;
 use crate::city::{City, ask, part_of};
 use crate::forged::Forgery;
 
-const AGENCY: &str = "employment";
-const ITEM: &str = "employment.current.started_on";
+pub const AGENCY: &str = "employment";
+pub const ITEM: &str = "employment.current.started_on";
 
 /// Name, the gateway's word, the agency's word, what is changed.
 type Case = (&'static str, &'static str, &'static str, fn(&mut Forgery));
@@ -92,6 +92,32 @@ const TEXTS: &[TextCase] = &[
     }),
 ];
 
+/// A bad grant as it goes to the gateway, its part for the agency, and the word
+/// of each.
+pub struct Forged {
+    pub name: &'static str,
+    pub gateway: &'static str,
+    pub at_agency: &'static str,
+    pub text: String,
+    pub part: String,
+}
+
+/// Every case, made out of a genuine grant.
+pub fn all(city: &City, genuine: &str) -> Vec<Forged> {
+    let signed = CASES.iter().map(|&(name, gateway, at_agency, change)| {
+        let mut forgery = Forgery::of(city, genuine);
+        change(&mut forgery);
+        let text = forgery.finish();
+        let part = part_of(&text, if at_agency == "GRANT_AGENCY" { "tax" } else { AGENCY });
+        Forged { name, gateway, at_agency, text, part }
+    });
+    let texts = TEXTS.iter().map(|&(name, gateway, at_agency, change)| {
+        let (text, part) = (change(genuine.to_owned()), change(part_of(genuine, AGENCY)));
+        Forged { name, gateway, at_agency, text, part }
+    });
+    signed.chain(texts).collect()
+}
+
 #[tokio::test]
 async fn forged_grants_are_refused_at_the_gateway_and_at_the_agency() {
     let city = City::start(&[]);
@@ -105,26 +131,12 @@ async fn forged_grants_are_refused_at_the_gateway_and_at_the_agency() {
     let question = city.question("genuine", &part_of(&again, AGENCY), &[ITEM]);
     assert_eq!(ask(&mut agency, question).await.0, "OK");
 
-    let mut forged = Vec::new();
-    for (name, gateway, at_agency, change) in CASES {
-        let mut forgery = Forgery::of(&city, &genuine);
-        change(&mut forgery);
-        let text = forgery.finish();
-        let part = if *at_agency == "GRANT_AGENCY" {
-            part_of(&text, "tax")
-        } else {
-            part_of(&text, AGENCY)
-        };
-        forged.push((*name, *gateway, *at_agency, text, part));
-    }
-    for (name, gateway, at_agency, change) in TEXTS {
-        let (text, part) = (change(genuine.clone()), change(part_of(&genuine, AGENCY)));
-        forged.push((*name, *gateway, *at_agency, text, part));
-    }
+    let forged = all(&city, &genuine);
     assert!(forged.len() >= 40, "{} cases", forged.len());
 
     let mut wrong = Vec::new();
-    for (at, (name, gateway, at_agency, text, part)) in forged.iter().enumerate() {
+    for (at, case) in forged.iter().enumerate() {
+        let Forged { name, gateway, at_agency, text, part } = case;
         let found = city.at_gateway(&mut client, text, ITEM).await;
         if found != *gateway {
             wrong.push(format!("{name}: the gateway says {found}, not {gateway}"));
