@@ -29,6 +29,9 @@ use crate::store::audit_log::AuditLog;
 /// How long a start waits for the first status lists.
 const FIRST_LISTS_WITHIN: Duration = Duration::from_secs(3);
 
+/// How long the warming lets go of the engine after each evaluation.
+const WARM_GAP: Duration = Duration::from_millis(2);
+
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -136,6 +139,8 @@ fn warm(engine: Arc<Engine>, own: Option<AgencyId>) {
                     {
                         let purpose = purpose.as_str();
                         engine.decide(&Question { consumer, purpose, basis, agency });
+                        // One evaluation runs at a time: let a request's go first.
+                        std::thread::sleep(WARM_GAP);
                     }
                 }
             }
