@@ -179,9 +179,16 @@ impl City {
         assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     }
 
-    /// The exit code of the demo, once it has ended; a signal has none.
-    pub fn ended(&mut self) -> Option<Option<i32>> {
-        self.demo.try_wait().unwrap().map(|status| status.code())
+    /// Waits for the demo's own end; gives its exit code, and a signal has none.
+    pub async fn end(&mut self) -> Option<i32> {
+        let until = tributary::clock::now() + Duration::from_secs(15);
+        loop {
+            if let Some(status) = self.demo.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(tributary::clock::now() < until, "the demo did not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub fn config_of(&self, agency: &str) -> &Path {
