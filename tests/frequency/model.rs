@@ -1,0 +1,34 @@
+//! What counting must come to, said again and as plainly as possible.
+
+use std::collections::HashMap;
+
+use tributary::store::frequency::{RELEASES, REPEAT_WITHIN, Release};
+
+use crate::support::Ask;
+
+#[derive(Default)]
+pub struct Model {
+    uses: HashMap<(String, u64), u32>,
+    /// Items, first release, releases so far.
+    requests: HashMap<(&'static str, String), (u8, i64, u32)>,
+}
+
+impl Model {
+    pub fn release(&mut self, ask: &Ask) -> Release {
+        let request = (ask.consumer, ask.request.clone());
+        if let Some((items, first, times)) = self.requests.get_mut(&request) {
+            if *items != ask.items || ask.at - *first > REPEAT_WITHIN || *times == RELEASES {
+                return Release::Conflict;
+            }
+            *times += 1;
+            return Release::Repeated { times: *times };
+        }
+        let used = self.uses.entry((ask.grant.clone(), ask.window)).or_default();
+        if *used >= ask.limit {
+            return Release::Exhausted;
+        }
+        *used += 1;
+        self.requests.insert(request, (ask.items, ask.at, 1));
+        Release::Counted { used: *used }
+    }
+}

@@ -1,0 +1,133 @@
+//! SQLite: the cases of every database, and what can happen to a file.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqliteConnection};
+use tempfile::TempDir;
+use tributary::store::frequency::{CounterError, Release};
+
+use crate::support::{Ask, Section, counted, release};
+use crate::{cases, crash, laws};
+
+fn fresh() -> (TempDir, Section) {
+    let folder = tempfile::tempdir().unwrap();
+    let section = Section::sqlite(&folder.path().join("counters.db"));
+    (folder, section)
+}
+
+async fn connect(folder: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(folder.join("counters.db")).connect().await.unwrap()
+}
+
+async fn run(database: &mut SqliteConnection, statement: &'static str) {
+    sqlx::raw_sql(statement).execute(database).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_table_holds() {
+    let (_folder, section) = fresh();
+    cases::the_table_holds(&[section.open().await]).await;
+}
+
+#[tokio::test]
+async fn the_table_holds_for_two_processes_on_one_file() {
+    let (_folder, section) = fresh();
+    cases::the_table_holds(&[section.open().await, section.open().await]).await;
+}
+
+#[tokio::test]
+async fn the_table_holds_over_restarts() {
+    let (_folder, section) = fresh();
+    cases::the_table_holds_over_restarts(&section).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_once() {
+    let (_folder, section) = fresh();
+    let replicas = [section.open().await];
+    cases::the_limit_is_exact_at_once(&replicas).await;
+    cases::a_request_is_one_use_at_once(&replicas).await;
+    cases::crossing_orders_stay_exact(&replicas).await;
+}
+
+#[test]
+fn the_model_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let number = AtomicU32::new(0);
+    laws::the_model_holds(48, || {
+        let file = format!("{}.db", number.fetch_add(1, Ordering::Relaxed));
+        Section::sqlite(&folder.path().join(file))
+    });
+}
+
+#[tokio::test]
+async fn no_acknowledged_use_is_lost_when_the_process_is_killed() {
+    let (_folder, section) = fresh();
+    crash::no_acknowledged_use_is_lost(&section, 20).await;
+}
+
+#[tokio::test]
+async fn a_missing_folder_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let section = Section::sqlite(&folder.path().join("none/counters.db"));
+    let error = section.try_open().await.unwrap_err();
+    assert!(matches!(error, CounterError::Database(_)), "{error}");
+    assert!(!folder.path().join("none").exists());
+}
+
+/// By the file's own mark, which holds for the superuser too: a reader may read a
+/// file whose write version it does not know, and must not write it.
+#[tokio::test]
+async fn a_database_that_is_read_only_is_an_error() {
+    let (folder, section) = fresh();
+    assert_eq!(
+        counted(&section.open().await, &Ask::new("g", "1")).await,
+        Release::Counted { used: 1 }
+    );
+    let mut database = connect(folder.path()).await;
+    run(&mut database, "pragma wal_checkpoint(truncate); pragma journal_mode = delete").await;
+    drop(database);
+    let file = fs::File::options().write(true).open(folder.path().join("counters.db")).unwrap();
+    file.write_all_at(&[9], 18).unwrap();
+    let error = match section.try_open().await {
+        Ok(counters) => release(&counters, &Ask::new("g", "2")).await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert!(matches!(error, CounterError::Database(_)), "{error}");
+}
+
+#[tokio::test]
+async fn while_writing_fails_nothing_is_released_and_nothing_counted() {
+    let (folder, section) = fresh();
+    let counters = section.open().await;
+    assert_eq!(counted(&counters, &Ask::new("g", "1")).await, Release::Counted { used: 1 });
+    let mut database = connect(folder.path()).await;
+    run(
+        &mut database,
+        "create trigger full before insert on releases begin select raise(abort, 'full'); end",
+    )
+    .await;
+    for request in ["2", "3", "1"] {
+        let error = release(&counters, &Ask::new("g", request)).await.unwrap_err();
+        assert!(matches!(error, CounterError::Database(_)), "{error}");
+    }
+    run(&mut database, "drop trigger full").await;
+    assert_eq!(counted(&counters, &Ask::new("g", "2")).await, Release::Counted { used: 2 });
+    assert_eq!(counted(&counters, &Ask::new("g", "1")).await, Release::Repeated { times: 2 });
+}
+
+#[tokio::test]
+async fn while_another_process_holds_the_file_nothing_is_released() {
+    let (folder, section) = fresh();
+    let counters = section.open().await;
+    let mut database = connect(folder.path()).await;
+    run(&mut database, "begin immediate").await;
+    let error = release(&counters, &Ask::new("g", "1")).await.unwrap_err();
+    assert!(matches!(error, CounterError::Database(_)), "{error}");
+    run(&mut database, "rollback").await;
+    assert_eq!(counted(&counters, &Ask::new("g", "1")).await, Release::Counted { used: 1 });
+}
