@@ -1,45 +1,127 @@
 //! The `[counters]` section: where an agency counts the uses of grants.
 
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-/// Where uses are counted. Always a database of its own, never the records'.
+use crate::domain::sensitive::Sensitive;
+
+/// What an address of PostgreSQL may say after `?`. Whatever the driver does not
+/// know it would log, value and all.
+const PARAMETERS: &[&str] =
+    &["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "port", "dbname", "user", "password"];
+
+/// Longest address in a file.
+const MAX_ADDRESS: u64 = 4096;
+
+/// Where uses are counted. Always a database of its own, never the records' and
+/// never another agency's: one grant is counted at each agency apart.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CountersConfig {
     /// `sqlite:` and a file, which is made if need be; a relative path starts at
-    /// the folder of the configuration file.
-    url: String,
+    /// the folder of the configuration file. Or `postgres://…`, for an agency of
+    /// several replicas; over a network with `?sslmode=verify-full`.
+    url: Option<String>,
+    /// Instead: a file that holds the address and that nobody else may read
+    /// (mode 0600).
+    url_file: Option<PathBuf>,
 }
 
-/// The address names no database that counters can be kept in.
+/// The database of an agency's counters.
+#[derive(Debug, Clone)]
+pub enum CountersDatabase {
+    /// A file of SQLite.
+    Sqlite(PathBuf),
+    /// An address of PostgreSQL, which may hold a password.
+    Postgres(Sensitive<String>),
+}
+
+/// The section names no database that counters can be kept in. It never says the
+/// address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("[counters] url must be `sqlite:` and a file, such as `sqlite:../data/counters.db`")]
-pub struct CountersUrlError;
+pub enum CountersUrlError {
+    /// Another kind of address.
+    #[error(
+        "[counters] url must be `sqlite:` and a file, such as `sqlite:../data/counters.db`, or `postgres://` and a server"
+    )]
+    Address,
+    /// A parameter that is not taken.
+    #[error("[counters] url: a parameter after `?` is none of {}", PARAMETERS.join(", "))]
+    Parameter,
+    /// Both, or none.
+    #[error("[counters] must have either url or url_file")]
+    Which,
+    /// The file cannot be read.
+    #[error("[counters] url_file: cannot read `{}`: {kind}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        kind: ErrorKind,
+    },
+    /// Others may read the file.
+    #[error("[counters] url_file: `{}` can be read by others: run chmod 600 on it", .0.display())]
+    Mode(PathBuf),
+}
 
 impl CountersConfig {
     /// Counters in this file.
     pub fn file(path: &Path) -> Self {
-        Self { url: format!("sqlite:{}", path.display()) }
+        Self { url: Some(format!("sqlite:{}", path.display())), url_file: None }
     }
 
-    /// The SQLite file; a relative path starts at `folder`.
+    /// The database; a relative path starts at `folder`.
     ///
     /// # Errors
     /// [`CountersUrlError`], without the address.
-    pub fn sqlite_file(&self, folder: &Path) -> Result<PathBuf, CountersUrlError> {
-        let path = self.url.strip_prefix("sqlite:").ok_or(CountersUrlError)?;
-        if path.is_empty() || path.contains(['?', '\0']) || path.starts_with(':') {
-            return Err(CountersUrlError);
+    pub fn database(&self, folder: &Path) -> Result<CountersDatabase, CountersUrlError> {
+        match (&self.url, &self.url_file) {
+            (Some(url), None) => parse(url, folder),
+            (None, Some(file)) => parse(read(&folder.join(file))?.trim(), folder),
+            _ => Err(CountersUrlError::Which),
         }
-        Ok(folder.join(path))
     }
+}
+
+fn parse(url: &str, folder: &Path) -> Result<CountersDatabase, CountersUrlError> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        if let Some((_, parameters)) = url.split_once('?') {
+            let known = |one: &str| PARAMETERS.contains(&one.split('=').next().unwrap_or(one));
+            if !parameters.split('&').all(known) {
+                return Err(CountersUrlError::Parameter);
+            }
+        }
+        return Ok(CountersDatabase::Postgres(url.to_owned().into()));
+    }
+    let path = url.strip_prefix("sqlite:").ok_or(CountersUrlError::Address)?;
+    if path.is_empty() || path.contains(['?', '\0']) || path.starts_with(':') {
+        return Err(CountersUrlError::Address);
+    }
+    Ok(CountersDatabase::Sqlite(folder.join(path)))
+}
+
+/// The address in a file, whose mode is asked of the file that is then read.
+fn read(path: &Path) -> Result<String, CountersUrlError> {
+    let fault = |error: std::io::Error| CountersUrlError::Read {
+        path: path.to_owned(),
+        kind: error.kind(),
+    };
+    let file = File::open(path).map_err(fault)?;
+    if file.metadata().map_err(fault)?.permissions().mode() & 0o077 != 0 {
+        return Err(CountersUrlError::Mode(path.to_owned()));
+    }
+    let mut text = String::new();
+    file.take(MAX_ADDRESS).read_to_string(&mut text).map_err(fault)?;
+    Ok(text)
 }
 
 impl std::fmt::Debug for CountersConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // An address may hold a password.
-        f.write_str("CountersConfig(sqlite)")
+        f.write_str("CountersConfig")
     }
 }

@@ -188,9 +188,9 @@ fn cell(value: SqliteValueRef<'_>) -> Cell<'_> {
     // The kind of the value itself: SQLite's column types bind nothing.
     let kind = value.type_info();
     match kind.name() {
-        "INTEGER" => i64::decode(value).map_or(Cell::Other, Cell::Integer),
-        "REAL" => f64::decode(value).map_or(Cell::Other, Cell::Real),
-        "TEXT" => <&str>::decode(value).map_or(Cell::Other, Cell::Text),
+        "INTEGER" => <i64 as Decode<Driver>>::decode(value).map_or(Cell::Other, Cell::Integer),
+        "REAL" => <f64 as Decode<Driver>>::decode(value).map_or(Cell::Other, Cell::Real),
+        "TEXT" => <&str as Decode<Driver>>::decode(value).map_or(Cell::Other, Cell::Text),
         _ => Cell::Other,
     }
 }

@@ -9,6 +9,9 @@
 //! released.
 
 mod batch;
+mod postgres;
+mod postgres_rows;
+mod sqlite;
 mod writer;
 
 use std::path::Path;
@@ -124,7 +127,7 @@ impl Counters {
     /// # Errors
     /// [`CounterError::Url`] and [`CounterError::Database`].
     pub async fn open(config: &CountersConfig, folder: &Path) -> Result<Self, CounterError> {
-        let writer = writer::Writer::open(&config.sqlite_file(folder)?).await?;
+        let writer = writer::Writer::open(config, folder).await?;
         let (queue, jobs) = mpsc::channel(QUEUE);
         tokio::spawn(writer.run(jobs));
         Ok(Self { queue })

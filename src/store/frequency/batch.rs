@@ -16,7 +16,7 @@ pub(super) struct Released {
 
 /// What the database knows of a batch's grants and requests, and then what it
 /// must know.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct State {
     /// Uses by grant and window; the moment of the latest.
     pub(super) used: HashMap<[u8; 32], (u32, i64)>,

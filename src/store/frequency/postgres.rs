@@ -1,0 +1,156 @@
+//! Counters on a PostgreSQL server, which several replicas may share.
+//!
+//! Each transaction first makes the rows that it lacks, then locks all of its rows,
+//! both in the order of their keys, so that replicas wait for each other in one
+//! order and each reads what the last one committed; READ COMMITTED is enough.
+//! Rows that were made and not needed are deleted again before the commit.
+//!
+//! A connection is kept only after a transaction that went well. While the server
+//! is away each batch fails, and the next one connects anew.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection};
+use tokio::time::timeout;
+
+use super::postgres_rows::{forget, lock, make, schema, write};
+use super::writer::latest;
+use super::{CounterError, Job, Release};
+use crate::domain::sensitive::Sensitive;
+
+/// Longest time for one statement, which the server keeps.
+const STATEMENT: &str = "2s";
+
+/// Longest time for a connection and for a transaction, which we keep, lest the
+/// server does not answer at all.
+const CONNECT: Duration = Duration::from_secs(3);
+const TRANSACTION: Duration = Duration::from_secs(5);
+
+pub(super) struct Server {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+}
+
+/// Why a transaction did not go well.
+struct Fault {
+    error: CounterError,
+    /// Nothing of it can have been committed, and trying again may help.
+    again: bool,
+}
+
+impl Server {
+    pub(super) async fn open(url: &Sensitive<String>) -> Result<Self, CounterError> {
+        let options = url
+            .expose()
+            .parse::<PgConnectOptions>()?
+            .application_name("tributary-counters")
+            .options([
+                ("statement_timeout", STATEMENT),
+                ("lock_timeout", STATEMENT),
+                ("idle_in_transaction_session_timeout", "10s"),
+            ])
+            .disable_statement_logging();
+        let mut connection = connect(&options).await?;
+        timeout(TRANSACTION, schema(&mut connection))
+            .await
+            .map_err(|_| CounterError::Timeout)??;
+        Ok(Self { options, connection: Some(connection) })
+    }
+
+    /// Counts a batch; once more when the connection had died or a deadlock was
+    /// broken before anything was committed.
+    pub(super) async fn count(
+        &mut self,
+        batch: &[Job],
+        prune: bool,
+    ) -> Result<Vec<Release>, CounterError> {
+        match self.attempt(batch, prune).await {
+            Err(Fault { again: true, .. }) => self.attempt(batch, prune).await,
+            result => result,
+        }
+        .map_err(|fault| fault.error)
+    }
+
+    async fn attempt(&mut self, batch: &[Job], prune: bool) -> Result<Vec<Release>, Fault> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => connect(&self.options).await.map_err(|error| Fault { error, again: false })?,
+        };
+        let mut committing = false;
+        let work = transact(&mut connection, batch, prune, &mut committing);
+        match timeout(TRANSACTION, work).await {
+            Ok(Ok(outcomes)) => {
+                self.connection = Some(connection);
+                Ok(outcomes)
+            }
+            Ok(Err(error)) => {
+                let again = !committing && passes(&error);
+                Err(Fault { error: error.into(), again })
+            }
+            Err(_) => Err(Fault { error: CounterError::Timeout, again: false }),
+        }
+    }
+
+    pub(super) async fn close(self) {
+        if let Some(connection) = self.connection {
+            let _ = timeout(CONNECT, connection.close()).await;
+        }
+    }
+}
+
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, CounterError> {
+    let connecting = async {
+        let mut connection = options.connect().await?;
+        // Whatever the account's default is, a commit is on disk when it returns.
+        sqlx::query(
+            "select set_config('synchronous_commit', 'on', false) \
+             where current_setting('synchronous_commit') = 'off'",
+        )
+        .execute(&mut connection)
+        .await?;
+        Ok::<_, sqlx::Error>(connection)
+    };
+    Ok(timeout(CONNECT, connecting).await.map_err(|_| CounterError::Timeout)??)
+}
+
+async fn transact(
+    connection: &mut PgConnection,
+    batch: &[Job],
+    prune: bool,
+    committing: &mut bool,
+) -> Result<Vec<Release>, sqlx::Error> {
+    let mut transaction = connection.begin_with("begin isolation level read committed").await?;
+    let keys = sorted(batch.iter().map(|job| job.key));
+    let requests = sorted(batch.iter().map(|job| job.request));
+    make(&mut transaction, &keys, &requests).await?;
+    let before = lock(&mut transaction, &keys, &requests).await?;
+    let mut state = before.clone();
+    let outcomes = batch.iter().map(|job| state.count(job)).collect();
+    write(&mut transaction, &before, &state, &keys, &requests).await?;
+    if prune {
+        forget(&mut transaction, latest(batch)).await?;
+    }
+    *committing = true;
+    transaction.commit().await?;
+    Ok(outcomes)
+}
+
+fn sorted(keys: impl Iterator<Item = [u8; 32]>) -> Vec<Vec<u8>> {
+    let mut keys: Vec<Vec<u8>> = keys.map(|key| key.to_vec()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// Whether the fault may be gone at once: a dead connection, a server that ended
+/// it, a broken deadlock, or a row that was pruned under our eyes.
+fn passes(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::RowNotFound => true,
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| matches!(&*code, "40001" | "40P01" | "57P01"))
+        }
+        _ => false,
+    }
+}
