@@ -9,6 +9,8 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "frequency/address.rs"]
+mod address;
 #[path = "frequency/cases.rs"]
 mod cases;
 #[path = "frequency/crash.rs"]
@@ -19,6 +21,10 @@ mod laws;
 mod measure;
 #[path = "frequency/model.rs"]
 mod model;
+#[path = "frequency/postgres.rs"]
+mod postgres;
+#[path = "frequency/proxy.rs"]
+mod proxy;
 #[path = "frequency/sqlite.rs"]
 mod sqlite;
 #[path = "frequency/support.rs"]

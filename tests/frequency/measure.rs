@@ -5,6 +5,7 @@ use std::time::Duration;
 use tributary::clock;
 use tributary::store::frequency::Release;
 
+use crate::postgres;
 use crate::support::{Ask, Section, counted};
 
 /// 64 tasks, each with its own grant, for so long; releases a second.
@@ -40,4 +41,12 @@ async fn sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let section = Section::sqlite(&folder.path().join("counters.db"));
     rate("SQLite", &section, Duration::from_secs(3)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn postgres() {
+    let Some(server) = postgres::server("measure::postgres") else { return };
+    let section = Section::postgres(&postgres::fresh(&server).await);
+    rate("PostgreSQL", &section, Duration::from_secs(3)).await;
 }

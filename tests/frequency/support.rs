@@ -21,6 +21,10 @@ impl Section {
         Self(format!("url = \"sqlite:{}\"", file.display()))
     }
 
+    pub fn postgres(url: &str) -> Self {
+        Self(format!("url = \"{url}\""))
+    }
+
     pub fn config(&self) -> CountersConfig {
         toml::from_str(&self.0).unwrap()
     }
