@@ -17,7 +17,6 @@ mod exchange;
 mod forged;
 mod privacy;
 mod refusals;
-mod rogue;
 mod running;
 mod stopping;
 mod whole;

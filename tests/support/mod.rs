@@ -1,6 +1,8 @@
 //! What the integration tests share: a PKI in a temporary folder, and a small
 //! gRPC server behind our accept loop.
 
+pub mod rude;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -27,6 +29,8 @@ use tributary::link::limits::LinkLimits;
 use tributary::link::pki::{Authority, Issued, Validity};
 use tributary::link::tls::LinkTls;
 use tributary::link::trust::{Trust, TrustStore};
+
+pub use rude::{Pair, pem_chain};
 
 /// Authorities in a temporary folder.
 pub struct Pki {
@@ -126,27 +130,6 @@ fn serial(issued: &Issued) -> Vec<u8> {
     let der = &pem_chain(&std::fs::read_to_string(&issued.certificate).unwrap())[0];
     let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(der).unwrap();
     certificate.raw_serial().to_vec()
-}
-
-pub fn pem_chain(pem: &str) -> Vec<rustls_pki_types::CertificateDer<'static>> {
-    use rustls_pki_types::pem::PemObject;
-
-    rustls_pki_types::CertificateDer::pem_slice_iter(pem.as_bytes()).map(Result::unwrap).collect()
-}
-
-/// A certificate and its key, both PEM.
-pub struct Pair {
-    pub certificate: String,
-    pub key: String,
-}
-
-impl From<&Issued> for Pair {
-    fn from(issued: &Issued) -> Self {
-        Self {
-            certificate: std::fs::read_to_string(&issued.certificate).unwrap(),
-            key: std::fs::read_to_string(&issued.key).unwrap(),
-        }
-    }
 }
 
 pub fn domain(name: &str) -> TrustDomain {

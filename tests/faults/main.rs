@@ -1,0 +1,27 @@
+//! The fault matrix over a whole federation: agencies that lie, stall, die and
+//! drain, callers that send nonsense, processes that cannot start or must stop.
+//! All people are synthetic.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+#[path = "../support/federation.rs"]
+mod federation;
+#[path = "../support/rogue.rs"]
+mod rogue;
+#[path = "../support/rude.rs"]
+mod rude;
+
+mod answers;
+mod deadlines;
+mod lanes;
+mod lies;
+mod processes;
+mod raw;
+mod requests;
+mod startup;

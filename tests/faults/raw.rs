@@ -1,0 +1,73 @@
+//! Calls byte by byte, over plain HTTP/2: what no well-behaved client can be made
+//! to send. Nothing here gives up by itself.
+
+use std::net::SocketAddr;
+
+use bytes::{BufMut, Bytes};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tonic::Code;
+
+use crate::federation::{Federation, within};
+use crate::rude::{Pair, rude, rude_connect};
+
+/// Headers of a call.
+pub type Headers<'a> = &'a [(&'static str, &'a str)];
+
+/// A consumer's connection.
+#[derive(Clone)]
+pub struct Raw(SendRequest<Full<Bytes>>);
+
+/// A consumer's certificate.
+pub fn consumer(federation: &Federation) -> Pair {
+    let consumer = &federation.described.consumers[0];
+    Pair {
+        certificate: std::fs::read_to_string(&consumer.certificate).unwrap(),
+        key: std::fs::read_to_string(&consumer.key).unwrap(),
+    }
+}
+
+impl Raw {
+    pub async fn connect(federation: &Federation, gateway: SocketAddr) -> Self {
+        let config = rude(Some(&consumer(federation)), &["h2"]);
+        let stream = rude_connect(gateway, config).await.unwrap();
+        let (sender, connection) =
+            handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Self(sender)
+    }
+
+    /// One unary call for a profile: its code and its body, however it was sent.
+    pub async fn call(&self, frame: Vec<u8>, headers: Headers<'_>) -> (Code, Bytes) {
+        let mut request =
+            http::Request::post("https://localhost/tributary.v1.ProfileService/GetProfile")
+                .header("content-type", "application/grpc")
+                .header("te", "trailers");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::from(frame))).unwrap();
+        let mut sender = self.0.clone();
+        let response = within(sender.send_request(request)).await.unwrap();
+        let (head, body) = response.into_parts();
+        let status = |headers: &http::HeaderMap| headers.get("grpc-status").cloned();
+        let (found, body) = match status(&head.headers) {
+            Some(found) => (found, Bytes::new()),
+            None => {
+                let body = within(body.collect()).await.unwrap();
+                let trailers = body.trailers().expect("neither status nor trailers");
+                (status(trailers).unwrap(), body.to_bytes())
+            }
+        };
+        (Code::from_bytes(found.as_bytes()), body)
+    }
+}
+
+/// A gRPC frame with a flag of its own.
+pub fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
+    let mut frame = vec![flag];
+    frame.put_u32(u32::try_from(message.len()).unwrap());
+    frame.extend(message);
+    frame
+}
