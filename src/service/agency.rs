@@ -312,6 +312,7 @@ impl Agency {
             request_id: &question.request_id,
             consumer: grant.client(),
             digest,
+            expires: grant.expires_at(),
             now,
         };
         match self.parts.counters.release(one, until).await {

@@ -12,6 +12,7 @@ mod batch;
 mod postgres;
 mod postgres_rows;
 mod sqlite;
+mod tables;
 mod writer;
 
 use std::path::Path;
@@ -20,6 +21,8 @@ use std::time::Instant;
 use aws_lc_rs::digest::{Context, SHA256};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
+
+pub use tables::TablesError;
 
 use crate::config::counters::{CountersConfig, CountersUrlError};
 use crate::domain::peer::SpiffeId;
@@ -50,6 +53,8 @@ pub struct Use<'a> {
     pub consumer: &'a SpiffeId,
     /// SHA-256 over what the request asks: grant and items.
     pub digest: [u8; 32],
+    /// When the grant expires: its uses are remembered until then.
+    pub expires: OffsetDateTime,
     /// When.
     pub now: OffsetDateTime,
 }
@@ -83,6 +88,9 @@ pub enum CounterError {
     /// The database.
     #[error("the counters' database cannot be used: {0}")]
     Database(std::sync::Arc<sqlx::Error>),
+    /// Tables of another version.
+    #[error(transparent)]
+    Tables(#[from] TablesError),
     /// More uses wait than the queue holds.
     #[error("more uses wait to be counted than the queue holds")]
     Overloaded,
@@ -110,6 +118,7 @@ struct Job {
     request: [u8; 32],
     digest: [u8; 32],
     limit: u32,
+    expires: i64,
     at: i64,
     answer: oneshot::Sender<Result<Release, CounterError>>,
 }
@@ -125,7 +134,7 @@ impl Counters {
     /// ends with the last clone.
     ///
     /// # Errors
-    /// [`CounterError::Url`] and [`CounterError::Database`].
+    /// [`CounterError::Url`], [`CounterError::Tables`] and [`CounterError::Database`].
     pub async fn open(config: &CountersConfig, folder: &Path) -> Result<Self, CounterError> {
         let writer = writer::Writer::open(config, folder).await?;
         let (queue, jobs) = mpsc::channel(QUEUE);
@@ -144,6 +153,7 @@ impl Counters {
             request: hash(&[one.consumer.as_str(), one.request_id]),
             digest: one.digest,
             limit: one.limit,
+            expires: one.expires.unix_timestamp(),
             at: one.now.unix_timestamp(),
             answer,
         };

@@ -189,6 +189,52 @@ pub async fn crossing_orders_stay_exact(replicas: &[Counters]) {
     assert_eq!(counted, 20 * 20);
 }
 
+/// The uses of a grant that lives ten years are remembered for ten years, and those
+/// of one that has ended are forgotten.
+pub async fn uses_are_remembered_until_the_grant_expires(counters: &Counters) {
+    let (short, long) = (30 * DAY, 3660 * DAY);
+    let of = |grant: &str, request: &str, at| Ask::new(grant, request).limit(1).at(at);
+    for (grant, expires) in [("short", short), ("long", long)] {
+        let first = of(grant, &format!("{grant}-0"), 0).expires(expires);
+        assert_eq!(counted(counters, &first).await, Counted { used: 1 });
+    }
+    // Each moment is a use away from the last by more than old rows are kept, and
+    // each time whatever is old is deleted.
+    for (at, of_short, of_long) in [
+        (short - 1, Exhausted, Exhausted),
+        (401 * DAY, Counted { used: 1 }, Exhausted),
+        (long - 1, Counted { used: 1 }, Exhausted),
+        (long + 8 * DAY, Counted { used: 1 }, Counted { used: 1 }),
+    ] {
+        for number in 0..2 * 256 {
+            let other = Ask::new("other", &format!("other-{at}-{number}"));
+            counted(counters, &other.limit(u32::MAX).at(at).expires(2 * long)).await;
+        }
+        let again = of("short", &format!("short-{at}"), at).expires(short);
+        assert_eq!(counted(counters, &again).await, of_short, "short, {at}");
+        let again = of("long", &format!("long-{at}"), at).expires(long);
+        assert_eq!(counted(counters, &again).await, of_long, "long, {at}");
+    }
+}
+
+/// The tables of the first version, which knew when a grant was last used.
+pub const FIRST_VERSION: &str = "drop index uses_expires; \
+    alter table uses rename column expires to latest; \
+    create index uses_latest on uses (latest); \
+    update uses set latest = 1790000000";
+
+/// Uses that the first version counted still count, for as long as a grant can live.
+pub async fn uses_of_the_first_version_count(section: &Section) {
+    let counters = section.open().await;
+    let again = Ask::new("old", "old-2").limit(1).at(401 * DAY).expires(3660 * DAY);
+    for number in 0..2 * 256 {
+        let other = Ask::new("other", &format!("other-{number}"));
+        counted(&counters, &other.limit(u32::MAX).at(401 * DAY)).await;
+    }
+    assert_eq!(counted(&counters, &again).await, Exhausted);
+    assert_eq!(counted(&section.open().await, &again).await, Exhausted, "opened again");
+}
+
 fn used(outcome: &Release) -> Option<u32> {
     match outcome {
         Counted { used } => Some(*used),

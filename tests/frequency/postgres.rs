@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use tributary::clock;
-use tributary::store::frequency::{CounterError, Counters, Release};
+use tributary::store::frequency::{CounterError, Counters, Release, TablesError};
 
 use crate::proxy::Proxy;
 use crate::support::{Ask, Section, counted, release};
@@ -91,6 +91,63 @@ async fn at_once_on_replicas() {
     let left = "select (select count(*) from uses where used = 0) \
                 + (select count(*) from releases where times = 0)";
     assert_eq!(number(&url, left).await, 0, "rows that were not needed are left");
+}
+
+#[tokio::test]
+async fn uses_are_remembered_until_the_grant_expires() {
+    let Some(server) = server("uses_are_remembered") else { return };
+    let section = Section::postgres(&fresh(&server).await);
+    cases::uses_are_remembered_until_the_grant_expires(&section.open().await).await;
+}
+
+#[tokio::test]
+async fn uses_of_the_first_version_count() {
+    let Some(server) = server("uses_of_the_first_version_count") else { return };
+    let url = fresh(&server).await;
+    let section = Section::postgres(&url);
+    counted(&section.open().await, &Ask::new("old", "old-1").limit(1)).await;
+    run(&url, cases::FIRST_VERSION).await;
+    drop(replicas(&section).await);
+    cases::uses_of_the_first_version_count(&section).await;
+}
+
+/// Whoever may not change the tables is told what their owner must do; afterwards
+/// the same account goes on.
+#[tokio::test]
+async fn tables_of_the_first_version_that_another_account_owns() {
+    let Some(server) = server("tables_of_the_first_version") else { return };
+    let url = fresh(&server).await;
+    counted(&Section::postgres(&url).open().await, &Ask::new("old", "old-1").limit(1)).await;
+    run(&url, cases::FIRST_VERSION).await;
+    // Roles are the server's, not the database's.
+    let name = format!("agency_{}", std::process::id());
+    let rights = format!(
+        "create role {name} login password 'ruddy-duck'; \
+         grant select, insert, update, delete on uses, releases to {name}"
+    );
+    let mut owner = PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(rights)).execute(&mut owner).await.unwrap();
+    let (_, host) = url.rsplit_once('@').unwrap();
+    let section = Section::postgres(&format!("postgres://{name}:ruddy-duck@{host}"));
+    let error = section.try_open().await.unwrap_err();
+    assert!(matches!(error, CounterError::Tables(TablesError::Older)), "{error}");
+    let message = error.to_string();
+    let (_, remedy) = message.rsplit_once("run: ").unwrap();
+    sqlx::raw_sql(AssertSqlSafe(remedy.to_owned())).execute(&mut owner).await.unwrap();
+    cases::uses_of_the_first_version_count(&section).await;
+    let away = format!("drop owned by {name}; drop role {name}");
+    sqlx::raw_sql(AssertSqlSafe(away)).execute(&mut owner).await.unwrap();
+}
+
+#[tokio::test]
+async fn tables_of_somebody_else_are_left_alone() {
+    let Some(server) = server("tables_of_somebody_else") else { return };
+    let url = fresh(&server).await;
+    run(&url, "create table uses (thing text)").await;
+    let error = Section::postgres(&url).try_open().await.unwrap_err();
+    assert!(matches!(error, CounterError::Tables(TablesError::Foreign)), "{error}");
+    let releases = "select count(*) from pg_class where relname = 'releases'";
+    assert_eq!(number(&url, releases).await, 0);
 }
 
 #[test]
@@ -187,6 +244,37 @@ async fn while_writing_fails_nothing_is_released_and_nothing_counted() {
     assert_eq!(number(&url, "select count(*) from uses").await, 0);
     run(&url, "drop trigger full_disk on releases").await;
     assert_eq!(counted(&counters, &Ask::new("g", "1")).await, Release::Counted { used: 1 });
+}
+
+const CHILD: &str = "TRIBUTARY_TEST_PASSWORD_CHILD";
+
+/// Not a test of its own: a process that has the password in its environment.
+#[tokio::test]
+async fn password_child() {
+    let Ok(url) = std::env::var(CHILD) else { return };
+    let outcome = counted(&Section::postgres(&url).open().await, &Ask::new("g", "1")).await;
+    println!("{outcome:?}");
+}
+
+#[tokio::test]
+async fn the_password_may_come_from_the_environment() {
+    let Some(server) = server("the_password_may_come_from_the_environment") else { return };
+    let url = fresh(&server).await;
+    let (user, host) = url.rsplit_once('@').unwrap();
+    let (user, password) = user.rsplit_once(':').unwrap();
+    let child = |password: &str| {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["postgres::password_child", "--exact", "--nocapture"])
+            .env(CHILD, format!("{user}@{host}"))
+            .env("PGPASSWORD", password)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+    };
+    let said = child("ruddy-duck");
+    assert!(said.contains("password authentication failed") && !said.contains("ruddy"), "{said}");
+    let said = child(password);
+    assert!(said.contains("Counted { used: 1 }") && !said.contains(password), "{said}");
 }
 
 #[tokio::test]

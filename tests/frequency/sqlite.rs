@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
-use tributary::store::frequency::{CounterError, Release};
+use tributary::store::frequency::{CounterError, Release, TablesError};
 
 use crate::support::{Ask, Section, counted, release};
 use crate::{cases, crash, laws};
@@ -52,6 +52,44 @@ async fn at_once() {
     cases::the_limit_is_exact_at_once(&replicas).await;
     cases::a_request_is_one_use_at_once(&replicas).await;
     cases::crossing_orders_stay_exact(&replicas).await;
+}
+
+#[tokio::test]
+async fn uses_are_remembered_until_the_grant_expires() {
+    let (_folder, section) = fresh();
+    cases::uses_are_remembered_until_the_grant_expires(&section.open().await).await;
+}
+
+#[tokio::test]
+async fn uses_of_the_first_version_count() {
+    let (folder, section) = fresh();
+    counted(&section.open().await, &Ask::new("old", "old-1").limit(1)).await;
+    let mut database = connect(folder.path()).await;
+    run(&mut database, cases::FIRST_VERSION).await;
+    drop(database);
+    cases::uses_of_the_first_version_count(&section).await;
+}
+
+#[tokio::test]
+async fn tables_of_somebody_else_are_left_alone() {
+    for statement in [
+        "create table uses (thing text)",
+        "create table uses (grant_window blob primary key, used integer, closes integer)",
+    ] {
+        let (folder, section) = fresh();
+        let mut database = SqliteConnectOptions::new()
+            .filename(folder.path().join("counters.db"))
+            .create_if_missing(true)
+            .connect()
+            .await
+            .unwrap();
+        run(&mut database, statement).await;
+        let error = section.try_open().await.unwrap_err();
+        assert!(matches!(error, CounterError::Tables(TablesError::Foreign)), "{error}");
+        let tables = "select count(*) from sqlite_master where type = 'table'";
+        let tables: i64 = sqlx::query_scalar(tables).fetch_one(&mut database).await.unwrap();
+        assert_eq!(tables, 1, "{statement}");
+    }
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub struct Ask {
     pub consumer: &'static str,
     /// What stands for grant and items.
     pub items: u8,
+    /// When the grant expires, in seconds after [`START`].
+    pub expires: i64,
     /// Seconds after [`START`].
     pub at: i64,
 }
@@ -61,6 +63,7 @@ impl Ask {
             request: request.to_owned(),
             consumer: "scoring",
             items: 1,
+            expires: 30 * 86_400,
             at: 0,
         }
     }
@@ -77,6 +80,11 @@ impl Ask {
 
     pub fn at(mut self, at: i64) -> Self {
         self.at = at;
+        self
+    }
+
+    pub fn expires(mut self, expires: i64) -> Self {
+        self.expires = expires;
         self
     }
 
@@ -109,6 +117,7 @@ pub async fn release(counters: &Counters, ask: &Ask) -> Result<Release, CounterE
         request_id: &ask.request,
         consumer: &consumer,
         digest: [ask.items; 32],
+        expires: OffsetDateTime::from_unix_timestamp(START + ask.expires).unwrap(),
         now: OffsetDateTime::from_unix_timestamp(START + ask.at).unwrap(),
     };
     counters.release(one, clock::now() + Duration::from_secs(20)).await

@@ -18,7 +18,7 @@ pub(super) struct Released {
 /// must know.
 #[derive(Debug, Default, Clone)]
 pub(super) struct State {
-    /// Uses by grant and window; the moment of the latest.
+    /// Uses by grant and window; when the grant expires.
     pub(super) used: HashMap<[u8; 32], (u32, i64)>,
     /// Releases by request.
     pub(super) released: HashMap<[u8; 32], Released>,
@@ -36,12 +36,12 @@ impl State {
             known.times += 1;
             return Release::Repeated { times: known.times };
         }
-        let (used, at) = self.used.entry(job.key).or_default();
+        let (used, expires) = self.used.entry(job.key).or_default();
+        *expires = (*expires).max(job.expires);
         if *used >= job.limit {
             return Release::Exhausted;
         }
         *used += 1;
-        *at = (*at).max(job.at);
         let used = *used;
         let released = Released { digest: job.digest, at: job.at, times: 1 };
         self.released.insert(job.request, released);

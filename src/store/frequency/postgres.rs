@@ -14,7 +14,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 
-use super::postgres_rows::{forget, lock, make, schema, write};
+use super::postgres_rows::{forget, lock, make, tables, write};
 use super::writer::latest;
 use super::{CounterError, Job, Release};
 use crate::domain::sensitive::Sensitive;
@@ -26,6 +26,9 @@ const STATEMENT: &str = "2s";
 /// server does not answer at all.
 const CONNECT: Duration = Duration::from_secs(3);
 const TRANSACTION: Duration = Duration::from_secs(5);
+
+/// Longest time for making the tables, or for changing an older version's.
+const TABLES: Duration = Duration::from_secs(90);
 
 pub(super) struct Server {
     options: PgConnectOptions,
@@ -52,9 +55,7 @@ impl Server {
             ])
             .disable_statement_logging();
         let mut connection = connect(&options).await?;
-        timeout(TRANSACTION, schema(&mut connection))
-            .await
-            .map_err(|_| CounterError::Timeout)??;
+        timeout(TABLES, tables(&mut connection)).await.map_err(|_| CounterError::Timeout)??;
         Ok(Self { options, connection: Some(connection) })
     }
 

@@ -5,31 +5,59 @@ use std::collections::HashMap;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Row};
 
+use super::CounterError;
 use super::batch::{Released, State};
-use super::writer::{KEEP_REQUESTS, KEEP_USES, PRUNE_ROWS};
+use super::tables::{Tables, TablesError, UPGRADE};
+use super::writer::{KEEP, PRUNE_ROWS};
 
-/// Replicas that start together make the tables one after the other.
+/// Replicas that start together look after the tables one after the other. A table
+/// of many rows takes longer to change than to use.
+const ALONE: &str = "set local statement_timeout = '60s'; set local lock_timeout = '60s'; \
+     select pg_advisory_xact_lock(8391152213746912);";
+
 const SCHEMA: &str = "
-select pg_advisory_xact_lock(8391152213746912);
 create table if not exists uses (
-  grant_window bytea primary key, used bigint not null, latest bigint not null
+  grant_window bytea primary key, used bigint not null, expires bigint not null
 );
 create table if not exists releases (
   request bytea primary key, digest bytea not null, first bigint not null, times bigint not null
 );
-create index if not exists uses_latest on uses (latest);
+create index if not exists uses_expires on uses (expires);
 create index if not exists releases_first on releases (first);
 ";
 
-/// Makes the tables unless they are there: who made them for us need not let us.
-pub(super) async fn schema(database: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let there = "select to_regclass('uses') is not null and to_regclass('releases') is not null";
-    if sqlx::query_scalar::<_, bool>(there).fetch_one(&mut *database).await? {
+/// Makes the tables, or makes an older version's ours, unless they are there: who
+/// made them for us need not let us.
+pub(super) async fn tables(database: &mut PgConnection) -> Result<(), CounterError> {
+    if found(database).await? == Tables::Ours {
         return Ok(());
     }
     let mut transaction = database.begin().await?;
-    sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
-    transaction.commit().await
+    sqlx::raw_sql(ALONE).execute(&mut *transaction).await?;
+    let found = found(&mut transaction).await?;
+    let statements = match found {
+        Tables::Ours => return Ok(transaction.rollback().await?),
+        Tables::Foreign => return Err(TablesError::Foreign.into()),
+        Tables::None => SCHEMA,
+        Tables::Older => UPGRADE,
+    };
+    if let Err(error) = sqlx::raw_sql(statements).execute(&mut *transaction).await {
+        let code = error.as_database_error().and_then(|error| error.code());
+        // Insufficient privilege.
+        if found == Tables::Older && code.as_deref() == Some("42501") {
+            return Err(TablesError::Older.into());
+        }
+        return Err(error.into());
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn found(database: &mut PgConnection) -> Result<Tables, sqlx::Error> {
+    let columns = "select attname::text from pg_attribute where attrelid = to_regclass('uses') \
+                   and attnum > 0 and not attisdropped order by attnum";
+    let columns: Vec<String> = sqlx::query_scalar(columns).fetch_all(database).await?;
+    Ok(Tables::of(&columns))
 }
 
 /// Makes the rows that are lacking, in order. A row that another replica is making
@@ -41,7 +69,7 @@ pub(super) async fn make(
 ) -> Result<(), sqlx::Error> {
     for (statement, keys) in [
         (
-            "insert into uses (grant_window, used, latest) \
+            "insert into uses (grant_window, used, expires) \
              select key, 0, 0 from unnest($1::bytea[]) as key order by key \
              on conflict do nothing",
             keys,
@@ -67,7 +95,7 @@ pub(super) async fn lock(
 ) -> Result<State, sqlx::Error> {
     let mut state = State::default();
     let uses = sqlx::query(
-        "select grant_window, used, latest from uses where grant_window = any($1) \
+        "select grant_window, used, expires from uses where grant_window = any($1) \
          order by grant_window for update",
     )
     .bind(keys)
@@ -118,14 +146,14 @@ pub(super) async fn write(
     let used = changed(&before.used, &state.used);
     if !used.is_empty() {
         let (mut names, mut counts, mut moments) = (Vec::new(), Vec::new(), Vec::new());
-        for (key, (count, latest)) in &used {
+        for (key, (count, expires)) in &used {
             names.push(key.to_vec());
             counts.push(i64::from(*count));
-            moments.push(*latest);
+            moments.push(*expires);
         }
         let done = sqlx::query(
-            "update uses set used = new.used, latest = new.latest \
-             from unnest($1::bytea[], $2::bigint[], $3::bigint[]) as new (key, used, latest) \
+            "update uses set used = new.used, expires = new.expires \
+             from unnest($1::bytea[], $2::bigint[], $3::bigint[]) as new (key, used, expires) \
              where grant_window = new.key",
         )
         .bind(names)
@@ -183,19 +211,13 @@ fn all(affected: u64, expected: usize) -> Result<(), sqlx::Error> {
 
 /// Deletes old rows that nobody is using, and waits for none.
 pub(super) async fn forget(database: &mut PgConnection, now: i64) -> Result<(), sqlx::Error> {
-    for (statement, before) in [
-        (
-            "delete from releases where request in (select request from releases \
+    for statement in [
+        "delete from releases where request in (select request from releases \
              where first < $1 and times > 0 limit $2 for update skip locked)",
-            now - KEEP_REQUESTS,
-        ),
-        (
-            "delete from uses where grant_window in (select grant_window from uses \
-             where latest < $1 and used > 0 limit $2 for update skip locked)",
-            now - KEEP_USES,
-        ),
+        "delete from uses where grant_window in (select grant_window from uses \
+             where expires < $1 and used > 0 limit $2 for update skip locked)",
     ] {
-        sqlx::query(statement).bind(before).bind(PRUNE_ROWS).execute(&mut *database).await?;
+        sqlx::query(statement).bind(now - KEEP).bind(PRUNE_ROWS).execute(&mut *database).await?;
     }
     Ok(())
 }

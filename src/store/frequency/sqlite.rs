@@ -11,17 +11,18 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection, QueryBuilder, Row, Sqlite};
 
 use super::batch::{Released, State};
-use super::writer::{KEEP_REQUESTS, KEEP_USES, PRUNE_ROWS, latest};
+use super::tables::{Tables, TablesError, UPGRADE};
+use super::writer::{KEEP, PRUNE_ROWS, latest};
 use super::{CounterError, Job, Release};
 
 const SCHEMA: &str = "
 create table if not exists uses (
-  grant_window blob primary key, used integer not null, latest integer not null
+  grant_window blob primary key, used integer not null, expires integer not null
 ) without rowid;
 create table if not exists releases (
   request blob primary key, digest blob not null, first integer not null, times integer not null
 ) without rowid;
-create index if not exists uses_latest on uses (latest);
+create index if not exists uses_expires on uses (expires);
 create index if not exists releases_first on releases (first);
 ";
 
@@ -40,7 +41,7 @@ impl File {
             .disable_statement_logging()
             .connect()
             .await?;
-        sqlx::raw_sql(SCHEMA).execute(&mut database).await?;
+        tables(&mut database).await?;
         Ok(Self { database })
     }
 
@@ -66,10 +67,34 @@ impl File {
     }
 }
 
+/// Makes the tables, or makes an older version's ours, in one transaction.
+async fn tables(database: &mut SqliteConnection) -> Result<(), CounterError> {
+    if found(database).await? == Tables::Ours {
+        return Ok(());
+    }
+    let mut transaction = database.begin_with("begin immediate").await?;
+    // Asked again: another process may have been first.
+    let statements = match found(&mut transaction).await? {
+        Tables::Ours => return Ok(transaction.rollback().await?),
+        Tables::Foreign => return Err(TablesError::Foreign.into()),
+        Tables::None => SCHEMA,
+        Tables::Older => UPGRADE,
+    };
+    sqlx::raw_sql(statements).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn found(database: &mut SqliteConnection) -> Result<Tables, sqlx::Error> {
+    let columns = "select name from pragma_table_info('uses') order by cid";
+    let columns: Vec<String> = sqlx::query_scalar(columns).fetch_all(database).await?;
+    Ok(Tables::of(&columns))
+}
+
 async fn read(database: &mut SqliteConnection, batch: &[Job]) -> Result<State, sqlx::Error> {
     let mut state = State::default();
     let mut uses = QueryBuilder::<Sqlite>::new(
-        "select grant_window, used, latest from uses where grant_window in (",
+        "select grant_window, used, expires from uses where grant_window in (",
     );
     bind(&mut uses, batch.iter().map(|job| &job.key));
     for row in uses.build().fetch_all(&mut *database).await? {
@@ -104,12 +129,12 @@ fn key(row: &SqliteRow, column: usize) -> Result<[u8; 32], sqlx::Error> {
 async fn write(database: &mut SqliteConnection, state: &State) -> Result<(), sqlx::Error> {
     if !state.used.is_empty() {
         let mut uses =
-            QueryBuilder::<Sqlite>::new("insert into uses (grant_window, used, latest) ");
-        uses.push_values(&state.used, |mut row, (key, (used, latest))| {
-            row.push_bind(key.to_vec()).push_bind(i64::from(*used)).push_bind(*latest);
+            QueryBuilder::<Sqlite>::new("insert into uses (grant_window, used, expires) ");
+        uses.push_values(&state.used, |mut row, (key, (used, expires))| {
+            row.push_bind(key.to_vec()).push_bind(i64::from(*used)).push_bind(*expires);
         });
         uses.push(
-            " on conflict (grant_window) do update set used = excluded.used, latest = excluded.latest",
+            " on conflict (grant_window) do update set used = excluded.used, expires = excluded.expires",
         );
         uses.build().execute(&mut *database).await?;
     }
@@ -129,19 +154,13 @@ async fn write(database: &mut SqliteConnection, state: &State) -> Result<(), sql
 }
 
 async fn forget(database: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error> {
-    for (statement, before) in [
-        (
-            "delete from releases where request in \
+    for statement in [
+        "delete from releases where request in \
              (select request from releases where first < $1 limit $2)",
-            now - KEEP_REQUESTS,
-        ),
-        (
-            "delete from uses where grant_window in \
-             (select grant_window from uses where latest < $1 limit $2)",
-            now - KEEP_USES,
-        ),
+        "delete from uses where grant_window in \
+             (select grant_window from uses where expires < $1 limit $2)",
     ] {
-        sqlx::query(statement).bind(before).bind(PRUNE_ROWS).execute(&mut *database).await?;
+        sqlx::query(statement).bind(now - KEEP).bind(PRUNE_ROWS).execute(&mut *database).await?;
     }
     Ok(())
 }

@@ -20,9 +20,9 @@ const BATCH: usize = 1024;
 const PRUNE_EVERY: u32 = 256;
 pub(super) const PRUNE_ROWS: i64 = 1000;
 
-/// Requests are forgotten after a week, uses after the longest life of a grant.
-pub(super) const KEEP_REQUESTS: i64 = 7 * 86_400;
-pub(super) const KEEP_USES: i64 = 400 * 86_400;
+/// Requests are forgotten after a week; uses a week after the grant expired, for
+/// the clocks of replicas may differ.
+pub(super) const KEEP: i64 = 7 * 86_400;
 
 /// The moment of a batch, by which old rows are old.
 pub(super) fn latest(batch: &[Job]) -> i64 {
