@@ -4,25 +4,26 @@
 //! counts for nothing. How questions and answers travel is in
 //! [`super::agency_server`] and [`super::exchange`].
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use prost::Message;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::Code;
 
-use super::authority::{Authorised, Authority};
+use super::authority::{Authority, Ruling};
 use super::random;
 use super::recorder::{self, Line, Recorder};
 use crate::config::agency::AgencyLimitsConfig;
 use crate::domain::audit::Decision;
 use crate::domain::catalogue::{AgencyId, Catalogue};
-use crate::domain::grant::{OpeningKeys, Receiver};
+use crate::domain::grant::{OpeningKeys, Receiver, VerifiedGrant};
 use crate::domain::item::ItemSet;
 use crate::domain::peer::{PeerId, Role, SpiffeId};
+use crate::domain::policy::Permit;
 use crate::domain::section::{Absence, HeldItem, Section, SectionStatus};
 use crate::domain::subject::{Subject, SubjectFormat};
 use crate::source::{Held, Holdings};
@@ -77,6 +78,13 @@ struct Question {
     items: ItemSet,
 }
 
+/// A question whose grant holds.
+struct Admitted<'a> {
+    question: Question,
+    grant: VerifiedGrant,
+    _room: SemaphorePermit<'a>,
+}
+
 impl Agency {
     /// An agency of these parts.
     pub fn new(parts: AgencyParts) -> Self {
@@ -119,21 +127,16 @@ impl Agency {
         hash: RequestHash,
         until: Instant,
     ) -> Result<Bytes, Refusal> {
-        let answer = self.try_answer(gateway, request, hash, until).await;
-        if let Err(refusal) = &answer {
+        let admitted = self.admit(gateway, request).inspect_err(|refusal| {
             self.parts.recorder.count_refusal(gateway.spiffe(), refusal.reason);
-        }
-        answer
+        })?;
+        self.answer_recorded(gateway, &admitted, hash, until).await
     }
 
-    async fn try_answer(
-        &self,
-        gateway: &PeerId,
-        request: Bytes,
-        hash: RequestHash,
-        until: Instant,
-    ) -> Result<Bytes, Refusal> {
-        let _room = self.room.try_acquire().map_err(|_| {
+    /// Everything that needs no waiting: who asks for whom, and whether the grant
+    /// holds. What is refused here is only counted.
+    fn admit(&self, gateway: &PeerId, request: Bytes) -> Result<Admitted<'_>, Refusal> {
+        let room = self.room.try_acquire().map_err(|_| {
             Refusal::overloaded("the agency has as many requests under way as it takes")
         })?;
         if gateway.spiffe().role() != Role::Gateway {
@@ -143,44 +146,76 @@ impl Agency {
         let question = self.read(request)?;
         self.check_enabled()?;
         self.parts.recorder.check_ready()?;
-        let receiver =
-            Receiver::Agency { agency: &self.parts.id, gateway, consumer: &question.consumer };
-        let authority = &self.parts.authority;
-        let authorised = authority.admit(&question.grant, receiver, &question.items).await?;
-        let subject = self.open(&authorised)?;
-        let section = self.look_up(&question, &authorised, &subject, until).await;
-        let released = async {
-            if section.status.is_answered() {
-                self.count(&question, &authorised, until).await?;
-            }
-            authority.confirm(&authorised, receiver, &question.items).await?;
-            self.check_enabled()
+        let grant =
+            self.parts.authority.verify(&question.grant, self.receiver(gateway, &question))?;
+        Ok(Admitted { question, grant, _room: room })
+    }
+
+    fn receiver<'a>(&'a self, gateway: &'a PeerId, question: &'a Question) -> Receiver<'a> {
+        Receiver::Agency { agency: &self.parts.id, gateway, consumer: &question.consumer }
+    }
+
+    /// Answers a question whose grant holds. However it ends, it is recorded.
+    async fn answer_recorded(
+        &self,
+        gateway: &PeerId,
+        admitted: &Admitted<'_>,
+        hash: RequestHash,
+        until: Instant,
+    ) -> Result<Bytes, Refusal> {
+        let Admitted { question, grant, .. } = admitted;
+        let subject = self.open(grant);
+        let tag = subject.as_ref().ok().and_then(|subject| self.parts.recorder.tag_of(subject));
+        let records = |ruling: Option<&Ruling>, decision| {
+            let agency = Some(self.parts.id.clone());
+            let line = Line { agency, items: question.items, decision };
+            self.parts.recorder.records(&question.request_id, grant, ruling, tag, [line])
         };
-        let released = released.await;
-        let decision = match &released {
-            Ok(()) => Decision::Section(section.status),
+        let ruled = OnceLock::new();
+        // From here on the question is recorded, even if the gateway hangs up.
+        let unrecorded = self
+            .parts
+            .recorder
+            .begin(|| records(ruled.get(), recorder::refused("ABANDONED")).unwrap_or_default());
+        let answered = async {
+            let subject = subject?;
+            let ruling = self.parts.authority.judge(grant).await?;
+            let ruling = ruled.get_or_init(|| ruling);
+            let permit = ruling.permit(grant, &question.items)?;
+            let section = self.look_up(admitted, &permit, &subject, until).await;
+            if section.status.is_answered() {
+                self.count(question, grant, until).await?;
+            }
+            self.confirm(gateway, admitted, &permit, ruling).await?;
+            Ok::<_, Refusal>((section, permit, ruling))
+        };
+        let answered = answered.await;
+        let decision = match &answered {
+            Ok((section, ..)) => Decision::Section(section.status),
             Err(refusal) => recorder::refused(refusal.reason),
         };
-        self.record(&question, &authorised, &subject, decision).await?;
-        released?;
+        // No record, no data: this waits until the record is on disk.
+        unrecorded.record(records(ruled.get(), decision.clone())?).await?;
+        let (section, permit, ruling) = answered?;
+        // The disk took its time, and authority may have ended meanwhile.
+        if let Err(refusal) = self.confirm(gateway, admitted, &permit, ruling).await {
+            self.parts.recorder.withhold(records(Some(ruling), decision)?, refusal.reason);
+            return Err(refusal);
+        }
         // The blind: without it a body's digest would tell of guessable values.
         Ok(section::encode(&section, &self.parts.catalogue, hash, random::sixteen()?))
     }
 
-    /// No record, no data: returns once the record is on disk.
-    async fn record(
+    async fn confirm(
         &self,
-        question: &Question,
-        authorised: &Authorised,
-        subject: &Subject,
-        decision: Decision,
+        gateway: &PeerId,
+        admitted: &Admitted<'_>,
+        permit: &Permit,
+        ruling: &Ruling,
     ) -> Result<(), Refusal> {
-        let recorder = &self.parts.recorder;
-        let agency = Some(self.parts.id.clone());
-        let line = Line { agency, items: question.items, decision };
-        let tag = recorder.tag_of(subject);
-        let records = recorder.records(&question.request_id, authorised, tag, [line])?;
-        recorder.append(records).await.map(drop)
+        let receiver = self.receiver(gateway, &admitted.question);
+        self.parts.authority.confirm(&admitted.grant, permit, ruling, receiver).await?;
+        self.check_enabled()
     }
 
     fn read(&self, request: Bytes) -> Result<Question, Refusal> {
@@ -230,24 +265,24 @@ impl Agency {
     }
 
     /// Opens the subject, which only this agency can.
-    fn open(&self, authorised: &Authorised) -> Result<Subject, Refusal> {
+    fn open(&self, grant: &VerifiedGrant) -> Result<Subject, Refusal> {
         let refused = |_| {
             let message = "the grant's subject cannot be opened or is no card number";
             Refusal::new(Code::PermissionDenied, "GRANT_SUBJECT", message)
         };
-        let opened = authorised.grant.open_subject(&self.parts.keys).map_err(|_| refused(()))?;
+        let opened = grant.open_subject(&self.parts.keys).map_err(|_| refused(()))?;
         self.parts.format.parse(opened.expose()).map_err(|_| refused(()))
     }
 
     async fn look_up(
         &self,
-        question: &Question,
-        authorised: &Authorised,
+        admitted: &Admitted<'_>,
+        permit: &Permit,
         subject: &Subject,
         until: Instant,
     ) -> Section {
-        let asked = question.items;
-        let permitted = authorised.permit.items_of(&self.parts.id);
+        let asked = admitted.question.items;
+        let permitted = permit.items_of(&self.parts.id);
         let offered = permitted.and(&self.offered);
         let held = if offered.is_empty() {
             Held::Answered { items: Vec::new(), missing: Vec::new() }
@@ -260,7 +295,7 @@ impl Agency {
             Held::NoRecord => bare(SectionStatus::NoRecord, ""),
             Held::Failed { status, reason } => bare(status, reason),
             Held::Answered { items, mut missing } => {
-                let items = self.within_period(authorised, items, &mut missing);
+                let items = self.within_period(&admitted.grant, items, &mut missing);
                 let denied = asked.without(&permitted);
                 missing.extend(denied.iter().map(|item| (item, Absence::Denied)));
                 let absent = permitted.without(&offered);
@@ -274,11 +309,11 @@ impl Agency {
     /// Leaves out what lies outside the period of records that the grant opens.
     fn within_period(
         &self,
-        authorised: &Authorised,
+        grant: &VerifiedGrant,
         mut items: Vec<HeldItem>,
         missing: &mut Vec<(crate::domain::item::ItemNumber, Absence)>,
     ) -> Vec<HeldItem> {
-        let period = authorised.grant.period(&self.parts.id);
+        let period = grant.period(&self.parts.id);
         items.retain(|held| {
             let inside =
                 period.is_some_and(|period| (period.from..=period.to).contains(&held.as_of));
@@ -294,10 +329,9 @@ impl Agency {
     async fn count(
         &self,
         question: &Question,
-        authorised: &Authorised,
+        grant: &VerifiedGrant,
         until: Instant,
     ) -> Result<(), Refusal> {
-        let grant = &authorised.grant;
         let now = self.parts.authority.now();
         let mut same = Context::new(&SHA256);
         same.update(&grant.digest().0);

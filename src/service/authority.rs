@@ -1,9 +1,9 @@
 //! The authority for one request, as both ends judge it: a verified grant and the
 //! policy in force. Neither end takes the other's word.
 //!
-//! It is asked twice: when a request is admitted, and again right before
-//! anything is released, since a grant may be revoked, a policy narrowed or a
-//! clock run on in between.
+//! It is asked when a request is admitted, again before its record is written, and
+//! once more when the record is on disk and right before anything is released,
+//! since a grant may be revoked, a policy narrowed or a clock run on in between.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::domain::grant::{
     Context, GrantCache, GrantError, HighWater, Receiver, StatusLists, VerifiedGrant,
 };
 use crate::domain::item::ItemSet;
-use crate::domain::policy::answer::Question;
+use crate::domain::policy::answer::{Decision, Question};
 use crate::domain::policy::engine::Engine;
 use crate::domain::policy::{self, Permit};
 use crate::wire::refusal::Refusal;
@@ -35,21 +35,42 @@ pub struct Authority {
     time: Arc<HighWater>,
 }
 
-/// A request's authority at one moment.
+/// What the policy in force says about the agencies of a grant.
 #[derive(Debug)]
-pub struct Authorised {
-    /// The grant.
-    pub grant: VerifiedGrant,
-    /// What it and the policy allow.
-    pub permit: Permit,
-    /// The policy that allowed it.
+pub struct Ruling {
     engine: Arc<Engine>,
+    /// In the order of the grant's agencies.
+    decisions: Vec<Arc<Decision>>,
 }
 
-impl Authorised {
-    /// The policy that allowed it, for the record.
-    pub fn rules(&self) -> Option<RuleSet> {
-        RuleSet::new(self.engine.digest().0, Vec::new()).ok()
+impl Ruling {
+    /// What grant and policy together allow.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED` when they allow nothing of what is requested.
+    pub fn permit(&self, grant: &VerifiedGrant, requested: &ItemSet) -> Result<Permit, Refusal> {
+        let permitted = |agency: &AgencyId| {
+            let mut decisions = grant.agencies().zip(&self.decisions);
+            let found = decisions.find(|((name, _), _)| *name == agency);
+            found.map_or(ItemSet::EMPTY, |(_, decision)| decision.items)
+        };
+        policy::decide(grant, requested, permitted).map_err(|denial| {
+            Refusal::new(Code::PermissionDenied, denial.reason(), denial.to_string())
+        })
+    }
+
+    /// The policy, and those of its rules that determined whether these items may
+    /// be read, from one agency or, without one, from any of the grant's.
+    pub fn rules(
+        &self,
+        grant: &VerifiedGrant,
+        agency: Option<&AgencyId>,
+        items: &ItemSet,
+    ) -> Option<RuleSet> {
+        let about = grant.agencies().zip(&self.decisions);
+        let about = about.filter(|((name, _), _)| agency.is_none_or(|agency| *name == agency));
+        let rules = about.flat_map(|(_, decision)| decision.determining(items));
+        RuleSet::new(self.engine.digest().0, rules).ok()
     }
 }
 
@@ -67,47 +88,65 @@ impl Authority {
         Self { catalogue, grants, statuses, policy, cache: GrantCache::new(cache), time }
     }
 
-    /// Verifies a presentation and decides on the items requested.
+    /// Verifies a presentation. What is refused from here on gets a record of its
+    /// own; what is refused here is only counted.
     ///
     /// # Errors
-    /// `PERMISSION_DENIED` with the grant's or the policy's reason.
-    pub async fn admit(
+    /// `PERMISSION_DENIED` with the grant's reason.
+    pub fn verify(
         &self,
         presentation: &[u8],
         receiver: Receiver<'_>,
-        requested: &ItemSet,
-    ) -> Result<Authorised, Refusal> {
+    ) -> Result<VerifiedGrant, Refusal> {
         let statuses = Arc::clone(&self.statuses.lists());
         let context = self.context(receiver, &statuses);
-        let grant = self.cache.verify(presentation, &context).map_err(|error| refused(&error))?;
+        self.cache.verify(presentation, &context).map_err(|error| refused(&error))
+    }
+
+    /// Asks the policy in force about every agency of a grant.
+    ///
+    /// # Errors
+    /// `INTERNAL` when evaluating the rules failed.
+    pub async fn judge(&self, grant: &VerifiedGrant) -> Result<Ruling, Refusal> {
         let engine = self.policy.current();
-        let permit = decide(&engine, &grant, requested).await?;
-        Ok(Authorised { grant, permit, engine })
+        let mut decisions = Vec::new();
+        for (agency, _) in grant.agencies() {
+            let question = Question {
+                consumer: grant.client(),
+                purpose: grant.purpose().as_str(),
+                basis: grant.legal_basis(),
+                agency,
+            };
+            decisions.push(match engine.cached(&question) {
+                Some(decision) => decision,
+                None => evaluate(engine.clone(), grant, agency).await?,
+            });
+        }
+        Ok(Ruling { engine, decisions })
     }
 
     /// Asks once more, right before release.
     ///
     /// # Errors
-    /// As [`admit`](Self::admit), and `POLICY_CHANGED` when the policy no longer
+    /// As [`verify`](Self::verify), and `POLICY_CHANGED` when the policy no longer
     /// allows all that it allowed.
     pub async fn confirm(
         &self,
-        authorised: &Authorised,
+        grant: &VerifiedGrant,
+        permit: &Permit,
+        ruling: &Ruling,
         receiver: Receiver<'_>,
-        requested: &ItemSet,
     ) -> Result<(), Refusal> {
         let statuses = Arc::clone(&self.statuses.lists());
-        let context = self.context(receiver, &statuses);
-        let signed = authorised.grant.signed();
-        let grant = signed.authorise(&context).map_err(|error| refused(&error))?;
-        let engine = self.policy.current();
-        if Arc::ptr_eq(&engine, &authorised.engine) {
+        grant.still_holds(&self.context(receiver, &statuses)).map_err(|error| refused(&error))?;
+        if Arc::ptr_eq(&self.policy.current(), &ruling.engine) {
             return Ok(());
         }
-        let permit = decide(&engine, &grant, requested).await?;
-        let narrowed = authorised.grant.agencies().any(|(agency, _)| {
-            !authorised.permit.items_of(agency).is_subset(&permit.items_of(agency))
-        });
+        let now = self.judge(grant).await?;
+        let narrowed = grant
+            .agencies()
+            .zip(&now.decisions)
+            .any(|((agency, _), now)| !permit.items_of(agency).is_subset(&now.items));
         if narrowed {
             let message = "the policy was narrowed while the request was under way; ask again";
             return Err(Refusal::new(Code::PermissionDenied, "POLICY_CHANGED", message));
@@ -132,46 +171,19 @@ impl Authority {
     }
 }
 
-async fn decide(
-    engine: &Arc<Engine>,
-    grant: &VerifiedGrant,
-    requested: &ItemSet,
-) -> Result<Permit, Refusal> {
-    let mut permitted = Vec::new();
-    for (agency, _) in grant.agencies() {
-        let question = Question {
-            consumer: grant.client(),
-            purpose: grant.purpose().as_str(),
-            basis: grant.legal_basis(),
-            agency,
-        };
-        let items = match engine.cached(&question) {
-            Some(decision) => decision.items,
-            None => evaluate(engine.clone(), grant, agency).await?,
-        };
-        permitted.push((agency, items));
-    }
-    let permitted = |agency: &AgencyId| {
-        let found = permitted.iter().find(|(name, _)| *name == agency);
-        found.map_or(ItemSet::EMPTY, |(_, items)| *items)
-    };
-    policy::decide(grant, requested, permitted)
-        .map_err(|denial| Refusal::new(Code::PermissionDenied, denial.reason(), denial.to_string()))
-}
-
 /// Evaluates the rules for one agency, off the runtime's threads: it takes
 /// milliseconds, and only the first time after a load.
 async fn evaluate(
     engine: Arc<Engine>,
     grant: &VerifiedGrant,
     agency: &AgencyId,
-) -> Result<ItemSet, Refusal> {
+) -> Result<Arc<Decision>, Refusal> {
     let (consumer, purpose) = (grant.client().clone(), grant.purpose().clone());
     let (basis, agency) = (grant.legal_basis(), agency.clone());
     let evaluated = tokio::task::spawn_blocking(move || {
         let question =
             Question { consumer: &consumer, purpose: purpose.as_str(), basis, agency: &agency };
-        engine.evaluate(&question).items
+        engine.evaluate(&question)
     });
     evaluated.await.map_err(|_| Refusal::new(Code::Internal, "POLICY_FAILED", "the policy failed"))
 }

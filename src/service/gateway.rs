@@ -3,14 +3,14 @@
 //! The steps are those of ARCHITECTURE.md, in that order; each takes what the one
 //! before has proved.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::{Code, Request, Response, Status};
 
 use super::agency_server::peer_of;
-use super::authority::{Authorised, Authority};
+use super::authority::{Authority, Ruling};
 use super::fan_out::{self, Asked};
 use super::random;
 use super::recorder::{self, Line, Recorder};
@@ -19,12 +19,13 @@ use crate::clock;
 use crate::config::gateway::GatewayLimitsConfig;
 use crate::domain::audit::{Decision, Record, SubjectTag};
 use crate::domain::catalogue::Catalogue;
-use crate::domain::grant::Receiver;
+use crate::domain::grant::{Receiver, VerifiedGrant};
 use crate::domain::item::ItemSet;
-use crate::domain::peer::{Role, SpiffeId};
-use crate::domain::plan::{self, Fetch, Offer};
+use crate::domain::peer::{PeerId, Role, SpiffeId};
+use crate::domain::plan::{self, Fetch, Offer, Plan};
+use crate::domain::policy::Permit;
 use crate::domain::profile;
-use crate::domain::section::{Absence, Section};
+use crate::domain::section::{Absence, Section, SectionStatus};
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::profile_service_server::ProfileService;
 use crate::wire::refusal::Refusal;
@@ -42,6 +43,20 @@ pub struct Gateway {
     limits: GatewayLimitsConfig,
     room: Semaphore,
 }
+
+/// A request whose grant holds.
+struct Admitted<'a> {
+    peer: PeerId,
+    items: ItemSet,
+    grant: VerifiedGrant,
+    request_id: String,
+    /// When the gateway stops waiting for agencies.
+    until: Instant,
+    _room: SemaphorePermit<'a>,
+}
+
+/// What policy, grant and agencies make of a request.
+type Decided = (Ruling, Permit, Plan);
 
 impl Gateway {
     /// A gateway to these agencies; `id` is the audience of its grants.
@@ -66,14 +81,13 @@ impl Gateway {
         }
     }
 
-    async fn answer(
-        &self,
-        request: Request<pb::GetProfileRequest>,
-    ) -> Result<pb::GetProfileResponse, Refusal> {
+    /// Everything that needs no waiting: who asks, and whether the grant holds.
+    /// What is refused here is only counted.
+    fn admit(&self, request: Request<pb::GetProfileRequest>) -> Result<Admitted<'_>, Refusal> {
         let now = clock::now();
         let until = deadline::deadline(request.metadata(), now, self.limits.max_deadline);
         let peer = peer_of(&request)?;
-        let _room = self.room.try_acquire().map_err(|_| {
+        let room = self.room.try_acquire().map_err(|_| {
             Refusal::overloaded("the gateway has as many requests under way as it takes")
         })?;
         if peer.spiffe().role() != Role::Consumer {
@@ -83,58 +97,98 @@ impl Gateway {
         self.recorder.check_ready()?;
         let wanted = message::decode_request(request.into_inner(), &self.catalogue)?;
         let receiver = Receiver::Gateway { audience: &self.id, consumer: &peer };
-        let authorised = self.authority.admit(&wanted.grant, receiver, &wanted.items).await?;
-        let permit = &authorised.permit;
-        let plan = plan::plan(permit, &self.offers());
+        let grant = self.authority.verify(&wanted.grant, receiver)?;
         let request_id = match wanted.request_id {
             id if id.is_empty() => new_request_id()?,
             id => id,
         };
+        let until = fan_out::slice(until, now);
+        Ok(Admitted { peer, items: wanted.items, grant, request_id, until, _room: room })
+    }
+
+    /// Answers a request whose grant holds. However it ends, it is recorded.
+    async fn answer(&self, request: &Admitted<'_>) -> Result<pb::GetProfileResponse, Refusal> {
+        let decided = OnceLock::new();
         // From here on the request is recorded, even if the caller hangs up.
         let unrecorded = self.recorder.begin(|| {
-            let refused = || recorder::refused("ABANDONED");
-            let lines = plan.fetches.iter().map(|fetch| line(fetch, refused()));
-            self.records(&request_id, &authorised, lines).unwrap_or_default()
+            let (ruling, lines) = match decided.get() {
+                Some((ruling, _, plan)) => (Some(ruling), asked(plan, |_| abandoned())),
+                None => (None, vec![whole(request.items, abandoned())]),
+            };
+            self.records(request, ruling, lines).unwrap_or_default()
         });
-        let asked = Asked {
-            request_id: &request_id,
-            grant: &authorised.grant,
-            catalogue: &self.catalogue,
-            until: fan_out::slice(until, now),
+        let (ruling, permit, plan) = match self.decide(request).await {
+            Ok(decision) => decided.get_or_init(|| decision),
+            Err((ruling, refusal)) => {
+                let line = whole(request.items, recorder::refused(refusal.reason));
+                let records = self.records(request, ruling.as_ref(), vec![line])?;
+                unrecorded.record(records).await?;
+                return Err(refusal);
+            }
         };
-        let timed = fan_out::fan_out(&plan, &self.uplinks, asked).await;
+        let question = Asked {
+            request_id: &request.request_id,
+            grant: &request.grant,
+            catalogue: &self.catalogue,
+            until: request.until,
+        };
+        let timed = fan_out::fan_out(plan, &self.uplinks, question).await;
         let (sections, elapsed): (Vec<Section>, Vec<Duration>) = timed.into_iter().unzip();
         let unasked = [(permit.denied(), Absence::Denied), (plan.not_offered, Absence::NotOffered)];
         let profile = profile::merge(&self.catalogue, &sections, &unasked);
-        let confirmed = self.authority.confirm(&authorised, receiver, &wanted.items).await;
-        let lines = plan.fetches.iter().zip(&sections).map(|(fetch, section)| {
-            let decision = match &confirmed {
-                Ok(()) => Decision::Section(section.status),
-                Err(refusal) => recorder::refused(refusal.reason),
-            };
-            line(fetch, decision)
-        });
-        let mut lines: Vec<Line> = lines.collect();
+
+        let confirm = || {
+            let receiver = Receiver::Gateway { audience: &self.id, consumer: &request.peer };
+            self.authority.confirm(&request.grant, permit, ruling, receiver)
+        };
+        let confirmed = confirm().await;
+        let status = |at: usize| {
+            let status = sections.get(at).map_or(SectionStatus::Invalid, |found| found.status);
+            Decision::Section(status)
+        };
+        let mut lines = match &confirmed {
+            Ok(()) => asked(plan, status),
+            Err(refusal) => asked(plan, |_| recorder::refused(refusal.reason)),
+        };
         let withheld = permit.denied();
         if lines.is_empty() || !withheld.is_empty() {
-            let decision = recorder::refused("NOT_PERMITTED");
-            lines.push(Line { agency: None, items: withheld, decision });
+            lines.push(whole(withheld, recorder::refused("NOT_PERMITTED")));
         }
-        let records = self.records(&request_id, &authorised, lines)?;
+        let records = self.records(request, Some(ruling), lines)?;
         let receipt = unrecorded.record(records).await?;
         confirmed?;
+        // The disk took its time, and authority may have ended meanwhile.
+        if let Err(refusal) = confirm().await {
+            let records = self.records(request, Some(ruling), asked(plan, status))?;
+            self.recorder.withhold(records, refusal.reason);
+            return Err(refusal);
+        }
         let timed = sections.iter().zip(elapsed);
-        Ok(message::encode_response(request_id, profile, timed, &receipt, &self.catalogue))
+        let id = request.request_id.clone();
+        Ok(message::encode_response(id, profile, timed, &receipt, &self.catalogue))
+    }
+
+    /// What grant and policy allow, and what each agency is asked of it.
+    async fn decide(&self, request: &Admitted<'_>) -> Result<Decided, (Option<Ruling>, Refusal)> {
+        let ruling =
+            self.authority.judge(&request.grant).await.map_err(|refusal| (None, refusal))?;
+        match ruling.permit(&request.grant, &request.items) {
+            Ok(permit) => {
+                let plan = plan::plan(&permit, &self.offers());
+                Ok((ruling, permit, plan))
+            }
+            Err(refusal) => Err((Some(ruling), refusal)),
+        }
     }
 
     fn records(
         &self,
-        request_id: &str,
-        authorised: &Authorised,
-        lines: impl IntoIterator<Item = Line>,
+        request: &Admitted<'_>,
+        ruling: Option<&Ruling>,
+        lines: Vec<Line>,
     ) -> Result<Vec<Record>, Refusal> {
-        let tag = authorised.grant.subject_tag().map(|tag| SubjectTag::new(tag.0));
-        self.recorder.records(request_id, authorised, tag, lines)
+        let tag = request.grant.subject_tag().map(|tag| SubjectTag::new(tag.0));
+        self.recorder.records(&request.request_id, &request.grant, ruling, tag, lines)
     }
 
     fn offers(&self) -> Vec<Offer> {
@@ -150,8 +204,23 @@ impl Gateway {
     }
 }
 
-fn line(fetch: &Fetch, decision: Decision) -> Line {
-    Line { agency: Some(fetch.agency.clone()), items: fetch.items, decision }
+/// A line for each agency of a plan, by its place there.
+fn asked(plan: &Plan, decision: impl Fn(usize) -> Decision) -> Vec<Line> {
+    let line = |(at, fetch): (usize, &Fetch)| Line {
+        agency: Some(fetch.agency.clone()),
+        items: fetch.items,
+        decision: decision(at),
+    };
+    plan.fetches.iter().enumerate().map(line).collect()
+}
+
+/// A line about what no agency was asked.
+const fn whole(items: ItemSet, decision: Decision) -> Line {
+    Line { agency: None, items, decision }
+}
+
+fn abandoned() -> Decision {
+    recorder::refused("ABANDONED")
 }
 
 /// A random id for a request that came without one.
@@ -177,10 +246,16 @@ impl ProfileService for GatewayServer {
         request: Request<pb::GetProfileRequest>,
     ) -> Result<Response<pb::GetProfileResponse>, Status> {
         let peer = peer_of(&request);
-        self.0.answer(request).await.map(Response::new).map_err(|refusal| {
-            if let Ok(peer) = &peer {
-                self.0.recorder.count_refusal(peer.spiffe(), refusal.reason);
+        let answered = match self.0.admit(request) {
+            Ok(admitted) => self.0.answer(&admitted).await,
+            Err(refusal) => {
+                if let Ok(peer) = &peer {
+                    self.0.recorder.count_refusal(peer.spiffe(), refusal.reason);
+                }
+                Err(refusal)
             }
+        };
+        answered.map(Response::new).map_err(|refusal| {
             let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
             let id = new_request_id().unwrap_or_default();
             tracing::info!(peer, refusal = id, reason = refusal.reason, code = ?refusal.code, "refused");

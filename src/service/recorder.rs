@@ -10,15 +10,17 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use tonic::Code;
 
-use super::authority::Authorised;
+use super::authority::Ruling;
 use crate::clock;
 use crate::domain::audit::{
     Decision, GrantId, LegalBasis, Purpose, Reason, Receipt, Record, RefusalCounts, RequestId,
     SectionRecord, SubjectTag, TextError, Timestamp,
 };
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
+use crate::domain::grant::VerifiedGrant;
 use crate::domain::item::ItemSet;
 use crate::domain::peer::SpiffeId;
+use crate::domain::section::SectionStatus;
 use crate::domain::sensitive::Sensitive;
 use crate::domain::subject::Subject;
 use crate::store::audit_log::{AuditError, AuditLog, Health, fresh_blind};
@@ -113,17 +115,19 @@ impl Recorder {
     pub fn records(
         &self,
         request_id: &str,
-        authorised: &Authorised,
+        grant: &VerifiedGrant,
+        ruling: Option<&Ruling>,
         subject: Option<SubjectTag>,
         lines: impl IntoIterator<Item = Line>,
     ) -> Result<Vec<Record>, Refusal> {
-        let grant = &authorised.grant;
         let request = RequestId::new(request_id).map_err(unfit)?;
         let purpose = Purpose::new(grant.purpose().as_str()).map_err(unfit)?;
         let basis = LegalBasis::new(grant.legal_basis().as_str()).map_err(unfit)?;
         let id = GrantId::new(grant.jti()).map_err(unfit)?;
         let record = |line: Line| {
             let blind = fresh_blind().map_err(|_| audit_down())?;
+            let agency = line.agency.as_ref();
+            let rules = ruling.and_then(|ruling| ruling.rules(grant, agency, &line.items));
             let record = SectionRecord {
                 time: Timestamp::new(clock::utc()),
                 request: request.clone(),
@@ -135,7 +139,7 @@ impl Recorder {
                 items: line.items,
                 catalogue: self.catalogue,
                 decision: line.decision,
-                rules: authorised.rules(),
+                rules,
                 subject,
                 blind,
             };
@@ -147,6 +151,24 @@ impl Recorder {
     /// Begins a request: from here on it is recorded, whatever happens.
     pub fn begin<F: FnOnce() -> Vec<Record>>(&self, abandoned: F) -> Unrecorded<'_, F> {
         Unrecorded { recorder: self, abandoned: Some(abandoned) }
+    }
+
+    /// Takes back what was recorded as answered: authority ended while the record
+    /// was being written, and nothing was released. The caller does not wait.
+    pub fn withhold(&self, mut records: Vec<Record>, reason: &'static str) {
+        let Ok(reason) = Reason::new(reason) else { return };
+        records.retain_mut(|record| match record {
+            Record::Section(section)
+                if section.decision == Decision::Section(SectionStatus::Ok) =>
+            {
+                section.decision = Decision::Withheld(reason.clone());
+                fresh_blind().map(|blind| section.blind = blind).is_ok()
+            }
+            _ => false,
+        });
+        if !records.is_empty() {
+            drop(self.log.append(records));
+        }
     }
 
     /// Writes records and waits until they are on disk.
@@ -208,8 +230,7 @@ impl Recorder {
 /// What is recorded of a refusal with this stable word.
 pub fn refused(reason: &'static str) -> Decision {
     // Every reason of ours is short printable ASCII.
-    Reason::new(reason)
-        .map_or(Decision::Section(crate::domain::section::SectionStatus::Denied), Decision::Refused)
+    Reason::new(reason).map_or(Decision::Section(SectionStatus::Denied), Decision::Refused)
 }
 
 fn audit_down() -> Refusal {

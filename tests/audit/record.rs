@@ -33,12 +33,14 @@ fn decision() -> impl Strategy<Value = Decision> {
         ])
         .prop_map(Decision::Section),
         text(64).prop_map(|reason| Decision::Refused(Reason::new(&reason).unwrap())),
+        text(64).prop_map(|reason| Decision::Withheld(Reason::new(&reason).unwrap())),
     ]
 }
 
 fn rules() -> impl Strategy<Value = RuleSet> {
-    (any::<[u8; 32]>(), proptest::collection::vec(text(60), 0..7)).prop_map(|(policy, rules)| {
-        let rules = rules.iter().map(|rule| RuleId::new(rule).unwrap()).collect();
+    let numbered = proptest::collection::vec((0u16..1024, text(100)), 0..20);
+    (any::<[u8; 32]>(), numbered).prop_map(|(policy, rules)| {
+        let rules = rules.iter().map(|(number, id)| (*number, RuleId::new(id).unwrap().into()));
         RuleSet::new(policy, rules).unwrap()
     })
 }

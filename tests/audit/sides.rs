@@ -14,6 +14,12 @@ use crate::support::section;
 
 const SECOND: u64 = 1_000_000;
 
+fn withheld(second: u64, number: u64) -> Record {
+    let Record::Section(mut record) = at(second, number, SectionStatus::Ok) else { panic!() };
+    record.decision = Decision::Withheld(Reason::new("GRANT_REVOKED").unwrap());
+    Record::Section(record)
+}
+
 fn at(second: u64, number: u64, status: SectionStatus) -> Record {
     let mut record = section(number);
     record.time = Timestamp(second * SECOND);
@@ -78,6 +84,30 @@ fn every_release_gets_its_class() {
     assert_eq!(class(6), Some((Class::Omitted, Some(Side::Gateway))));
     assert_eq!(class(7), Some((Class::Omitted, Some(Side::Gateway))));
     assert_eq!(class(8), None);
+}
+
+#[test]
+fn what_was_withheld_counts_as_not_released() {
+    use SectionStatus::Ok;
+    let once = [at(100, 1, Ok), at(100, 2, Ok), at(100, 3, Ok), withheld(100, 3)];
+    // The second answer to the same request was withheld, not the first.
+    let twice = [at(99, 1, Ok), withheld(99, 1), at(99, 2, Ok), at(99, 2, Ok), withheld(99, 2)];
+    let found = run(&once, &twice);
+    let class = |number: u64| {
+        let request = format!("request-{number}");
+        let finding = found.iter().find(|finding| finding.request == request)?;
+        Some((finding.class, finding.missing_at))
+    };
+    assert_eq!(class(1), Some((Class::Omitted, Some(Side::Agency))));
+    assert_eq!(class(2), Some((Class::Matched, None)));
+    assert_eq!(class(3), None);
+
+    let mine = SubjectTag::new([3; 32]);
+    let tagged = once.iter().zip(10..).map(|(record, index)| (index, record));
+    let report = subject_access(&HashSet::from([mine]), tagged);
+    let asked: Vec<_> =
+        report.requests[0].agencies.iter().map(|asked| asked.decision.as_str()).collect();
+    assert_eq!(asked, ["WITHHELD"]);
 }
 
 #[test]

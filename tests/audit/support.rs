@@ -53,7 +53,9 @@ pub fn section(number: u64) -> SectionRecord {
         items,
         catalogue: CatalogueDigest([3; 32]),
         decision: Decision::Section(SectionStatus::Ok),
-        rules: Some(RuleSet::new([4; 32], vec![RuleId::new("scoring-reads").unwrap()]).unwrap()),
+        rules: Some(
+            RuleSet::new([4; 32], [(3, RuleId::new("scoring-reads").unwrap().into())]).unwrap(),
+        ),
         subject: Some(SubjectTag::new([number as u8; 32])),
         blind: Blind([number as u8; 16]),
     }

@@ -16,6 +16,7 @@ mod demo;
 mod exchange;
 mod forged;
 mod privacy;
+mod records;
 mod refusals;
 mod running;
 mod stopping;

@@ -172,3 +172,37 @@ fn the_cache_is_bounded_and_forgets_the_oldest() {
     assert!(remembered[..50].iter().all(|kept| !kept));
     assert!(remembered[50..].iter().all(|kept| *kept));
 }
+
+#[test]
+fn the_rules_of_a_decision_are_those_that_explain_each_item() {
+    let engine = sound(&format!(
+        "{EVERYTHING}
+         @id(\"cards\") permit (principal, action, resource in Category::\"lending.card\");
+         @id(\"no-traffic\") forbid (principal, action, resource in Domain::\"traffic\");
+         @id(\"broken\") forbid (principal, action, resource in Domain::\"education\")
+         when {{ {OVERFLOW} }};"
+    ));
+    let names: Vec<&str> = engine.rule_ids().into_iter().collect();
+    let mut seen = std::collections::BTreeSet::new();
+    for_each_question(&vocabulary(), |question| {
+        let decision = engine.decide(&question);
+        for item in (0..7).filter_map(ItemNumber::new) {
+            let rules = decision.determining(&[item].into_iter().collect());
+            let rules: Vec<String> = rules
+                .map(|(number, id)| {
+                    assert_eq!(names[usize::from(number)], id.as_str());
+                    id.to_string()
+                })
+                .collect();
+            let explained = engine.explain(&question, item).unwrap();
+            let failed = explained.errors.into_iter().map(|error| error.rule);
+            let mut expected: Vec<String> = explained.rules.into_iter().chain(failed).collect();
+            expected.sort();
+            assert_eq!(rules, expected, "{item:?}");
+            seen.extend(rules);
+        }
+    });
+    // Each of them, and the shipped one on conditional items, decided somewhere.
+    let determining = ["broken", "cards", "everything", "no-traffic", "tributary.conditional"];
+    assert!(seen.iter().map(String::as_str).eq(determining), "{seen:?}");
+}

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::export::{Line, SectionLine};
+use super::export::{Line, SectionLine, WITHHELD};
 use super::record::{Record, SubjectTag};
 
 /// Who asked about a person, when, for what, and what came of it.
@@ -88,6 +88,13 @@ impl AccessReport {
         let refused = if agencies.is_none() { Some(Refused { items, reason }) } else { None };
         match known {
             Some(known) => {
+                for taken_back in agencies.iter().filter(|now| now.decision == WITHHELD) {
+                    let mut earlier = known.agencies.iter().rev();
+                    let at = earlier.position(|was| was.agency == taken_back.agency);
+                    if let Some(at) = at {
+                        known.agencies.remove(known.agencies.len() - 1 - at);
+                    }
+                }
                 known.agencies.extend(agencies);
                 known.refused.extend(refused);
             }

@@ -5,10 +5,12 @@
 //! alone.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::entry::{Entry, EntryDecision, SectionEntry};
-use super::record::{Decision, Record, RefusalsRecord, SectionRecord};
+use super::entry::{Entry, EntryDecision, EntryRules, SectionEntry};
+use super::record::{Decision, Record, RefusalsRecord, RuleSet, SectionRecord};
 use super::term::Term;
+use super::text::RuleId;
 
 /// Why an entry's references cannot be followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,15 +33,25 @@ pub enum DictionaryError {
 pub struct Dictionary {
     indexes: HashMap<Term, u64>,
     terms: HashMap<u64, Term>,
+    /// By the policy's index: each rule's number, its id and its own index.
+    rules: HashMap<u64, HashMap<u16, (Arc<RuleId>, u64)>>,
 }
 
 impl Dictionary {
     /// Takes up an entry of the log; any but a dictionary entry is left aside.
     ///
     /// # Errors
-    /// [`DictionaryError::Repeated`] for a name that has an index.
+    /// [`DictionaryError::Repeated`] for a name that has an index, and
+    /// [`DictionaryError::Unknown`] for a rule of no policy before it.
     pub fn learn(&mut self, index: u64, entry: &Entry) -> Result<(), DictionaryError> {
-        if let Entry::Term(term) = entry {
+        if let Entry::Term(Term::Rule { policy, number, id }) = entry {
+            self.policy(*policy)?;
+            let rules = self.rules.entry(*policy).or_default();
+            if let Some((_, known)) = rules.get(number) {
+                return Err(DictionaryError::Repeated(*known));
+            }
+            rules.insert(*number, (Arc::new(id.clone()), index));
+        } else if let Entry::Term(term) = entry {
             if let Some(known) = self.indexes.get(term) {
                 return Err(DictionaryError::Repeated(*known));
             }
@@ -74,6 +86,10 @@ impl Dictionary {
     pub fn forget_from(&mut self, index: u64) {
         self.indexes.retain(|_, at| *at < index);
         self.terms.retain(|at, _| *at < index);
+        for rules in self.rules.values_mut() {
+            rules.retain(|_, (_, at)| *at < index);
+        }
+        self.rules.retain(|policy, _| *policy < index);
     }
 
     /// Turns an entry back into a record; `None` for a dictionary entry.
@@ -112,11 +128,23 @@ impl Dictionary {
             decision: match entry.decision {
                 EntryDecision::Section(status) => Decision::Section(status),
                 EntryDecision::Refused(at) => Decision::Refused(self.reason(at)?),
+                EntryDecision::Withheld(at) => Decision::Withheld(self.reason(at)?),
             },
-            rules: entry.rules.map(|at| self.rules(at)).transpose()?,
+            rules: entry.rules.as_ref().map(|rules| self.rules(rules)).transpose()?,
             subject: entry.subject,
             blind: entry.blind,
         })
+    }
+
+    fn rules(&self, entry: &EntryRules) -> Result<RuleSet, DictionaryError> {
+        let unknown = || DictionaryError::Unknown { at: entry.policy, what: "policy's rule" };
+        let policy = self.policy(entry.policy)?;
+        let known = self.rules.get(&entry.policy);
+        let rules = entry.numbers().map(|number| {
+            let (id, _) = known.and_then(|known| known.get(&number)).ok_or_else(unknown)?;
+            Ok((number, id.clone()))
+        });
+        RuleSet::new(policy, rules.collect::<Result<Vec<_>, _>>()?).map_err(|_| unknown())
     }
 }
 
@@ -138,7 +166,7 @@ look_up! {
     purpose, Purpose, super::text::Purpose, "purpose";
     basis, Basis, super::text::LegalBasis, "legal basis";
     catalogue, Catalogue, crate::domain::catalogue::CatalogueDigest, "catalogue";
-    rules, Rules, super::record::RuleSet, "rules";
+    policy, Policy, [u8; 32], "policy";
     reason, Reason, super::text::Reason, "reason";
 }
 
@@ -161,6 +189,21 @@ impl Interning<'_> {
         index
     }
 
+    fn rules(&mut self, set: &RuleSet) -> EntryRules {
+        let policy = self.index(Term::Policy(*set.policy()));
+        let known = self.dictionary.rules.entry(policy).or_default();
+        for (number, id) in set.rules() {
+            // The digest covers every rule's id, so a number has one id.
+            known.entry(*number).or_insert_with(|| {
+                let term = Term::Rule { policy, number: *number, id: RuleId::clone(id) };
+                self.fresh.push(Entry::Term(term));
+                self.next += 1;
+                (id.clone(), self.next - 1)
+            });
+        }
+        EntryRules::new(policy, set.rules().iter().map(|(number, _)| *number))
+    }
+
     fn section(&mut self, record: &SectionRecord) -> SectionEntry {
         SectionEntry {
             time: record.time,
@@ -177,8 +220,11 @@ impl Interning<'_> {
                 Decision::Refused(reason) => {
                     EntryDecision::Refused(self.index(Term::Reason(reason.clone())))
                 }
+                Decision::Withheld(reason) => {
+                    EntryDecision::Withheld(self.index(Term::Reason(reason.clone())))
+                }
             },
-            rules: record.rules.clone().map(|rules| self.index(Term::Rules(rules))),
+            rules: record.rules.as_ref().map(|rules| self.rules(rules)),
             subject: record.subject,
             blind: record.blind,
         }

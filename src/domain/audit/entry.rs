@@ -6,17 +6,19 @@
 //! | kind | fields after version (1) and kind |
 //! | --- | --- |
 //! | 1 name | kind of name, the name; see `term` |
-//! | 2 section | time, flags, request id, consumer→, items, catalogue→, decision, and as the flags say agency→, purpose→, basis→, grant id, rules→, subject tag (32); blind (16) |
+//! | 2 section | time, flags, request id, consumer→, items, catalogue→, decision, and as the flags say agency→, purpose→, basis→, grant id, policy→ with rules, subject tag (32); blind (16) |
 //! | 3 refusals | time, opening time, peer→, reason→, count |
 //! | 4 started | time, 1 if the log had been closed |
 //! | 5 stopped | time |
 //!
 //! Times are microseconds since 1970 in 8 bytes, big-endian. `→` is the index of the
-//! name's entry, and like a count an unsigned LEB128. Texts and items have a byte of
-//! length. A decision is the status, 0 OK to 5 INVALID, or 0x80 and reason→.
+//! name's entry, and like a count an unsigned LEB128. Texts, items and rules have a
+//! byte of length; items and rules are a bit for each, without trailing zero bytes. A
+//! decision is the status, 0 OK to 5 INVALID, or 0x80 (refused) or 0x81 (withheld) and
+//! reason→.
 
 use super::codec::{DecodeError, Put, Take};
-use super::record::{Blind, SubjectTag, Timestamp};
+use super::record::{Blind, RuleSet, SubjectTag, Timestamp};
 use super::term::Term;
 use super::text::{GrantId, RequestId};
 use crate::domain::item::ItemSet;
@@ -40,7 +42,7 @@ pub struct SectionEntry {
     pub(super) items: ItemSet,
     pub(super) catalogue: u64,
     pub(super) decision: EntryDecision,
-    pub(super) rules: Option<u64>,
+    pub(super) rules: Option<EntryRules>,
     pub(super) subject: Option<SubjectTag>,
     pub(super) blind: Blind,
 }
@@ -50,6 +52,44 @@ pub struct SectionEntry {
 pub(super) enum EntryDecision {
     Section(SectionStatus),
     Refused(u64),
+    Withheld(u64),
+}
+
+/// The rules of a policy that determined a decision, a bit for each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct EntryRules {
+    pub(super) policy: u64,
+    /// Without trailing zero bytes.
+    bits: Box<[u8]>,
+}
+
+impl EntryRules {
+    pub(super) fn new(policy: u64, numbers: impl IntoIterator<Item = u16>) -> Self {
+        let mut bits = Vec::new();
+        for number in numbers {
+            let at = usize::from(number / 8);
+            bits.resize(bits.len().max(at + 1), 0u8);
+            if let Some(byte) = bits.get_mut(at) {
+                *byte |= 1 << (number % 8);
+            }
+        }
+        Self { policy, bits: bits.into() }
+    }
+
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u16> + '_ {
+        (0u16..).step_by(8).zip(&self.bits).flat_map(|(first, byte)| {
+            (0..8).filter(move |bit| byte & (1 << bit) != 0).map(move |bit| first + bit)
+        })
+    }
+
+    fn decode(take: &mut Take<'_>) -> Result<Self, DecodeError> {
+        let policy = take.varint("policy")?;
+        let bits = take.short("rules")?;
+        if bits.last() == Some(&0) || bits.len() > RuleSet::LIMIT / 8 {
+            return Err(DecodeError::Form("rules"));
+        }
+        Ok(Self { policy, bits: bits.into() })
+    }
 }
 
 /// What a leaf holds.
@@ -93,6 +133,7 @@ const GRANT: u8 = 1 << 3;
 const RULES: u8 = 1 << 4;
 const SUBJECT: u8 = 1 << 5;
 const REFUSED: u8 = 0x80;
+const WITHHELD: u8 = 0x81;
 
 const STATUSES: [SectionStatus; 6] = [
     SectionStatus::Ok,
@@ -217,6 +258,10 @@ impl SectionEntry {
                 put.u8(REFUSED);
                 put.varint(reason);
             }
+            EntryDecision::Withheld(reason) => {
+                put.u8(WITHHELD);
+                put.varint(reason);
+            }
         }
         for reference in [self.agency, self.purpose, self.basis].into_iter().flatten() {
             put.varint(reference);
@@ -224,8 +269,9 @@ impl SectionEntry {
         if let Some(grant) = &self.grant {
             put.short(grant.as_str().as_bytes());
         }
-        if let Some(rules) = self.rules {
-            put.varint(rules);
+        if let Some(rules) = &self.rules {
+            put.varint(rules.policy);
+            put.short(&rules.bits);
         }
         if let Some(subject) = &self.subject {
             put.fixed(subject.expose());
@@ -250,6 +296,7 @@ impl SectionEntry {
         let catalogue = take.varint("catalogue")?;
         let decision = match take.u8("decision")? {
             REFUSED => EntryDecision::Refused(take.varint("reason")?),
+            WITHHELD => EntryDecision::Withheld(take.varint("reason")?),
             status => EntryDecision::Section(
                 *STATUSES.get(usize::from(status)).ok_or(DecodeError::Form("decision"))?,
             ),
@@ -258,7 +305,7 @@ impl SectionEntry {
         let purpose = has(PURPOSE).then(|| take.varint("purpose")).transpose()?;
         let basis = has(BASIS).then(|| take.varint("legal basis")).transpose()?;
         let grant = has(GRANT).then(|| take.text("grant id")).transpose()?;
-        let rules = has(RULES).then(|| take.varint("rules")).transpose()?;
+        let rules = has(RULES).then(|| EntryRules::decode(take)).transpose()?;
         let subject =
             has(SUBJECT).then(|| take.array("subject tag").map(SubjectTag::new)).transpose()?;
         let blind = Blind(take.array("blind")?);

@@ -10,6 +10,9 @@ use super::record::{Decision, Record, SubjectTag, Timestamp};
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::section::SectionStatus;
 
+/// The decision that takes an answer back.
+pub(super) const WITHHELD: &str = "WITHHELD";
+
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -93,9 +96,10 @@ pub struct SectionLine {
     pub items: Vec<u16>,
     /// The catalogue's digest.
     pub catalogue: String,
-    /// The section's status, or `REFUSED`.
+    /// The section's status, `REFUSED`, or `WITHHELD`: then the answer recorded
+    /// before it was not released.
     pub decision: String,
-    /// Why it was refused.
+    /// Why it was refused or withheld.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The policy's digest.
@@ -132,6 +136,7 @@ impl Line {
                 let (decision, reason) = match &section.decision {
                     Decision::Section(status) => (status.as_str(), None),
                     Decision::Refused(reason) => ("REFUSED", Some(reason.to_string())),
+                    Decision::Withheld(reason) => (WITHHELD, Some(reason.to_string())),
                 };
                 let rules = section.rules.as_ref();
                 Self::Section(Box::new(SectionLine {
@@ -151,7 +156,7 @@ impl Line {
                     reason,
                     policy: rules.map(|rules| to_hex(rules.policy())),
                     rules: rules
-                        .map(|rules| rules.rules().iter().map(ToString::to_string).collect())
+                        .map(|set| set.rules().iter().map(|(_, id)| id.to_string()).collect())
                         .unwrap_or_default(),
                     subject_tag: section
                         .subject

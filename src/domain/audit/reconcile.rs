@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::export::Line;
+use super::export::{Line, WITHHELD};
 
 /// What became of a release in the other log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -56,9 +56,17 @@ pub struct Finding {
 
 type Key = (String, String);
 
+/// What a log says of one request and agency.
+struct Said {
+    decision: String,
+    time: u64,
+    /// Answers that were recorded, less those that were then withheld.
+    releases: u64,
+}
+
 struct Log {
-    /// Decision and time by request and agency; a release outweighs the rest.
-    sections: BTreeMap<Key, (String, u64)>,
+    /// By request and agency; a release outweighs the rest.
+    sections: BTreeMap<Key, Said>,
     /// From the last record before an unclean stop to the start after it.
     windows: Vec<(u64, u64)>,
 }
@@ -71,10 +79,22 @@ fn read<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Log {
             Line::Section(section) => {
                 if let Some(agency) = &section.agency {
                     let key = (section.request.clone(), agency.clone());
-                    let value = (section.decision.clone(), section.time_us);
-                    let known = side.sections.entry(key).or_insert_with(|| value.clone());
-                    if section.is_release() && known.0 != section.decision {
-                        *known = value;
+                    let (decision, time) = (section.decision.clone(), section.time_us);
+                    let known = side.sections.entry(key).or_insert_with(|| Said {
+                        decision: decision.clone(),
+                        time,
+                        releases: 0,
+                    });
+                    if section.is_release() {
+                        known.releases += 1;
+                        if known.releases == 1 {
+                            (known.decision, known.time) = (decision, time);
+                        }
+                    } else if decision == WITHHELD && known.releases > 0 {
+                        known.releases -= 1;
+                        if known.releases == 0 {
+                            (known.decision, known.time) = (decision, time);
+                        }
                     }
                 }
             }
@@ -99,16 +119,16 @@ pub fn reconcile(gateway: &[Line], agencies: &[Vec<Line>], leeway: Duration) -> 
     for lines in agencies {
         let agency = read(lines);
         let names: BTreeSet<&String> = agency.sections.keys().map(|(_, name)| name).collect();
-        for (key, (decision, time)) in &agency.sections {
-            if decision == "OK" {
-                findings.push(released(key, *time, &gateway, leeway));
+        for (key, said) in &agency.sections {
+            if said.releases > 0 {
+                findings.push(released(key, said.time, &gateway, leeway));
             }
         }
-        for (key, (decision, time)) in &gateway.sections {
-            let released = agency.sections.get(key).is_some_and(|(decision, _)| decision == "OK");
-            if decision == "OK" && names.contains(&key.1) && !released {
-                let class = absent(&agency, *time, leeway);
-                findings.push(finding(class, key, *time, Some(Side::Agency), None));
+        for (key, said) in &gateway.sections {
+            let released = agency.sections.get(key).is_some_and(|said| said.releases > 0);
+            if said.releases > 0 && names.contains(&key.1) && !released {
+                let class = absent(&agency, said.time, leeway);
+                findings.push(finding(class, key, said.time, Some(Side::Agency), None));
             }
         }
     }
@@ -119,10 +139,10 @@ pub fn reconcile(gateway: &[Line], agencies: &[Vec<Line>], leeway: Duration) -> 
 
 fn released(key: &Key, time: u64, gateway: &Log, leeway: u64) -> Finding {
     match gateway.sections.get(key) {
-        Some((decision, _)) if decision == "TIMEOUT" || decision == "UNAVAILABLE" => {
+        Some(Said { decision, .. }) if decision == "TIMEOUT" || decision == "UNAVAILABLE" => {
             finding(Class::Late, key, time, None, Some(decision.clone()))
         }
-        Some((decision, _)) => {
+        Some(Said { decision, .. }) => {
             let other = (decision != "OK").then(|| decision.clone());
             finding(Class::Matched, key, time, None, other)
         }

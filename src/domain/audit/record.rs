@@ -4,6 +4,7 @@
 //! names stand as references to dictionary entries; see `dictionary`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use time::OffsetDateTime;
 
@@ -72,39 +73,48 @@ pub enum Decision {
     Section(SectionStatus),
     /// Refused before anything was asked of an agency.
     Refused(Reason),
+    /// Recorded as answered, and then not released: authority ended while the
+    /// record was being written. It takes back the answer recorded before it for
+    /// the same request and agency.
+    Withheld(Reason),
 }
 
 /// Why rules do not fit into a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RuleSetError {
-    /// Too much text.
-    #[error(
-        "the ids of the determining rules take {0} bytes, at most {limit} fit: give rules shorter ids",
-        limit = RuleSet::LIMIT
-    )]
-    Length(usize),
+    /// A number beyond what a record has a bit for.
+    #[error("a policy has at most {limit} rules, this one has a rule {0}", limit = RuleSet::LIMIT)]
+    Number(u16),
 }
 
 /// A policy and those of its rules that determined the decision.
+///
+/// A rule's number is its place in the policy, by order of id. In the log a record
+/// has a bit for each rule, and a dictionary entry names each rule once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RuleSet {
     policy: [u8; 32],
-    rules: Box<[RuleId]>,
+    rules: Box<[(u16, Arc<RuleId>)]>,
 }
 
 impl RuleSet {
-    /// Most bytes of all ids, with one byte more for each.
-    pub const LIMIT: usize = 440;
+    /// Most rules of a policy.
+    pub const LIMIT: usize = 1024;
 
-    /// Rules in the order given, of the policy with this SHA-256 digest.
+    /// Rules by number, of the policy with this SHA-256 digest.
     ///
     /// # Errors
-    /// [`RuleSetError`] when the ids take more than [`Self::LIMIT`] bytes.
-    pub fn new(policy: [u8; 32], rules: Vec<RuleId>) -> Result<Self, RuleSetError> {
-        let bytes = rules.iter().map(|rule| rule.as_str().len() + 1).sum();
-        if bytes > Self::LIMIT {
-            return Err(RuleSetError::Length(bytes));
+    /// [`RuleSetError`] for a number that is not below [`Self::LIMIT`].
+    pub fn new(
+        policy: [u8; 32],
+        rules: impl IntoIterator<Item = (u16, Arc<RuleId>)>,
+    ) -> Result<Self, RuleSetError> {
+        let mut rules: Vec<_> = rules.into_iter().collect();
+        if let Some((number, _)) = rules.iter().find(|(at, _)| usize::from(*at) >= Self::LIMIT) {
+            return Err(RuleSetError::Number(*number));
         }
+        rules.sort_unstable_by_key(|(number, _)| *number);
+        rules.dedup_by_key(|(number, _)| *number);
         Ok(Self { policy, rules: rules.into() })
     }
 
@@ -113,8 +123,8 @@ impl RuleSet {
         &self.policy
     }
 
-    /// The ids of the determining rules.
-    pub fn rules(&self) -> &[RuleId] {
+    /// The determining rules: each one's number and id, in ascending order.
+    pub fn rules(&self) -> &[(u16, Arc<RuleId>)] {
         &self.rules
     }
 }

@@ -21,10 +21,19 @@ pub enum Term {
     Basis(LegalBasis),
     /// A catalogue.
     Catalogue(CatalogueDigest),
-    /// A policy and determining rules.
-    Rules(RuleSet),
     /// The reason for a refusal.
     Reason(Reason),
+    /// The digest of a policy.
+    Policy([u8; 32]),
+    /// A rule of a policy.
+    Rule {
+        /// Reference to the policy.
+        policy: u64,
+        /// The rule's place in it.
+        number: u16,
+        /// The rule's id.
+        id: RuleId,
+    },
 }
 
 impl Term {
@@ -50,17 +59,19 @@ impl Term {
                 put.u8(5);
                 put.fixed(&digest.0);
             }
-            Self::Rules(set) => {
-                put.u8(6);
-                put.fixed(set.policy());
-                put.varint(set.rules().len() as u64);
-                for rule in set.rules() {
-                    put.short(rule.as_str().as_bytes());
-                }
-            }
             Self::Reason(reason) => {
                 put.u8(7);
                 put.short(reason.as_str().as_bytes());
+            }
+            Self::Policy(digest) => {
+                put.u8(8);
+                put.fixed(digest);
+            }
+            Self::Rule { policy, number, id } => {
+                put.u8(9);
+                put.varint(*policy);
+                put.varint(u64::from(*number));
+                put.short(id.as_str().as_bytes());
             }
         }
     }
@@ -75,15 +86,16 @@ impl Term {
             3 => Self::Purpose(take.text("purpose")?),
             4 => Self::Basis(take.text("legal basis")?),
             5 => Self::Catalogue(CatalogueDigest(take.array("catalogue digest")?)),
-            6 => {
-                let policy = take.array("policy digest")?;
-                let mut rules = Vec::new();
-                for _ in 0..take.varint("number of rules")? {
-                    rules.push(take.text::<RuleId>("rule id")?);
-                }
-                Self::Rules(RuleSet::new(policy, rules).map_err(|_| DecodeError::Form("rules"))?)
-            }
             7 => Self::Reason(take.text("reason")?),
+            8 => Self::Policy(take.array("policy digest")?),
+            9 => Self::Rule {
+                policy: take.varint("policy")?,
+                number: u16::try_from(take.varint("rule number")?)
+                    .ok()
+                    .filter(|number| usize::from(*number) < RuleSet::LIMIT)
+                    .ok_or(DecodeError::Form("rule number"))?,
+                id: take.text("rule id")?,
+            },
             _ => return Err(DecodeError::Form("kind of term")),
         })
     }

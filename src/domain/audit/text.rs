@@ -94,7 +94,7 @@ bounded_text!(
 );
 bounded_text!(
     /// The id of a policy's rule.
-    RuleId, "rule id", 64
+    RuleId, "rule id", 100
 );
 bounded_text!(
     /// The stable word for a refusal, such as `NOTHING_PERMITTED`.

@@ -65,7 +65,7 @@ pub struct Context<'a> {
 /// Proof that a grant may be used now, by this consumer at this receiver.
 ///
 /// Only [`SignedGrant::authorise`] makes one. It is for one use: whoever holds
-/// it across time authorises again before release, from [`VerifiedGrant::signed`].
+/// it across time asks again before release: [`VerifiedGrant::still_holds`].
 #[derive(Clone)]
 pub struct VerifiedGrant {
     signed: Arc<SignedGrant>,
@@ -80,22 +80,10 @@ impl SignedGrant {
     /// The first check that fails; see [`GrantError::reason`].
     pub fn authorise(self: &Arc<Self>, context: &Context<'_>) -> Result<VerifiedGrant, GrantError> {
         let claims = &self.contents.claims;
-        let granted = &self.contents.granted;
-        self.check_key(context.pins)?;
-        self.check_receiver(&context.receiver)?;
-        check_times(claims, context.now)?;
-
-        let scope = |scope| GrantError::Scope { issuer: claims.issuer.clone(), scope };
-        let pin = context
-            .pins
-            .get(&claims.issuer)
-            .ok_or_else(|| GrantError::Issuer(claims.issuer.clone()))?;
-        pin.allows(claims).map_err(scope)?;
-        if !granted.iter().all(|one| pin.agencies.contains(&one.disclosure.agency)) {
-            return Err(scope(Scope::Agency));
-        }
-
-        let items = granted
+        self.hold(context)?;
+        let items = self
+            .contents
+            .granted
             .iter()
             .map(|one| resolve(&one.disclosure, context.catalogue))
             .collect::<Result<Vec<_>, _>>()?;
@@ -106,9 +94,28 @@ impl SignedGrant {
             .ok_or_else(|| GrantError::Purpose(claims.purpose.as_str().to_owned()))?
             .allows(claims.lifetime(), &claims.frequency, &all)
             .map_err(|ceiling: Ceiling| GrantError::Ceiling(ceiling))?;
-
-        context.statuses.check(&claims.status, context.now)?;
         Ok(VerifiedGrant { signed: Arc::clone(self), items })
+    }
+
+    /// Every check but those of the items, which a catalogue and a purpose settle
+    /// for good.
+    fn hold(&self, context: &Context<'_>) -> Result<(), GrantError> {
+        let claims = &self.contents.claims;
+        self.check_key(context.pins)?;
+        self.check_receiver(&context.receiver)?;
+        check_times(claims, context.now)?;
+
+        let scope = |scope| GrantError::Scope { issuer: claims.issuer.clone(), scope };
+        let pin = context
+            .pins
+            .get(&claims.issuer)
+            .ok_or_else(|| GrantError::Issuer(claims.issuer.clone()))?;
+        pin.allows(claims).map_err(scope)?;
+        let granted = &self.contents.granted;
+        if !granted.iter().all(|one| pin.agencies.contains(&one.disclosure.agency)) {
+            return Err(scope(Scope::Agency));
+        }
+        Ok(context.statuses.check(&claims.status, context.now)?)
     }
 
     /// The key that the signature holds under must still be the pinned one.
@@ -177,6 +184,15 @@ fn resolve(disclosure: &AgencyDisclosure, catalogue: &Catalogue) -> Result<ItemS
 }
 
 impl VerifiedGrant {
+    /// Whether it still holds: everything that may have changed since it was
+    /// authorised, against the same catalogue and purposes.
+    ///
+    /// # Errors
+    /// As [`SignedGrant::authorise`].
+    pub fn still_holds(&self, context: &Context<'_>) -> Result<(), GrantError> {
+        self.signed.hold(context)
+    }
+
     /// The grant behind it, to authorise once more before release.
     pub const fn signed(&self) -> &Arc<SignedGrant> {
         &self.signed

@@ -1,7 +1,10 @@
 //! What an engine is asked and what it answers.
 
-use cedar_policy::{AuthorizationError, Decision as CedarDecision, Response};
+use std::sync::Arc;
 
+use cedar_policy::{AuthorizationError, Decision as CedarDecision, PolicyId, Response};
+
+use crate::domain::audit::RuleId;
 use crate::domain::catalogue::AgencyId;
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::peer::SpiffeId;
@@ -21,13 +24,35 @@ pub struct Question<'a> {
 }
 
 /// What the rules open to a question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Decision {
     /// The items that may be read.
     pub items: ItemSet,
     /// The items that are denied because a rule failed to evaluate: worth an
     /// alarm. Never in `items`.
     pub failed: ItemSet,
+    /// The rules that determined it, in ascending order of number.
+    pub rules: Box<[Determining]>,
+}
+
+/// A rule that determined part of a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Determining {
+    /// Its place in the policy, by order of id.
+    pub number: u16,
+    /// Its `@id`.
+    pub id: Arc<RuleId>,
+    /// What it determined: for a permit the items that it opened, for a forbid
+    /// those that it closed, for a rule that failed those that it failed for.
+    pub items: ItemSet,
+}
+
+impl Decision {
+    /// The rules that determined whether these items may be read.
+    pub fn determining(&self, items: &ItemSet) -> impl Iterator<Item = (u16, Arc<RuleId>)> {
+        let rules = self.rules.iter().filter(|rule| !rule.items.and(items).is_empty());
+        rules.map(|rule| (rule.number, rule.id.clone()))
+    }
 }
 
 /// Why an item may or may not be read.
@@ -126,5 +151,12 @@ fn rule_error(error: &AuthorizationError) -> RuleError {
         AuthorizationError::PolicyEvaluationError(error) => {
             RuleError { rule: error.policy_id().to_string(), message: error.inner().to_string() }
         }
+    }
+}
+
+/// The rule that could not be evaluated.
+pub(super) fn failing_rule(error: &AuthorizationError) -> &PolicyId {
+    match error {
+        AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
     }
 }

@@ -9,17 +9,19 @@
 //! caller keeps it off the threads that serve requests. A decision says what the
 //! rules open, not what a grant covers or an agency offers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cedar_policy::{
-    Authorizer, Context, Decision as CedarDecision, EntityUid, PolicySet, Request, Response,
-    RestrictedExpression,
+    Authorizer, Context, Decision as CedarDecision, EntityUid, PolicyId, PolicySet, Request,
+    Response, RestrictedExpression,
 };
 
-use super::answer::explanation;
-pub use super::answer::{Decision, Explanation, Question, RuleError, UnknownName, Verdict};
+pub use super::answer::{
+    Decision, Determining, Explanation, Question, RuleError, UnknownName, Verdict,
+};
+use super::answer::{explanation, failing_rule};
 use super::cache::{Cache, Key};
 use super::digest;
 pub use super::digest::PolicyDigest;
@@ -28,9 +30,10 @@ use super::operand::nearest;
 use super::rules;
 use super::schema::{World, uid};
 use super::vocabulary::Vocabulary;
+use crate::domain::audit::RuleId;
 pub use crate::domain::catalogue::Source;
 use crate::domain::catalogue::{AgencyId, Catalogue};
-use crate::domain::item::ItemNumber;
+use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::peer::{Role, SpiffeId};
 
 /// How many decisions an engine remembers unless told otherwise: at 7 agencies,
@@ -46,6 +49,8 @@ pub struct Engine {
     agencies: HashMap<Box<str>, u16>,
     world: World,
     rules: PolicySet,
+    /// Every rule's id; its place here is its number.
+    names: Vec<Arc<RuleId>>,
     digest: PolicyDigest,
     cache: Cache,
     /// Held while evaluating, so that a burst of equal first questions is
@@ -73,6 +78,7 @@ impl Engine {
         let world = World::new(&catalogue, vocabulary).map_err(|finding| vec![finding])?;
         let rules = rules::load(&catalogue, vocabulary, &world, texts)?;
         let digest = digest::digest(catalogue.digest(), vocabulary, &rules.forms);
+        let names = rules.names()?;
         Ok(Self {
             consumers: places(vocabulary.consumers.iter().map(SpiffeId::as_str)),
             purposes: places(vocabulary.purposes.iter().map(|purpose| purpose.as_str())),
@@ -80,6 +86,7 @@ impl Engine {
             vocabulary: vocabulary.clone(),
             world,
             rules: rules.set,
+            names,
             digest,
             cache: Cache::new(DEFAULT_CACHE),
             evaluating: Mutex::new(()),
@@ -178,6 +185,7 @@ impl Engine {
 
     fn every_item(&self, question: &Question<'_>) -> Decision {
         let mut decision = Decision::default();
+        let mut determined: BTreeMap<u16, ItemSet> = BTreeMap::new();
         let mut asker = Asker::new(self, question).ok();
         for (number, resource) in &self.world.items {
             let response = asker.as_mut().and_then(|asker| asker.ask(resource).ok());
@@ -185,13 +193,32 @@ impl Engine {
                 decision.failed.insert(*number);
                 continue;
             };
-            if response.diagnostics().errors().next().is_some() {
+            let failed = response.diagnostics().errors().next().is_some();
+            let denied = response.decision() == CedarDecision::Deny;
+            if failed {
                 decision.failed.insert(*number);
-            } else if response.decision() == CedarDecision::Allow {
+            } else if !denied {
                 decision.items.insert(*number);
             }
+            let errors = response.diagnostics().errors().map(failing_rule);
+            // Permits determine nothing where a rule failed.
+            let reasons = response.diagnostics().reason().filter(|_| denied || !failed);
+            for rule in errors.chain(reasons).filter_map(|rule| self.number(rule)) {
+                determined.entry(rule).or_default().insert(*number);
+            }
         }
+        let rules = determined.into_iter().filter_map(|(number, items)| {
+            let id = self.names.get(usize::from(number))?;
+            Some(Determining { number, id: id.clone(), items })
+        });
+        decision.rules = rules.collect();
         decision
+    }
+
+    fn number(&self, rule: &PolicyId) -> Option<u16> {
+        let name: &str = rule.as_ref();
+        let found = self.names.binary_search_by(|id| id.as_str().cmp(name)).ok()?;
+        u16::try_from(found).ok()
     }
 
     fn key(&self, question: &Question<'_>) -> Option<Key> {

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
+use std::sync::Arc;
 
 use cedar_policy::{Policy, PolicyId, PolicySet, ValidationError, ValidationMode, Validator};
 use miette::Diagnostic;
@@ -17,6 +18,7 @@ use super::operand::Operands;
 use super::schema::World;
 use super::statement::{Statement, split};
 use super::vocabulary::Vocabulary;
+use crate::domain::audit::{RuleId, RuleSet};
 use crate::domain::catalogue::{Catalogue, Source};
 
 const BUILT_IN: Source<'static> = Source { name: "built-in", text: include_str!("built_in.cedar") };
@@ -24,10 +26,12 @@ const BUILT_IN: Source<'static> = Source { name: "built-in", text: include_str!(
 /// Ids that only the product's own rules carry begin so.
 const OWN: &str = "tributary.";
 
-/// Most rules of one policy: each one is evaluated for each item.
+/// Most rules of one policy: each one is evaluated for each item, and has a bit in
+/// the records.
 const MAX_RULES: usize = 1000;
+const _: () = assert!(MAX_RULES <= RuleSet::LIMIT, "each rule has a bit in a record");
 
-const MAX_ID: usize = 100;
+const MAX_ID: usize = RuleId::LIMIT;
 
 /// Rules that passed every check.
 #[derive(Debug)]
@@ -35,6 +39,17 @@ pub(super) struct Rules {
     pub set: PolicySet,
     /// Each rule's form without annotations, by id, for the digest.
     pub forms: BTreeMap<String, Value>,
+}
+
+impl Rules {
+    /// Every rule's id, in order: a rule's number is its place here.
+    pub(super) fn names(&self) -> Result<Vec<Arc<RuleId>>, Vec<PolicyFinding>> {
+        let named = self.forms.keys().map(|id| {
+            let named = RuleId::new(id).map(Arc::new);
+            named.map_err(|error| vec![PolicyFinding::of_file("policy", error.to_string())])
+        });
+        named.collect()
+    }
 }
 
 pub(super) fn load(
