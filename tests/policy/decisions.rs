@@ -187,8 +187,9 @@ fn the_rules_of_a_decision_are_those_that_explain_each_item() {
     for_each_question(&vocabulary(), |question| {
         let decision = engine.decide(&question);
         for item in (0..7).filter_map(ItemNumber::new) {
-            let rules = decision.determining(&[item].into_iter().collect());
-            let rules: Vec<String> = rules
+            let one = [item].into_iter().collect();
+            let rules: Vec<String> = decision
+                .determining(&one)
                 .map(|(number, id)| {
                     assert_eq!(names[usize::from(number)], id.as_str());
                     id.to_string()
