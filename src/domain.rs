@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod catalogue;
+pub mod dates;
 pub mod grant;
 pub mod item;
 pub mod lines;

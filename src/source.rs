@@ -15,21 +15,29 @@ mod fault;
 mod holdings;
 mod horizon;
 mod items;
+mod lanes;
 mod mapping;
+mod mysql;
+mod place;
 mod pool;
+mod postgres;
+mod review;
 mod rows;
 mod sqlite;
+mod statements;
 #[cfg(test)]
 mod testing;
+mod within;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 pub use cell::{Cell, Unfit};
 pub use fault::{Reason, SourceError};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt};
 pub use holdings::{Counts, Held, Holdings};
 pub use mapping::{Mapping, Written};
+pub use review::{Kind, Plan, Review};
 pub use rows::RowSink;
 
 use crate::domain::sensitive::Sensitive;
@@ -62,4 +70,21 @@ pub trait Source: Send + Sync + 'static {
 
     /// Whether the source can be reached and read at all.
     fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>>;
+
+    /// What the source knows of a query's answer without asking about anyone.
+    fn review<'a>(
+        &'a self,
+        _query: usize,
+        _until: Instant,
+    ) -> BoxFuture<'a, Result<Review, SourceError>> {
+        async { Ok(Review::default()) }.boxed()
+    }
+
+    /// What the account could write, in words; `None` when nothing.
+    fn writable<'a>(
+        &'a self,
+        _until: Instant,
+    ) -> BoxFuture<'a, Result<Option<String>, SourceError>> {
+        async { Ok(None) }.boxed()
+    }
 }

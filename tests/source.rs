@@ -1,8 +1,18 @@
-//! The source floor against a real SQLite file: a mapping, its statements, and
-//! what each kind of bad data or bad weather becomes.
+//! The source floor against real sources: a mapping, its statements, and what each
+//! kind of bad data or bad weather becomes. Here SQLite alone; in `shared` and
+//! `weather` every kind. `scripts/test-postgres` and `scripts/test-mariadb` give
+//! the servers; without one its part is skipped, and said.
 
+#[path = "frequency/proxy.rs"]
+mod proxy;
+#[path = "source/shared.rs"]
+mod shared;
+#[path = "source/site.rs"]
+mod site;
 #[path = "source/town.rs"]
 mod town;
+#[path = "source/weather.rs"]
+mod weather;
 
 use std::time::Duration;
 

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::de::value::MapAccessDeserializer;
@@ -14,29 +13,20 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, de};
 use toml::Spanned;
 
+mod secret;
+mod sql;
+
+pub use secret::{SecretEntry, SecretError};
+pub use sql::{Server, SourceUrl, SqlAddress, SqlEntry, TlsMode, UrlError};
+
+use crate::domain::dates::DateForm;
+
 /// `[source]`: one kind of source.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceEntry {
     /// `[source.sql]`.
     pub sql: Spanned<SqlEntry>,
-}
-
-/// `[source.sql]`: a database that is asked with SQL.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SqlEntry {
-    /// Where it is; a relative path starts at the folder of this file.
-    pub url: Spanned<SourceUrl>,
-    /// Connections at most.
-    #[serde(default = "default_pool")]
-    pub pool: usize,
-    /// The longest that one statement may run.
-    #[serde(default = "default_statement_timeout", with = "humantime_serde")]
-    pub statement_timeout: Duration,
-    /// People in one statement at most.
-    #[serde(default = "default_max_batch")]
-    pub max_batch: usize,
 }
 
 const fn default_pool() -> usize {
@@ -61,6 +51,9 @@ pub struct QueryEntry {
     pub sql: Spanned<String>,
     /// The column that says whose row it is.
     pub subject: Spanned<String>,
+    /// How the subjects are bound.
+    #[serde(default)]
+    pub subject_type: SubjectType,
     /// The column with the day on which the row was true.
     pub as_of: Spanned<String>,
     /// For adverse items: the column with the day on which the fact ended.
@@ -69,8 +62,23 @@ pub struct QueryEntry {
     pub disputed: Option<Spanned<String>>,
     /// The column with the reference of the person's own statement.
     pub statement: Option<Spanned<String>>,
+    /// How its columns write days.
+    #[serde(default)]
+    pub dates: DateForm,
     /// Item id to column.
     pub items: BTreeMap<String, Spanned<ItemEntry>>,
+}
+
+/// As what the people's numbers are bound. What the column is decides: a database
+/// that compares a text with a number either refuses or finds others as well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SubjectType {
+    /// Texts.
+    #[default]
+    Text,
+    /// Whole numbers. Nobody is found whose number is none.
+    Integer,
 }
 
 /// How one item is read: a column's name alone, or a table.
@@ -85,6 +93,10 @@ pub struct ItemEntry {
     /// Decimal places by which the column's numbers are shifted: 2 when it holds
     /// hundredths.
     pub scale: Option<u32>,
+    /// The unit of the column's numbers, which must be the catalogue's.
+    pub unit: Option<String>,
+    /// How this column writes days, if otherwise than its query.
+    pub dates: Option<DateForm>,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +106,8 @@ struct ItemTable {
     codes: Option<BTreeMap<String, String>>,
     currency: Option<String>,
     scale: Option<u32>,
+    unit: Option<String>,
+    dates: Option<DateForm>,
 }
 
 impl<'de> Deserialize<'de> for ItemEntry {
@@ -109,102 +123,29 @@ impl<'de> Deserialize<'de> for ItemEntry {
 
             fn visit_str<E: de::Error>(self, column: &str) -> Result<ItemEntry, E> {
                 let column = column.to_owned();
-                Ok(ItemEntry { column, codes: None, currency: None, scale: None })
+                Ok(ItemEntry {
+                    column,
+                    codes: None,
+                    currency: None,
+                    scale: None,
+                    unit: None,
+                    dates: None,
+                })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<ItemEntry, A::Error> {
-                let ItemTable { column, codes, currency, scale } =
+                let ItemTable { column, codes, currency, scale, unit, dates } =
                     ItemTable::deserialize(MapAccessDeserializer::new(table))?;
-                Ok(ItemEntry { column, codes, currency, scale })
+                Ok(ItemEntry { column, codes, currency, scale, unit, dates })
             }
         }
         deserializer.deserialize_any(Either)
     }
 }
 
-/// Where a database is. It may hold a password, so it prints its scheme alone.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct SourceUrl(String);
-
-/// Why a database's address is refused. Never holds the address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UrlError {
-    /// Another kind of database.
-    #[error("`{0}:` is not a kind of database that can be asked yet: use `sqlite:` and a file")]
-    Scheme(String),
-    /// No file, or one in memory.
-    #[error("the address names no file: write `sqlite:folder/file.db`")]
-    File,
-    /// Something after a question mark.
-    #[error(
-        "the address has parameters after `?`: remove them, the connection is always read-only"
-    )]
-    Parameters,
-}
-
-impl SourceUrl {
-    /// An address as written.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self(url.into())
-    }
-
-    fn scheme(&self) -> &str {
-        let (scheme, _) = self.0.split_once(':').unwrap_or_default();
-        let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        // Without a scheme, what stands before a colon may well be a password.
-        if scheme.len() <= 12 && scheme.bytes().all(word) { scheme } else { "" }
-    }
-
-    /// The file of an SQLite database; a relative path starts at `folder`.
-    ///
-    /// # Errors
-    /// What is wrong, without the address.
-    pub fn sqlite_file(&self, folder: &Path) -> Result<PathBuf, UrlError> {
-        let Some(path) = self.0.strip_prefix("sqlite:") else {
-            return Err(UrlError::Scheme(self.scheme().to_owned()));
-        };
-        let path = path.strip_prefix("//").unwrap_or(path);
-        if path.contains('?') {
-            return Err(UrlError::Parameters);
-        }
-        if path.is_empty() || path == ":memory:" || path.contains('\0') {
-            return Err(UrlError::File);
-        }
-        Ok(folder.join(path))
-    }
-}
-
-impl fmt::Debug for SourceUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:[redacted]", self.scheme())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_prints_its_scheme_alone() {
-        let url = SourceUrl::new("postgres://reader:hunter2@db/hr");
-        assert_eq!(format!("{url:?}"), "postgres:[redacted]");
-        assert_eq!(format!("{:?}", SourceUrl::new("Hunter2:db")), ":[redacted]");
-        let refused = url.sqlite_file(Path::new(".")).unwrap_err();
-        assert!(!refused.to_string().contains("hunter2"), "{refused}");
-        assert!(refused.to_string().contains("`postgres:`"), "{refused}");
-    }
-
-    #[test]
-    fn a_relative_file_starts_at_the_mappings_folder() {
-        let file = |url: &str| SourceUrl::new(url).sqlite_file(Path::new("/etc/tributary"));
-        assert_eq!(file("sqlite:../data/x.db"), Ok("/etc/tributary/../data/x.db".into()));
-        assert_eq!(file("sqlite://data/x.db"), Ok("/etc/tributary/data/x.db".into()));
-        assert_eq!(file("sqlite:/var/x.db"), Ok("/var/x.db".into()));
-        assert_eq!(file("sqlite:"), Err(UrlError::File));
-        assert_eq!(file("sqlite::memory:"), Err(UrlError::File));
-        assert_eq!(file("sqlite:x.db?mode=rwc"), Err(UrlError::Parameters));
-    }
 
     #[test]
     fn an_item_is_a_name_or_a_table() {

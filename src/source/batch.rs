@@ -6,6 +6,7 @@
 //! waiter that gave up is left out before the statement is built.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
@@ -22,6 +23,11 @@ use crate::domain::item::ItemSet;
 /// Statements of one query under way at once, at most; never more than half the
 /// pool, so that a slow query leaves connections to the others.
 const UNDER_WAY: usize = 2;
+
+/// Statements at most in which the people of one that cannot be believed are asked
+/// about apart: enough for eight such people in 256, too few to be a way of
+/// keeping a database busy.
+const STATEMENTS_APART: usize = 128;
 
 /// Requests that may wait for one query.
 const QUEUE: usize = 4096;
@@ -148,6 +154,14 @@ impl Asker {
     /// Notes how a statement ended. The detail is for the log alone, and only when
     /// it is news: a database that is down must not fill the disk.
     fn ended(&self, error: Option<&SourceError>) {
+        if let Some(error) = error.filter(|error| error.reason == Reason::Invalid) {
+            // One person's rows, not the source's state; said like a bad cell.
+            let count = self.failed.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+            if count.is_power_of_two() {
+                tracing::warn!(%error, count, "an answer of the source cannot be believed");
+            }
+            return;
+        }
         let state = error.map_or(0, |error| error.reason as u8 + 1);
         let news = self.state.swap(state, Ordering::Relaxed) != state;
         match error {
@@ -194,35 +208,63 @@ impl Batch {
     }
 
     async fn run(self, asker: &Asker) {
-        asker.statements.fetch_add(1, Ordering::Relaxed);
         let now = clock::now();
         let limit = now + asker.limits.statement_timeout;
         let until = self.latest.map_or(limit, |latest| latest.min(limit));
-        let found = match self.ask(asker, until).await {
-            Ok(found) => {
-                asker.ended(None);
-                found
-            }
-            Err(error) => {
-                asker.ended(Some(&error));
-                for (_, waiter) in self.waiters {
-                    drop(waiter.send(Err(error.reason)));
-                }
-                return;
-            }
-        };
+        let found = self.find(asker, until).await;
         for (at, waiter) in self.waiters {
-            let found = found.get(at).cloned().unwrap_or(Found::Unusable);
+            let found = found.get(at).cloned().unwrap_or(Ok(Found::Unusable));
             // A waiter that has gone is no one's loss.
-            drop(waiter.send(Ok(found)));
+            drop(waiter.send(found));
         }
     }
 
-    async fn ask(&self, asker: &Asker, until: Instant) -> Result<Vec<Found>, SourceError> {
+    /// What there is about each person. When an answer cannot be believed, its
+    /// people are asked about in halves, so that only those are refused about whom
+    /// it cannot be believed when asked alone.
+    async fn find(&self, asker: &Asker, until: Instant) -> Vec<Reply> {
+        let mut replies = vec![Err(Reason::Invalid); self.people.len()];
+        let mut left = STATEMENTS_APART;
+        let mut apart = vec![0..self.people.len()];
+        while let Some(people) = apart.pop() {
+            asker.statements.fetch_add(1, Ordering::Relaxed);
+            let found = self.ask(asker, people.clone(), until).await;
+            asker.ended(found.as_ref().err());
+            let failed = match found {
+                Ok(found) => {
+                    for (reply, found) in replies.iter_mut().skip(people.start).zip(found) {
+                        *reply = Ok(found);
+                    }
+                    continue;
+                }
+                Err(error) => error.reason,
+            };
+            if failed == Reason::Invalid && people.len() > 1 && left > 1 {
+                left -= 2;
+                let middle = people.start + people.len() / 2;
+                apart.extend([middle..people.end, people.start..middle]);
+                continue;
+            }
+            for reply in replies.iter_mut().skip(people.start).take(people.len()) {
+                *reply = Err(failed);
+            }
+        }
+        replies
+    }
+
+    /// One statement about some of the people.
+    async fn ask(
+        &self,
+        asker: &Asker,
+        people: Range<usize>,
+        until: Instant,
+    ) -> Result<Vec<Found>, SourceError> {
         let query = &asker.query;
         let today = clock::today();
-        let mut rows = Rows::new(query, &asker.counts, today, &self.people, &self.wanted);
-        let asking = asker.source.rows(asker.place, &self.people, until, &mut rows);
+        let wanted = self.wanted.get(people.clone()).unwrap_or_default();
+        let people = self.people.get(people).unwrap_or_default();
+        let mut rows = Rows::new(query, &asker.counts, today, people, wanted);
+        let asking = asker.source.rows(asker.place, people, until, &mut rows);
         match tokio::time::timeout_at(until.into(), asking).await {
             Ok(answered) => answered.map_err(|error| error.of_query(&query.name))?,
             Err(_) => {

@@ -6,9 +6,10 @@
 use std::fmt::{self, Write};
 
 use rust_decimal::Decimal;
-use time::{Date, Month};
+use time::Date;
 
 use super::column::Column;
+use crate::domain::dates::DateForm;
 use crate::domain::value::{Misfit, Value, ValueType};
 
 /// Longest text that is looked at, in bytes.
@@ -29,8 +30,14 @@ pub enum Cell<'a> {
     Integer(i64),
     /// A binary fraction.
     Real(f64),
+    /// A decimal number.
+    Decimal(Decimal),
+    /// A day of the calendar.
+    Date(Date),
     /// A text.
     Text(&'a str),
+    /// Something that its source itself could not read.
+    Broken(Unfit),
     /// Something that no item can be read from, such as a blob.
     Other,
 }
@@ -43,7 +50,10 @@ impl fmt::Debug for Cell<'_> {
             Self::Bool(_) => "Bool",
             Self::Integer(_) => "Integer",
             Self::Real(_) => "Real",
+            Self::Decimal(_) => "Decimal",
+            Self::Date(_) => "Date",
             Self::Text(_) => "Text",
+            Self::Broken(_) => "Broken",
             Self::Other => "Other",
         })
     }
@@ -65,7 +75,7 @@ pub enum Unfit {
     #[error("the number has more digits than a decimal holds")]
     Digits,
     /// Not a date of the calendar.
-    #[error("the text is not a date of the form YYYY-MM-DD")]
+    #[error("the cell is not a date in the form of the mapping")]
     Date,
     /// A day that has not come yet.
     #[error("the date lies in the future")]
@@ -86,15 +96,17 @@ pub enum Unfit {
 
 /// Reads a cell that is not NULL as a value of the column's item.
 pub(super) fn value(cell: Cell<'_>, column: &Column) -> Result<Value, Unfit> {
-    if let Cell::Text(text) = cell {
-        clean(text)?;
+    match cell {
+        Cell::Text(text) => clean(text)?,
+        Cell::Broken(reason) => return Err(reason),
+        _ => {}
     }
     let value = match &column.value_type {
         ValueType::Boolean => Value::Boolean(boolean(cell)?),
         ValueType::Integer(_) => Value::Integer(integer(cell)?),
         ValueType::Decimal(_) => Value::Decimal(decimal(cell, column.scale)?),
         ValueType::Money(..) => Value::Money(decimal(cell, column.scale)?),
-        ValueType::Date => Value::Date(date(cell)?),
+        ValueType::Date => Value::Date(date(cell, column.dates)?),
         ValueType::Code(_) => Value::Code(match cell {
             Cell::Text(text) => column.code(text).ok_or(Unfit::Code)?,
             Cell::Integer(number) => {
@@ -148,18 +160,23 @@ fn integer(cell: Cell<'_>) -> Result<i64, Unfit> {
         Cell::Real(number) if number.abs() >= EXACT => Err(Unfit::Digits),
         #[allow(clippy::cast_possible_truncation, reason = "whole and within 53 bits")]
         Cell::Real(number) => Ok(number as i64),
-        Cell::Null | Cell::Bool(_) | Cell::Other => Err(Unfit::Kind),
+        Cell::Decimal(number) if !number.is_integer() => Err(Unfit::Number),
+        Cell::Decimal(number) => i64::try_from(number.trunc()).map_err(|_| Unfit::Digits),
+        Cell::Broken(reason) => Err(reason),
+        Cell::Null | Cell::Bool(_) | Cell::Date(_) | Cell::Other => Err(Unfit::Kind),
     }
 }
 
 fn decimal(cell: Cell<'_>, scale: u32) -> Result<Decimal, Unfit> {
     let mut number = match cell {
         Cell::Integer(number) => Decimal::from(number),
+        Cell::Decimal(number) => number,
         Cell::Text(text) => plain_decimal(text)?,
         Cell::Real(number) if !number.is_finite() => return Err(Unfit::NotFinite),
         // The shortest digits that give this fraction back: what its writer meant.
         Cell::Real(number) => plain_decimal(Digits::of(number)?.as_str())?,
-        Cell::Null | Cell::Bool(_) | Cell::Other => return Err(Unfit::Kind),
+        Cell::Broken(reason) => return Err(reason),
+        Cell::Null | Cell::Bool(_) | Cell::Date(_) | Cell::Other => return Err(Unfit::Kind),
     };
     if scale > 0 {
         let places = number.scale().checked_add(scale).ok_or(Unfit::Digits)?;
@@ -168,7 +185,7 @@ fn decimal(cell: Cell<'_>, scale: u32) -> Result<Decimal, Unfit> {
     Ok(if number.is_zero() { Decimal::ZERO } else { number })
 }
 
-fn plain_decimal(text: &str) -> Result<Decimal, Unfit> {
+pub(super) fn plain_decimal(text: &str) -> Result<Decimal, Unfit> {
     // The library's parser takes more, such as underscores and a bare point.
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
@@ -179,46 +196,16 @@ fn plain_decimal(text: &str) -> Result<Decimal, Unfit> {
     Decimal::from_str_exact(text).map_err(|_| Unfit::Digits)
 }
 
-/// A calendar date, alone or in front of a time of day.
-pub(super) fn date(cell: Cell<'_>) -> Result<Date, Unfit> {
-    let Cell::Text(text) = cell else {
-        return Err(Unfit::Kind);
-    };
-    parse_date(text).ok_or(Unfit::Date)
-}
-
-fn parse_date(text: &str) -> Option<Date> {
-    let (day, time) = text.split_at_checked(10)?;
-    let time = match time.as_bytes() {
-        [] => None,
-        [b' ' | b'T', ..] => Some(time.get(1..)?),
-        _ => return None,
-    };
-    if let Some(time) = time {
-        let [hour, minute, second] = three_numbers(time, b':', [2, 2, 2])?;
-        if hour > 23 || minute > 59 || second > 60 {
-            return None;
-        }
+/// A day, in the form that the mapping states for what is not a date by itself.
+pub(super) fn date(cell: Cell<'_>, form: DateForm) -> Result<Date, Unfit> {
+    match cell {
+        Cell::Date(date) if date.year() > 0 => Ok(date),
+        Cell::Date(_) => Err(Unfit::Date),
+        Cell::Text(text) => form.text(text).ok_or(Unfit::Date),
+        Cell::Integer(number) => form.number(number).ok_or(Unfit::Date),
+        Cell::Broken(reason) => Err(reason),
+        _ => Err(Unfit::Kind),
     }
-    let [year, month, day] = three_numbers(day, b'-', [4, 2, 2])?;
-    if year == 0 {
-        return None;
-    }
-    let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
-    Date::from_calendar_date(i32::from(year), month, u8::try_from(day).ok()?).ok()
-}
-
-fn three_numbers(text: &str, separator: u8, widths: [usize; 3]) -> Option<[u16; 3]> {
-    let mut numbers = [0u16; 3];
-    let mut parts = text.split(char::from(separator));
-    for (number, width) in numbers.iter_mut().zip(widths) {
-        let part = parts.next()?;
-        if part.len() != width || !part.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        *number = part.parse().ok()?;
-    }
-    parts.next().is_none().then_some(numbers)
 }
 
 /// The reference of a person's statement; an empty one is none.

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cell::Unfit;
+use crate::domain::dates::DateForm;
 use crate::domain::item::ItemNumber;
 use crate::domain::value::{CodeIndex, ValueType};
 
@@ -18,6 +19,8 @@ pub(super) struct Column {
     pub codes: Box<[(Box<str>, CodeIndex)]>,
     /// Decimal places by which numbers are shifted.
     pub scale: u32,
+    /// How the column writes a day.
+    pub dates: DateForm,
     /// For an adverse item, its months.
     pub adverse_months: Option<u16>,
     pub unfit: AtomicU64,

@@ -15,6 +15,9 @@ use tokio::time::{Sleep, sleep_until};
 use super::batch::{Batcher, Reply};
 use super::fault::{Reason, SourceError};
 use super::mapping::Mapping;
+use super::mysql::Mysql;
+use super::place::Place;
+use super::postgres::Postgres;
 use super::rows::{Found, Row, RowSink};
 use super::sqlite::Sqlite;
 use super::{Cell, Key, Source};
@@ -81,7 +84,15 @@ impl Holdings {
     ///
     /// Call it within a tokio runtime.
     pub fn open(mapping: Mapping) -> Self {
-        let source = Arc::new(Sqlite::new(&mapping));
+        let source: Arc<dyn Source> = match &mapping.place {
+            Place::Sqlite(path) => Arc::new(Sqlite::new(&mapping, path)),
+            Place::Postgres(options, password) => {
+                Arc::new(Postgres::new(&mapping, options, password.as_ref()))
+            }
+            Place::Mysql(options, password) => {
+                Arc::new(Mysql::new(&mapping, options, password.as_ref()))
+            }
+        };
         Self::over(mapping, source)
     }
 

@@ -72,7 +72,7 @@ fn column(
 ) -> Column {
     let id = &*item.id;
     let kind = item.value_type.name();
-    let ItemEntry { column, codes, currency, scale } = entry.get_ref();
+    let ItemEntry { column, codes, currency, scale, unit, dates } = entry.get_ref();
     compiler.column_name(entry, column);
 
     match (item.currency(), currency) {
@@ -108,6 +108,22 @@ fn column(
             format!("`{id}` is of type {kind}: `scale` is for decimal and money, remove it"),
         ),
     }
+    if let Some(unit) = unit.as_deref().filter(|unit| *unit != &*item.unit) {
+        let message = match &*item.unit {
+            "" => format!("`{id}` has no unit: remove `unit`"),
+            needed => format!(
+                "`{id}` is in {needed}, the column in {}: convert it in the statement",
+                unit.escape_default()
+            ),
+        };
+        compiler.find(entry, message);
+    }
+    if dates.is_some() && item.value_type != ValueType::Date {
+        compiler.find(
+            entry,
+            format!("`{id}` is of type {kind}: `dates` is for items of type date, remove it"),
+        );
+    }
     if let (Some(months), None) = (item.adverse_months, &query.ended) {
         compiler.find(
             entry,
@@ -124,6 +140,7 @@ fn column(
         value_type: item.value_type.clone(),
         codes: self::codes(compiler, item, entry, codes.as_ref()),
         scale: scale.unwrap_or_default(),
+        dates: dates.unwrap_or(query.dates),
         adverse_months: item.adverse_months,
         unfit: AtomicU64::new(0),
     }

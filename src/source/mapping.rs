@@ -5,7 +5,7 @@
 //! columns is found by asking it (`Holdings::check`).
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +13,10 @@ use toml::Spanned;
 
 use super::column::Column;
 use super::items;
-use crate::config::mapping::{QueryEntry, SourceEntry};
+use super::place::Place;
+use crate::config::mapping::{QueryEntry, SourceEntry, SubjectType};
 use crate::domain::catalogue::{AgencyId, Catalogue, Finding, Source};
+use crate::domain::dates::DateForm;
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::lines::line_at;
 
@@ -26,7 +28,7 @@ pub(super) const SUBJECTS: &str = "{subjects}";
 pub struct Mapping {
     pub(super) queries: Vec<Query>,
     pub(super) limits: Limits,
-    pub(super) database: PathBuf,
+    pub(super) place: Place,
     items: ItemSet,
 }
 
@@ -47,6 +49,10 @@ pub(super) struct Query {
     pub name: Arc<str>,
     /// The text as written, with its one `{subjects}`.
     pub(super) text: Box<str>,
+    /// As what the people are bound.
+    pub(super) subjects: SubjectType,
+    /// How as-of and ended days are written.
+    pub(super) dates: DateForm,
     /// The columns to read, in the order in which a source gives them: subject,
     /// as-of, then those of `layout`, then the items.
     pub(super) selected: Vec<Box<str>>,
@@ -96,14 +102,14 @@ impl Mapping {
             findings: Vec::new(),
             mapped: HashMap::new(),
         };
-        let (database, limits) = compiler.source(written.source, written.folder);
+        let (place, limits) = compiler.source(written.source, written.folder);
         let queries = compiler.queries(written.queries);
-        if !compiler.findings.is_empty() {
+        let Some(place) = place.filter(|_| compiler.findings.is_empty()) else {
             compiler.findings.sort_by_key(|finding| finding.line);
             return Err(compiler.findings);
-        }
+        };
         let items = queries.iter().fold(ItemSet::EMPTY, |all, query| all.or(&query.items));
-        Ok(Self { queries, limits, database, items })
+        Ok(Self { queries, limits, place, items })
     }
 
     /// The items that are mapped.
@@ -129,12 +135,9 @@ impl<'a> Compiler<'a> {
         self.findings.push(Finding { file: self.file.name.to_owned(), line, message });
     }
 
-    fn source(&mut self, source: &SourceEntry, folder: &Path) -> (PathBuf, Limits) {
+    fn source(&mut self, source: &SourceEntry, folder: &Path) -> (Option<Place>, Limits) {
         let sql = source.sql.get_ref();
-        let database = sql.url.get_ref().sqlite_file(folder).unwrap_or_else(|error| {
-            self.find(&sql.url, error.to_string());
-            PathBuf::new()
-        });
+        let place = Place::of_sql(sql, folder).map_err(|message| self.find(&sql.url, message)).ok();
         if !(1..=64).contains(&sql.pool) {
             self.find(&source.sql, format!("`pool` is {}: use 1 to 64 connections", sql.pool));
         }
@@ -149,7 +152,7 @@ impl<'a> Compiler<'a> {
         }
         let limits =
             Limits { pool: sql.pool, statement_timeout: timeout, max_batch: sql.max_batch };
-        (database, limits)
+        (place, limits)
     }
 
     fn queries(&mut self, entries: &'a [Spanned<QueryEntry>]) -> Vec<Query> {
@@ -208,7 +211,16 @@ impl<'a> Compiler<'a> {
                 column
             })
             .collect();
-        Query { name: query.name.get_ref().as_str().into(), text, selected, layout, columns, items }
+        Query {
+            name: query.name.get_ref().as_str().into(),
+            text,
+            subjects: query.subject_type,
+            dates: query.dates,
+            selected,
+            layout,
+            columns,
+            items,
+        }
     }
 
     fn statement(&mut self, sql: &Spanned<String>) -> Box<str> {

@@ -76,7 +76,7 @@ impl Pool {
             .await
             .map_err(busy)?
             .map_err(closed)?;
-        let file = FileId::of(&self.path)?;
+        let file = FileId::of(&self.path).await?;
         let lane = match self.take_idle(file) {
             Some(lane) => lane,
             None => self.connect(file).await.map_err(|error| fault(&error))?,
@@ -123,9 +123,10 @@ impl Lease<'_> {
 struct FileId(u64, u64);
 
 impl FileId {
-    fn of(path: &Path) -> Result<Self, SourceError> {
-        // One look at the directory for each statement; cheap beside it.
-        let found = std::fs::metadata(path).map_err(|error| {
+    /// One look at the directory for each statement, off the runtime's threads: a
+    /// network's file system may take its time.
+    async fn of(path: &Path) -> Result<Self, SourceError> {
+        let found = tokio::fs::metadata(path).await.map_err(|error| {
             let detail = format!("the database file cannot be opened: {}", error.kind());
             SourceError::new(Reason::Down, detail)
         })?;

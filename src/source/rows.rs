@@ -3,7 +3,7 @@
 //!
 //! Shared by every kind of source. A row of a person who was not asked about
 //! makes the whole result suspect, since nobody can then say whose the other
-//! rows are: none of it is passed on.
+//! rows are: none of it is passed on. `batch` then asks about fewer at once.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -117,7 +117,7 @@ impl<'a> Rows<'a> {
     fn read(&self, cells: &[Cell<'_>], wanted: &ItemSet) -> Result<Row, Unfit> {
         let layout = self.query.layout;
         let at = |place: Option<usize>| place.and_then(|at| cells.get(at)).copied();
-        let as_of = cell::date(at(Some(1)).unwrap_or(Cell::Null))?;
+        let as_of = cell::date(at(Some(1)).unwrap_or(Cell::Null), self.query.dates)?;
         // A day's grace for a source whose clock is in another zone.
         if as_of > self.today.next_day().unwrap_or(self.today) {
             return Err(Unfit::Future);
@@ -129,7 +129,7 @@ impl<'a> Rows<'a> {
         let statement = cell::statement(at(layout.statement).unwrap_or(Cell::Null))?;
         let ended = match at(layout.ended) {
             None | Some(Cell::Null) => None,
-            Some(cell) => Some(cell::date(cell)?),
+            Some(cell) => Some(cell::date(cell, self.query.dates)?),
         };
         let items = cells.get(layout.first_item..).unwrap_or_default();
         let mut values = Vec::with_capacity(wanted.len());

@@ -1,15 +1,14 @@
 //! SQLite as a source: statements of bound placeholders over a read-only pool.
 //!
-//! The mapping's text becomes a subquery, of which only the named columns are
-//! read and in a known order. Its texts are made once, one for each power of two
-//! of people, so that the database sees few different statements.
+//! Its values have kinds of their own, whatever their column was declared as.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::TryStreamExt;
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::BoxFuture;
 use sqlx::sqlite::{SqliteRow, SqliteValueRef};
 use sqlx::{
     AssertSqlSafe, Column as _, Decode, Executor, Row as _, SqlSafeStr, Sqlite as Driver,
@@ -18,9 +17,13 @@ use sqlx::{
 
 use super::cell::Cell;
 use super::fault::{Reason, SourceError};
-use super::mapping::{Mapping, Query, SUBJECTS};
+use super::mapping::{Mapping, Query};
 use super::pool::Pool;
+use super::review::{Kind, Plan, Review};
+use super::statements::{Dialect, Texts, numbers};
+use super::within::within;
 use super::{Key, RowSink, Source};
+use crate::config::mapping::SubjectType;
 
 /// An SQLite database, asked with a mapping's queries.
 pub(super) struct Sqlite {
@@ -28,55 +31,20 @@ pub(super) struct Sqlite {
     queries: Vec<Texts>,
 }
 
-/// One query's statements.
-struct Texts {
-    /// For 1, 2, 4, 8 … people.
-    by_power: Vec<Arc<str>>,
-    /// The mapping's own statement, to learn which columns it has.
-    whole: Arc<str>,
-    selected: Vec<Box<str>>,
-}
-
 impl Sqlite {
-    pub fn new(mapping: &Mapping) -> Self {
+    pub fn new(mapping: &Mapping, path: &Path) -> Self {
         let limits = mapping.limits;
-        let queries: Vec<Texts> =
-            mapping.queries.iter().map(|query| Texts::new(query, limits.max_batch)).collect();
-        let statements = queries.iter().map(|texts| texts.by_power.len()).sum();
+        let texts = |query: &Query| Texts::new(query, limits.max_batch, Dialect::Sqlite);
+        let queries: Vec<Texts> = mapping.queries.iter().map(texts).collect();
+        let statements = queries.iter().map(Texts::len).sum();
         let busy = limits.statement_timeout;
-        Self { pool: Pool::new(&mapping.database, limits.pool, statements, busy), queries }
+        Self { pool: Pool::new(path, limits.pool, statements, busy), queries }
     }
 
     fn texts(&self, query: usize) -> Result<&Texts, SourceError> {
         let unknown = || SourceError::new(Reason::Schema, "there is no such query");
         self.queries.get(query).ok_or_else(unknown)
     }
-}
-
-impl Texts {
-    fn new(query: &Query, max_batch: usize) -> Self {
-        // With a table's name in front, SQLite never takes an unknown column in
-        // double quotes for a text.
-        let columns: Vec<String> =
-            query.selected.iter().map(|column| format!("asked.\"{column}\"")).collect();
-        let columns = columns.join(", ");
-        let selected = |people: usize| {
-            // On lines of its own, in case the text ends in a comment.
-            let text = with_placeholders(&query.text, people);
-            format!("select {columns} from (\n{text}\n) as asked").into()
-        };
-        let powers = max_batch.next_power_of_two().trailing_zeros();
-        Self {
-            by_power: (0..=powers).map(|power| selected(1 << power)).collect(),
-            whole: format!("select * from (\n{}\n)", with_placeholders(&query.text, 1)).into(),
-            selected: query.selected.clone(),
-        }
-    }
-}
-
-fn with_placeholders(text: &str, people: usize) -> String {
-    let places: Vec<String> = (1..=people).map(|place| format!("?{place}")).collect();
-    text.replacen(SUBJECTS, &format!("({})", places.join(",")), 1)
 }
 
 impl Source for Sqlite {
@@ -88,15 +56,32 @@ impl Source for Sqlite {
         sink: &'a mut dyn RowSink,
     ) -> BoxFuture<'a, Result<(), SourceError>> {
         within(until, async move {
-            let power = people.len().next_power_of_two().trailing_zeros() as usize;
-            let (Some(text), Some(last)) = (self.texts(query)?.by_power.get(power), people.last())
-            else {
-                return Err(SourceError::new(Reason::Schema, "no statement for so many people"));
+            let texts = self.texts(query)?;
+            let numbers = match texts.subjects {
+                SubjectType::Text => None,
+                SubjectType::Integer => Some(numbers(people)),
             };
-            let padding = std::iter::repeat_n(last, (1 << power) - people.len());
+            let count = numbers.as_ref().map_or(people.len(), Vec::len);
+            if count == 0 {
+                return Ok(());
+            }
+            let many = || SourceError::new(Reason::Schema, "no statement for so many people");
+            let (text, places) = texts.padded(count).ok_or_else(many)?;
             let mut statement = sqlx::query::<Driver>(AssertSqlSafe(Arc::clone(text)));
-            for person in people.iter().chain(padding) {
-                statement = statement.bind(Arc::clone(person.expose()));
+            // The last one again until the places are full.
+            match &numbers {
+                None => {
+                    let padding = people.last().into_iter().cycle();
+                    for person in people.iter().chain(padding).take(places) {
+                        statement = statement.bind(Arc::clone(person.expose()));
+                    }
+                }
+                Some(numbers) => {
+                    let padding = numbers.last().into_iter().cycle();
+                    for person in numbers.iter().chain(padding).take(places) {
+                        statement = statement.bind(*person);
+                    }
+                }
             }
             let mut lease = self.pool.lease(until).await?;
             let ended = {
@@ -131,21 +116,30 @@ impl Source for Sqlite {
             let text = AssertSqlSafe(Arc::clone(&texts.whole)).into_sql_str();
             let prepared = lease.connection().prepare(text).await.map_err(|error| fault(&error))?;
             let names: Vec<&str> = prepared.columns().iter().map(|column| column.name()).collect();
-            let absent = texts
-                .selected
-                .iter()
-                .filter(|wanted| !names.iter().any(|name| name.eq_ignore_ascii_case(wanted)));
-            let errors = absent.map(|wanted| {
-                let detail = format!(
-                    "its answer has no column `{wanted}`, only {}: \
-                     correct the mapping or the statement",
-                    names.join(", ")
-                );
-                SourceError::new(Reason::Schema, detail)
-            });
+            let missing = texts.missing(&names, str::eq_ignore_ascii_case);
+            let errors = missing.into_iter().map(|text| SourceError::new(Reason::Schema, text));
             let errors = errors.collect();
             lease.keep();
             Ok(errors)
+        })
+    }
+
+    fn review<'a>(
+        &'a self,
+        query: usize,
+        until: Instant,
+    ) -> BoxFuture<'a, Result<Review, SourceError>> {
+        within(until, async move {
+            let texts = self.texts(query)?;
+            let mut lease = self.pool.lease(until).await?;
+            let text = AssertSqlSafe(Arc::clone(&texts.whole)).into_sql_str();
+            let prepared = lease.connection().prepare(text).await.map_err(|error| fault(&error))?;
+            // A column's declared type binds none of its values.
+            let names = prepared.columns().iter();
+            let columns = names.map(|column| (column.name().to_owned(), Kind::Unknown)).collect();
+            drop(prepared);
+            lease.keep();
+            Ok(Review { columns, plan: Some(self.plan(texts, until).await?) })
         })
     }
 
@@ -162,17 +156,28 @@ impl Source for Sqlite {
     }
 }
 
-/// Ends by `until`, whatever the database does: dropping the future closes its
-/// connection and frees its place in the pool.
-fn within<'a, T: Send + 'a>(
-    until: Instant,
-    asking: impl Future<Output = Result<T, SourceError>> + Send + 'a,
-) -> BoxFuture<'a, Result<T, SourceError>> {
-    async move {
-        let late = |_| SourceError::new(Reason::Timeout, "the statement did not end in time");
-        tokio::time::timeout_at(until.into(), asking).await.map_err(late)?
+impl Sqlite {
+    /// How SQLite would run a query.
+    async fn plan(&self, texts: &Texts, until: Instant) -> Result<Plan, SourceError> {
+        let mut plan = Plan::default();
+        let Some((text, _)) = texts.padded(1) else {
+            return Ok(plan);
+        };
+        let mut lease = self.pool.lease(until).await?;
+        let explain: Arc<str> = format!("explain query plan {text}").into();
+        let statement = sqlx::query::<Driver>(AssertSqlSafe(explain)).persistent(false);
+        let steps = statement.bind("nobody").fetch_all(lease.connection()).await;
+        for step in steps.map_err(|error| fault(&error))? {
+            let detail: &str = step.try_get("detail").unwrap_or_default();
+            // https://www.sqlite.org/eqp.html: SCAN reads all, SEARCH by an index.
+            let table = detail.strip_prefix("SCAN ").filter(|rest| !rest.contains("USING"));
+            if let Some(table) = table.filter(|table| !table.starts_with(['(', 'C', 'S'])) {
+                plan.whole.push(table.to_owned());
+            }
+        }
+        lease.keep();
+        Ok(plan)
     }
-    .boxed()
 }
 
 fn give(row: &SqliteRow, sink: &mut dyn RowSink) -> ControlFlow<()> {

@@ -173,7 +173,7 @@ impl Town {
     }
 }
 
-fn mapping(text: &str, folder: &Path) -> Mapping {
+pub fn mapping(text: &str, folder: &Path) -> Mapping {
     let file: File = toml::from_str(text).unwrap();
     let catalogue = include_str!("catalogue.toml");
     let catalogue = Catalogue::parse(&[Source { name: "work.toml", text: catalogue }]).unwrap();

@@ -169,6 +169,6 @@ proptest! {
                 prop_assert_eq!(column.value_type.check(&value), Ok(()));
             }
         }
-        let _ = (date(cell.cell()), boolean(cell.cell()), statement(cell.cell()));
+        let _ = (date(cell.cell(), DateForm::Iso), boolean(cell.cell()), statement(cell.cell()));
     }
 }

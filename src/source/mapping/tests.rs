@@ -17,7 +17,7 @@ fn faults(from: &str, to: &str) -> Vec<String> {
 fn a_mapping_that_fits_compiles() {
     let mapping = compile(WHOLE).unwrap();
     assert_eq!(mapping.items().len(), 8);
-    assert_eq!(mapping.database, Path::new("/nowhere/work.db"));
+    assert!(matches!(&mapping.place, Place::Sqlite(path) if path == Path::new("/nowhere/work.db")));
     let query = &mapping.queries[0];
     assert_eq!(query.layout.first_item, 5);
     assert_eq!(&*query.selected[0], "person_id");

@@ -7,17 +7,6 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use super::*;
 use crate::clock;
-use crate::source::testing::{WHOLE, compile};
-
-#[test]
-fn statements_are_bound_padded_and_name_their_columns() {
-    let mapping = compile(WHOLE).unwrap();
-    let texts = Texts::new(&mapping.queries[0], 5);
-    assert_eq!(texts.by_power.len(), 4, "1, 2, 4 and 8 people");
-    assert!(texts.by_power[0].starts_with("select asked.\"person_id\", asked.\"updated_on\", "));
-    assert!(texts.by_power[0].contains("where person_id in (?1)\n"));
-    assert!(texts.by_power[2].contains("where person_id in (?1,?2,?3,?4)\n"));
-}
 
 /// A pool over a new database with one table.
 async fn pool(folder: &std::path::Path) -> Pool {

@@ -1,0 +1,103 @@
+//! Connections to a database server: bounded, kept while they are good, made anew
+//! when they are not.
+//!
+//! Our own rather than the driver's pool: a connection whose statement did not run
+//! to its end is closed, never given to the next one, and the secret is read anew
+//! for each connection.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::fault::{Reason, SourceError};
+use crate::config::mapping::SecretEntry;
+use crate::domain::sensitive::Sensitive;
+
+/// Makes connections of one kind.
+pub(super) trait Connect: Send + Sync {
+    /// What it makes.
+    type Connection: Send;
+
+    /// A new connection, with its session set up.
+    fn connect(&self) -> BoxFuture<'_, Result<Self::Connection, SourceError>>;
+}
+
+pub(super) struct Lanes<C: Connect> {
+    connect: C,
+    permits: Semaphore,
+    /// The last one used comes first: its statements are prepared.
+    idle: Mutex<Vec<C::Connection>>,
+}
+
+/// A connection in use. It goes back only by `keep`: whatever ends otherwise, by
+/// an error or a dropped future, closes it.
+pub(super) struct Lease<'a, C: Connect> {
+    pub connection: C::Connection,
+    /// Nothing was asked on it before.
+    pub fresh: bool,
+    lanes: &'a Lanes<C>,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl<C: Connect> Lanes<C> {
+    pub fn new(connect: C, size: usize) -> Self {
+        Self { connect, permits: Semaphore::new(size), idle: Mutex::default() }
+    }
+
+    /// A connection, kept or new.
+    pub async fn lease(&self, until: Instant) -> Result<Lease<'_, C>, SourceError> {
+        let closed = |_| SourceError::new(Reason::Down, "the pool is closed");
+        let busy = |_| SourceError::new(Reason::Timeout, "no connection was free in time");
+        let permit = tokio::time::timeout_at(until.into(), self.permits.acquire())
+            .await
+            .map_err(busy)?
+            .map_err(closed)?;
+        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let fresh = kept.is_none();
+        let connection = match kept {
+            Some(connection) => connection,
+            None => self.new_connection(until).await?,
+        };
+        Ok(Lease { connection, fresh, lanes: self, _permit: permit })
+    }
+
+    async fn new_connection(&self, until: Instant) -> Result<C::Connection, SourceError> {
+        let late = |_| SourceError::new(Reason::Timeout, "the server did not let us in in time");
+        tokio::time::timeout_at(until.into(), self.connect.connect()).await.map_err(late)?
+    }
+}
+
+impl<C: Connect> Lease<'_, C> {
+    /// Gives the connection back after a statement that ran to its end.
+    pub fn keep(self) {
+        let mut idle = self.lanes.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(self.connection);
+    }
+
+    /// Takes a new connection in place of a kept one that had died meanwhile, and
+    /// closes all that were kept beside it.
+    pub async fn renew(&mut self, until: Instant) -> Result<(), SourceError> {
+        let dead =
+            std::mem::take(&mut *self.lanes.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(dead);
+        self.connection = self.lanes.new_connection(until).await?;
+        self.fresh = true;
+        Ok(())
+    }
+}
+
+/// The secret of an entry, read off the runtime's threads.
+pub(super) async fn secret(
+    entry: Option<&SecretEntry>,
+) -> Result<Option<Sensitive<String>>, SourceError> {
+    let Some(entry) = entry.cloned() else {
+        return Ok(None);
+    };
+    let read = tokio::task::spawn_blocking(move || entry.read()).await;
+    let failed = |_| SourceError::new(Reason::Down, "the secret cannot be read");
+    read.map_err(failed)?
+        .map(Some)
+        .map_err(|error| SourceError::new(Reason::Down, error.to_string()))
+}

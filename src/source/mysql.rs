@@ -1,0 +1,450 @@
+//! MySQL and MariaDB as a source: statements of bound placeholders, in a session
+//! that reads only and has a time limit of its own.
+
+mod cells;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::TryStreamExt;
+use futures_util::future::{BoxFuture, FutureExt};
+use sqlx::mysql::{MySql as Driver, MySqlConnectOptions, MySqlConnection, MySqlSslMode};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions, Executor, SqlSafeStr, Statement as _, TypeInfo,
+};
+
+use super::fault::{Reason, SourceError};
+use super::lanes::{Connect, Lanes, Lease, secret};
+use super::mapping::{Mapping, Query};
+use super::review::{Kind, Plan, Review};
+use super::statements::{Dialect, Texts, numbers};
+use super::within::within;
+use super::{Key, RowSink, Source};
+use crate::config::mapping::{SecretEntry, Server, SubjectType, TlsMode};
+
+/// A MySQL or MariaDB database, asked with a mapping's queries.
+pub(super) struct Mysql {
+    lanes: Lanes<Sessions>,
+    queries: Vec<Texts>,
+}
+
+/// What every session is made from.
+pub(super) struct Sessions {
+    options: MySqlConnectOptions,
+    password: Option<SecretEntry>,
+    timeout: Duration,
+}
+
+/// Reads a server's entry.
+///
+/// # Errors
+/// The address is none.
+pub(super) fn options(server: &Server) -> Result<MySqlConnectOptions, sqlx::Error> {
+    // The driver knows the protocol by one name.
+    let url = server.url.expose().replacen("mariadb://", "mysql://", 1);
+    let mut options = url
+        .parse::<MySqlConnectOptions>()?
+        .disable_statement_logging()
+        // The session's own mode stays: it says what a quote means.
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .timezone(None)
+        .ssl_mode(match server.tls {
+            TlsMode::VerifyFull => MySqlSslMode::VerifyIdentity,
+            TlsMode::VerifyCa => MySqlSslMode::VerifyCa,
+            TlsMode::Off => MySqlSslMode::Disabled,
+        });
+    if let Some(ca) = &server.ca {
+        options = options.ssl_ca(ca);
+    }
+    if let Some((certificate, key)) = &server.identity {
+        options = options.ssl_client_cert(certificate).ssl_client_key(key);
+    }
+    Ok(options)
+}
+
+impl Mysql {
+    pub fn new(
+        mapping: &Mapping,
+        options: &MySqlConnectOptions,
+        password: Option<&SecretEntry>,
+    ) -> Self {
+        let limits = mapping.limits;
+        let texts = |query: &Query| Texts::new(query, limits.max_batch, Dialect::Mysql);
+        let queries: Vec<Texts> = mapping.queries.iter().map(texts).collect();
+        let statements: usize = queries.iter().map(Texts::len).sum();
+        let connect = Sessions {
+            options: options.clone().statement_cache_capacity(statements + 8),
+            password: password.cloned(),
+            timeout: limits.statement_timeout,
+        };
+        Self { lanes: Lanes::new(connect, limits.pool), queries }
+    }
+
+    fn texts(&self, query: usize) -> Result<&Texts, SourceError> {
+        let unknown = || SourceError::new(Reason::Schema, "there is no such query");
+        self.queries.get(query).ok_or_else(unknown)
+    }
+}
+
+impl Connect for Sessions {
+    type Connection = MySqlConnection;
+
+    fn connect(&self) -> BoxFuture<'_, Result<MySqlConnection, SourceError>> {
+        async move {
+            let password = secret(self.password.as_ref()).await?;
+            let options = match &password {
+                Some(password) => self.options.clone().password(password.expose()),
+                None => self.options.clone(),
+            };
+            let mut connection = options.connect().await.map_err(|error| fault(&error))?;
+            set_up(&mut connection, self.timeout).await.map_err(|error| fault(&error))?;
+            Ok(connection)
+        }
+        .boxed()
+    }
+}
+
+/// What a session is told before it is asked anything.
+async fn set_up(connection: &mut MySqlConnection, timeout: Duration) -> Result<(), sqlx::Error> {
+    connection.execute("set session transaction read only").await?;
+    let version: String = sqlx::query_scalar("select version()")
+        .persistent(false)
+        .fetch_one(&mut *connection)
+        .await?;
+    // The two count the same time in different words and units.
+    let (limit, wait) = (timeout.as_millis(), timeout.as_secs().max(1));
+    let limit = if version.contains("MariaDB") {
+        format!("max_statement_time = {}.{:03}", limit / 1000, limit % 1000)
+    } else {
+        format!("max_execution_time = {limit}")
+    };
+    let setting: Arc<str> =
+        format!("set session {limit}, session lock_wait_timeout = {wait}").into();
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(setting))).await?;
+    Ok(())
+}
+
+/// People as a statement takes them; the last one again until its places are full.
+enum People<'a> {
+    Texts(Vec<&'a str>),
+    Numbers(Vec<i64>),
+}
+
+impl<'a> People<'a> {
+    fn new(people: &'a [Key], kind: SubjectType) -> Self {
+        match kind {
+            SubjectType::Integer => Self::Numbers(numbers(people)),
+            SubjectType::Text => Self::Texts(people.iter().map(|key| &**key.expose()).collect()),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Texts(texts) => texts.len(),
+            Self::Numbers(numbers) => numbers.len(),
+        }
+    }
+}
+
+async fn ask(
+    connection: &mut MySqlConnection,
+    text: &Arc<str>,
+    places: usize,
+    people: &People<'_>,
+    sink: &mut dyn RowSink,
+    given: &mut bool,
+) -> Result<bool, sqlx::Error> {
+    let mut statement = sqlx::query::<Driver>(AssertSqlSafe(Arc::clone(text)));
+    match people {
+        People::Texts(texts) => {
+            let padding = texts.last().into_iter().cycle();
+            for person in texts.iter().chain(padding).take(places) {
+                statement = statement.bind(*person);
+            }
+        }
+        People::Numbers(numbers) => {
+            let padding = numbers.last().into_iter().cycle();
+            for person in numbers.iter().chain(padding).take(places) {
+                statement = statement.bind(*person);
+            }
+        }
+    }
+    let mut rows = statement.fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        *given = true;
+        if cells::give(&row, sink).is_break() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+impl Source for Mysql {
+    fn rows<'a>(
+        &'a self,
+        query: usize,
+        people: &'a [Key],
+        until: Instant,
+        sink: &'a mut dyn RowSink,
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        within(until, async move {
+            let texts = self.texts(query)?;
+            let people = People::new(people, texts.subjects);
+            if people.len() == 0 {
+                return Ok(());
+            }
+            let many = || SourceError::new(Reason::Schema, "no statement for so many people");
+            let (text, places) = texts.padded(people.len()).ok_or_else(many)?;
+            let mut lease = self.lanes.lease(until).await?;
+            let mut given = false;
+            let mut ended =
+                ask(&mut lease.connection, text, places, &people, sink, &mut given).await;
+            if let Err(error) = &ended
+                && !lease.fresh
+                && !given
+                && stale(error)
+            {
+                lease.renew(until).await?;
+                ended = ask(&mut lease.connection, text, places, &people, sink, &mut given).await;
+            }
+            if ended.map_err(|error| fault(&error))? {
+                lease.keep();
+            }
+            Ok(())
+        })
+    }
+
+    fn missing_columns<'a>(
+        &'a self,
+        query: usize,
+        until: Instant,
+    ) -> BoxFuture<'a, Result<Vec<SourceError>, SourceError>> {
+        within(until, async move {
+            let seen = self.columns(query, until).await?;
+            let names: Vec<&str> = seen.iter().map(|(name, _)| name.as_str()).collect();
+            let missing = self.texts(query)?.missing(&names, str::eq_ignore_ascii_case);
+            Ok(missing.into_iter().map(|text| SourceError::new(Reason::Schema, text)).collect())
+        })
+    }
+
+    fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>> {
+        within(until, async move {
+            let mut lease = self.lanes.lease(until).await?;
+            let mut looked = lease.connection.execute("select 1").await;
+            if !lease.fresh && looked.is_err() {
+                lease.renew(until).await?;
+                looked = lease.connection.execute("select 1").await;
+            }
+            looked.map_err(|error| fault(&error))?;
+            lease.keep();
+            Ok(())
+        })
+    }
+
+    fn review<'a>(
+        &'a self,
+        query: usize,
+        until: Instant,
+    ) -> BoxFuture<'a, Result<Review, SourceError>> {
+        within(until, async move {
+            let columns = self.columns(query, until).await?;
+            let mut lease = self.lanes.lease(until).await?;
+            let plan = self.plan(query, &mut lease).await.map_err(|error| fault(&error))?;
+            lease.keep();
+            Ok(Review { columns, plan })
+        })
+    }
+
+    fn writable<'a>(
+        &'a self,
+        until: Instant,
+    ) -> BoxFuture<'a, Result<Option<String>, SourceError>> {
+        within(until, async move {
+            let mut lease = self.lanes.lease(until).await?;
+            let grants: Vec<String> = sqlx::query_scalar("show grants")
+                .fetch_all(&mut lease.connection)
+                .await
+                .map_err(|error| fault(&error))?;
+            lease.keep();
+            let rights: Vec<String> = grants.iter().filter_map(|grant| writing(grant)).collect();
+            Ok((!rights.is_empty()).then(|| rights.join(", ")))
+        })
+    }
+}
+
+/// What a line of `show grants` lets its account write. Such a line can end in the
+/// hash of a password, so only its own words are repeated.
+fn writing(grant: &str) -> Option<String> {
+    const READING: &[&str] =
+        &["usage", "select", "show view", "show databases", "process", "references"];
+    let (rights, rest) = grant.strip_prefix("GRANT ")?.split_once(" ON ")?;
+    let object = rest.split(" TO ").next()?;
+    let writing: Vec<&str> = rights
+        .split(", ")
+        .filter(|right| {
+            let right = right.to_ascii_lowercase();
+            // A right on some columns has them in parentheses.
+            !READING.contains(&right.split(" (").next().unwrap_or_default())
+        })
+        .collect();
+    (!writing.is_empty())
+        .then(|| format!("it may {} on {object}", writing.join(", ").to_lowercase()))
+}
+
+impl Mysql {
+    /// The columns of the mapping's own statement.
+    async fn columns(
+        &self,
+        query: usize,
+        until: Instant,
+    ) -> Result<Vec<(String, Kind)>, SourceError> {
+        let texts = self.texts(query)?;
+        let mut lease = self.lanes.lease(until).await?;
+        if !lease.fresh {
+            // What a kept connection has prepared may be older than the tables.
+            lease.renew(until).await?;
+        }
+        let text = AssertSqlSafe(Arc::clone(&texts.whole)).into_sql_str();
+        let prepared = lease.connection.prepare(text).await.map_err(|error| fault(&error))?;
+        let seen = prepared
+            .columns()
+            .iter()
+            .map(|column| (column.name().to_owned(), cells::kind(column.type_info().name())));
+        let seen = seen.collect();
+        drop(prepared);
+        lease.keep();
+        Ok(seen)
+    }
+
+    /// How the server would run a query.
+    async fn plan(
+        &self,
+        query: usize,
+        lease: &mut Lease<'_, Sessions>,
+    ) -> Result<Option<Plan>, sqlx::Error> {
+        let Some((texts, (text, _))) =
+            self.queries.get(query).and_then(|texts| texts.padded(1).map(|text| (texts, text)))
+        else {
+            return Ok(None);
+        };
+        let explain: Arc<str> = format!("explain format=json {text}").into();
+        let statement =
+            sqlx::query_scalar::<Driver, String>(AssertSqlSafe(explain)).persistent(false);
+        let statement = match texts.subjects {
+            SubjectType::Text => statement.bind("nobody"),
+            SubjectType::Integer => statement.bind(0_i64),
+        };
+        let text = statement.fetch_one(&mut lease.connection).await?;
+        let explained: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let mut plan = Plan::default();
+        read_plan(&explained, &mut plan);
+        Ok(Some(plan))
+    }
+}
+
+/// Every table that a plan reads from end to end without an index to think of,
+/// and the first estimates in it.
+fn read_plan(value: &serde_json::Value, plan: &mut Plan) {
+    match value {
+        serde_json::Value::Object(node) => {
+            let number = |name: &str| {
+                let value = node.get(name)?;
+                value.as_f64().or_else(|| value.as_str()?.parse().ok())
+            };
+            plan.cost = plan.cost.or_else(|| number("query_cost")).or_else(|| number("cost"));
+            let rows = number("rows").or_else(|| number("rows_examined_per_scan"));
+            plan.rows = match (plan.rows, rows) {
+                (Some(sum), Some(rows)) => Some(sum + rows),
+                (sum, rows) => sum.or(rows),
+            };
+            let word = |name: &str| node.get(name).and_then(|word| word.as_str());
+            if matches!(word("access_type"), Some("ALL" | "index"))
+                && !node.contains_key("possible_keys")
+                && let Some(table) = word("table_name").filter(|name| !name.starts_with('<'))
+            {
+                plan.whole.push(table.to_owned());
+            }
+            node.values().for_each(|inner| read_plan(inner, plan));
+        }
+        serde_json::Value::Array(nodes) => nodes.iter().for_each(|node| read_plan(node, plan)),
+        _ => {}
+    }
+}
+
+/// Whether a kept connection had died, or had prepared for tables that have
+/// changed since: a new one may well answer.
+fn stale(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => matches!(number(&**error), 1053 | 1615 | 1927 | 4031),
+        _ => false,
+    }
+}
+
+fn number(error: &dyn sqlx::error::DatabaseError) -> u16 {
+    error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map_or(0, |error| error.number())
+}
+
+/// Sorts an error of the driver. Only the server's texts about the statement and
+/// the account are repeated; others quote what it computed with.
+/// Numbers: <https://mariadb.com/kb/en/mariadb-error-code-reference/>
+fn fault(error: &sqlx::Error) -> SourceError {
+    let database = match error {
+        sqlx::Error::Database(database) => database,
+        sqlx::Error::Io(io) => {
+            let detail = format!("the server cannot be reached: {}", io.kind());
+            return SourceError::new(Reason::Down, detail);
+        }
+        sqlx::Error::Tls(tls) => {
+            let detail = format!("no trusted connection to the server: {tls}");
+            return SourceError::new(Reason::Down, detail);
+        }
+        sqlx::Error::Encode(_) | sqlx::Error::InvalidArgument(_) => {
+            let detail = "the driver refuses the statement: use no parameter but `{subjects}`";
+            return SourceError::new(Reason::Schema, detail);
+        }
+        _ => return SourceError::new(Reason::Down, "the connection failed"),
+    };
+    let message = database.message();
+    match (number(&**database), database.code().unwrap_or_default().get(..2)) {
+        (1969 | 3024 | 1317, _) => {
+            SourceError::new(Reason::Timeout, "the statement ran into its time limit")
+        }
+        (1205, _) => SourceError::new(Reason::Timeout, "a lock was not free in time"),
+        (1792, _) => SourceError::new(Reason::Schema, "the statement tries to write"),
+        (1044 | 1045 | 1049 | 1698 | 2059, _) => {
+            SourceError::new(Reason::Down, format!("the server refuses the account: {message}"))
+        }
+        // What the statement computed may be in the text of these.
+        (code @ (1690 | 1242 | 1264 | 1292 | 1365 | 1366 | 1411), _)
+        | (code, Some("21" | "22")) => {
+            let detail = format!("the server could not compute the answer (code {code})");
+            SourceError::new(Reason::Invalid, detail)
+        }
+        (1054 | 1060 | 1064 | 1137 | 1142 | 1143 | 1146 | 1248 | 1305 | 1356 | 1370, _)
+        | (_, Some("42")) => SourceError::new(Reason::Schema, message),
+        (code, _) => SourceError::new(Reason::Down, format!("the server failed (code {code})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_rights_to_write_are_named_and_no_hash() {
+        for reading in [
+            "GRANT USAGE ON *.* TO `reader`@`%` IDENTIFIED BY PASSWORD '*2470C0C06DEE'",
+            "GRANT SELECT, SHOW VIEW ON `hr`.* TO `reader`@`%`",
+            "GRANT SELECT (`a`) ON `hr`.`jobs` TO `reader`@`%`",
+        ] {
+            assert_eq!(writing(reading), None, "{reading}");
+        }
+        let all =
+            "GRANT ALL PRIVILEGES ON *.* TO `root`@`%` IDENTIFIED BY PASSWORD '*2470C0C06DEE'";
+        assert_eq!(writing(all).as_deref(), Some("it may all privileges on *.*"));
+        let some = "GRANT SELECT, INSERT, UPDATE ON `hr`.* TO `writer`@`%`";
+        assert_eq!(writing(some).as_deref(), Some("it may insert, update on `hr`.*"));
+    }
+}
