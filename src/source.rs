@@ -10,10 +10,13 @@
 
 mod batch;
 mod cell;
+mod check;
 mod column;
+mod csv;
 mod fault;
 mod holdings;
 mod horizon;
+mod http;
 mod items;
 mod lanes;
 mod mapping;
@@ -23,6 +26,7 @@ mod pool;
 mod postgres;
 mod review;
 mod rows;
+mod schema;
 mod sqlite;
 mod statements;
 #[cfg(test)]
@@ -33,12 +37,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use cell::{Cell, Unfit};
+pub use check::{Checked, Noted, Severity, check};
 pub use fault::{Reason, SourceError};
 use futures_util::future::{BoxFuture, FutureExt};
 pub use holdings::{Counts, Held, Holdings};
 pub use mapping::{Mapping, Written};
 pub use review::{Kind, Plan, Review};
 pub use rows::RowSink;
+pub use schema::{ColumnSeen, SchemaError, TableSeen, tables};
 
 use crate::domain::sensitive::Sensitive;
 

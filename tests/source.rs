@@ -3,6 +3,8 @@
 //! `weather` every kind. `scripts/test-postgres` and `scripts/test-mariadb` give
 //! the servers; without one its part is skipped, and said.
 
+#[path = "source/files.rs"]
+mod files;
 #[path = "frequency/proxy.rs"]
 mod proxy;
 #[path = "source/shared.rs"]
@@ -11,8 +13,12 @@ mod shared;
 mod site;
 #[path = "source/town.rs"]
 mod town;
+#[path = "source/typed.rs"]
+mod typed;
 #[path = "source/weather.rs"]
 mod weather;
+#[path = "source/web.rs"]
+mod web;
 
 use std::time::Duration;
 

@@ -1,4 +1,8 @@
-//! `tributary agency`: runs an agency beside its own database.
+//! `tributary agency`: runs an agency beside its own database, checks its mapping,
+//! and writes one to begin with.
+
+mod check;
+mod init;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,17 +11,35 @@ use super::run::{LogArgs, StopArgs, serve};
 
 /// Runs an agency until SIGINT or SIGTERM.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct AgencyArgs {
+    #[command(subcommand)]
+    command: Option<AgencyCommand>,
     /// The configuration file; examples/city/agencies has seven to copy
-    #[arg(short, long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(short, long, value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
     #[command(flatten)]
     log: LogArgs,
     #[command(flatten)]
     stop: StopArgs,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum AgencyCommand {
+    /// Hold a mapping against the catalogue and the live source
+    Check(check::CheckArgs),
+    /// Write a starting mapping from a database's schema
+    Init(init::InitArgs),
+}
+
 pub(super) fn run(args: AgencyArgs) -> anyhow::Result<ExitCode> {
-    args.log.start();
-    serve("agency", args.stop, |ready, stop| crate::app::agency::run(&args.config, ready, stop))
+    match args.command {
+        Some(AgencyCommand::Check(args)) => check::run(&args),
+        Some(AgencyCommand::Init(args)) => init::run(&args),
+        None => {
+            args.log.start();
+            let config = args.config.unwrap_or_default();
+            serve("agency", args.stop, |ready, stop| crate::app::agency::run(&config, ready, stop))
+        }
+    }
 }

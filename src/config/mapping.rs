@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::de::value::MapAccessDeserializer;
@@ -13,11 +14,15 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, de};
 use toml::Spanned;
 
+mod files;
 mod secret;
 mod sql;
+mod web;
 
+pub use files::CsvEntry;
 pub use secret::{SecretEntry, SecretError};
 pub use sql::{Server, SourceUrl, SqlAddress, SqlEntry, TlsMode, UrlError};
+pub use web::{BaseUrl, HttpEntry};
 
 use crate::domain::dates::DateForm;
 
@@ -26,7 +31,28 @@ use crate::domain::dates::DateForm;
 #[serde(deny_unknown_fields)]
 pub struct SourceEntry {
     /// `[source.sql]`.
-    pub sql: Spanned<SqlEntry>,
+    pub sql: Option<Spanned<SqlEntry>>,
+    /// `[source.csv]`.
+    pub csv: Option<Spanned<CsvEntry>>,
+    /// `[source.http]`.
+    pub http: Option<Spanned<HttpEntry>>,
+}
+
+impl SourceEntry {
+    /// Whether its account may be able to write.
+    pub fn may_write(&self) -> bool {
+        self.sql.as_ref().is_some_and(|sql| sql.get_ref().account_may_write)
+    }
+
+    /// Where it begins in its file.
+    pub fn start(&self) -> usize {
+        let places = [
+            self.sql.as_ref().map(|sql| sql.span().start),
+            self.csv.as_ref().map(|csv| csv.span().start),
+            self.http.as_ref().map(|http| http.span().start),
+        ];
+        places.into_iter().flatten().min().unwrap_or_default()
+    }
 }
 
 const fn default_pool() -> usize {
@@ -41,14 +67,23 @@ const fn default_max_batch() -> usize {
     256
 }
 
-/// `[[query]]`: one statement that answers many people.
+/// `[[query]]`: one question that answers many people: a statement, a file, or a
+/// request, as the source is.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueryEntry {
     /// Its name in logs and metrics.
     pub name: Spanned<String>,
     /// The statement, with `{subjects}` where the people belong.
-    pub sql: Spanned<String>,
+    pub sql: Option<Spanned<String>>,
+    /// The file in the source's folder.
+    pub file: Option<Spanned<PathBuf>>,
+    /// The request's path, with `{subject}` where one person belongs.
+    pub path: Option<Spanned<String>>,
+    /// The request's JSON, with the string `{subjects}` where all belong.
+    pub body: Option<Spanned<String>>,
+    /// Where the rows are in the answer, a JSONPath.
+    pub rows: Option<Spanned<String>>,
     /// The column that says whose row it is.
     pub subject: Spanned<String>,
     /// How the subjects are bound.
@@ -67,6 +102,15 @@ pub struct QueryEntry {
     pub dates: DateForm,
     /// Item id to column.
     pub items: BTreeMap<String, Spanned<ItemEntry>>,
+}
+
+impl QueryEntry {
+    /// Where what it asks stands in its file.
+    pub fn start(&self) -> usize {
+        let asked = self.sql.as_ref().or(self.path.as_ref()).map(|text| text.span().start);
+        let file = self.file.as_ref().map(|file| file.span().start);
+        asked.or(file).unwrap_or_else(|| self.name.span().start)
+    }
 }
 
 /// As what the people's numbers are bound. What the column is decides: a database

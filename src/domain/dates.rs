@@ -36,6 +36,11 @@ pub enum DateForm {
 }
 
 impl DateForm {
+    /// Whether whole numbers are days in this form.
+    pub const fn is_counted(self) -> bool {
+        matches!(self, Self::Compact | Self::Seconds | Self::Milliseconds)
+    }
+
     /// Reads a text; `None` when it is no day of the calendar in this form.
     pub fn text(self, text: &str) -> Option<Date> {
         let (separator, order) = match self {

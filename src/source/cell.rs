@@ -86,6 +86,12 @@ pub enum Unfit {
     /// Longer than any item.
     #[error("the text is too long")]
     Length,
+    /// Not a whole line.
+    #[error("the line is torn")]
+    Torn,
+    /// Several values where one is expected.
+    #[error("the path finds more than one value")]
+    Several,
     /// A code that the mapping does not know.
     #[error("the code is not in the mapping")]
     Code,
@@ -202,7 +208,7 @@ pub(super) fn date(cell: Cell<'_>, form: DateForm) -> Result<Date, Unfit> {
         Cell::Date(date) if date.year() > 0 => Ok(date),
         Cell::Date(_) => Err(Unfit::Date),
         Cell::Text(text) => form.text(text).ok_or(Unfit::Date),
-        Cell::Integer(number) => form.number(number).ok_or(Unfit::Date),
+        Cell::Integer(number) if form.is_counted() => form.number(number).ok_or(Unfit::Date),
         Cell::Broken(reason) => Err(reason),
         _ => Err(Unfit::Kind),
     }

@@ -13,11 +13,14 @@ use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep_until};
 
 use super::batch::{Batcher, Reply};
+use super::csv::Csv;
 use super::fault::{Reason, SourceError};
+use super::http::Http;
 use super::mapping::Mapping;
 use super::mysql::Mysql;
 use super::place::Place;
 use super::postgres::Postgres;
+use super::review::Review;
 use super::rows::{Found, Row, RowSink};
 use super::sqlite::Sqlite;
 use super::{Cell, Key, Source};
@@ -26,6 +29,7 @@ use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::section::{Absence, HeldItem, SectionStatus};
 use crate::domain::sensitive::Sensitive;
 use crate::domain::subject::Subject;
+use crate::domain::value::ValueType;
 
 /// A number that no format of ours accepts, since it has a space: nobody's.
 const NOBODY: &str = "nobody at all";
@@ -92,6 +96,8 @@ impl Holdings {
             Place::Mysql(options, password) => {
                 Arc::new(Mysql::new(&mapping, options, password.as_ref()))
             }
+            Place::Csv(place) => Arc::new(Csv::new(&mapping, place)),
+            Place::Http(place) => Arc::new(Http::new(&mapping, place)),
         };
         Self::over(mapping, source)
     }
@@ -178,12 +184,47 @@ impl Holdings {
         if !missing.is_empty() {
             return Ok(missing);
         }
+        Ok(self.asked_about_nobody(place).await?.into_iter().collect())
+    }
+
+    /// What is wrong with a query that finds somebody when asked about nobody.
+    pub(super) async fn asked_about_nobody(
+        &self,
+        place: usize,
+    ) -> Result<Option<SourceError>, SourceError> {
         let mut anyone = Anyone(false);
-        let nobody = [Sensitive::new(NOBODY.into())];
-        self.source.rows(place, &nobody, until(), &mut anyone).await?;
-        let unbounded = "it gives rows when asked about nobody: bound it by `{subjects}`";
-        let found = anyone.0.then(|| SourceError::new(Reason::Schema, unbounded));
-        Ok(found.into_iter().collect())
+        // The second for whoever counts people in whole numbers.
+        for nobody in [NOBODY, "-9223372036854775808"] {
+            let nobody = [Sensitive::new(nobody.into())];
+            let until = clock::now() + self.statement_timeout;
+            self.source.rows(place, &nobody, until, &mut anyone).await?;
+        }
+        let unbounded = "it gives rows when asked about nobody: bound it by the people asked about";
+        Ok(anyone.0.then(|| SourceError::new(Reason::Schema, unbounded)))
+    }
+
+    /// What the source knows of a query's answer.
+    pub(super) async fn review(&self, place: usize) -> Result<Review, SourceError> {
+        self.source.review(place, clock::now() + self.statement_timeout).await
+    }
+
+    /// Each selected column that a query's answer lacks.
+    pub(super) async fn missing_columns(
+        &self,
+        place: usize,
+    ) -> Result<Vec<SourceError>, SourceError> {
+        self.source.missing_columns(place, clock::now() + self.statement_timeout).await
+    }
+
+    /// What the source's account could write.
+    pub(super) async fn writable(&self) -> Result<Option<String>, SourceError> {
+        self.source.writable(clock::now() + self.statement_timeout).await
+    }
+
+    /// The type of an item of a query.
+    pub(super) fn value_type(&self, place: usize, id: &str) -> Option<&ValueType> {
+        let columns = &self.batchers.get(place)?.query().columns;
+        columns.iter().find(|column| &*column.id == id).map(|column| &column.value_type)
     }
 
     /// Whether the source can be reached and read, cheaply.

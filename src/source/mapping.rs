@@ -5,13 +5,14 @@
 //! columns is found by asking it (`Holdings::check`).
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Spanned;
 
 use super::column::Column;
+use super::http::request::Request;
 use super::items;
 use super::place::Place;
 use crate::config::mapping::{QueryEntry, SourceEntry, SubjectType};
@@ -47,10 +48,7 @@ pub(super) struct Limits {
 #[derive(Debug)]
 pub(super) struct Query {
     pub name: Arc<str>,
-    /// The text as written, with its one `{subjects}`.
-    pub(super) text: Box<str>,
-    /// As what the people are bound.
-    pub(super) subjects: SubjectType,
+    pub(super) ask: Ask,
     /// How as-of and ended days are written.
     pub(super) dates: DateForm,
     /// The columns to read, in the order in which a source gives them: subject,
@@ -60,6 +58,22 @@ pub(super) struct Query {
     /// Ascending by number.
     pub(super) columns: Vec<Column>,
     pub(super) items: ItemSet,
+}
+
+/// What a query asks of its kind of source.
+#[derive(Debug)]
+pub(super) enum Ask {
+    /// A statement.
+    Sql {
+        /// As written, with its one `{subjects}`.
+        text: Box<str>,
+        /// As what the people are bound.
+        subjects: SubjectType,
+    },
+    /// A file, from the source's folder on.
+    File(PathBuf),
+    /// A request.
+    Request(Box<Request>),
 }
 
 /// Where in a row the cells stand that are no item; subject and as-of are first.
@@ -100,8 +114,10 @@ impl Mapping {
             owned: catalogue.owned_by(agency),
             file: written.file,
             findings: Vec::new(),
+            kind: Kind::Sql,
             mapped: HashMap::new(),
         };
+        compiler.kind = Kind::of(written.source);
         let (place, limits) = compiler.source(written.source, written.folder);
         let queries = compiler.queries(written.queries);
         let Some(place) = place.filter(|_| compiler.findings.is_empty()) else {
@@ -118,6 +134,33 @@ impl Mapping {
     }
 }
 
+/// Which kind of source a mapping has, as far as its queries differ by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sql,
+    Csv,
+    Http,
+}
+
+impl Kind {
+    fn of(source: &SourceEntry) -> Self {
+        match (&source.csv, &source.http) {
+            (Some(_), _) => Self::Csv,
+            (None, Some(_)) => Self::Http,
+            (None, None) => Self::Sql,
+        }
+    }
+
+    /// The keys of a query that say what is asked.
+    const fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Sql => &["sql", "subject_type"],
+            Self::Csv => &["file"],
+            Self::Http => &["path", "body", "rows"],
+        }
+    }
+}
+
 /// The state of one compilation.
 pub(super) struct Compiler<'a> {
     pub catalogue: &'a Catalogue,
@@ -125,34 +168,69 @@ pub(super) struct Compiler<'a> {
     pub owned: ItemSet,
     file: Source<'a>,
     findings: Vec<Finding>,
+    kind: Kind,
     /// Item to the query that holds it.
     pub mapped: HashMap<ItemNumber, &'a str>,
 }
 
 impl<'a> Compiler<'a> {
     pub fn find<T>(&mut self, place: &Spanned<T>, message: String) {
-        let line = line_at(self.file.text, place.span().start);
+        self.find_at(place.span().start, message);
+    }
+
+    fn find_at(&mut self, start: usize, message: String) {
+        let line = line_at(self.file.text, start);
         self.findings.push(Finding { file: self.file.name.to_owned(), line, message });
     }
 
     fn source(&mut self, source: &SourceEntry, folder: &Path) -> (Option<Place>, Limits) {
-        let sql = source.sql.get_ref();
-        let place = Place::of_sql(sql, folder).map_err(|message| self.find(&sql.url, message)).ok();
-        if !(1..=64).contains(&sql.pool) {
-            self.find(&source.sql, format!("`pool` is {}: use 1 to 64 connections", sql.pool));
+        match (&source.sql, &source.csv, &source.http) {
+            (Some(entry), None, None) => {
+                let sql = entry.get_ref();
+                let limits = self.limits(entry, sql.pool, sql.max_batch, sql.statement_timeout);
+                (self.place(&sql.url, Place::of_sql(sql, folder)), limits)
+            }
+            (None, Some(entry), None) => {
+                let csv = entry.get_ref();
+                // What is in memory needs neither connections nor batches.
+                let limits = self.limits(entry, 4, 256, csv.statement_timeout);
+                (self.place(&csv.folder, Place::of_csv(csv, folder)), limits)
+            }
+            (None, None, Some(entry)) => {
+                let http = entry.get_ref();
+                let limits = self.limits(entry, http.pool, http.max_batch, http.statement_timeout);
+                (self.place(&http.url, Place::of_http(http, folder)), limits)
+            }
+            _ => {
+                let message = "state one source: `[source.sql]`, `[source.csv]` or `[source.http]`";
+                self.find_at(source.start(), message.to_owned());
+                (None, Limits { pool: 1, statement_timeout: Duration::from_secs(1), max_batch: 1 })
+            }
         }
-        if !(1..=1024).contains(&sql.max_batch) {
-            let message = format!("`max_batch` is {}: use 1 to 1024 people", sql.max_batch);
-            self.find(&source.sql, message);
+    }
+
+    fn place<T>(&mut self, at: &Spanned<T>, place: Result<Place, String>) -> Option<Place> {
+        place.map_err(|message| self.find(at, message)).ok()
+    }
+
+    fn limits<T>(
+        &mut self,
+        at: &Spanned<T>,
+        pool: usize,
+        max_batch: usize,
+        timeout: Duration,
+    ) -> Limits {
+        if !(1..=64).contains(&pool) {
+            self.find(at, format!("`pool` is {pool}: use 1 to 64 connections"));
         }
-        let timeout = sql.statement_timeout;
+        if !(1..=1024).contains(&max_batch) {
+            self.find(at, format!("`max_batch` is {max_batch}: use 1 to 1024 people"));
+        }
         if timeout < Duration::from_millis(10) || timeout > Duration::from_secs(60) {
             let message = format!("`statement_timeout` is {timeout:?}: use 10ms to 60s");
-            self.find(&source.sql, message);
+            self.find(at, message);
         }
-        let limits =
-            Limits { pool: sql.pool, statement_timeout: timeout, max_batch: sql.max_batch };
-        (place, limits)
+        Limits { pool, statement_timeout: timeout, max_batch }
     }
 
     fn queries(&mut self, entries: &'a [Spanned<QueryEntry>]) -> Vec<Query> {
@@ -181,7 +259,6 @@ impl<'a> Compiler<'a> {
 
     fn query(&mut self, entry: &'a Spanned<QueryEntry>) -> Query {
         let query = entry.get_ref();
-        let text = self.statement(&query.sql);
         let mut selected = Vec::with_capacity(5 + query.items.len());
         let mut role = |compiler: &mut Self, column: &'a Spanned<String>| {
             compiler.column_name(column, column.get_ref());
@@ -211,15 +288,67 @@ impl<'a> Compiler<'a> {
                 column
             })
             .collect();
+        let ask = self.ask(entry, &selected);
         Query {
             name: query.name.get_ref().as_str().into(),
-            text,
-            subjects: query.subject_type,
+            ask,
             dates: query.dates,
             selected,
             layout,
             columns,
             items,
+        }
+    }
+
+    /// What a query asks, if it asks what its source can answer.
+    fn ask(&mut self, entry: &Spanned<QueryEntry>, selected: &[Box<str>]) -> Ask {
+        let query = entry.get_ref();
+        let keys = self.kind.keys();
+        let stated = [
+            ("sql", query.sql.is_some()),
+            ("subject_type", query.subject_type != SubjectType::Text),
+            ("file", query.file.is_some()),
+            ("path", query.path.is_some()),
+            ("body", query.body.is_some()),
+            ("rows", query.rows.is_some()),
+        ];
+        for (key, _) in stated.into_iter().filter(|(key, stated)| *stated && !keys.contains(key)) {
+            let name = query.name.get_ref().escape_default();
+            let message =
+                format!("query `{name}`: `{key}` is for another kind of source: remove it");
+            self.find(entry, message);
+        }
+        let nothing = Ask::File(PathBuf::new());
+        match (self.kind, &query.sql, &query.file, &query.path) {
+            (Kind::Sql, Some(sql), _, _) => {
+                Ask::Sql { text: self.statement(sql), subjects: query.subject_type }
+            }
+            (Kind::Csv, _, Some(file), _) => {
+                let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+                if file.get_ref().as_os_str().is_empty() || !file.get_ref().components().all(plain)
+                {
+                    let message = "`file` is a file in the source's folder, without `..`";
+                    self.find(file, message.to_owned());
+                }
+                Ask::File(file.get_ref().clone())
+            }
+            (Kind::Http, _, _, Some(path)) => {
+                let body = query.body.as_ref().map(|body| body.get_ref().as_str());
+                let rows = query.rows.as_ref().map_or("$[*]", |rows| rows.get_ref());
+                match Request::new(path.get_ref(), body, rows, selected) {
+                    Ok(request) => Ask::Request(Box::new(request)),
+                    Err(message) => {
+                        self.find(path, message);
+                        nothing
+                    }
+                }
+            }
+            _ => {
+                let name = query.name.get_ref().escape_default();
+                let key = keys.first().copied().unwrap_or_default();
+                self.find(entry, format!("query `{name}` asks nothing: state `{key}`"));
+                nothing
+            }
         }
     }
 
@@ -252,7 +381,9 @@ impl<'a> Compiler<'a> {
     }
 
     pub fn column_name<T>(&mut self, place: &Spanned<T>, name: &str) {
-        let quotable = |c: char| !c.is_control() && !matches!(c, '"' | '`' | '[' | ']');
+        // A JSONPath is judged where it is read.
+        let path = self.kind == Kind::Http && name.starts_with('$');
+        let quotable = |c: char| !c.is_control() && (path || !matches!(c, '"' | '`' | '[' | ']'));
         if name.is_empty() || name.len() > 128 || !name.chars().all(quotable) {
             let message = format!(
                 "`{}` is not a column's name: use 1 to 128 characters without quotes, \

@@ -389,7 +389,7 @@ fn number(error: &dyn sqlx::error::DatabaseError) -> u16 {
 /// Sorts an error of the driver. Only the server's texts about the statement and
 /// the account are repeated; others quote what it computed with.
 /// Numbers: <https://mariadb.com/kb/en/mariadb-error-code-reference/>
-fn fault(error: &sqlx::Error) -> SourceError {
+pub(super) fn fault(error: &sqlx::Error) -> SourceError {
     let database = match error {
         sqlx::Error::Database(database) => database,
         sqlx::Error::Io(io) => {

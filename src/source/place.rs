@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
+use super::http::client;
 use super::{mysql, postgres};
-use crate::config::mapping::{SecretEntry, SqlAddress, SqlEntry};
+use crate::config::mapping::{CsvEntry, HttpEntry, SecretEntry, SqlAddress, SqlEntry};
 
 /// Where the records are.
 pub(super) enum Place {
@@ -17,9 +18,66 @@ pub(super) enum Place {
     Postgres(Box<PgConnectOptions>, Option<SecretEntry>),
     /// A server of MySQL or MariaDB.
     Mysql(Box<MySqlConnectOptions>, Option<SecretEntry>),
+    /// A folder of CSV files.
+    Csv(CsvPlace),
+    /// A service.
+    Http(HttpPlace),
+}
+
+/// A folder of CSV files.
+pub(super) struct CsvPlace {
+    pub folder: PathBuf,
+    pub delimiter: u8,
+    pub max_bytes: u64,
+}
+
+/// A service and how to be let in.
+pub(super) struct HttpPlace {
+    pub client: reqwest::Client,
+    pub base: reqwest::Url,
+    pub token: Option<SecretEntry>,
+    pub max_bytes: usize,
+}
+
+/// Largest file or answer that a mapping may allow, in MiB.
+const MAX_MIB: u64 = 4096;
+
+fn bytes(max_mib: u64) -> Result<u64, String> {
+    if (1..=MAX_MIB).contains(&max_mib) {
+        Ok(max_mib * 1024 * 1024)
+    } else {
+        Err(format!("`max_mib` is {max_mib}: use 1 to {MAX_MIB}"))
+    }
 }
 
 impl Place {
+    /// Reads `[source.csv]`.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn of_csv(csv: &CsvEntry, folder: &Path) -> Result<Self, String> {
+        let one_byte = u8::try_from(csv.delimiter)
+            .ok()
+            .filter(|byte| byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0));
+        let Some(delimiter) = one_byte else {
+            return Err("`delimiter` is one ASCII character such as `,`, `;` or a tab".to_owned());
+        };
+        let folder = folder.join(csv.folder.get_ref());
+        Ok(Self::Csv(CsvPlace { folder, delimiter, max_bytes: bytes(csv.max_mib)? }))
+    }
+
+    /// Reads `[source.http]`.
+    ///
+    /// # Errors
+    /// What is wrong, without the address.
+    pub fn of_http(http: &HttpEntry, folder: &Path) -> Result<Self, String> {
+        let (client, base) = client::client(http, folder)?;
+        let token = SecretEntry::new(http.token_file.as_ref(), http.token_env.as_ref(), folder)
+            .map_err(|error| error.to_string())?;
+        let max_bytes = usize::try_from(bytes(http.max_mib)?).unwrap_or(usize::MAX);
+        Ok(Self::Http(HttpPlace { client, base, token, max_bytes }))
+    }
+
     /// Reads `[source.sql]`.
     ///
     /// # Errors
@@ -51,6 +109,8 @@ impl fmt::Debug for Place {
             Self::Sqlite(_) => "Sqlite",
             Self::Postgres(..) => "Postgres",
             Self::Mysql(..) => "Mysql",
+            Self::Csv(_) => "Csv",
+            Self::Http(_) => "Http",
         })
     }
 }

@@ -360,7 +360,7 @@ fn stale(error: &sqlx::Error) -> bool {
 /// Sorts an error of the driver. Only the server's texts about the statement and
 /// the account are repeated; others quote what it computed with.
 /// Codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-fn fault(error: &sqlx::Error) -> SourceError {
+pub(super) fn fault(error: &sqlx::Error) -> SourceError {
     let database = match error {
         sqlx::Error::Database(database) => database,
         sqlx::Error::Io(io) => {

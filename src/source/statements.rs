@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::Key;
-use super::mapping::{Query, SUBJECTS};
+use super::mapping::{Ask, Query, SUBJECTS};
 use crate::config::mapping::SubjectType;
 
 /// How a database takes its people.
@@ -33,6 +33,11 @@ pub(super) struct Texts {
 
 impl Texts {
     pub fn new(query: &Query, max_batch: usize, dialect: Dialect) -> Self {
+        let (text, subjects) = match &query.ask {
+            Ask::Sql { text, subjects } => (&**text, *subjects),
+            // A mapping is compiled for one kind of source.
+            Ask::File(_) | Ask::Request(_) => ("", SubjectType::Text),
+        };
         let quote = match dialect {
             Dialect::Mysql => '`',
             Dialect::Sqlite | Dialect::Postgres => '"',
@@ -44,8 +49,8 @@ impl Texts {
         let columns = columns.join(", ");
         let wrapped = |columns: &str, people: usize| -> Arc<str> {
             // On lines of its own, in case the text ends in a comment.
-            let places = dialect.places(people, query.subjects);
-            let text = query.text.replacen(SUBJECTS, &places, 1);
+            let places = dialect.places(people, subjects);
+            let text = text.replacen(SUBJECTS, &places, 1);
             format!("select {columns} from (\n{text}\n) as asked").into()
         };
         let powers = match dialect {
@@ -56,7 +61,7 @@ impl Texts {
             by_power: (0..=powers).map(|power| wrapped(&columns, 1 << power)).collect(),
             whole: wrapped("*", 1),
             selected: query.selected.clone(),
-            subjects: query.subjects,
+            subjects,
         }
     }
 

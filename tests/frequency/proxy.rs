@@ -79,6 +79,6 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, frozen: Arc<Atomi
 }
 
 fn authority(url: &str) -> &str {
-    let (_, rest) = url.rsplit_once('@').unwrap();
+    let (_, rest) = url.rsplit_once('@').or_else(|| url.split_once("://")).unwrap();
     rest.split('/').next().unwrap()
 }

@@ -17,24 +17,27 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row as _};
 use tributary::source::Holdings;
 
 use crate::town;
+use crate::web::Web;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Sqlite,
     Postgres,
     Mariadb,
+    Csv,
+    Http,
 }
 
 impl Kind {
-    pub const ALL: &[Self] = &[Self::Sqlite, Self::Postgres, Self::Mariadb];
+    pub const ALL: &[Self] = &[Self::Sqlite, Self::Postgres, Self::Mariadb, Self::Csv, Self::Http];
     /// Databases that are asked with SQL.
     pub const SQL: &[Self] = &[Self::Sqlite, Self::Postgres, Self::Mariadb];
     /// Database servers.
     pub const SERVERS: &[Self] = &[Self::Postgres, Self::Mariadb];
     /// Those behind a network.
-    pub const REACHED: &[Self] = &[Self::Postgres, Self::Mariadb];
+    pub const REACHED: &[Self] = &[Self::Postgres, Self::Mariadb, Self::Http];
     /// Those that ask for a secret.
-    pub const LOCKED: &[Self] = &[Self::Postgres, Self::Mariadb];
+    pub const LOCKED: &[Self] = &[Self::Postgres, Self::Mariadb, Self::Http];
 
     pub fn is_sql(self) -> bool {
         Self::SQL.contains(&self)
@@ -42,16 +45,30 @@ impl Kind {
 
     /// Whether a row can be found by one number and carry another.
     pub fn can_mislabel(self) -> bool {
-        true
+        self != Self::Csv
     }
 }
 
 pub type Cells = Vec<Option<String>>;
 
 /// Table to columns, as every kind has them.
-const TABLES: &[(&str, &[&str])] = &[
+pub const TABLES: &[(&str, &[&str])] = &[
     (
         "job",
+        &[
+            "person_id",
+            "employed",
+            "sector",
+            "started_on",
+            "pay_fen",
+            "level",
+            "share",
+            "tenure",
+            "updated_on",
+        ],
+    ),
+    (
+        "typed",
         &[
             "person_id",
             "employed",
@@ -79,6 +96,7 @@ pub struct Site {
     /// Its address for the source, less the scheme's account.
     pub url: String,
     pub tables: Arc<Mutex<BTreeMap<String, Vec<Cells>>>>,
+    pub web: Option<Web>,
 }
 
 impl Site {
@@ -90,7 +108,7 @@ impl Site {
         let variable = match kind {
             Kind::Postgres => "TRIBUTARY_TEST_POSTGRES",
             Kind::Mariadb => "TRIBUTARY_TEST_MARIADB",
-            Kind::Sqlite => "",
+            Kind::Sqlite | Kind::Csv | Kind::Http => "",
         };
         let server = std::env::var(variable).ok();
         if server.is_none() && !variable.is_empty() {
@@ -100,6 +118,8 @@ impl Site {
             return None;
         }
         let server = server.unwrap_or_default();
+        let tables: Arc<Mutex<BTreeMap<String, Vec<Cells>>>> = Arc::default();
+        let mut web = None;
         let (admin, url) = match kind {
             Kind::Postgres => {
                 let mut connection = PgConnection::connect(&server).await.unwrap();
@@ -126,12 +146,21 @@ impl Site {
                 (format!("{server}/{name}"), format!("mysql://{name}@{host}/{name}"))
             }
             Kind::Sqlite => (String::new(), "sqlite:work.db".to_owned()),
+            Kind::Csv => (String::new(), ".".to_owned()),
+            Kind::Http => {
+                let (started, url) = Web::start(Arc::clone(&tables), PASSWORD).await;
+                web = Some(started);
+                (String::new(), url)
+            }
         };
-        let site = Self { kind, folder, admin, url, tables: Arc::default() };
+        let site = Self { kind, folder, admin, url, tables, web };
         site.password(PASSWORD);
         for (table, columns) in TABLES {
-            site.create(table, columns).await;
+            if *table != "typed" {
+                site.create(table, columns).await;
+            }
             site.tables.lock().unwrap().insert((*table).to_owned(), Vec::new());
+            site.write_file(table);
         }
         Some(site)
     }
@@ -190,7 +219,32 @@ impl Site {
                 connection.execute(statements).await.unwrap();
                 connection.close().await.unwrap();
             }
+            Kind::Csv | Kind::Http => panic!("no database"),
         }
+    }
+
+    /// Writes a table's file anew, as an extract comes: all at once.
+    pub fn write_file(&self, table: &str) {
+        if self.kind != Kind::Csv {
+            return;
+        }
+        let (_, columns) = TABLES.iter().find(|(name, _)| *name == table).unwrap();
+        let mut text = columns.join(",") + "\n";
+        for row in &self.tables.lock().unwrap()[table] {
+            let field = |cell: &Option<String>| match cell {
+                None => String::new(),
+                Some(text) => format!("\"{}\"", text.replace('"', "\"\"")),
+            };
+            text += &(row.iter().map(field).collect::<Vec<_>>().join(",") + "\n");
+        }
+        self.replace_file(table, &text);
+    }
+
+    /// Puts a file in the place of a table's, under its name at once.
+    pub fn replace_file(&self, table: &str, text: &str) {
+        let new = self.folder().join("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, self.folder().join(format!("{table}.csv"))).unwrap();
     }
 
     /// The database's address with the account that may do everything in it.
@@ -218,6 +272,7 @@ impl Site {
     /// Adds rows; a cell is a text or nothing.
     pub async fn put(&self, table: &str, rows: &[Cells]) {
         self.tables.lock().unwrap().get_mut(table).unwrap().extend(rows.iter().cloned());
+        self.write_file(table);
         if self.kind.is_sql() {
             for row in rows {
                 let cells: Vec<String> =
@@ -244,6 +299,12 @@ impl Site {
         let password = match self.kind {
             Kind::Postgres | Kind::Mariadb => "password_file = \"password\"\n",
             Kind::Sqlite => "",
+            Kind::Csv => return format!("[source.csv]\nfolder = \"{url}\"\n{lines}\n"),
+            Kind::Http => {
+                return format!(
+                    "[source.http]\nurl = \"{url}\"\ntoken_file = \"password\"\n{lines}\n"
+                );
+            }
         };
         format!("[source.sql]\nurl = \"{url}\"\n{password}{lines}\n")
     }
@@ -251,13 +312,27 @@ impl Site {
     /// One query of the mapping.
     pub fn query(&self, table: &str) -> String {
         let (asked, rest) = match table {
-            "job" => ("person_id", JOB),
+            "job" | "typed" => ("person_id", JOB),
             "defaults" => ("person_id", DEFAULTS),
             "amounts" => ("asked_id", AMOUNTS),
             other => panic!("no table {other}"),
         };
         let sql = format!("select * from {table} where {asked} in {{subjects}} -- all");
-        format!("[[query]]\nname = \"{table}\"\nsql = \"{sql}\"\n{rest}")
+        let (asks, rest) = match (self.kind, table) {
+            (Kind::Csv, _) => (format!("file = \"{table}.csv\""), rest.to_owned()),
+            (Kind::Http, "amounts") => {
+                let rows = "rows = \"$.people[*]\"";
+                (format!("path = \"/amounts/{{subject}}\"\n{rows}"), rest.to_owned())
+            }
+            (Kind::Http, _) => {
+                let rows = "rows = \"$.people[*]\"";
+                let body = "body = '{\"ids\": \"{subjects}\"}'";
+                let rest = rest.replace("\"level\", unit", "\"$.grade.level\", unit");
+                (format!("path = \"/{table}\"\n{body}\n{rows}"), rest)
+            }
+            _ => (format!("sql = \"{sql}\""), rest.to_owned()),
+        };
+        format!("[[query]]\nname = \"{table}\"\n{asks}\n{rest}")
     }
 
     /// The whole mapping.

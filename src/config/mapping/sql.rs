@@ -121,6 +121,23 @@ pub enum UrlError {
 }
 
 impl SqlEntry {
+    /// An entry that states its address alone.
+    pub fn new(url: String) -> Self {
+        Self {
+            url: Spanned::new(0..0, SourceUrl(url)),
+            password_file: None,
+            password_env: None,
+            tls: None,
+            ca: None,
+            certificate: None,
+            key: None,
+            account_may_write: false,
+            pool: super::default_pool(),
+            statement_timeout: super::default_statement_timeout(),
+            max_batch: super::default_max_batch(),
+        }
+    }
+
     /// The address with all that belongs to it; relative paths start at `folder`.
     ///
     /// # Errors

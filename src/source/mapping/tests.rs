@@ -86,11 +86,7 @@ fn each_fault_names_its_line_and_remedy() {
         ),
         ("name = \"job\"", "name = \"a job\"", &[":6:", "use letters"]),
         ("name = \"job\"", "name = \"\"", &[":6:", "1 to 64"]),
-        (
-            "sqlite:work.db",
-            "postgres://reader:hunter2@db/hr",
-            &[":3:", "`postgres:`", "use `sqlite:`"],
-        ),
+        ("sqlite:work.db", "oracle://reader:hunter2@db/hr", &[":3:", "`oracle:`", "use `sqlite:`"]),
         ("\"sqlite:work.db\"", "\"sqlite:work.db\"\npool = 0", &[":2:", "`pool` is 0"]),
         ("\"sqlite:work.db\"", "\"sqlite:work.db\"\nmax_batch = 100000", &[":2:", "`max_batch`"]),
         (

@@ -34,10 +34,14 @@ pub(super) fn kind(type_name: &str) -> Kind {
 }
 
 fn cell(value: MySqlValueRef<'_>) -> Cell<'_> {
+    let info = value.type_info();
+    // The driver takes the zero date for NULL; that would be nothing recorded.
+    if matches!(info.name(), "DATE" | "DATETIME" | "TIMESTAMP") {
+        return <&[u8] as Decode<Driver>>::decode(value).map_or(Cell::Null, day);
+    }
     if value.is_null() {
         return Cell::Null;
     }
-    let info = value.type_info();
     let read = match info.name() {
         "BOOLEAN" | "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" => {
             <i64 as Decode<Driver>>::decode(value).ok().map(Cell::Integer)
@@ -47,9 +51,6 @@ fn cell(value: MySqlValueRef<'_>) -> Cell<'_> {
         "DECIMAL" => <&str as Decode<Driver>>::decode(value)
             .ok()
             .map(|text| plain_decimal(text).map_or_else(Cell::Broken, Cell::Decimal)),
-        "DATE" | "DATETIME" | "TIMESTAMP" => {
-            <&[u8] as Decode<Driver>>::decode(value).ok().map(|bytes| day(bytes))
-        }
         name if name.ends_with("UNSIGNED") || name == "YEAR" => {
             <u64 as Decode<Driver>>::decode(value).ok().map(|number| {
                 i64::try_from(number).map_or_else(|_| Cell::Decimal(number.into()), Cell::Integer)

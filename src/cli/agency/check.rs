@@ -1,0 +1,90 @@
+//! `tributary agency check`: prints what `app::checking` found.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::app::checking::{self, CheckReport};
+use crate::source::Severity;
+
+/// Holds an agency's mapping against its catalogue and its live source: unknown
+/// items, missing columns, wrong types, a query that is not bounded by the people
+/// asked about, an account that can write, a missing index. Nobody is asked about.
+///
+/// Exit code: 0 when it fits (warnings may be there), 1 when it does not, 3 when
+/// the source cannot be asked, 2 for wrong usage.
+///
+/// Example: tributary agency check -c education.toml
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct CheckArgs {
+    /// The agency's file; sections that are no part of the mapping may be missing
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// Look at the catalogue alone, and leave the source in peace
+    #[arg(long)]
+    offline: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let report =
+        super::super::block_on(async { Ok(checking::check(&args.config, args.offline).await?) })?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", json(&report))?;
+    } else {
+        table(&report, &mut out)?;
+    }
+    Ok(match (report.checked.unreachable, report.checked.has_errors()) {
+        (true, _) => ExitCode::from(3),
+        (false, true) => ExitCode::FAILURE,
+        (false, false) => ExitCode::SUCCESS,
+    })
+}
+
+fn table(report: &CheckReport, out: &mut impl Write) -> std::io::Result<()> {
+    for noted in &report.checked.noted {
+        let (line, severity) = (noted.line, noted.severity.as_str());
+        writeln!(out, "{}:{line}: {severity}: {}", report.file, noted.message)?;
+    }
+    let count =
+        |severity| report.checked.noted.iter().filter(|noted| noted.severity == severity).count();
+    let (mapped, owned) = report.items;
+    writeln!(
+        out,
+        "{}: {mapped} of {owned} items mapped; {} errors, {} warnings",
+        report.agency,
+        count(Severity::Error),
+        count(Severity::Warning)
+    )
+}
+
+fn json(report: &CheckReport) -> serde_json::Value {
+    let noted = report.checked.noted.iter().map(|noted| {
+        serde_json::json!({
+            "severity": noted.severity.as_str(),
+            "line": noted.line,
+            "message": noted.message,
+        })
+    });
+    let queries = report.checked.plans.iter().map(|(name, plan)| {
+        serde_json::json!({
+            "query": &**name,
+            "cost": plan.as_ref().and_then(|plan| plan.cost),
+            "rows": plan.as_ref().and_then(|plan| plan.rows),
+            "read_whole": plan.as_ref().map(|plan| plan.whole.clone()).unwrap_or_default(),
+        })
+    });
+    serde_json::json!({
+        "file": report.file,
+        "agency": report.agency,
+        "items": { "mapped": report.items.0, "owned": report.items.1 },
+        "fits": !report.checked.has_errors(),
+        "source_answers": !report.checked.unreachable,
+        "findings": noted.collect::<Vec<_>>(),
+        "queries": queries.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,75 @@
+//! `tributary agency init`: prints a starting mapping.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::app::starting::{self, StartingRequest};
+
+/// Writes a starting mapping from a database's schema. No row is read and nothing
+/// is guessed: whatever only you can know reads TODO, which `agency check` refuses.
+///
+/// Example: tributary agency init --from postgres://reader@localhost/hr
+///            --password-file db.password --table jobs
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct InitArgs {
+    /// The database: postgres://…, mysql://… or sqlite:FILE
+    #[arg(long, value_name = "URL")]
+    from: String,
+    /// A file with the account's password, mode 0600; the mapping will name it
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Authorities of the server's certificate, in PEM, beside the public ones
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// A table to write a query for; without it, every table
+    #[arg(long = "table", value_name = "NAME")]
+    tables: Vec<String>,
+    /// The column that holds people's numbers
+    #[arg(long, value_name = "COLUMN")]
+    subject: Option<String>,
+    /// The column with the day on which a row was true
+    #[arg(long, value_name = "COLUMN")]
+    as_of: Option<String>,
+    /// The agency's id, to list its items
+    #[arg(long, requires = "catalogue")]
+    id: Option<String>,
+    /// The catalogue's folder
+    #[arg(long, value_name = "DIR", requires = "id")]
+    catalogue: Option<PathBuf>,
+    /// Write this file, which must be new, instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
+    let request = StartingRequest {
+        from: args.from.clone(),
+        password_file: args.password_file.clone(),
+        ca: args.ca.clone(),
+        tables: args.tables.clone(),
+        subject: args.subject.clone(),
+        as_of: args.as_of.clone(),
+        agency: args.id.clone().zip(args.catalogue.clone()),
+    };
+    let text =
+        super::super::block_on(async { Ok(starting::write(&request, Path::new("")).await?) })?;
+    match &args.out {
+        None => std::io::stdout().lock().write_all(text.as_bytes())?,
+        Some(path) => {
+            let failed = || format!("cannot write {}", path.display());
+            std::fs::File::create_new(path)
+                .and_then(|mut file| file.write_all(text.as_bytes()))
+                .with_context(failed)?;
+            println!(
+                "wrote {}; state each TODO, then: tributary agency check -c {}",
+                path.display(),
+                path.display()
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

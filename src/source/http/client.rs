@@ -1,0 +1,115 @@
+//! The client of a service: our own choice of authorities, no proxy out of the
+//! environment, no redirects.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::CONNECT;
+use crate::config::mapping::HttpEntry;
+use crate::config::private_file;
+
+/// Makes the client and the base of every address.
+///
+/// # Errors
+/// What is wrong with the entry, without the address.
+pub(in crate::source) fn client(
+    entry: &HttpEntry,
+    folder: &Path,
+) -> Result<(reqwest::Client, reqwest::Url), String> {
+    let base = reqwest::Url::parse(entry.url.get_ref().expose())
+        .map_err(|_| "the address cannot be read: write `https://host:port`".to_owned())?;
+    if !base.username().is_empty() || base.password().is_some() {
+        return Err("the address holds an account: use `token_file` or a certificate".to_owned());
+    }
+    if base.query().is_some() || base.fragment().is_some() || base.path() != "/" {
+        return Err("the address ends after the port: the rest belongs to `path`".to_owned());
+    }
+    let near = match base.host_str() {
+        Some("localhost") => true,
+        Some(host) => host
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback()),
+        None => false,
+    };
+    let builder = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(CONNECT)
+        .pool_max_idle_per_host(entry.pool)
+        .user_agent("tributary-agency");
+    let builder = match base.scheme() {
+        "https" => builder.https_only(true).tls_backend_preconfigured(tls(entry, folder)?),
+        "http" if near => {
+            if entry.ca.is_some() || entry.certificate.is_some() || entry.key.is_some() {
+                return Err("`ca`, `certificate` and `key` are for `https`".to_owned());
+            }
+            builder.tls_backend_preconfigured(configuration(RootCertStore::empty(), None)?)
+        }
+        "http" => return Err("`http` is for this machine alone: use `https`".to_owned()),
+        _ => return Err("write `https://host:port`".to_owned()),
+    };
+    let client = builder.build().map_err(|_| "the client cannot be made".to_owned())?;
+    Ok((client, base))
+}
+
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn tls(entry: &HttpEntry, folder: &Path) -> Result<rustls::ClientConfig, String> {
+    let Some(ca) = &entry.ca else {
+        return Err("state `ca`, the file of the authority that signed the service's \
+                    certificate: no other is believed"
+            .to_owned());
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&folder.join(ca))? {
+        roots.add(certificate).map_err(|_| format!("`{}` is no authority", ca.display()))?;
+    }
+    let identity = match (&entry.certificate, &entry.key) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => {
+            Some((certificates(&folder.join(certificate))?, private_key(&folder.join(key))?))
+        }
+        _ => return Err("`certificate` and `key` belong together: state both or none".to_owned()),
+    };
+    configuration(roots, identity)
+}
+
+fn configuration(
+    roots: RootCertStore,
+    identity: Option<Identity>,
+) -> Result<rustls::ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| "TLS cannot be set up".to_owned())?
+        .with_root_certificates(roots);
+    match identity {
+        None => Ok(builder.with_no_client_auth()),
+        Some((chain, key)) => builder
+            .with_client_auth_cert(chain, key)
+            .map_err(|error| format!("`certificate` and `key` do not fit: {error}")),
+    }
+}
+
+fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, String> {
+    let fault = |why: String| format!("`{}`: {why}", path.display());
+    let found: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?.collect();
+    match found {
+        Ok(found) if found.is_empty() => Err(fault("there is no certificate in it".to_owned())),
+        Ok(found) => Ok(found),
+        Err(error) => Err(fault(error.to_string())),
+    }
+}
+
+fn private_key(path: &PathBuf) -> Result<PrivateKeyDer<'static>, String> {
+    let fault = |why: String| format!("`{}`: {why}", path.display());
+    let bytes = private_file::read(path).map_err(|error| fault(error.to_string()))?;
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| fault("there is no key in it".to_owned()))
+}
