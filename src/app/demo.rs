@@ -1,13 +1,15 @@
 //! The demo: a whole federation on this machine, with synthetic people.
 //!
 //! Seven agencies, a gateway and a consent service, each a process of its own,
-//! mutual TLS on every link, real SQLite databases. It asks as any consumer would, through the
+//! mutual TLS on every link, real databases: SQLite, or PostgreSQL when a server is
+//! named. It asks as any consumer would, through the
 //! network, and has no way in of its own.
 
 mod city;
 mod consent;
 mod federation;
 pub mod people;
+mod postgres;
 mod processes;
 mod seed;
 mod stages;
@@ -21,6 +23,8 @@ pub use federation::{
 use people::People;
 pub use stages::{FIRST_STAGE, Revocation, SectionOutcome, Stage};
 
+use crate::domain::sensitive::Sensitive;
+
 /// What kind of demo to run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -30,6 +34,9 @@ pub struct Options {
     pub seed: u64,
     /// Where to put it; a temporary folder, removed at the end, when not given.
     pub dir: Option<PathBuf>,
+    /// A PostgreSQL server for the agencies' records, by an account that may make
+    /// databases and accounts; SQLite files when not given.
+    pub postgres: Option<Sensitive<String>>,
     /// How often each grant may be used in a day.
     pub grant_uses: u32,
     /// The bundle that the stages fetch.
@@ -48,6 +55,7 @@ pub trait Audience {
 #[derive(Debug)]
 pub struct Running {
     city: city::City,
+    postgres: Option<postgres::Postgres>,
     processes: processes::Processes,
     /// How to reach it.
     pub federation: Federation,
@@ -85,9 +93,36 @@ pub async fn start(options: &Options, audience: &mut dyn Audience) -> Result<Run
     let people = People::new(options.seed, options.people);
     audience.progress("writing configuration, catalogue and certificates");
     let city = city::City::build(home.path(), options.grant_uses)?;
+    let kind = if options.postgres.is_some() { "PostgreSQL" } else { "SQLite" };
     audience
-        .progress(&format!("making {} synthetic people in seven SQLite databases", options.people));
-    seed::fill(&city, people).await?;
+        .progress(&format!("making {} synthetic people in seven {kind} databases", options.people));
+    let mut postgres = None;
+    if let Some(address) = &options.postgres {
+        postgres = Some(postgres::Postgres::reach(address.expose()).await?);
+    }
+    let started = start_in(home, city, people, postgres.as_mut(), options, audience).await;
+    match (started, postgres) {
+        (Ok(running), postgres) => Ok(Running { postgres, ..running }),
+        (Err(error), None) => Err(error),
+        (Err(error), Some(mut postgres)) => {
+            postgres.clear().await;
+            Err(error)
+        }
+    }
+}
+
+async fn start_in(
+    home: Home,
+    city: city::City,
+    people: People,
+    postgres: Option<&mut postgres::Postgres>,
+    options: &Options,
+    audience: &mut dyn Audience,
+) -> Result<Running, DemoError> {
+    match postgres {
+        None => seed::fill(&city, people).await?,
+        Some(postgres) => seed::fill_postgres(&city, people, postgres).await?,
+    }
     let mut processes = processes::Processes::new(home.path())?;
     audience.progress("starting the consent service and issuing grants");
     processes.start_consent(&city).await?;
@@ -104,7 +139,7 @@ pub async fn start(options: &Options, audience: &mut dyn Audience) -> Result<Run
     city.set_gateway_address(address)?;
     let federation = federation::describe(&city, &processes, grants)?;
     federation.write(home.path())?;
-    let running = Running { city, processes, federation, grant, home };
+    let running = Running { city, postgres: None, processes, federation, grant, home };
     audience.progress("waiting until the gateway has a link to every agency");
     running.wait_until_healthy().await?;
     Ok(running)
@@ -119,6 +154,9 @@ impl Running {
     /// Stops every process, in order, within bounds.
     pub async fn stop(mut self) {
         self.processes.stop_all().await;
+        if let Some(postgres) = &mut self.postgres {
+            postgres.clear().await;
+        }
     }
 
     /// Waits until the gateway ends by itself.

@@ -26,6 +26,10 @@ pub(super) struct DemoArgs {
     /// Keep everything in this folder, which must be empty or new
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Put the agencies' records on this PostgreSQL server, by an account that may
+    /// make databases and accounts: tributary_demo_…, dropped at the end
+    #[arg(long, value_name = "URL")]
+    postgres: Option<String>,
     /// How many synthetic people
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     people: u32,
@@ -45,6 +49,7 @@ pub(super) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         let options = Options {
             people: usize::try_from(args.people)?,
             seed: args.seed,
+            postgres: args.postgres.clone().map(Into::into),
             dir: args.dir.clone(),
             grant_uses: args.grant_uses,
             bundle: args.bundle.clone(),

@@ -225,7 +225,8 @@ impl Batch {
     async fn find(&self, asker: &Asker, until: Instant) -> Vec<Reply> {
         let mut replies = vec![Err(Reason::Invalid); self.people.len()];
         let mut left = STATEMENTS_APART;
-        let mut apart = vec![0..self.people.len()];
+        let everyone = 0..self.people.len();
+        let mut apart = Vec::from([everyone]);
         while let Some(people) = apart.pop() {
             asker.statements.fetch_add(1, Ordering::Relaxed);
             let found = self.ask(asker, people.clone(), until).await;

@@ -382,6 +382,14 @@ pub(super) fn fault(error: &sqlx::Error) -> SourceError {
     match (code.get(..2).unwrap_or_default(), &*code) {
         (_, "57014") => SourceError::new(Reason::Timeout, "the statement ran into its time limit"),
         (_, "55P03") => SourceError::new(Reason::Timeout, "a lock was not free in time"),
+        // No such operator: as of a whole number and a text.
+        (_, "42883") => {
+            let detail = format!(
+                "{message}; if people's numbers are whole numbers there, state \
+                 `subject_type = \"integer\"`"
+            );
+            SourceError::new(Reason::Schema, detail)
+        }
         (_, "25006") => SourceError::new(Reason::Schema, "the statement tries to write"),
         ("42" | "0A" | "3F", _) => SourceError::new(Reason::Schema, message),
         ("28" | "3D", _) => {

@@ -122,6 +122,8 @@ pub(super) fn numbers(people: &[Key]) -> Vec<i64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::domain::sensitive::Sensitive;
     use crate::source::testing::{WHOLE, compile};
@@ -155,5 +157,41 @@ mod tests {
             .map(|person| Sensitive::new(person.into()))
             .into();
         assert_eq!(numbers(&people), [17, -3]);
+    }
+
+    /// A statement less its quoted names.
+    fn bare(text: &str, quote: char) -> String {
+        text.split(quote).step_by(2).collect()
+    }
+
+    proptest! {
+        /// Whatever a mapping calls its columns, a statement is refused or stays
+        /// what it is outside of the quotes.
+        #[test]
+        fn a_columns_name_never_leaves_its_quotes(
+            name in proptest::collection::vec(
+                prop_oneof![
+                    Just("\"".to_owned()), Just("`".to_owned()), Just("'".to_owned()),
+                    Just("\\".to_owned()), Just("; drop table job; --".to_owned()),
+                    Just("{subjects}".to_owned()), Just("]".to_owned()), "\\PC{1,8}",
+                ],
+                1..5,
+            )
+        ) {
+            let name = name.concat();
+            let quoted = toml::Value::from(name.as_str()).to_string();
+            let mapping = compile(&WHOLE.replace("= \"level\"", &format!("= {quoted}")));
+            let Ok(mapping) = mapping else { return Ok(()) };
+            for (dialect, quote) in
+                [(Dialect::Sqlite, '"'), (Dialect::Mysql, '`'), (Dialect::Postgres, '"')]
+            {
+                let hostile = Texts::new(&mapping.queries[0], 5, dialect);
+                let plain = texts(dialect);
+                for (hostile, plain) in hostile.by_power.iter().zip(&plain.by_power) {
+                    prop_assert_eq!(bare(hostile, quote), bare(plain, quote));
+                }
+                prop_assert_eq!(&hostile.whole, &plain.whole);
+            }
+        }
     }
 }

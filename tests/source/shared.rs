@@ -245,3 +245,70 @@ async fn another_persons_row_costs_only_whoever_was_asked_about() {
         assert!(holdings.counts()[2].foreign > 0, "{kind:?}");
     }
 }
+
+/// Whatever a subject is made of, it is bound: it finds nobody and changes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_subject_reaches_a_statement_unbound() {
+    const PARTS: &[&str] = &[
+        "'",
+        "\"",
+        "`",
+        ";",
+        "--",
+        "/*",
+        "*/",
+        "drop",
+        "table",
+        "or",
+        "1=1",
+        "$1",
+        "?1",
+        "?",
+        "\\",
+        "%",
+        "_",
+        "(",
+        ")",
+        "p1",
+        "{subjects}",
+        "U&'",
+        "E'",
+        "\u{2019}",
+        "0x27",
+        "$$",
+        "#",
+        ",",
+        "\\'",
+        "union",
+        "select",
+        "\u{ff07}",
+        "::text",
+        "@@",
+        "/",
+        "&",
+        "..",
+    ];
+    for site in Site::each(Kind::ALL, "bound subjects").await {
+        let kind = site.kind;
+        site.put("job", &[job("p1")]).await;
+        let holdings = site.holdings();
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let strategy = proptest::collection::vec(proptest::sample::select(PARTS), 1..8);
+        let subjects: Vec<String> = (0..300)
+            .map(|_| {
+                let tree = proptest::strategy::Strategy::new_tree(&strategy, &mut runner).unwrap();
+                proptest::strategy::ValueTree::current(&tree).concat()
+            })
+            .filter(|subject| subject != "p1")
+            .collect();
+        for chunk in subjects.chunks(30) {
+            let asking = chunk.iter().map(|subject| ask(&holdings, subject, JOB));
+            for (subject, answer) in chunk.iter().zip(futures_util::future::join_all(asking).await)
+            {
+                assert_eq!(answer, Held::NoRecord, "{kind:?} {subject}");
+            }
+        }
+        assert_eq!(held(ask(&holdings, "p1", JOB).await).0.len(), 7, "{kind:?}");
+        assert_eq!(holdings.counts()[0].failed, 0, "{kind:?}");
+    }
+}

@@ -104,6 +104,9 @@ pub enum DemoError {
         /// What the database said.
         source: sqlx::Error,
     },
+    /// The PostgreSQL server.
+    #[error("--postgres: the server does not do as asked: {0}")]
+    Server(sqlx::Error),
     /// One of the demo's own files does not hold together.
     #[error("the demo's own files do not hold together: {0}")]
     Inconsistent(String),
@@ -234,6 +237,26 @@ impl City {
         AgencyConfig::load(&self.agency_config(id))
             .map(|(config, _)| config)
             .map_err(|error| DemoError::Inconsistent(error.to_string()))
+    }
+
+    /// Puts an agency's records on a server instead of into a file.
+    pub(super) fn set_source(
+        &self,
+        id: &str,
+        url: &str,
+        password_file: &Path,
+    ) -> Result<(), DemoError> {
+        self.edit(&self.agency_config(id), |agency| {
+            let sql = agency
+                .get_mut("source")
+                .and_then(|source| source.get_mut("sql"))
+                .and_then(|sql| sql.as_table_like_mut());
+            if let Some(sql) = sql {
+                sql.insert("url", toml_edit::value(url));
+                let file = password_file.display().to_string();
+                sql.insert("password_file", toml_edit::value(file));
+            }
+        })
     }
 
     /// Once an agency listens, its address stays: in its own file, so that it can

@@ -7,12 +7,14 @@
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
+use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
-use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, QueryBuilder, Sqlite};
 use time::{Date, Duration};
 
 use super::city::{City, DemoError};
 use super::people::People;
+use super::postgres::Postgres;
 use crate::clock;
 use crate::config::mapping::{ItemEntry, QueryEntry};
 use crate::domain::catalogue::{Catalogue, Item};
@@ -53,6 +55,29 @@ async fn fill_agency(city: &City, agency: &str, people: People) -> Result<(), De
     database.close().await.map_err(failed)
 }
 
+/// Fills every agency's database on a server.
+pub(super) async fn fill_postgres(
+    city: &City,
+    people: People,
+    server: &mut Postgres,
+) -> Result<(), DemoError> {
+    let password = server.write_password(&city.home.join("data"))?;
+    for agency in &city.agencies {
+        let failed = |source| DemoError::Database { agency: agency.clone(), source };
+        let config = city.load_agency(agency)?;
+        let mut database = server.make(agency, City::schema(agency)).await?;
+        let today = clock::today();
+        for query in &config.query {
+            let table =
+                Table { agency, query: query.get_ref(), catalogue: &city.catalogue, people, today };
+            table.fill_postgres(&mut database).await.map_err(failed)?;
+        }
+        database.close().await.map_err(failed)?;
+        city.set_source(agency, &server.url(agency), &password)?;
+    }
+    Ok(())
+}
+
 /// One table, which in the demo is named as its query.
 struct Table<'a> {
     agency: &'a str,
@@ -63,15 +88,43 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    async fn fill(&self, database: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    /// Its columns, and the rows of everyone whom it knows.
+    fn contents(&self) -> (Vec<&str>, Vec<Vec<Option<String>>>) {
         let mut columns = vec![self.query.subject.get_ref().as_str(), self.query.as_of.get_ref()];
         let adverse = [&self.query.ended, &self.query.disputed, &self.query.statement];
         columns.extend(adverse.into_iter().flatten().map(|column| column.get_ref().as_str()));
         columns.extend(self.query.items.values().map(|item| item.get_ref().column.as_str()));
+        (columns, self.people.places().filter_map(|person| self.row(person)).collect())
+    }
+
+    /// The server itself turns each text into what its column holds.
+    async fn fill_postgres(&self, database: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let (columns, rows) = self.contents();
+        let name = self.query.name.get_ref();
+        let insert = format!(
+            "insert into {name} select * from json_populate_recordset(null::{name}, $1::json)"
+        );
+        for chunk in rows.chunks(MAX_BOUND) {
+            let objects = chunk.iter().map(|row| {
+                let cells = columns.iter().zip(row);
+                cells
+                    .map(|(column, cell)| ((*column).to_owned(), cell.as_deref().into()))
+                    .collect::<serde_json::Map<String, serde_json::Value>>()
+            });
+            let objects: Vec<_> = objects.map(serde_json::Value::Object).collect();
+            sqlx::query(AssertSqlSafe(insert.as_str()))
+                .bind(serde_json::Value::Array(objects).to_string())
+                .persistent(false)
+                .execute(&mut *database)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn fill(&self, database: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let (columns, rows) = self.contents();
         // Names out of the demo's own files; every value is bound.
         let head = format!("insert into {} ({}) ", self.query.name.get_ref(), columns.join(", "));
-        let rows: Vec<Vec<Option<String>>> =
-            self.people.places().filter_map(|person| self.row(person)).collect();
         let mut transaction = database.begin().await?;
         for chunk in rows.chunks((MAX_BOUND / columns.len()).max(1)) {
             let mut insert = QueryBuilder::<Sqlite>::new(head.clone());

@@ -1,7 +1,7 @@
 //! The client of a service: our own choice of authorities, no proxy out of the
 //! environment, no redirects.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
@@ -97,7 +97,7 @@ fn configuration(
     }
 }
 
-fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, String> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let fault = |why: String| format!("`{}`: {why}", path.display());
     let found: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?.collect();
@@ -108,7 +108,7 @@ fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, String> 
     }
 }
 
-fn private_key(path: &PathBuf) -> Result<PrivateKeyDer<'static>, String> {
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let fault = |why: String| format!("`{}`: {why}", path.display());
     let bytes = private_file::read(path).map_err(|error| fault(error.to_string()))?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| fault("there is no key in it".to_owned()))
