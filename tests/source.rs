@@ -3,20 +3,27 @@
 //! `weather` every kind. `scripts/test-postgres` and `scripts/test-mariadb` give
 //! the servers; without one its part is skipped, and said.
 
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper")]
 #[path = "source/files.rs"]
 mod files;
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper")]
 #[path = "frequency/proxy.rs"]
 mod proxy;
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper")]
 #[path = "source/shared.rs"]
 mod shared;
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper")]
 #[path = "source/site.rs"]
 mod site;
 #[path = "source/town.rs"]
 mod town;
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper")]
 #[path = "source/typed.rs"]
 mod typed;
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper")]
 #[path = "source/weather.rs"]
 mod weather;
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper")]
 #[path = "source/web.rs"]
 mod web;
 
