@@ -1,6 +1,8 @@
 //! What an agency's administrator does: `agency init`, `agency check`, and the
 //! commands of docs/adding-an-agency.md as they are written there.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's helpers")]
+
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
