@@ -2,28 +2,27 @@
 //! kind of bad data or bad weather becomes. Here SQLite alone; in `shared` and
 //! `weather` every kind. `scripts/test-postgres` and `scripts/test-mariadb` give
 //! the servers; without one its part is skipped, and said.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper")]
 #[path = "source/files.rs"]
 mod files;
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper")]
 #[path = "frequency/proxy.rs"]
 mod proxy;
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper")]
 #[path = "source/shared.rs"]
 mod shared;
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper")]
 #[path = "source/site.rs"]
 mod site;
 #[path = "source/town.rs"]
 mod town;
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper")]
 #[path = "source/typed.rs"]
 mod typed;
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper")]
 #[path = "source/weather.rs"]
 mod weather;
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helper")]
 #[path = "source/web.rs"]
 mod web;
 
