@@ -194,8 +194,9 @@ impl Starting<'_> {
         writeln!(out, "[[query]]\nname = {}", quoted(&word(&table.name)))?;
         let statement =
             format!("select {}\nfrom {from}\nwhere {place} in {{subjects}}", columns.join(", "));
-        match statement.contains("'''") {
-            // No statement that can stand between these marks has them.
+        let control = |c: char| c.is_control() && c != '\n';
+        match statement.contains("'''") || statement.contains(control) {
+            // What cannot stand between these marks.
             true => writeln!(out, "sql = {}", quoted(&statement))?,
             false => writeln!(out, "sql = '''\n{statement}'''")?,
         }
@@ -286,9 +287,21 @@ fn is_integer(type_name: &str) -> bool {
         || lower.starts_with("mediumint")
 }
 
-/// A TOML string, whatever is in the name.
+/// A TOML string on one line, whatever is in the name: it may stand in a comment.
 fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// A name inside a comment.
@@ -309,8 +322,19 @@ mod tests {
 
     #[test]
     fn whatever_a_schema_names_its_things_the_text_is_toml() {
-        for name in ["jobs", "o'clock", "a\"b", "'''", "line\nbreak", "tab\t", "人员", "`x`", ""]
-        {
+        for name in [
+            "jobs",
+            "o'clock",
+            "a\"b",
+            "'''",
+            "line\nbreak",
+            "tab\t",
+            "\u{1}\u{7f}",
+            "a\\b",
+            "人员",
+            "`x`",
+            "",
+        ] {
             let column = ColumnSeen {
                 name: name.to_owned(),
                 type_name: format!("varchar{name}"),
