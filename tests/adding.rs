@@ -225,7 +225,7 @@ async fn init_writes_what_is_there_and_leaves_the_rest_to_be_stated() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("subject = \"TODO\"") && text.contains("as_of = \"TODO\""), "{text}");
-    assert!(text.contains("# \"TODO\" = \"years\"   # real"), "{text}");
+    assert!(text.contains("# \"TODO\" = \"years\"   # REAL, may be NULL"), "{text}");
     assert!(!text.contains("other") && !text.contains("secret-person"), "{text}");
 
     let stated = ["--subject", "person_id", "--as-of", "read_on", "--id", "education"];

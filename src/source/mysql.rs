@@ -250,9 +250,12 @@ impl Source for Mysql {
         within(until, async move {
             let columns = self.columns(query, until).await?;
             let mut lease = self.lanes.lease(until).await?;
-            let plan = self.plan(query, &mut lease).await.map_err(|error| fault(&error))?;
-            lease.keep();
-            Ok(Review { columns, plan })
+            // A statement that lacks a column has no plan.
+            let plan = self.plan(query, &mut lease).await.ok();
+            if plan.is_some() {
+                lease.keep();
+            }
+            Ok(Review { columns, plan: plan.flatten() })
         })
     }
 

@@ -139,7 +139,8 @@ impl Source for Sqlite {
             let columns = names.map(|column| (column.name().to_owned(), Kind::Unknown)).collect();
             drop(prepared);
             lease.keep();
-            Ok(Review { columns, plan: Some(self.plan(texts, until).await?) })
+            // A statement that lacks a column has no plan.
+            Ok(Review { columns, plan: self.plan(texts, until).await.ok() })
         })
     }
 
