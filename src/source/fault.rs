@@ -72,6 +72,16 @@ impl fmt::Display for Prefix<'_> {
 }
 
 impl SourceError {
+    /// A server that cannot be reached, or not be trusted.
+    pub(super) fn unreached(io: &std::io::Error) -> Self {
+        let inner = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let detail = match inner {
+            Some(tls) => format!("no trusted connection to the server: {tls}"),
+            None => format!("the server cannot be reached: {}", io.kind()),
+        };
+        Self::new(Reason::Down, detail)
+    }
+
     /// An error of the whole source.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, query: None, detail: detail.into() }

@@ -235,14 +235,15 @@ fn fault(error: &reqwest::Error) -> SourceError {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;
+        // Its own source is told by it.
+        if innermost.is::<std::io::Error>() {
+            break;
+        }
     }
-    let why = match innermost.downcast_ref::<std::io::Error>() {
-        Some(io) => io.kind().to_string(),
-        None => innermost
-            .downcast_ref::<rustls::Error>()
-            .map_or_else(|| "the connection failed".to_owned(), ToString::to_string),
-    };
-    SourceError::new(Reason::Down, format!("the service cannot be reached: {why}"))
+    match innermost.downcast_ref::<std::io::Error>() {
+        Some(io) => SourceError::unreached(io),
+        None => SourceError::new(Reason::Down, "the connection failed"),
+    }
 }
 
 /// How long a connection may take to be made.

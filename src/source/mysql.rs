@@ -395,10 +395,7 @@ fn number(error: &dyn sqlx::error::DatabaseError) -> u16 {
 pub(super) fn fault(error: &sqlx::Error) -> SourceError {
     let database = match error {
         sqlx::Error::Database(database) => database,
-        sqlx::Error::Io(io) => {
-            let detail = format!("the server cannot be reached: {}", io.kind());
-            return SourceError::new(Reason::Down, detail);
-        }
+        sqlx::Error::Io(io) => return SourceError::unreached(io),
         sqlx::Error::Tls(tls) => {
             let detail = format!("no trusted connection to the server: {tls}");
             return SourceError::new(Reason::Down, detail);
