@@ -297,7 +297,7 @@ async fn no_subject_reaches_a_statement_unbound() {
                 let tree = proptest::strategy::Strategy::new_tree(&strategy, &mut runner).unwrap();
                 proptest::strategy::ValueTree::current(&tree).concat()
             })
-            .filter(|subject| subject != "p1")
+            .filter(|subject| subject != "p1" && subject.len() <= 64)
             .collect();
         for chunk in subjects.chunks(30) {
             let asking = chunk.iter().map(|subject| ask(&holdings, subject, JOB));
