@@ -83,6 +83,7 @@ async fn check_names_the_line_of_each_fault() {
     sqlite(
         folder,
         "create table diploma (person_id text primary key, graduated text, years real, read_on text);
+         insert into diploma values ('p1', '2019-06-30', 16, '2025-01-15');
          create table heap (person_id text, graduated text, years real, read_on text)",
     )
     .await;
@@ -290,8 +291,8 @@ fn the_documents_commands_lead_to_a_first_section() {
         log("agency.log")
     );
     assert!(output.status.success(), "{told}");
-    let answer = log("answer.txt");
-    for word in ["master", "2019-06-30", "education"] {
+    let answer = log("answer.txt").to_lowercase();
+    for word in ["master", "full", "education"] {
         assert!(answer.contains(word), "`{word}` is not in the answer\n{answer}");
     }
 }
