@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod edge;
 pub mod exchange;
 pub mod fan_out;
+pub mod gather;
 pub mod gateway;
 pub mod lane;
 pub mod random;
