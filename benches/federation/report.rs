@@ -70,7 +70,7 @@ impl Report {
     pub fn new(city: &City, rounds: usize, seconds: f64, connections: usize) -> Self {
         let setting = format!(
             "{} agencies, {} items, {} people, {rounds} rounds of {seconds} s, \
-             {connections} connection(s) to each server; no grants, no audit log",
+             {connections} connection(s) to each server; grants, policy and audit log at both ends",
             city.agencies.len(),
             city.items.len(),
             city.people.len(),

@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tonic::Status;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
+use tonic::{Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -123,6 +124,19 @@ impl GatewayClient {
         let mut client = ProfileServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES);
         Ok(client.get_profile(request).await?.into_inner())
+    }
+
+    /// Opens a stream on which many profiles are asked for.
+    ///
+    /// # Errors
+    /// The gateway's refusal of the stream itself.
+    pub async fn stream(
+        &self,
+        requests: ReceiverStream<pb::StreamProfilesRequest>,
+    ) -> Result<Streaming<pb::StreamProfilesResponse>, ClientError> {
+        let mut client = ProfileServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_ANSWER_BYTES);
+        Ok(client.stream_profiles(requests).await?.into_inner())
     }
 
     /// Every item of the gateway's catalogue.

@@ -16,7 +16,8 @@ use crate::domain::peer::Role;
 use crate::link::connect::Connector;
 use crate::link::limits::ConnectLimits;
 use crate::service::catalogue::CatalogueServer;
-use crate::service::gateway::{Gateway, GatewayServer};
+use crate::service::gateway::Gateway;
+use crate::service::gateway_server::GatewayServer;
 use crate::service::uplink::Uplink;
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::proto::pb::catalogue_service_server::CatalogueServiceServer;
@@ -71,7 +72,7 @@ pub async fn run(
     let mut routes = tonic::service::Routes::builder();
     routes
         .add_service(
-            ProfileServiceServer::new(GatewayServer::new(gateway))
+            ProfileServiceServer::new(GatewayServer::new(gateway, stop.clone()))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_ANSWER_BYTES),
         )

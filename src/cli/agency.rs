@@ -7,7 +7,7 @@ mod init;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::run::{LogArgs, StopArgs, serve};
+use super::run::{LogArgs, RunArgs, serve};
 
 /// Runs an agency until SIGINT or SIGTERM.
 #[derive(Debug, clap::Args)]
@@ -21,7 +21,7 @@ pub(super) struct AgencyArgs {
     #[command(flatten)]
     log: LogArgs,
     #[command(flatten)]
-    stop: StopArgs,
+    run: RunArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -39,7 +39,7 @@ pub(super) fn run(args: AgencyArgs) -> anyhow::Result<ExitCode> {
         None => {
             args.log.start();
             let config = args.config.unwrap_or_default();
-            serve("agency", args.stop, |ready, stop| crate::app::agency::run(&config, ready, stop))
+            serve("agency", args.run, |ready, stop| crate::app::agency::run(&config, ready, stop))
         }
     }
 }

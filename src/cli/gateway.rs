@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::run::{LogArgs, StopArgs, serve};
+use super::run::{LogArgs, RunArgs, serve};
 
 /// Runs the gateway until SIGINT or SIGTERM.
 #[derive(Debug, clap::Args)]
@@ -14,10 +14,10 @@ pub(super) struct GatewayArgs {
     #[command(flatten)]
     log: LogArgs,
     #[command(flatten)]
-    stop: StopArgs,
+    run: RunArgs,
 }
 
 pub(super) fn run(args: GatewayArgs) -> anyhow::Result<ExitCode> {
     args.log.start();
-    serve("gateway", args.stop, |ready, stop| crate::app::gateway::run(&args.config, ready, stop))
+    serve("gateway", args.run, |ready, stop| crate::app::gateway::run(&args.config, ready, stop))
 }

@@ -1,5 +1,6 @@
 //! `tributary profile`: asks a gateway as a consumer.
 
+mod stream;
 pub(super) mod table;
 
 use std::collections::BTreeSet;
@@ -35,6 +36,18 @@ enum ProfileCommand {
     ///
     /// Exit code: 0 every agency answered, 3 some did not, 1 error.
     Get(GetArgs),
+    /// Fetch many profiles over one stream
+    ///
+    /// Reads lines of JSON from standard input, each a grant as a string or
+    /// {"grant": …, "items": […], "request_id": …}; without items, all that the
+    /// grant names. Writes a line for each as its answer comes, in any order:
+    /// {"line", "requestId", "profile"} or {"line", "requestId", "error"}. Where
+    /// the stream is lost it goes on over another. A summary goes to standard
+    /// error.
+    ///
+    /// Exit code: 0 every profile is complete, 3 some agency did not answer, 1
+    /// some request has no profile.
+    Stream(stream::StreamArgs),
 }
 
 #[derive(Debug, Args)]
@@ -93,8 +106,10 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
-    let ProfileCommand::Get(args) = args.command;
-    super::block_on(get(args))
+    match args.command {
+        ProfileCommand::Get(args) => super::block_on(get(args)),
+        ProfileCommand::Stream(args) => super::block_on(stream::run(args)),
+    }
 }
 
 async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {

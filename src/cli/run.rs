@@ -1,6 +1,7 @@
 //! What `gateway` and `agency` share: logging, announcing the address, stopping.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use tokio::sync::watch;
@@ -21,15 +22,26 @@ impl LogArgs {
     }
 }
 
-/// How else than by a signal a process is told to stop.
+/// How a role runs, and how else than by a signal it is told to stop.
 #[derive(Debug, clap::Args)]
-pub(super) struct StopArgs {
+pub(super) struct RunArgs {
+    /// Threads that answer requests [default: half the cores, at least one; the
+    /// database's and the audit log's threads have the others]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
     /// Stop when standard input ends, so as not to outlive the parent
     #[arg(long, hide = true)]
     until_stdin_closes: bool,
 }
 
-impl StopArgs {
+impl RunArgs {
+    /// A request that changes threads costs more than it gains, and the stores
+    /// have threads of their own: measured in docs/adr/0009.
+    fn threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.threads.map_or(cores.div_ceil(2), NonZeroUsize::get)
+    }
+
     async fn stop(&self) {
         let signalled = async {
             if stop_signal().await.is_err() {
@@ -53,13 +65,17 @@ impl StopArgs {
 /// on ADDRESS`, is for whoever started the process with port 0.
 pub(super) fn serve<F>(
     role: &'static str,
-    how: StopArgs,
+    how: RunArgs,
     run: impl FnOnce(Box<dyn FnOnce(SocketAddr) + Send>, watch::Receiver<bool>) -> F,
 ) -> anyhow::Result<ExitCode>
 where
     F: Future<Output = Result<(), StartError>>,
 {
-    super::block_on(async {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(how.threads())
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(async move {
             how.stop().await;

@@ -48,11 +48,13 @@ pub struct GatewayLimitsConfig {
     pub max_deadline: Duration,
     /// Requests under way at once.
     pub max_in_flight: usize,
+    /// Requests under way at once on one stream.
+    pub stream_window: usize,
 }
 
 impl Default for GatewayLimitsConfig {
     fn default() -> Self {
-        Self { max_deadline: Duration::from_secs(2), max_in_flight: 1024 }
+        Self { max_deadline: Duration::from_secs(2), max_in_flight: 1024, stream_window: 128 }
     }
 }
 
@@ -139,6 +141,12 @@ impl GatewayConfig {
         }
         if self.limits.max_deadline.is_zero() || self.limits.max_in_flight == 0 {
             return Err("limits.max_deadline and limits.max_in_flight must not be zero".into());
+        }
+        if !(1..=4096).contains(&self.limits.stream_window) {
+            return Err(format!(
+                "limits.stream_window must be 1 to 4096, not {}",
+                self.limits.stream_window
+            ));
         }
         Ok(())
     }

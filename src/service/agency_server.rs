@@ -28,6 +28,14 @@ pub fn peer_of<T>(request: &Request<T>) -> Result<PeerId, Refusal> {
     request.extensions().get::<PeerId>().cloned().ok_or_else(no_peer)
 }
 
+/// The connection that a request came on, which `link` put into it.
+///
+/// # Errors
+/// `UNAUTHENTICATED` where there is none, which only a wiring fault can cause.
+pub fn link_of<T>(request: &Request<T>) -> Result<Link, Refusal> {
+    request.extensions().get::<Link>().cloned().ok_or_else(no_peer)
+}
+
 fn no_peer() -> Refusal {
     Refusal::new(Code::Unauthenticated, "NO_PEER", "the link has no verified peer")
 }
@@ -81,8 +89,7 @@ impl AgencyService for AgencyServer {
         &self,
         request: Request<Streaming<pb::ExchangeRequest>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
-        let link = request.extensions().get::<Link>().cloned();
-        let link = link.ok_or_else(|| no_peer().into_status(""))?;
+        let link = link_of(&request).map_err(|refusal| refusal.into_status(""))?;
         let answers =
             exchange::serve(self.agency.clone(), link, request.into_inner(), self.stop.clone());
         Ok(Response::new(Box::pin(answers)))

@@ -13,14 +13,16 @@ use prost::Message;
 use tokio::time::{Instant as TokioInstant, sleep_until};
 use tonic::Code;
 
-use super::lane::{Arrival, Failure};
-use super::uplink::{Down, Refused, Uplink};
+use super::gather::{Gather, Reply, Woken};
+use super::lane::{Arrival, Failure, Question};
+use super::uplink::{UnderWay, Uplink};
 use crate::clock;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::VerifiedGrant;
 use crate::domain::plan::{Fetch, Plan};
 use crate::domain::section::{Section, SectionStatus};
 use crate::wire::proto::pb;
+use crate::wire::section::RequestHash;
 use crate::wire::{refusal, section};
 
 /// What every agency is told about one request.
@@ -42,96 +44,123 @@ pub type Timed = (Section, Duration);
 /// Asks every agency of a plan. The sections come in the order of the plan.
 pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> Vec<Timed> {
     let began = clock::now();
-    let mut sections: Vec<Option<Timed>> = vec![None; plan.fetches.len()];
-    let mut question = question(&asked);
-    let mut asking: FuturesUnordered<_> = plan
-        .fetches
-        .iter()
-        .enumerate()
-        .map(|(at, fetch)| {
-            question.items = fetch.items.to_bytes().into();
-            let sd_jwt = asked.grant.for_agency(&fetch.agency).unwrap_or_default().into();
-            question.grant = Some(pb::GrantPresentation { sd_jwt });
-            let request = Bytes::from(question.encode_to_vec());
-            async move { (at, ask(fetch, uplinks, request, asked, began).await) }
-        })
-        .collect();
+    let gather = Gather::new(plan.fetches.len());
+    let asking = Asking { plan, uplinks, gather, questions: questions(plan, &asked) };
+    let mut under_way: Vec<_> = (0..plan.fetches.len()).map(|_| UnderWay::Nowhere).collect();
+    let mut connecting = FuturesUnordered::new();
+    for (at, slot) in under_way.iter_mut().enumerate() {
+        match asking.ask(at) {
+            Ok(asked) => *slot = asked,
+            Err(reply) => connecting.push(asking.connected(at, reply)),
+        }
+    }
     let mut deadline = std::pin::pin!(sleep_until(TokioInstant::from_std(asked.until)));
     loop {
-        tokio::select! {
+        let again = tokio::select! {
             biased;
-            next = asking.next() => match next {
-                Some((at, section)) => {
-                    if let Some(slot) = sections.get_mut(at) {
-                        *slot = Some(section);
-                    }
-                }
-                None => break,
+            woken = asking.gather.woken() => match woken {
+                Woken::All => break,
+                Woken::Lost(lost) => asking.again(lost),
             },
+            Some(connected) = connecting.next(), if !connecting.is_empty() => vec![connected],
             () = &mut deadline => break,
+        };
+        for (at, asked) in again {
+            if let Some(slot) = under_way.get_mut(at) {
+                *slot = asked;
+            }
         }
     }
-    drop(asking);
-    let late = |fetch: &Fetch| {
-        let elapsed = clock::now().saturating_duration_since(began);
-        (bare(fetch, SectionStatus::Timeout, "DEADLINE"), elapsed)
-    };
-    plan.fetches
-        .iter()
-        .zip(sections)
-        .map(|(fetch, section)| section.unwrap_or_else(|| late(fetch)))
-        .collect()
-}
-
-async fn ask(
-    fetch: &Fetch,
-    uplinks: &[Arc<Uplink>],
-    request: Bytes,
-    asked: Asked<'_>,
-    began: Instant,
-) -> Timed {
-    let timed = |section, at: Instant| (section, at.saturating_duration_since(began));
-    let Some(uplink) = uplinks.get(fetch.place) else {
-        return timed(bare(fetch, SectionStatus::Unavailable, "NOT_CONFIGURED"), began);
-    };
-    let question = match uplink.ask(&request, asked.until).await {
-        Ok(question) => question,
-        Err(refused) => {
-            let reason = match refused {
-                Refused::Down(Down::Connecting) => "CONNECTING",
-                Refused::Down(Down::Failing(reason)) => reason,
-                Refused::WindowFull => "WINDOW_FULL",
-            };
-            return timed(bare(fetch, SectionStatus::Unavailable, reason), clock::now());
+    let arrivals = asking.gather.arrivals();
+    for (way, arrival) in under_way.into_iter().zip(&arrivals) {
+        if arrival.is_some() {
+            way.answered();
         }
-    };
-    let hash = question.hash();
-    let mut arrival = question.arrival(asked.until).await;
-    if arrival.outcome == Err(Failure::LaneLost)
-        && let Some(again) = uplink.ask_again(&request, asked.until)
-    {
-        arrival = again.arrival(asked.until).await;
     }
-    let Arrival { at, outcome } = arrival;
-    let section = match outcome {
-        Ok(response) => believe(response, fetch, hash, asked.catalogue),
-        Err(failure) => {
-            let (status, reason) = status_of(&failure);
-            bare(fetch, status, reason)
-        }
+    let sections = plan.fetches.iter().zip(&asking.questions).zip(arrivals);
+    let section = |((fetch, question), arrival): ((&Fetch, &Question), Option<Arrival>)| {
+        let Some(Arrival { at, outcome }) = arrival else {
+            let elapsed = clock::now().saturating_duration_since(began);
+            return (bare(fetch, SectionStatus::Timeout, "DEADLINE"), elapsed);
+        };
+        let section = match outcome {
+            Ok(response) => believe(response, fetch, question.hash, asked.catalogue),
+            Err(failure) => {
+                let (status, reason) = status_of(&failure);
+                bare(fetch, status, reason)
+            }
+        };
+        (section, at.saturating_duration_since(began))
     };
-    timed(section, at)
+    sections.map(section).collect()
 }
 
-/// What is the same in every agency's question; its items and its part of the
-/// grant are still to be set.
-fn question(asked: &Asked<'_>) -> pb::FetchSectionRequest {
-    pb::FetchSectionRequest {
+/// The questions of one request, and whom they go to.
+struct Asking<'a> {
+    plan: &'a Plan,
+    uplinks: &'a [Arc<Uplink>],
+    gather: Arc<Gather>,
+    questions: Vec<Question>,
+}
+
+impl Asking<'_> {
+    /// Puts one question.
+    ///
+    /// # Errors
+    /// The reply, while the agency's first connection is still under way.
+    fn ask(&self, at: usize) -> Result<UnderWay, Reply> {
+        let reply = self.gather.reply(at);
+        match (self.uplink(at), self.questions.get(at)) {
+            (Some(uplink), Some(question)) => uplink.ask(question, reply),
+            _ => {
+                reply.fail(Failure::NoWay("NOT_CONFIGURED"));
+                Ok(UnderWay::Nowhere)
+            }
+        }
+    }
+
+    /// Puts a question once it is known whether there is a way.
+    async fn connected(&self, at: usize, mut reply: Reply) -> (usize, UnderWay) {
+        while let (Some(uplink), Some(question)) = (self.uplink(at), self.questions.get(at)) {
+            uplink.known().await;
+            match uplink.ask(question, reply) {
+                Ok(asked) => return (at, asked),
+                Err(unused) => reply = unused,
+            }
+        }
+        (at, UnderWay::Nowhere)
+    }
+
+    /// Puts questions again whose lanes were lost, where the budget allows.
+    fn again(&self, lost: Vec<usize>) -> Vec<(usize, UnderWay)> {
+        let again = |at| {
+            let (uplink, question) = (self.uplink(at)?, self.questions.get(at)?);
+            Some((at, uplink.ask_again(question, || self.gather.again(at))?))
+        };
+        lost.into_iter().filter_map(again).collect()
+    }
+
+    fn uplink(&self, at: usize) -> Option<&Arc<Uplink>> {
+        self.uplinks.get(self.plan.fetches.get(at)?.place)
+    }
+}
+
+/// One question for each fetch; each agency gets its own part of the grant alone.
+fn questions(plan: &Plan, asked: &Asked<'_>) -> Vec<Question> {
+    let mut common = pb::FetchSectionRequest {
         request_id: asked.request_id.to_owned(),
         catalogue_digest: Bytes::copy_from_slice(&asked.catalogue.digest().0),
         consumer: asked.grant.client().to_string(),
         ..Default::default()
-    }
+    };
+    let question = |fetch: &Fetch| {
+        common.items = fetch.items.to_bytes().into();
+        let sd_jwt = asked.grant.for_agency(&fetch.agency).unwrap_or_default().into();
+        common.grant = Some(pb::GrantPresentation { sd_jwt });
+        let request = Bytes::from(common.encode_to_vec());
+        Question { hash: RequestHash::of(&request), request, until: asked.until }
+    };
+    plan.fetches.iter().map(question).collect()
 }
 
 fn believe(
@@ -154,6 +183,7 @@ fn status_of(failure: &Failure) -> (SectionStatus, &'static str) {
     match failure {
         Failure::LaneLost => (SectionStatus::Unavailable, "LANE_LOST"),
         Failure::WindowFull => (SectionStatus::Unavailable, "WINDOW_FULL"),
+        Failure::NoWay(reason) => (SectionStatus::Unavailable, reason),
         Failure::WrongEcho => (SectionStatus::Invalid, "WRONG_ECHO"),
         Failure::Refused { code, reason } => {
             let (status, otherwise) = match code {

@@ -7,9 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tonic::{Code, Request, Response, Status};
+use tonic::Code;
 
-use super::agency_server::peer_of;
 use super::authority::{Authority, Ruling};
 use super::fan_out::{self, Asked};
 use super::random;
@@ -26,10 +25,9 @@ use crate::domain::plan::{self, Fetch, Offer, Plan};
 use crate::domain::policy::Permit;
 use crate::domain::profile;
 use crate::domain::section::{Absence, Section, SectionStatus};
+use crate::wire::profile as message;
 use crate::wire::proto::pb;
-use crate::wire::proto::pb::profile_service_server::ProfileService;
 use crate::wire::refusal::Refusal;
-use crate::wire::{deadline, profile as message};
 
 /// What a gateway answers with.
 #[derive(Debug)]
@@ -46,7 +44,7 @@ pub struct Gateway {
 
 /// A request whose grant holds.
 struct Admitted<'a> {
-    peer: PeerId,
+    peer: &'a PeerId,
     items: ItemSet,
     grant: VerifiedGrant,
     request_id: String,
@@ -81,12 +79,43 @@ impl Gateway {
         }
     }
 
+    /// Limits of its own.
+    pub const fn limits(&self) -> &GatewayLimitsConfig {
+        &self.limits
+    }
+
+    /// Answers one request of a consumer by `until`.
+    ///
+    /// # Errors
+    /// Why nothing is disclosed, and the id under which our log has more.
+    pub async fn answer(
+        &self,
+        peer: &PeerId,
+        request: pb::GetProfileRequest,
+        until: Instant,
+    ) -> Result<pb::GetProfileResponse, (Refusal, String)> {
+        let answered = match self.admit(peer, request, until) {
+            Ok(admitted) => self.answer_admitted(&admitted).await,
+            Err(refusal) => {
+                self.recorder.count_refusal(peer.spiffe(), refusal.reason);
+                Err(refusal)
+            }
+        };
+        answered.map_err(|refusal| {
+            let id = new_request_id().unwrap_or_default();
+            tracing::info!(%peer, refusal = id, reason = refusal.reason, code = ?refusal.code, "refused");
+            (refusal, id)
+        })
+    }
+
     /// Everything that needs no waiting: who asks, and whether the grant holds.
     /// What is refused here is only counted.
-    fn admit(&self, request: Request<pb::GetProfileRequest>) -> Result<Admitted<'_>, Refusal> {
-        let now = clock::now();
-        let until = deadline::deadline(request.metadata(), now, self.limits.max_deadline);
-        let peer = peer_of(&request)?;
+    fn admit<'a>(
+        &'a self,
+        peer: &'a PeerId,
+        request: pb::GetProfileRequest,
+        until: Instant,
+    ) -> Result<Admitted<'a>, Refusal> {
         let room = self.room.try_acquire().map_err(|_| {
             Refusal::overloaded("the gateway has as many requests under way as it takes")
         })?;
@@ -95,19 +124,22 @@ impl Gateway {
             return Err(Refusal::new(Code::PermissionDenied, "NOT_A_CONSUMER", message));
         }
         self.recorder.check_ready()?;
-        let wanted = message::decode_request(request.into_inner(), &self.catalogue)?;
-        let receiver = Receiver::Gateway { audience: &self.id, consumer: &peer };
+        let wanted = message::decode_request(request, &self.catalogue)?;
+        let receiver = Receiver::Gateway { audience: &self.id, consumer: peer };
         let grant = self.authority.verify(&wanted.grant, receiver)?;
         let request_id = match wanted.request_id {
             id if id.is_empty() => new_request_id()?,
             id => id,
         };
-        let until = fan_out::slice(until, now);
+        let until = fan_out::slice(until, clock::now());
         Ok(Admitted { peer, items: wanted.items, grant, request_id, until, _room: room })
     }
 
     /// Answers a request whose grant holds. However it ends, it is recorded.
-    async fn answer(&self, request: &Admitted<'_>) -> Result<pb::GetProfileResponse, Refusal> {
+    async fn answer_admitted(
+        &self,
+        request: &Admitted<'_>,
+    ) -> Result<pb::GetProfileResponse, Refusal> {
         let decided = OnceLock::new();
         // From here on the request is recorded, even if the caller hangs up.
         let unrecorded = self.recorder.begin(|| {
@@ -138,7 +170,7 @@ impl Gateway {
         let profile = profile::merge(&self.catalogue, &sections, &unasked);
 
         let confirm = || {
-            let receiver = Receiver::Gateway { audience: &self.id, consumer: &request.peer };
+            let receiver = Receiver::Gateway { audience: &self.id, consumer: request.peer };
             self.authority.confirm(&request.grant, permit, ruling, receiver)
         };
         let confirmed = confirm().await;
@@ -226,40 +258,4 @@ fn abandoned() -> Decision {
 /// A random id for a request that came without one.
 fn new_request_id() -> Result<String, Refusal> {
     Ok(format!("{:032x}", u128::from_be_bytes(random::sixteen()?)))
-}
-
-/// The gateway's gRPC service.
-#[derive(Debug, Clone)]
-pub struct GatewayServer(Arc<Gateway>);
-
-impl GatewayServer {
-    /// Serves a gateway.
-    pub const fn new(gateway: Arc<Gateway>) -> Self {
-        Self(gateway)
-    }
-}
-
-#[tonic::async_trait]
-impl ProfileService for GatewayServer {
-    async fn get_profile(
-        &self,
-        request: Request<pb::GetProfileRequest>,
-    ) -> Result<Response<pb::GetProfileResponse>, Status> {
-        let peer = peer_of(&request);
-        let answered = match self.0.admit(request) {
-            Ok(admitted) => self.0.answer(&admitted).await,
-            Err(refusal) => {
-                if let Ok(peer) = &peer {
-                    self.0.recorder.count_refusal(peer.spiffe(), refusal.reason);
-                }
-                Err(refusal)
-            }
-        };
-        answered.map(Response::new).map_err(|refusal| {
-            let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
-            let id = new_request_id().unwrap_or_default();
-            tracing::info!(peer, refusal = id, reason = refusal.reason, code = ?refusal.code, "refused");
-            refusal.into_status(&id)
-        })
-    }
 }

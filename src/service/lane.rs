@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
+use super::gather::Reply;
 use crate::clock;
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::proto::pb;
@@ -31,7 +32,18 @@ const OUTBOUND_ROOM: usize = 2048;
 /// Room that an outer frame needs beside the inner message.
 const FRAME_ROOM: usize = 4096;
 
-/// What came of one question on a lane.
+/// A question for one agency.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The encoded `FetchSectionRequest`.
+    pub request: Bytes,
+    /// Its hash, which the answer must echo.
+    pub hash: RequestHash,
+    /// When the gateway stops waiting.
+    pub until: Instant,
+}
+
+/// What came of one question.
 #[derive(Debug)]
 pub struct Arrival {
     /// When it came.
@@ -49,6 +61,8 @@ pub enum Failure {
     WrongEcho,
     /// As many questions are under way as the agency takes.
     WindowFull,
+    /// There is no way to the agency, for the given reason.
+    NoWay(&'static str),
     /// The agency refused the question.
     Refused {
         /// Its gRPC code.
@@ -77,7 +91,7 @@ struct Shared {
 #[derive(Debug)]
 struct Pending {
     hash: RequestHash,
-    answer: oneshot::Sender<Arrival>,
+    reply: Reply,
 }
 
 impl Shared {
@@ -149,38 +163,46 @@ impl Lane {
         self.shared.with(|pending| pending.len())
     }
 
-    /// Puts a question. The returned [`Asking`] is the answer to come; dropping
-    /// it cancels the question at the agency.
+    /// Puts a question, whose answer goes to `reply`. Dropping the returned
+    /// [`Asking`] before it came cancels the question at the agency.
     ///
     /// # Errors
-    /// [`Failure::LaneLost`] or [`Failure::WindowFull`], at once.
-    pub fn ask(self: &Arc<Self>, request: Bytes, until: Instant) -> Result<Asking, Failure> {
-        let hash = RequestHash::of(&request);
-        let remaining = until.saturating_duration_since(clock::now());
-        let (answer, arrival) = oneshot::channel();
+    /// [`Failure::LaneLost`] or [`Failure::WindowFull`], at once, and the reply
+    /// for another lane.
+    pub fn ask(
+        self: &Arc<Self>,
+        question: &Question,
+        reply: Reply,
+    ) -> Result<Asking, (Failure, Reply)> {
+        let remaining = question.until.saturating_duration_since(clock::now());
         // One lock around taking an id and queueing, so that ids rise on the wire.
         let id = self.shared.with(|pending| {
             if !self.is_open() {
-                return Err(Failure::LaneLost);
+                return Err((Failure::LaneLost, reply));
             }
             if pending.len() >= self.window {
-                return Err(Failure::WindowFull);
+                return Err((Failure::WindowFull, reply));
             }
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
             let fetch = pb::ExchangeFetch {
                 exchange_id: id,
                 remaining_micros: remaining.as_micros().try_into().unwrap_or(u64::MAX),
-                request,
+                request: question.request.clone(),
             };
             let message = pb::ExchangeRequest { message: Some(Asked::Fetch(fetch)) };
-            self.outbound.try_send(message).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => Failure::WindowFull,
-                mpsc::error::TrySendError::Closed(_) => Failure::LaneLost,
-            })?;
-            pending.insert(id, Pending { hash, answer });
+            match self.outbound.try_send(message) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    return Err((Failure::WindowFull, reply));
+                }
+                Err(mpsc::error::TrySendError::Closed(_)) => {
+                    return Err((Failure::LaneLost, reply));
+                }
+            }
+            pending.insert(id, Pending { hash: question.hash, reply });
             Ok(id)
         })?;
-        Ok(Asking { lane: self.clone(), id, arrival, hash, settled: false })
+        Ok(Asking { lane: self.clone(), id, answered: false })
     }
 
     /// Tells the agency that nothing more will be asked here.
@@ -196,28 +218,19 @@ impl Lane {
 pub struct Asking {
     lane: Arc<Lane>,
     id: u64,
-    arrival: oneshot::Receiver<Arrival>,
-    hash: RequestHash,
-    settled: bool,
+    answered: bool,
 }
 
 impl Asking {
-    /// The hash that the answer must echo.
-    pub const fn hash(&self) -> RequestHash {
-        self.hash
-    }
-
-    /// Waits for the answer. Cancel safe: may be polled again.
-    pub async fn arrival(&mut self) -> Arrival {
-        let arrival = (&mut self.arrival).await;
-        self.settled = true;
-        arrival.unwrap_or_else(|_| Arrival { at: clock::now(), outcome: Err(Failure::LaneLost) })
+    /// Its answer has come: there is nothing to cancel.
+    pub fn answered(mut self) {
+        self.answered = true;
     }
 }
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        if self.settled {
+        if self.answered {
             return;
         }
         let waiting = self.lane.shared.with(|pending| pending.remove(&self.id));
@@ -252,9 +265,8 @@ async fn read(
         }
     };
     shared.shut.store(true, Ordering::Release);
-    let at = clock::now();
     for (_, pending) in shared.with(std::mem::take) {
-        let _ = pending.answer.send(Arrival { at, outcome: Err(Failure::LaneLost) });
+        pending.reply.fail(Failure::LaneLost);
     }
     state.send_replace(LaneState::Closed(ended));
 }
@@ -283,9 +295,9 @@ fn settle(message: pb::ExchangeResponse, shared: &Shared) -> Meaning {
     // An answer to what is no longer awaited (cancelled, timed out) is dropped.
     let Some(pending) = shared.with(|pending| pending.remove(&id)) else { return Meaning::Settled };
     if !pending.hash.is(&hash) {
-        let _ = pending.answer.send(Arrival { at: clock::now(), outcome: Err(Failure::WrongEcho) });
+        pending.reply.fail(Failure::WrongEcho);
         return Meaning::Broken("WRONG_ECHO");
     }
-    let _ = pending.answer.send(Arrival { at: clock::now(), outcome });
+    pending.reply.give(Arrival { at: clock::now(), outcome });
     Meaning::Settled
 }

@@ -7,18 +7,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use backon::{BackoffBuilder, ExponentialBuilder};
-use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower::retry::budget::{Budget, TpsBudget};
 
-use super::lane::{Arrival, Asking, Failure, Lane, LaneState};
+use super::gather::Reply;
+use super::lane::{Arrival, Asking, Failure, Lane, LaneState, Question};
 use crate::clock;
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::item::{ItemNumber, ItemSet};
@@ -26,7 +27,6 @@ use crate::link::connect::{ConnectError, Connector};
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::agency_service_client::AgencyServiceClient;
-use crate::wire::section::RequestHash;
 
 /// How long an agency may take to say Hello on a new lane.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
@@ -85,13 +85,35 @@ pub struct Uplink {
     retries: TpsBudget,
 }
 
-/// A question on its way to an agency.
+/// A question on its way to an agency. Dropped before the answer came, it is
+/// cancelled.
 #[derive(Debug)]
-pub enum Question {
+pub enum UnderWay {
     /// On a lane.
     Lane(Asking),
-    /// As a FetchSection call, with the request to be sent.
-    Unary(Box<AgencyServiceClient<Channel>>, Bytes),
+    /// As a FetchSection call.
+    Call(Call),
+    /// Answered already: there was no way.
+    Nowhere,
+}
+
+impl UnderWay {
+    /// Its answer has come: there is nothing to cancel.
+    pub fn answered(self) {
+        if let Self::Lane(asking) = self {
+            asking.answered();
+        }
+    }
+}
+
+/// A call's task, which ends with whoever wants the answer.
+#[derive(Debug)]
+pub struct Call(AbortHandle);
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Uplink {
@@ -148,68 +170,72 @@ impl Uplink {
         self.changes.subscribe()
     }
 
-    /// Puts a question, waiting for the first connection if that is still under
-    /// way.
+    /// Puts a question. What comes of it goes to `reply`, whatever it is.
     ///
     /// # Errors
-    /// Why the agency cannot be asked now.
-    pub async fn ask(&self, request: &Bytes, until: Instant) -> Result<Question, Refused> {
+    /// The reply, unused, while the first connection is still under way: wait
+    /// until it is [known](Self::known) whether there is one, and ask then.
+    pub fn ask(&self, question: &Question, reply: Reply) -> Result<UnderWay, Reply> {
         self.retries.deposit();
-        match self.try_ask(request, until) {
-            Err(Refused::Down(Down::Connecting)) => self.ask_once_connected(request, until).await,
-            result => result,
-        }
-    }
-
-    async fn ask_once_connected(
-        &self,
-        request: &Bytes,
-        until: Instant,
-    ) -> Result<Question, Refused> {
-        let mut changes = self.changes.subscribe();
-        loop {
-            changes.mark_unchanged();
-            match self.try_ask(request, until) {
-                Err(Refused::Down(Down::Connecting)) => {}
-                result => return result,
-            }
-            if changes.changed().await.is_err() {
-                return Err(Refused::Down(Down::Failing("STOPPING")));
-            }
-        }
+        self.try_ask(question, reply)
     }
 
     /// Puts a question once more after its lane was lost, if the budget allows.
-    pub fn ask_again(&self, request: &Bytes, until: Instant) -> Option<Question> {
-        if self.is_up() && self.retries.withdraw() {
-            self.try_ask(request, until).ok()
-        } else {
-            None
+    /// `reply` is called for only then.
+    pub fn ask_again(
+        &self,
+        question: &Question,
+        reply: impl FnOnce() -> Reply,
+    ) -> Option<UnderWay> {
+        if !self.is_up() || !self.retries.withdraw() {
+            return None;
+        }
+        // Connecting for the first time it cannot be: a lane was lost.
+        self.try_ask(question, reply()).ok()
+    }
+
+    /// Waits while the first connection is under way.
+    pub async fn known(&self) {
+        let mut changes = self.changes.subscribe();
+        while **self.down.load() == Down::Connecting && !self.is_up() {
+            // The sender is ours.
+            let _ = changes.changed().await;
         }
     }
 
-    fn try_ask(&self, request: &Bytes, until: Instant) -> Result<Question, Refused> {
+    fn try_ask(&self, question: &Question, mut reply: Reply) -> Result<UnderWay, Reply> {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let mut full = false;
         for step in 0..self.slots.len() {
             let slot = self.slots.get(first.wrapping_add(step) % self.slots.len());
-            let Some(way) = slot.and_then(ArcSwapOption::load_full) else { continue };
-            match &*way {
-                Way::Exchange(lane) => match lane.ask(request.clone(), until) {
-                    Ok(asking) => return Ok(Question::Lane(asking)),
-                    Err(Failure::WindowFull) => full = true,
-                    Err(_) => {}
+            let Some(way) = slot.map(ArcSwapOption::load) else { continue };
+            let Some(way) = &*way else { continue };
+            reply = match &**way {
+                Way::Exchange(lane) => match lane.ask(question, reply) {
+                    Ok(asking) => return Ok(UnderWay::Lane(asking)),
+                    Err((failure, reply)) => {
+                        full |= failure == Failure::WindowFull;
+                        reply
+                    }
                 },
                 Way::Unary(client) => {
-                    return Ok(Question::Unary(Box::new(client.clone()), request.clone()));
+                    let call = call(client.clone(), question.clone(), reply);
+                    return Ok(UnderWay::Call(Call(tokio::spawn(call).abort_handle())));
                 }
-            }
+            };
         }
         if full {
-            return Err(Refused::WindowFull);
+            reply.fail(Failure::WindowFull);
+            return Ok(UnderWay::Nowhere);
         }
         self.wanted.notify_one();
-        Err(Refused::Down(**self.down.load()))
+        match **self.down.load() {
+            Down::Connecting => Err(reply),
+            Down::Failing(reason) => {
+                reply.fail(Failure::NoWay(reason));
+                Ok(UnderWay::Nowhere)
+            }
+        }
     }
 
     /// Keeps one slot filled, for ever.
@@ -324,15 +350,6 @@ enum Opened {
     Unary(AgencyServiceClient<Channel>),
 }
 
-/// Why no question could be put.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// There is no way to the agency.
-    Down(Down),
-    /// As many questions are under way as the agency takes.
-    WindowFull,
-}
-
 const DRAINED: &str = "DRAINED";
 
 /// Waits until a lane must be replaced, and says why.
@@ -395,12 +412,12 @@ const fn connect_reason(error: &ConnectError) -> &'static str {
 }
 
 /// Asks by a FetchSection call.
-async fn call(mut client: AgencyServiceClient<Channel>, request: Bytes, until: Instant) -> Arrival {
+async fn call(mut client: AgencyServiceClient<Channel>, question: Question, reply: Reply) {
     let outcome = async {
-        let decoded =
-            pb::FetchSectionRequest::decode(request).map_err(|_| Status::internal("request"));
+        let decoded = pb::FetchSectionRequest::decode(question.request)
+            .map_err(|_| Status::internal("request"));
         let mut request = tonic::Request::new(decoded?);
-        request.set_timeout(until.saturating_duration_since(clock::now()));
+        request.set_timeout(question.until.saturating_duration_since(clock::now()));
         client.fetch_section(request).await
     };
     let outcome = match outcome.await {
@@ -411,24 +428,5 @@ async fn call(mut client: AgencyServiceClient<Channel>, request: Bytes, until: I
             Err(Failure::Refused { code: status.code(), reason })
         }
     };
-    Arrival { at: clock::now(), outcome }
-}
-
-impl Question {
-    /// The hash that the answer must echo.
-    pub fn hash(&self) -> RequestHash {
-        match self {
-            Self::Lane(asking) => asking.hash(),
-            Self::Unary(_, request) => RequestHash::of(request),
-        }
-    }
-
-    /// Waits for the answer. Dropping the future cancels the question.
-    pub async fn arrival(self, until: Instant) -> Arrival {
-        match self {
-            Self::Lane(mut asking) => asking.arrival().await,
-            // On the heap: it is large, and every lane's question would carry it.
-            Self::Unary(client, request) => Box::pin(call(*client, request, until)).await,
-        }
-    }
+    reply.give(Arrival { at: clock::now(), outcome });
 }

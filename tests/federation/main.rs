@@ -20,4 +20,5 @@ mod records;
 mod refusals;
 mod running;
 mod stopping;
+mod streaming;
 mod whole;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::app::issuer::{self, Publication};
-use crate::cli::run::{LogArgs, StopArgs, serve};
+use crate::cli::run::{LogArgs, RunArgs, serve};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeArgs {
@@ -25,7 +25,7 @@ pub(super) struct ServeArgs {
     #[command(flatten)]
     log: LogArgs,
     #[command(flatten)]
-    stop: StopArgs,
+    run: RunArgs,
 }
 
 pub(super) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
@@ -36,5 +36,5 @@ pub(super) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         certificate: args.certificate,
         key: args.key,
     };
-    serve("issuer", args.stop, |ready, stop| issuer::run(publication, ready, stop))
+    serve("issuer", args.run, |ready, stop| issuer::run(publication, ready, stop))
 }

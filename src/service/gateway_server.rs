@@ -1,0 +1,59 @@
+//! The gateway's gRPC service: both calls, each led to [`Gateway`].
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::agency_server::{link_of, peer_of};
+use super::gateway::Gateway;
+use super::profile_stream;
+use crate::clock;
+use crate::wire::deadline;
+use crate::wire::proto::pb;
+use crate::wire::proto::pb::profile_service_server::ProfileService;
+
+/// Serves a gateway.
+#[derive(Debug, Clone)]
+pub struct GatewayServer {
+    gateway: Arc<Gateway>,
+    stop: watch::Receiver<bool>,
+}
+
+impl GatewayServer {
+    /// Serves a gateway. Streams end once `stop` turns true.
+    pub const fn new(gateway: Arc<Gateway>, stop: watch::Receiver<bool>) -> Self {
+        Self { gateway, stop }
+    }
+}
+
+#[tonic::async_trait]
+impl ProfileService for GatewayServer {
+    async fn get_profile(
+        &self,
+        request: Request<pb::GetProfileRequest>,
+    ) -> Result<Response<pb::GetProfileResponse>, Status> {
+        let peer = peer_of(&request).map_err(|refusal| refusal.into_status(""))?;
+        let cap = self.gateway.limits().max_deadline;
+        let until = deadline::deadline(request.metadata(), clock::now(), cap);
+        match self.gateway.answer(&peer, request.into_inner(), until).await {
+            Ok(response) => Ok(Response::new(response)),
+            Err((refusal, id)) => Err(refusal.into_status(&id)),
+        }
+    }
+
+    type StreamProfilesStream =
+        Pin<Box<dyn Stream<Item = Result<pb::StreamProfilesResponse, Status>> + Send>>;
+
+    async fn stream_profiles(
+        &self,
+        request: Request<Streaming<pb::StreamProfilesRequest>>,
+    ) -> Result<Response<Self::StreamProfilesStream>, Status> {
+        let link = link_of(&request).map_err(|refusal| refusal.into_status(""))?;
+        let (gateway, stop) = (self.gateway.clone(), self.stop.clone());
+        let answers = profile_stream::serve(gateway, link, request.into_inner(), stop);
+        Ok(Response::new(Box::pin(answers)))
+    }
+}

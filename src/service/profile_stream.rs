@@ -1,0 +1,190 @@
+//! A consumer's stream of profiles: many requests under way, answers in any order.
+//!
+//! A stream carries no authority: each request is admitted on its own, by the
+//! same steps as a call of its own. The reader takes the next request only while
+//! there is room in the window, so a consumer that does not read its answers
+//! waits and takes up no more than that.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use prost::Message;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+
+use super::gateway::Gateway;
+use crate::clock;
+use crate::link::authority::{Link, Phase};
+use crate::wire::profile::is_request_id;
+use crate::wire::proto::pb;
+use crate::wire::proto::pb::stream_profiles_response::Outcome;
+use crate::wire::refusal::{FieldFault, Refusal};
+
+/// How long a stream that is to end may take to finish what is under way.
+const DRAIN_GRACE: Duration = Duration::from_secs(10);
+
+type Answers = mpsc::Sender<Result<pb::StreamProfilesResponse, Status>>;
+
+/// Serves one stream until the consumer has no more to ask, or hangs up, or the
+/// gateway stops. The answers come out of the returned stream.
+pub fn serve(
+    gateway: Arc<Gateway>,
+    link: Link,
+    inbound: Streaming<pb::StreamProfilesRequest>,
+    stop: watch::Receiver<bool>,
+) -> ReceiverStream<Result<pb::StreamProfilesResponse, Status>> {
+    let window = gateway.limits().stream_window;
+    // An answer keeps its place in the window until it is in this queue, and the
+    // queue holds a window: twice a window at most is under way or unread.
+    let (answers, outbound) = mpsc::channel(window.max(1));
+    let room = Arc::new(Semaphore::new(window));
+    let session = Session { gateway, link, answers, room, under_way: JoinSet::new() };
+    tokio::spawn(session.run(inbound, stop));
+    ReceiverStream::new(outbound)
+}
+
+struct Session {
+    gateway: Arc<Gateway>,
+    link: Link,
+    answers: Answers,
+    room: Arc<Semaphore>,
+    /// Dropped with the session, which ends whatever is under way; what was
+    /// begun is recorded all the same.
+    under_way: JoinSet<()>,
+}
+
+impl Session {
+    async fn run(
+        mut self,
+        mut inbound: Streaming<pb::StreamProfilesRequest>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let ended = loop {
+            // Room first: what is not read stays with the consumer.
+            let next = async {
+                let room = self.room.clone().acquire_owned().await.ok();
+                (room, inbound.message().await)
+            };
+            tokio::select! {
+                (room, message) = next => match (room, message) {
+                    (Some(room), Ok(Some(request))) => self.take(request, room),
+                    (_, Ok(_)) => break None,
+                    (_, Err(status)) => {
+                        let code = status.code();
+                        tracing::info!(peer = %self.link.peer(), ?code, "profile stream lost");
+                        return;
+                    }
+                },
+                () = self.answers.closed() => return,
+                _ = stop.wait_for(|stop| *stop) => break Some("STOPPING"),
+                phase = self.link.closing() => match phase {
+                    Phase::Distrusted => return,
+                    Phase::Open | Phase::Draining => break Some("CONNECTION_AGE"),
+                },
+            }
+            // Tasks that ended are let go of.
+            while self.under_way.try_join_next().is_some() {}
+        };
+        self.finish(ended).await;
+    }
+
+    fn take(&mut self, request: pb::StreamProfilesRequest, room: OwnedSemaphorePermit) {
+        let (gateway, link) = (self.gateway.clone(), self.link.clone());
+        let answers = self.answers.clone();
+        self.under_way.spawn(async move {
+            let answer = AssertUnwindSafe(answer(&gateway, &link, request)).catch_unwind().await;
+            let answer = answer.unwrap_or_else(|_| {
+                tracing::error!(peer = %link.peer(), reason = "PANIC", "a request's handler panicked");
+                let fault = Refusal::new(Code::Internal, "PANIC", "the gateway failed inside");
+                response(String::new(), failure(fault, String::new()))
+            });
+            // The peer's standing is looked at once more, right before release.
+            if link.phase() != Phase::Distrusted {
+                let _ = answers.send(Ok(answer)).await;
+            }
+            drop(room);
+        });
+    }
+
+    /// Answers what is under way, within bounds, and says why the stream ends.
+    async fn finish(mut self, ended: Option<&'static str>) {
+        let link = self.link.clone();
+        let idle = async { while self.under_way.join_next().await.is_some() {} };
+        tokio::select! {
+            _ = timeout(DRAIN_GRACE, idle) => {}
+            () = self.answers.closed() => return,
+            () = distrusted(&link) => return,
+        }
+        if let Some(reason) = ended {
+            let message = "the stream ends; ask again on another, under the same request ids";
+            let refusal = Refusal::new(Code::Unavailable, reason, message);
+            let _ = self.answers.try_send(Err(refusal.into_status("")));
+        }
+    }
+}
+
+async fn distrusted(link: &Link) {
+    while link.phase() != Phase::Distrusted {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn answer(
+    gateway: &Gateway,
+    link: &Link,
+    request: pb::StreamProfilesRequest,
+) -> pb::StreamProfilesResponse {
+    let until = until(request.remaining_micros, gateway.limits().max_deadline);
+    let request = match decode(request) {
+        Ok(request) => request,
+        Err(refusal) => return response(String::new(), failure(refusal, String::new())),
+    };
+    let id = request.request_id.clone();
+    match gateway.answer(link.peer(), request, until).await {
+        Ok(profile) => response(id, Outcome::Profile(profile)),
+        Err((refusal, refusal_id)) => response(id, failure(refusal, refusal_id)),
+    }
+}
+
+/// The request inside, which must have an id: without one its answer could not
+/// be told from others.
+fn decode(request: pb::StreamProfilesRequest) -> Result<pb::GetProfileRequest, Refusal> {
+    let request = pb::GetProfileRequest::decode(request.request).map_err(|_| {
+        let message = "the request inside is no GetProfileRequest";
+        Refusal::new(Code::InvalidArgument, "UNDECODABLE", message)
+    })?;
+    if request.request_id.is_empty() || !is_request_id(&request.request_id) {
+        let description = "must be 1 to 64 letters, digits, '-', '_' and '.'".to_owned();
+        let fault = FieldFault { field: "request_id".to_owned(), description };
+        return Err(Refusal::bad_request(vec![fault]));
+    }
+    Ok(request)
+}
+
+fn until(remaining_micros: u64, cap: Duration) -> Instant {
+    let stated = match remaining_micros {
+        0 => cap,
+        stated => Duration::from_micros(stated).min(cap),
+    };
+    clock::now() + stated
+}
+
+fn response(request_id: String, outcome: Outcome) -> pb::StreamProfilesResponse {
+    pb::StreamProfilesResponse { request_id, outcome: Some(outcome) }
+}
+
+fn failure(refusal: Refusal, refusal_id: String) -> Outcome {
+    let retry = refusal.retry_after.unwrap_or_default().as_micros();
+    Outcome::Failure(pb::ProfileFailure {
+        code: refusal.code.into(),
+        reason: refusal.reason.to_owned(),
+        message: refusal.message,
+        refusal_id,
+        retry_after_micros: retry.try_into().unwrap_or(u64::MAX),
+    })
+}
