@@ -14,6 +14,7 @@ mod check;
 mod column;
 mod csv;
 mod fault;
+mod grpc;
 mod holdings;
 mod horizon;
 mod http;
@@ -52,7 +53,7 @@ use crate::domain::sensitive::Sensitive;
 /// people are named in several places.
 pub type Key = Sensitive<Arc<str>>;
 
-/// One kind of source: a database, later a service or a file.
+/// One kind of source: a database, or a service beside the agency.
 ///
 /// Queries go by their place in the mapping that the source was made with.
 pub trait Source: Send + Sync + 'static {
