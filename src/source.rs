@@ -41,6 +41,7 @@ pub use cell::{Cell, Unfit};
 pub use check::{Checked, Noted, Severity, check};
 pub use fault::{Reason, SourceError};
 use futures_util::future::{BoxFuture, FutureExt};
+pub use grpc::{MAX_ANSWER_BYTES, local_channel};
 pub use holdings::{Counts, Held, Holdings};
 pub use mapping::{Mapping, Written};
 pub use review::{Kind, Plan, Review};
