@@ -45,6 +45,13 @@ enum Command {
     /// Check, list and explain the items of a catalogue
     Catalogue(catalogue::CatalogueArgs),
     /// Check that a source or an agency in any language does what the protocol asks
+    ///
+    /// Level `source` asks a SourceService on this machine, as the agency beside it
+    /// would; `enforcing` asks a whole AgencyService, as a gateway would. What the
+    /// server does not announce is SKIPPED, and said. docs/conformance.md has the
+    /// plan's keys and every number.
+    ///
+    /// Exit code: 0 no check failed, 3 some did, 1 the kit itself could not run.
     Conformance(conformance::ConformanceArgs),
     /// Make a development PKI, and read certificates
     Pki(pki::PkiArgs),

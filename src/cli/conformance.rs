@@ -16,15 +16,7 @@ use crate::config::mapping::LocalEndpoint;
 /// Exit code when a check failed.
 const FAILED: u8 = 3;
 
-/// Check that a server in any language does what the protocol asks
-///
-/// Level `source` asks a SourceService on this machine, as the agency beside it
-/// would; `enforcing` asks a whole AgencyService, as the gateway would. What the
-/// server does not announce is SKIPPED, and said. docs/conformance.md has the
-/// plan's keys and every number.
-///
-/// Exit code: 0 no check failed, 3 some did, 1 the kit itself could not run,
-/// 2 wrong usage.
+/// What to check, with which plan, and how to print it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tributary conformance unix:run/source.sock --level source --plan plan.toml

@@ -146,6 +146,7 @@ pub(super) async fn cancelled(bench: &Bench) -> Verdict {
 }
 
 pub(super) async fn garbage(bench: &Bench) -> Verdict {
+    bench.described().await?;
     for bytes in [vec![0xff; 64], vec![0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]] {
         let call = raw::unary(bench.channel.clone(), FETCH, Bytes::from(bytes));
         match tokio::time::timeout(bench.plan.deadline, call).await {
