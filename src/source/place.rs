@@ -124,6 +124,7 @@ impl fmt::Debug for Place {
             Self::Mysql(..) => "Mysql",
             Self::Csv(_) => "Csv",
             Self::Http(_) => "Http",
+            Self::Grpc(_) => "Grpc",
         })
     }
 }
