@@ -3,6 +3,7 @@
 pub mod agency;
 pub mod checking;
 pub mod client;
+pub mod conformance;
 pub mod demo;
 pub mod gateway;
 mod governing;

@@ -4,6 +4,7 @@
 mod agency;
 pub mod audit;
 pub mod catalogue;
+mod conformance;
 mod demo;
 mod gateway;
 pub mod grant;
@@ -43,6 +44,15 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Check, list and explain the items of a catalogue
     Catalogue(catalogue::CatalogueArgs),
+    /// Check that a source or an agency in any language does what the protocol asks
+    ///
+    /// Level `source` asks a SourceService on this machine, as the agency beside it
+    /// would; `enforcing` asks a whole AgencyService, as a gateway would. What the
+    /// server does not announce is SKIPPED, and said. docs/conformance.md has the
+    /// plan's keys and every number.
+    ///
+    /// Exit code: 0 no check failed, 3 some did, 1 the kit itself could not run.
+    Conformance(conformance::ConformanceArgs),
     /// Make a development PKI, and read certificates
     Pki(pki::PkiArgs),
 }
@@ -61,6 +71,7 @@ pub fn main() -> ExitCode {
         }
         Command::Audit(args) => audit::run(args),
         Command::Catalogue(args) => catalogue::run(args),
+        Command::Conformance(args) => conformance::run(&args),
         Command::Pki(args) => pki::run(args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {

@@ -14,6 +14,7 @@ mod check;
 mod column;
 mod csv;
 mod fault;
+mod grpc;
 mod holdings;
 mod horizon;
 mod http;
@@ -40,6 +41,7 @@ pub use cell::{Cell, Unfit};
 pub use check::{Checked, Noted, Severity, check};
 pub use fault::{Reason, SourceError};
 use futures_util::future::{BoxFuture, FutureExt};
+pub use grpc::{MAX_ANSWER_BYTES, local_channel};
 pub use holdings::{Counts, Held, Holdings};
 pub use mapping::{Mapping, Written};
 pub use review::{Kind, Plan, Review};
@@ -52,7 +54,7 @@ use crate::domain::sensitive::Sensitive;
 /// people are named in several places.
 pub type Key = Sensitive<Arc<str>>;
 
-/// One kind of source: a database, later a service or a file.
+/// One kind of source: a database, or a service beside the agency.
 ///
 /// Queries go by their place in the mapping that the source was made with.
 pub trait Source: Send + Sync + 'static {

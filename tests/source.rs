@@ -13,6 +13,8 @@
 mod files;
 #[path = "frequency/proxy.rs"]
 mod proxy;
+#[path = "source/service.rs"]
+mod service;
 #[path = "source/shared.rs"]
 mod shared;
 #[path = "source/site.rs"]

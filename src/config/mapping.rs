@@ -15,11 +15,13 @@ use serde::{Deserialize, de};
 use toml::Spanned;
 
 mod files;
+mod local;
 mod secret;
 mod sql;
 mod web;
 
 pub use files::CsvEntry;
+pub use local::{EndpointError, GrpcEntry, LocalEndpoint};
 pub use secret::{SecretEntry, SecretError};
 pub use sql::{Server, SourceUrl, SqlAddress, SqlEntry, TlsMode, UrlError};
 pub use web::{BaseUrl, HttpEntry};
@@ -36,6 +38,8 @@ pub struct SourceEntry {
     pub csv: Option<Spanned<CsvEntry>>,
     /// `[source.http]`.
     pub http: Option<Spanned<HttpEntry>>,
+    /// `[source.grpc]`.
+    pub grpc: Option<Spanned<GrpcEntry>>,
 }
 
 impl SourceEntry {
@@ -50,6 +54,7 @@ impl SourceEntry {
             self.sql.as_ref().map(|sql| sql.span().start),
             self.csv.as_ref().map(|csv| csv.span().start),
             self.http.as_ref().map(|http| http.span().start),
+            self.grpc.as_ref().map(|grpc| grpc.span().start),
         ];
         places.into_iter().flatten().min().unwrap_or_default()
     }

@@ -15,6 +15,7 @@ use tokio::time::{Sleep, sleep_until};
 use super::batch::{Batcher, Reply};
 use super::csv::Csv;
 use super::fault::{Reason, SourceError};
+use super::grpc::Grpc;
 use super::http::Http;
 use super::mapping::Mapping;
 use super::mysql::Mysql;
@@ -98,6 +99,7 @@ impl Holdings {
             }
             Place::Csv(place) => Arc::new(Csv::new(&mapping, place)),
             Place::Http(place) => Arc::new(Http::new(&mapping, place)),
+            Place::Grpc(endpoint) => Arc::new(Grpc::new(&mapping, endpoint)),
         };
         Self::over(mapping, source)
     }

@@ -74,6 +74,8 @@ pub(super) enum Ask {
     File(PathBuf),
     /// A request.
     Request(Box<Request>),
+    /// The query's own name.
+    Name,
 }
 
 /// Where in a row the cells stand that are no item; subject and as-of are first.
@@ -140,14 +142,16 @@ enum Kind {
     Sql,
     Csv,
     Http,
+    Grpc,
 }
 
 impl Kind {
     fn of(source: &SourceEntry) -> Self {
-        match (&source.csv, &source.http) {
-            (Some(_), _) => Self::Csv,
-            (None, Some(_)) => Self::Http,
-            (None, None) => Self::Sql,
+        match (&source.csv, &source.http, &source.grpc) {
+            (Some(_), _, _) => Self::Csv,
+            (None, Some(_), _) => Self::Http,
+            (None, None, Some(_)) => Self::Grpc,
+            (None, None, None) => Self::Sql,
         }
     }
 
@@ -157,6 +161,7 @@ impl Kind {
             Self::Sql => &["sql", "subject_type"],
             Self::Csv => &["file"],
             Self::Http => &["path", "body", "rows"],
+            Self::Grpc => &[],
         }
     }
 }
@@ -184,25 +189,31 @@ impl<'a> Compiler<'a> {
     }
 
     fn source(&mut self, source: &SourceEntry, folder: &Path) -> (Option<Place>, Limits) {
-        match (&source.sql, &source.csv, &source.http) {
-            (Some(entry), None, None) => {
+        match (&source.sql, &source.csv, &source.http, &source.grpc) {
+            (Some(entry), None, None, None) => {
                 let sql = entry.get_ref();
                 let limits = self.limits(entry, sql.pool, sql.max_batch, sql.statement_timeout);
                 (self.place(&sql.url, Place::of_sql(sql, folder)), limits)
             }
-            (None, Some(entry), None) => {
+            (None, Some(entry), None, None) => {
                 let csv = entry.get_ref();
                 // What is in memory needs neither connections nor batches.
                 let limits = self.limits(entry, 4, 256, csv.statement_timeout);
                 (self.place(&csv.folder, Place::of_csv(csv, folder)), limits)
             }
-            (None, None, Some(entry)) => {
+            (None, None, Some(entry), None) => {
                 let http = entry.get_ref();
                 let limits = self.limits(entry, http.pool, http.max_batch, http.statement_timeout);
                 (self.place(&http.url, Place::of_http(http, folder)), limits)
             }
+            (None, None, None, Some(entry)) => {
+                let grpc = entry.get_ref();
+                let limits = self.limits(entry, grpc.pool, grpc.max_batch, grpc.statement_timeout);
+                (self.place(&grpc.endpoint, Place::of_grpc(grpc, folder)), limits)
+            }
             _ => {
-                let message = "state one source: `[source.sql]`, `[source.csv]` or `[source.http]`";
+                let message = "state one source: `[source.sql]`, `[source.csv]`, `[source.http]` \
+                               or `[source.grpc]`";
                 self.find_at(source.start(), message.to_owned());
                 (None, Limits { pool: 1, statement_timeout: Duration::from_secs(1), max_batch: 1 })
             }
@@ -332,6 +343,7 @@ impl<'a> Compiler<'a> {
                 }
                 Ask::File(file.get_ref().clone())
             }
+            (Kind::Grpc, ..) => Ask::Name,
             (Kind::Http, _, _, Some(path)) => {
                 let body = query.body.as_ref().map(|body| body.get_ref().as_str());
                 let rows = query.rows.as_ref().map_or("$[*]", |rows| rows.get_ref());

@@ -8,7 +8,9 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::http::client;
 use super::{mysql, postgres};
-use crate::config::mapping::{CsvEntry, HttpEntry, SecretEntry, SqlAddress, SqlEntry};
+use crate::config::mapping::{
+    CsvEntry, GrpcEntry, HttpEntry, LocalEndpoint, SecretEntry, SqlAddress, SqlEntry,
+};
 
 /// Where the records are.
 pub(super) enum Place {
@@ -22,6 +24,8 @@ pub(super) enum Place {
     Csv(CsvPlace),
     /// A service.
     Http(HttpPlace),
+    /// A program on this machine.
+    Grpc(LocalEndpoint),
 }
 
 /// A folder of CSV files.
@@ -64,6 +68,15 @@ impl Place {
         };
         let folder = folder.join(csv.folder.get_ref());
         Ok(Self::Csv(CsvPlace { folder, delimiter, max_bytes: bytes(csv.max_mib)? }))
+    }
+
+    /// Reads `[source.grpc]`.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn of_grpc(grpc: &GrpcEntry, folder: &Path) -> Result<Self, String> {
+        let endpoint = LocalEndpoint::parse(grpc.endpoint.get_ref(), folder);
+        endpoint.map(Self::Grpc).map_err(|error| error.to_string())
     }
 
     /// Reads `[source.http]`.
@@ -111,6 +124,7 @@ impl fmt::Debug for Place {
             Self::Mysql(..) => "Mysql",
             Self::Csv(_) => "Csv",
             Self::Http(_) => "Http",
+            Self::Grpc(_) => "Grpc",
         })
     }
 }

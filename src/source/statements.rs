@@ -36,7 +36,7 @@ impl Texts {
         let (text, subjects) = match &query.ask {
             Ask::Sql { text, subjects } => (&**text, *subjects),
             // A mapping is compiled for one kind of source.
-            Ask::File(_) | Ask::Request(_) => ("", SubjectType::Text),
+            Ask::File(_) | Ask::Request(_) | Ask::Name => ("", SubjectType::Text),
         };
         let quote = match dialect {
             Dialect::Mysql => '`',

@@ -1,6 +1,7 @@
 //! Tests of [`super`].
 
 use super::*;
+use crate::config::mapping::LocalEndpoint;
 use crate::source::testing::{WHOLE, compile};
 
 /// The findings of `WHOLE` with one text put for another, as people read them.
@@ -137,4 +138,28 @@ fn a_query_without_items_is_refused() {
     let head = WHOLE.split_once("[query.items]").unwrap().0;
     let found = compile(&format!("{head}[query.items]\n")).unwrap_err();
     assert!(found[0].to_string().contains("maps no item"), "{found:?}");
+}
+
+#[test]
+fn a_service_is_asked_by_name_and_stands_on_this_machine() {
+    let sql = "sql = \"select * from job where person_id in {subjects}\"\n";
+    let service = "[source.grpc]\nendpoint = \"unix:run/source.sock\"";
+    let text = WHOLE
+        .replacen("[source.sql]\nurl = \"sqlite:work.db\"", service, 1)
+        .replacen(sql, "", 1);
+    let mapping = compile(&text).unwrap();
+    let socket = LocalEndpoint::Socket("/nowhere/run/source.sock".into());
+    assert!(matches!(&mapping.place, Place::Grpc(endpoint) if *endpoint == socket));
+    assert!(matches!(mapping.queries[0].ask, Ask::Name));
+    let fault = |from: &str, to: &str| {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "`{from}` is not in the mapping");
+        compile(&changed).unwrap_err()[0].to_string()
+    };
+    let as_of = "as_of = ";
+    let with_sql = fault(as_of, &format!("{sql}{as_of}"));
+    assert!(with_sql.contains("`sql` is for another kind of source"), "{with_sql}");
+    assert!(fault("unix:run/source.sock", "10.0.0.1:7").contains("not a loopback address"));
+    let two = fault(service, &format!("[source.sql]\nurl = \"sqlite:work.db\"\n{service}"));
+    assert!(two.contains("state one source"), "{two}");
 }

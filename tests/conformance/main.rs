@@ -1,0 +1,14 @@
+//! The conformance kit against servers that hold and servers that do not.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+mod command;
+mod enforcing;
+mod kit;
+mod source;
