@@ -6,13 +6,16 @@
 pub mod agency;
 pub mod agency_server;
 pub mod authority;
+pub mod breaker;
 pub mod catalogue;
 pub mod edge;
 pub mod exchange;
 pub mod fan_out;
 pub mod gateway;
 pub mod lane;
+pub mod question;
 pub mod random;
 pub mod recorder;
+pub mod room;
 pub mod status_poll;
 pub mod uplink;

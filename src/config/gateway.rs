@@ -48,11 +48,17 @@ pub struct GatewayLimitsConfig {
     pub max_deadline: Duration,
     /// Requests under way at once.
     pub max_in_flight: usize,
+    /// Of those, requests of one consumer, so that none takes all the room.
+    pub max_in_flight_per_consumer: usize,
 }
 
 impl Default for GatewayLimitsConfig {
     fn default() -> Self {
-        Self { max_deadline: Duration::from_secs(2), max_in_flight: 1024 }
+        Self {
+            max_deadline: Duration::from_secs(2),
+            max_in_flight: 1024,
+            max_in_flight_per_consumer: 768,
+        }
     }
 }
 
@@ -137,8 +143,12 @@ impl GatewayConfig {
                 ));
             }
         }
-        if self.limits.max_deadline.is_zero() || self.limits.max_in_flight == 0 {
-            return Err("limits.max_deadline and limits.max_in_flight must not be zero".into());
+        let GatewayLimitsConfig { max_deadline, max_in_flight, max_in_flight_per_consumer } =
+            self.limits;
+        if max_deadline.is_zero() || max_in_flight == 0 || max_in_flight_per_consumer == 0 {
+            let message = "limits.max_deadline, limits.max_in_flight and \
+                           limits.max_in_flight_per_consumer must not be zero";
+            return Err(message.into());
         }
         Ok(())
     }

@@ -112,6 +112,7 @@ async fn ask(
     {
         arrival = again.arrival(asked.until).await;
     }
+    uplink.note(&arrival);
     let Arrival { at, outcome } = arrival;
     let section = match outcome {
         Ok(response) => believe(response, fetch, hash, asked.catalogue),

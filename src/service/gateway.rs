@@ -6,7 +6,6 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::{Code, Request, Response, Status};
 
 use super::agency_server::peer_of;
@@ -14,6 +13,7 @@ use super::authority::{Authority, Ruling};
 use super::fan_out::{self, Asked};
 use super::random;
 use super::recorder::{self, Line, Recorder};
+use super::room::{Full, Place, Room};
 use super::uplink::Uplink;
 use crate::clock;
 use crate::config::gateway::GatewayLimitsConfig;
@@ -41,7 +41,7 @@ pub struct Gateway {
     uplinks: Vec<Arc<Uplink>>,
     owned: Vec<ItemSet>,
     limits: GatewayLimitsConfig,
-    room: Semaphore,
+    room: Room,
 }
 
 /// A request whose grant holds.
@@ -52,7 +52,7 @@ struct Admitted<'a> {
     request_id: String,
     /// When the gateway stops waiting for agencies.
     until: Instant,
-    _room: SemaphorePermit<'a>,
+    _room: Place<'a>,
 }
 
 /// What policy, grant and agencies make of a request.
@@ -76,7 +76,7 @@ impl Gateway {
             recorder,
             uplinks,
             owned,
-            room: Semaphore::new(limits.max_in_flight),
+            room: Room::new(limits.max_in_flight, limits.max_in_flight_per_consumer),
             limits,
         }
     }
@@ -87,8 +87,11 @@ impl Gateway {
         let now = clock::now();
         let until = deadline::deadline(request.metadata(), now, self.limits.max_deadline);
         let peer = peer_of(&request)?;
-        let room = self.room.try_acquire().map_err(|_| {
-            Refusal::overloaded("the gateway has as many requests under way as it takes")
+        let room = self.room.enter(peer.spiffe()).map_err(|full| {
+            Refusal::overloaded(match full {
+                Full::Altogether => "the gateway has as many requests under way as it takes",
+                Full::OfPeer => "you have as many requests under way as one consumer may",
+            })
         })?;
         if peer.spiffe().role() != Role::Consumer {
             let message = "only an identity in the role of a consumer may ask for a profile";
@@ -246,14 +249,15 @@ impl ProfileService for GatewayServer {
         request: Request<pb::GetProfileRequest>,
     ) -> Result<Response<pb::GetProfileResponse>, Status> {
         let peer = peer_of(&request);
-        let answered = match self.0.admit(request) {
-            Ok(admitted) => self.0.answer(&admitted).await,
-            Err(refusal) => {
-                if let Ok(peer) = &peer {
-                    self.0.recorder.count_refusal(peer.spiffe(), refusal.reason);
-                }
-                Err(refusal)
-            }
+        let work = async |peer: &PeerId| {
+            let admitted = self.0.admit(request).inspect_err(|refusal| {
+                self.0.recorder.count_refusal(peer.spiffe(), refusal.reason);
+            })?;
+            self.0.answer(&admitted).await
+        };
+        let answered = match &peer {
+            Ok(peer) => self.0.recorder.guarded(peer.spiffe(), work(peer)).await,
+            Err(refusal) => Err(refusal.clone()),
         };
         answered.map(Response::new).map_err(|refusal| {
             let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();

@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
-use prost::Message;
 use tokio::sync::{Notify, watch};
+use tonic::Code;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
 use tower::retry::budget::{Budget, TpsBudget};
 
-use super::lane::{Arrival, Asking, Failure, Lane, LaneState};
+use super::breaker::Breaker;
+use super::lane::{Arrival, Failure, Lane, LaneState};
+use super::question::Question;
 use crate::clock;
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::item::{ItemNumber, ItemSet};
@@ -26,7 +27,6 @@ use crate::link::connect::{ConnectError, Connector};
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::agency_service_client::AgencyServiceClient;
-use crate::wire::section::RequestHash;
 
 /// How long an agency may take to say Hello on a new lane.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
@@ -83,15 +83,7 @@ pub struct Uplink {
     /// A question found no way: try again now.
     wanted: Notify,
     retries: TpsBudget,
-}
-
-/// A question on its way to an agency.
-#[derive(Debug)]
-pub enum Question {
-    /// On a lane.
-    Lane(Asking),
-    /// As a FetchSection call, with the request to be sent.
-    Unary(Box<AgencyServiceClient<Channel>>, Bytes),
+    breaker: Breaker,
 }
 
 impl Uplink {
@@ -115,6 +107,7 @@ impl Uplink {
             wanted: Notify::new(),
             // A tenth of what is asked, and a small burst, may be asked again.
             retries: TpsBudget::new(Duration::from_secs(10), 10, 0.1),
+            breaker: Breaker::default(),
         });
         for slot in 0..uplink.slots.len() {
             let (keeper, mut stop) = (uplink.clone(), stop.clone());
@@ -154,6 +147,9 @@ impl Uplink {
     /// # Errors
     /// Why the agency cannot be asked now.
     pub async fn ask(&self, request: &Bytes, until: Instant) -> Result<Question, Refused> {
+        if !self.breaker.admits(clock::now()) {
+            return Err(Refused::Down(Down::Failing("AGENCY_FAILING")));
+        }
         self.retries.deposit();
         match self.try_ask(request, until) {
             Err(Refused::Down(Down::Connecting)) => self.ask_once_connected(request, until).await,
@@ -176,6 +172,22 @@ impl Uplink {
             if changes.changed().await.is_err() {
                 return Err(Refused::Down(Down::Failing("STOPPING")));
             }
+        }
+    }
+
+    /// Takes note of what came of a question in the end.
+    pub fn note(&self, arrival: &Arrival) {
+        match &arrival.outcome {
+            Err(Failure::LaneLost | Failure::Refused { code: Code::Unavailable, .. }) => {
+                if self.breaker.failed(arrival.at) {
+                    tracing::error!(
+                        agency = %self.agency,
+                        reason = "AGENCY_FAILING",
+                        "question after question is lost: the agency is left alone for a while"
+                    );
+                }
+            }
+            Ok(_) | Err(_) => self.breaker.answered(),
         }
     }
 
@@ -391,44 +403,5 @@ const fn connect_reason(error: &ConnectError) -> &'static str {
         ConnectError::Untrusted { .. } => "UNTRUSTED",
         ConnectError::Refused { .. } => "LINK_REFUSED",
         ConnectError::Protocol { .. } => "LINK_BROKEN",
-    }
-}
-
-/// Asks by a FetchSection call.
-async fn call(mut client: AgencyServiceClient<Channel>, request: Bytes, until: Instant) -> Arrival {
-    let outcome = async {
-        let decoded =
-            pb::FetchSectionRequest::decode(request).map_err(|_| Status::internal("request"));
-        let mut request = tonic::Request::new(decoded?);
-        request.set_timeout(until.saturating_duration_since(clock::now()));
-        client.fetch_section(request).await
-    };
-    let outcome = match outcome.await {
-        Ok(response) => Ok(response.into_inner().encode_to_vec().into()),
-        Err(status) if status.code() == Code::Unavailable => Err(Failure::LaneLost),
-        Err(status) => {
-            let reason = crate::wire::refusal::reason_of(&status);
-            Err(Failure::Refused { code: status.code(), reason })
-        }
-    };
-    Arrival { at: clock::now(), outcome }
-}
-
-impl Question {
-    /// The hash that the answer must echo.
-    pub fn hash(&self) -> RequestHash {
-        match self {
-            Self::Lane(asking) => asking.hash(),
-            Self::Unary(_, request) => RequestHash::of(request),
-        }
-    }
-
-    /// Waits for the answer. Dropping the future cancels the question.
-    pub async fn arrival(self, until: Instant) -> Arrival {
-        match self {
-            Self::Lane(mut asking) => asking.arrival().await,
-            // On the heap: it is large, and every lane's question would carry it.
-            Self::Unary(client, request) => Box::pin(call(*client, request, until)).await,
-        }
     }
 }
