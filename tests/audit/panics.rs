@@ -24,12 +24,12 @@ async fn row_26_a_panicking_handler_is_answered_internal_and_recorded() {
             }
             Ok(nth)
         };
-        let refusal: Refusal = recorder.counted(Some(&peer), work).await.unwrap_err();
+        let refusal: Refusal = recorder.guarded(&peer, work).await.unwrap_err();
         assert_eq!((refusal.code, refusal.reason), (Code::Internal, "PANIC"));
         assert!(!format!("{refusal:?}").contains("4711"), "the panic's text got out");
     }
     // What is answered is no refusal.
-    assert_eq!(recorder.counted(Some(&peer), async { Ok(7) }).await, Ok(7));
+    assert_eq!(recorder.guarded(&peer, async { Ok(7) }).await, Ok(7));
     recorder.flush().await;
     drop(recorder);
 
