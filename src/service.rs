@@ -6,6 +6,7 @@
 pub mod agency;
 pub mod agency_server;
 pub mod authority;
+pub mod breaker;
 pub mod catalogue;
 pub mod edge;
 pub mod exchange;
@@ -15,7 +16,9 @@ pub mod gateway_server;
 pub mod gather;
 pub mod lane;
 pub mod profile_stream;
+pub mod question;
 pub mod random;
 pub mod recorder;
+pub mod room;
 pub mod status_poll;
 pub mod uplink;

@@ -21,6 +21,8 @@ mod independent;
 mod load;
 #[path = "audit/measure.rs"]
 mod measure;
+#[path = "audit/panics.rs"]
+mod panics;
 #[path = "audit/record.rs"]
 mod record;
 #[path = "audit/recovery.rs"]

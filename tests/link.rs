@@ -10,6 +10,8 @@
     reason = "tests"
 )]
 
+#[path = "link/http2.rs"]
+mod http2;
 mod support;
 
 use std::net::SocketAddr;

@@ -71,6 +71,7 @@ pub async fn run(
         &stop,
     )
     .await?;
+    let max_deadline = config.limits.max_deadline;
     let agency = Arc::new(Agency::new(AgencyParts {
         id: config.id.clone(),
         catalogue,
@@ -92,7 +93,7 @@ pub async fn run(
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(2 * MAX_MESSAGE_BYTES),
     );
-    let service = serving::with_standard_services(routes, health_service)?;
+    let service = serving::with_standard_services(routes, health_service, max_deadline)?;
     tracing::info!(agency = %config.id, %address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, stop);

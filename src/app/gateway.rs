@@ -61,6 +61,7 @@ pub async fn run(
         governing::authority(&catalogue, &config.grants, &config.policy, folder, None, &stop)
             .await?;
     let id = tls.identity().id();
+    let max_deadline = config.limits.max_deadline;
     let gateway = Arc::new(Gateway::new(
         id,
         catalogue.clone(),
@@ -81,7 +82,7 @@ pub async fn run(
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_ANSWER_BYTES),
         );
-    let service = serving::with_standard_services(routes, health_service)?;
+    let service = serving::with_standard_services(routes, health_service, max_deadline)?;
     tracing::info!(%address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, stop);

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -178,10 +179,12 @@ pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr
     Ok((listener, bound))
 }
 
-/// A role's services with health and reflection beside them, behind the edge.
+/// A role's services with health and reflection beside them, behind the edge,
+/// which ends calls beyond the role's longest deadline.
 pub(super) fn with_standard_services<H>(
     mut routes: tonic::service::RoutesBuilder,
     health: H,
+    max_deadline: Duration,
 ) -> Result<Edge<Routes>, StartError>
 where
     H: tower::Service<
@@ -200,7 +203,7 @@ where
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     routes.add_service(health).add_service(reflection);
-    Ok(EdgeLayer.layer(routes.routes().prepare()))
+    Ok(EdgeLayer { max_deadline }.layer(routes.routes().prepare()))
 }
 
 /// Serves until `stop` turns true, and returns once every connection is closed.

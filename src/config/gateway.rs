@@ -48,13 +48,20 @@ pub struct GatewayLimitsConfig {
     pub max_deadline: Duration,
     /// Requests under way at once.
     pub max_in_flight: usize,
+    /// Of those, requests of one consumer, so that none takes all the room.
+    pub max_in_flight_per_consumer: usize,
     /// Requests under way at once on one stream.
     pub stream_window: usize,
 }
 
 impl Default for GatewayLimitsConfig {
     fn default() -> Self {
-        Self { max_deadline: Duration::from_secs(2), max_in_flight: 1024, stream_window: 128 }
+        Self {
+            max_deadline: Duration::from_secs(2),
+            max_in_flight: 1024,
+            max_in_flight_per_consumer: 768,
+            stream_window: 128,
+        }
     }
 }
 
@@ -139,14 +146,19 @@ impl GatewayConfig {
                 ));
             }
         }
-        if self.limits.max_deadline.is_zero() || self.limits.max_in_flight == 0 {
-            return Err("limits.max_deadline and limits.max_in_flight must not be zero".into());
+        let GatewayLimitsConfig {
+            max_deadline,
+            max_in_flight,
+            max_in_flight_per_consumer,
+            stream_window,
+        } = self.limits;
+        if max_deadline.is_zero() || max_in_flight == 0 || max_in_flight_per_consumer == 0 {
+            let message = "limits.max_deadline, limits.max_in_flight and \
+                           limits.max_in_flight_per_consumer must not be zero";
+            return Err(message.into());
         }
-        if !(1..=4096).contains(&self.limits.stream_window) {
-            return Err(format!(
-                "limits.stream_window must be 1 to 4096, not {}",
-                self.limits.stream_window
-            ));
+        if !(1..=4096).contains(&stream_window) {
+            return Err(format!("limits.stream_window must be 1 to 4096, not {stream_window}"));
         }
         Ok(())
     }

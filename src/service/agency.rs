@@ -127,10 +127,13 @@ impl Agency {
         hash: RequestHash,
         until: Instant,
     ) -> Result<Bytes, Refusal> {
-        let admitted = self.admit(gateway, request).inspect_err(|refusal| {
-            self.parts.recorder.count_refusal(gateway.spiffe(), refusal.reason);
-        })?;
-        self.answer_recorded(gateway, &admitted, hash, until).await
+        let work = async {
+            let admitted = self.admit(gateway, request).inspect_err(|refusal| {
+                self.parts.recorder.count_refusal(gateway.spiffe(), refusal.reason);
+            })?;
+            self.answer_recorded(gateway, &admitted, hash, until).await
+        };
+        self.parts.recorder.guarded(gateway.spiffe(), work).await
     }
 
     /// Everything that needs no waiting: who asks for whom, and whether the grant

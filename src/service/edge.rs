@@ -1,30 +1,48 @@
-//! What every call passes on its way out: the gRPC code that a caller can act
-//! on.
+//! What every call passes: a bound on its time, and on its way out the gRPC code
+//! that a caller can act on.
+//!
+//! Handlers keep their deadline themselves, and answer with what they have by
+//! then. The bound here is for what never gets so far: a request that does not
+//! come, or a handler that hangs. A stream's own time is no matter of it; it ends
+//! when the answer's headers are there.
 //!
 //! tonic answers an oversize message with OUT_OF_RANGE and an undecodable one
 //! with INTERNAL. Callers are told RESOURCE_EXHAUSTED and INVALID_ARGUMENT, which
 //! say whose fault it is.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
 use tonic::Code;
 use tower::{Layer, Service};
 
-/// Wraps a service so that its codes are mapped.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct EdgeLayer;
+use crate::wire::deadline;
+use crate::wire::refusal::Refusal;
 
-/// A service whose codes are mapped.
+/// How long after its deadline a handler may take to record and answer.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Wraps a service so that its calls are bounded and its codes mapped.
+#[derive(Debug, Clone, Copy)]
+pub struct EdgeLayer {
+    /// The longest time that a caller may state.
+    pub max_deadline: Duration,
+}
+
+/// A service whose calls are bounded and whose codes are mapped.
 #[derive(Debug, Clone)]
-pub struct Edge<S>(S);
+pub struct Edge<S> {
+    inner: S,
+    max_deadline: Duration,
+}
 
 impl<S> Layer<S> for EdgeLayer {
     type Service = Edge<S>;
 
     fn layer(&self, inner: S) -> Edge<S> {
-        Edge(inner)
+        Edge { inner, max_deadline: self.max_deadline }
     }
 }
 
@@ -32,19 +50,26 @@ impl<S, B, R> Service<Request<B>> for Edge<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
     S::Future: Send + 'static,
+    R: Default,
 {
     type Response = Response<R>;
     type Error = S::Error;
     type Future = BoxFuture<'static, Result<Response<R>, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
+        self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let answer = self.0.call(request);
+        let within = deadline::timeout(request.headers(), self.max_deadline) + GRACE;
+        let answer = self.inner.call(request);
         Box::pin(async move {
-            let mut response = answer.await?;
+            let Ok(answer) = tokio::time::timeout(within, answer).await else {
+                let message = "the request did not come, or was not answered, in its time";
+                let late = Refusal::new(Code::DeadlineExceeded, "DEADLINE", message);
+                return Ok(late.into_status("").into_http());
+            };
+            let mut response = answer?;
             map_code(response.headers_mut());
             Ok(response)
         })

@@ -6,12 +6,10 @@
 //! follows a misread frame is not to be believed.
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout};
@@ -180,15 +178,9 @@ impl Session {
         // The entry must stand before the task can end and remove it.
         self.under_way.with(|entries| {
             let task = tokio::spawn(async move {
-                let work = AssertUnwindSafe(agency.answer(link.peer(), fetch.request, hash, until));
-                let response = match work.catch_unwind().await {
-                    Ok(Ok(response)) => answer(id, hash, response),
-                    Ok(Err(refusal)) => failure(id, hash, &refusal),
-                    Err(_) => {
-                        tracing::error!(peer = %link.peer(), reason = "PANIC", "an exchange's handler panicked");
-                        let fault = Refusal::new(Code::Internal, "PANIC", "the agency failed inside");
-                        failure(id, hash, &fault)
-                    }
+                let response = match agency.answer(link.peer(), fetch.request, hash, until).await {
+                    Ok(response) => answer(id, hash, response),
+                    Err(refusal) => failure(id, hash, &refusal),
                 };
                 // Authority is checked once more, right before release.
                 if link.phase() != Phase::Distrusted {

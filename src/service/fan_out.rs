@@ -15,7 +15,8 @@ use tonic::Code;
 
 use super::gather::{Gather, Reply, Woken};
 use super::lane::{Arrival, Failure, Question};
-use super::uplink::{UnderWay, Uplink};
+use super::question::UnderWay;
+use super::uplink::Uplink;
 use crate::clock;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::VerifiedGrant;
@@ -79,10 +80,14 @@ pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> 
     }
     let sections = plan.fetches.iter().zip(&asking.questions).zip(arrivals);
     let section = |((fetch, question), arrival): ((&Fetch, &Question), Option<Arrival>)| {
-        let Some(Arrival { at, outcome }) = arrival else {
+        let Some(arrival) = arrival else {
             let elapsed = clock::now().saturating_duration_since(began);
             return (bare(fetch, SectionStatus::Timeout, "DEADLINE"), elapsed);
         };
+        if let Some(uplink) = uplinks.get(fetch.place) {
+            uplink.note(&arrival);
+        }
+        let Arrival { at, outcome } = arrival;
         let section = match outcome {
             Ok(response) => believe(response, fetch, question.hash, asked.catalogue),
             Err(failure) => {

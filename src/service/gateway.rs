@@ -6,13 +6,13 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::Code;
 
 use super::authority::{Authority, Ruling};
 use super::fan_out::{self, Asked};
 use super::random;
 use super::recorder::{self, Line, Recorder};
+use super::room::{Full, Place, Room};
 use super::uplink::Uplink;
 use crate::clock;
 use crate::config::gateway::GatewayLimitsConfig;
@@ -39,7 +39,7 @@ pub struct Gateway {
     uplinks: Vec<Arc<Uplink>>,
     owned: Vec<ItemSet>,
     limits: GatewayLimitsConfig,
-    room: Semaphore,
+    room: Room,
 }
 
 /// A request whose grant holds.
@@ -50,7 +50,7 @@ struct Admitted<'a> {
     request_id: String,
     /// When the gateway stops waiting for agencies.
     until: Instant,
-    _room: SemaphorePermit<'a>,
+    _room: Place<'a>,
 }
 
 /// What policy, grant and agencies make of a request.
@@ -74,7 +74,7 @@ impl Gateway {
             recorder,
             uplinks,
             owned,
-            room: Semaphore::new(limits.max_in_flight),
+            room: Room::new(limits.max_in_flight, limits.max_in_flight_per_consumer),
             limits,
         }
     }
@@ -94,14 +94,13 @@ impl Gateway {
         request: pb::GetProfileRequest,
         until: Instant,
     ) -> Result<pb::GetProfileResponse, (Refusal, String)> {
-        let answered = match self.admit(peer, request, until) {
-            Ok(admitted) => self.answer_admitted(&admitted).await,
-            Err(refusal) => {
+        let work = async {
+            let admitted = self.admit(peer, request, until).inspect_err(|refusal| {
                 self.recorder.count_refusal(peer.spiffe(), refusal.reason);
-                Err(refusal)
-            }
+            })?;
+            self.answer_admitted(&admitted).await
         };
-        answered.map_err(|refusal| {
+        self.recorder.guarded(peer.spiffe(), work).await.map_err(|refusal| {
             let id = new_request_id().unwrap_or_default();
             tracing::info!(%peer, refusal = id, reason = refusal.reason, code = ?refusal.code, "refused");
             (refusal, id)
@@ -116,8 +115,11 @@ impl Gateway {
         request: pb::GetProfileRequest,
         until: Instant,
     ) -> Result<Admitted<'a>, Refusal> {
-        let room = self.room.try_acquire().map_err(|_| {
-            Refusal::overloaded("the gateway has as many requests under way as it takes")
+        let room = self.room.enter(peer.spiffe()).map_err(|full| {
+            Refusal::overloaded(match full {
+                Full::Altogether => "the gateway has as many requests under way as it takes",
+                Full::OfPeer => "you have as many requests under way as one consumer may",
+            })
         })?;
         if peer.spiffe().role() != Role::Consumer {
             let message = "only an identity in the role of a consumer may ask for a profile";

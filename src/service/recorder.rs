@@ -4,10 +4,12 @@
 //! A record holds no value and no card number. What a record looks like is
 //! `domain::audit`'s business, and how it gets to disk is `store`'s.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
+use futures_util::FutureExt;
 use tonic::Code;
 
 use super::authority::Ruling;
@@ -184,6 +186,24 @@ impl Recorder {
                 tracing::error!(reason = "AUDIT_DOWN", "nothing is disclosed: {error}");
                 audit_down()
             }
+        })
+    }
+
+    /// Answers a peer's request. A panic is answered INTERNAL and counted as a
+    /// refusal, and the process goes on. Every other refusal is `answer`'s own care.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn guarded<T>(
+        &self,
+        peer: &SpiffeId,
+        answer: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(reason = "PANIC", %peer, "a request's handler panicked");
+            self.count_refusal(peer, "PANIC");
+            let message = "the server failed on this request; it may be sent again";
+            Err(Refusal::new(Code::Internal, "PANIC", message))
         })
     }
 

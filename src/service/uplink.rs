@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use backon::{BackoffBuilder, ExponentialBuilder};
-use prost::Message;
 use tokio::sync::{Notify, watch};
-use tokio::task::AbortHandle;
+use tonic::Code;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
 use tower::retry::budget::{Budget, TpsBudget};
 
+use super::breaker::Breaker;
 use super::gather::Reply;
-use super::lane::{Arrival, Asking, Failure, Lane, LaneState, Question};
+use super::lane::{Arrival, Failure, Lane, LaneState, Question};
+use super::question::{Call, UnderWay};
 use crate::clock;
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::item::{ItemNumber, ItemSet};
@@ -83,37 +83,7 @@ pub struct Uplink {
     /// A question found no way: try again now.
     wanted: Notify,
     retries: TpsBudget,
-}
-
-/// A question on its way to an agency. Dropped before the answer came, it is
-/// cancelled.
-#[derive(Debug)]
-pub enum UnderWay {
-    /// On a lane.
-    Lane(Asking),
-    /// As a FetchSection call.
-    Call(Call),
-    /// Answered already: there was no way.
-    Nowhere,
-}
-
-impl UnderWay {
-    /// Its answer has come: there is nothing to cancel.
-    pub fn answered(self) {
-        if let Self::Lane(asking) = self {
-            asking.answered();
-        }
-    }
-}
-
-/// A call's task, which ends with whoever wants the answer.
-#[derive(Debug)]
-pub struct Call(AbortHandle);
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    breaker: Breaker,
 }
 
 impl Uplink {
@@ -137,6 +107,7 @@ impl Uplink {
             wanted: Notify::new(),
             // A tenth of what is asked, and a small burst, may be asked again.
             retries: TpsBudget::new(Duration::from_secs(10), 10, 0.1),
+            breaker: Breaker::default(),
         });
         for slot in 0..uplink.slots.len() {
             let (keeper, mut stop) = (uplink.clone(), stop.clone());
@@ -176,8 +147,30 @@ impl Uplink {
     /// The reply, unused, while the first connection is still under way: wait
     /// until it is [known](Self::known) whether there is one, and ask then.
     pub fn ask(&self, question: &Question, reply: Reply) -> Result<UnderWay, Reply> {
+        if !self.breaker.admits(clock::now()) {
+            reply.fail(Failure::NoWay("AGENCY_FAILING"));
+            return Ok(UnderWay::Nowhere);
+        }
         self.retries.deposit();
         self.try_ask(question, reply)
+    }
+
+    /// Takes note of what came of a question in the end.
+    pub fn note(&self, arrival: &Arrival) {
+        match &arrival.outcome {
+            Err(Failure::LaneLost | Failure::Refused { code: Code::Unavailable, .. }) => {
+                if self.breaker.failed(arrival.at) {
+                    tracing::error!(
+                        agency = %self.agency,
+                        reason = "AGENCY_FAILING",
+                        "question after question is lost: the agency is left alone for a while"
+                    );
+                }
+            }
+            // It was not asked.
+            Err(Failure::NoWay(_) | Failure::WindowFull) => {}
+            Ok(_) | Err(_) => self.breaker.answered(),
+        }
     }
 
     /// Puts a question once more after its lane was lost, if the budget allows.
@@ -219,8 +212,11 @@ impl Uplink {
                     }
                 },
                 Way::Unary(client) => {
-                    let call = call(client.clone(), question.clone(), reply);
-                    return Ok(UnderWay::Call(Call(tokio::spawn(call).abort_handle())));
+                    return Ok(UnderWay::Call(Call::start(
+                        client.clone(),
+                        question.clone(),
+                        reply,
+                    )));
                 }
             };
         }
@@ -409,24 +405,4 @@ const fn connect_reason(error: &ConnectError) -> &'static str {
         ConnectError::Refused { .. } => "LINK_REFUSED",
         ConnectError::Protocol { .. } => "LINK_BROKEN",
     }
-}
-
-/// Asks by a FetchSection call.
-async fn call(mut client: AgencyServiceClient<Channel>, question: Question, reply: Reply) {
-    let outcome = async {
-        let decoded = pb::FetchSectionRequest::decode(question.request)
-            .map_err(|_| Status::internal("request"));
-        let mut request = tonic::Request::new(decoded?);
-        request.set_timeout(question.until.saturating_duration_since(clock::now()));
-        client.fetch_section(request).await
-    };
-    let outcome = match outcome.await {
-        Ok(response) => Ok(response.into_inner().encode_to_vec().into()),
-        Err(status) if status.code() == Code::Unavailable => Err(Failure::LaneLost),
-        Err(status) => {
-            let reason = crate::wire::refusal::reason_of(&status);
-            Err(Failure::Refused { code: status.code(), reason })
-        }
-    };
-    reply.give(Arrival { at: clock::now(), outcome });
 }

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
 use tonic::metadata::MetadataMap;
 
 /// The moment by which a call must be answered: the caller's timeout from `now`,
@@ -12,6 +13,12 @@ use tonic::metadata::MetadataMap;
 pub fn deadline(metadata: &MetadataMap, now: Instant, cap: Duration) -> Instant {
     let stated = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(parse);
     now + stated.map_or(cap, |stated| stated.min(cap))
+}
+
+/// How long a call may take: the caller's timeout, never more than the cap.
+pub fn timeout(headers: &HeaderMap, cap: Duration) -> Duration {
+    let stated = headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(parse);
+    stated.map_or(cap, |stated| stated.min(cap))
 }
 
 /// A `grpc-timeout` value: one to eight digits and a unit (gRPC over HTTP/2,

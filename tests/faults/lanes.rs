@@ -173,7 +173,7 @@ async fn questions_beyond_the_window_are_refused_at_once_and_the_rest_answered()
 /// The real agency refuses what a gateway sends beyond its window, and loses
 /// nothing of the rest.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agency_under_more_than_it_takes_answers_what_it_can() {
+async fn row_44_an_agency_under_more_than_it_takes_answers_what_it_can() {
     let federation = Federation::start();
     let agency = federation
         .agency(AGENCY, |document| {

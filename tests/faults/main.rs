@@ -21,6 +21,7 @@ mod answers;
 mod deadlines;
 mod lanes;
 mod lies;
+mod overload;
 mod processes;
 mod raw;
 mod requests;

@@ -4,10 +4,13 @@
 use std::net::SocketAddr;
 
 use bytes::{BufMut, Bytes};
-use http_body_util::{BodyExt, Full};
+use futures_util::{StreamExt, stream};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tonic::Code;
+use tonic::body::Body;
+use tonic::{Code, Status};
 
 use crate::federation::{Federation, within};
 use crate::rude::{Pair, rude, rude_connect};
@@ -17,7 +20,7 @@ pub type Headers<'a> = &'a [(&'static str, &'a str)];
 
 /// A consumer's connection.
 #[derive(Clone)]
-pub struct Raw(SendRequest<Full<Bytes>>);
+pub struct Raw(SendRequest<Body>);
 
 /// A consumer's certificate.
 pub fn consumer(federation: &Federation) -> Pair {
@@ -40,6 +43,16 @@ impl Raw {
 
     /// One unary call for a profile: its code and its body, however it was sent.
     pub async fn call(&self, frame: Vec<u8>, headers: Headers<'_>) -> (Code, Bytes) {
+        self.send(Body::new(Full::new(Bytes::from(frame))), headers).await
+    }
+
+    /// The same, with a body that begins like this and never ends.
+    pub async fn stall(&self, begin: Vec<u8>, headers: Headers<'_>) -> (Code, Bytes) {
+        let begin = stream::iter([Ok::<_, Status>(Frame::data(Bytes::from(begin)))]);
+        self.send(Body::new(StreamBody::new(begin.chain(stream::pending()))), headers).await
+    }
+
+    async fn send(&self, body: Body, headers: Headers<'_>) -> (Code, Bytes) {
         let mut request =
             http::Request::post("https://localhost/tributary.v1.ProfileService/GetProfile")
                 .header("content-type", "application/grpc")
@@ -47,7 +60,7 @@ impl Raw {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(Bytes::from(frame))).unwrap();
+        let request = request.body(body).unwrap();
         let mut sender = self.0.clone();
         let response = within(sender.send_request(request)).await.unwrap();
         let (head, body) = response.into_parts();

@@ -160,6 +160,29 @@ async fn row_23_control_characters_make_no_line_in_a_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn row_19_a_request_that_never_comes_whole_is_ended_at_its_deadline() {
+    let federation = Federation::start();
+    let cap = |document: &mut toml_edit::DocumentMut| {
+        document["limits"]["max_deadline"] = toml_edit::value("1s");
+    };
+    let gateway = federation.gateway_with(&[], cap).await;
+    let raw = Raw::connect(&federation, gateway.address).await;
+    let good = frame(0, &federation.request("", 0, &ITEMS).encode_to_vec());
+    let half = &good[..good.len() / 2];
+    let stated: Headers<'_> = &[("grpc-timeout", "200m")];
+    let huge: Headers<'_> = &[("grpc-timeout", "99999999H")];
+    // Nothing at all, a length and no body, half a request, too much of one.
+    let cases: [(&[u8], Headers<'_>); 5] =
+        [(&[], &[]), (&[0, 0, 0, 0, 99], &[]), (half, &[]), (half, stated), (half, huge)];
+    let stalled = cases.iter().map(|(begin, headers)| raw.stall(begin.to_vec(), headers));
+    for (code, _) in futures_util::future::join_all(stalled).await {
+        assert_eq!(code, Code::DeadlineExceeded);
+    }
+    // The connection and the gateway go on.
+    assert_eq!(raw.call(good, &[]).await.0, Code::Ok);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_a_consumer_gets_a_profile() {
     let federation = Federation::start();
     let gateway = federation.gateway(&[]).await;

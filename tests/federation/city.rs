@@ -24,6 +24,8 @@ use tributary::wire::proto::pb::agency_service_client::AgencyServiceClient;
 use tributary::wire::proto::pb::profile_service_client::ProfileServiceClient;
 use tributary::wire::refusal::reason_of;
 
+pub use crate::forged::{name_in, part_of};
+
 pub const DEADLINE: Duration = Duration::from_secs(2);
 
 /// A running demo; dropping it stops every process.
@@ -217,18 +219,4 @@ pub fn word(status: &Status) -> String {
         reason if reason.is_empty() => format!("{:?}", status.code()),
         reason => reason,
     }
-}
-
-/// An agency's part of a presentation: the signed part and its own disclosure.
-pub fn part_of(grant: &str, agency: &str) -> String {
-    let signed = grant.split('~').next().unwrap();
-    let own = grant.split('~').skip(1).find(|encoded| name_in(encoded).as_deref() == Some(agency));
-    format!("{signed}~{}~", own.unwrap_or_default())
-}
-
-/// The claim that a disclosure discloses.
-pub fn name_in(encoded: &str) -> Option<String> {
-    let bytes = tributary::domain::grant::base64::decode(encoded)?;
-    let parts: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-    Some(parts.get(1)?.as_str()?.to_owned())
 }

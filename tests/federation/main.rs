@@ -9,12 +9,14 @@
     reason = "a test that cannot go on fails"
 )]
 
+#[path = "../support/forged.rs"]
+mod forged;
+
 mod bad_input;
 mod changes;
 mod city;
 mod demo;
 mod exchange;
-mod forged;
 mod privacy;
 mod records;
 mod refusals;

@@ -105,7 +105,7 @@ pub struct Forged {
 /// Every case, made out of a genuine grant.
 pub fn all(city: &City, genuine: &str) -> Vec<Forged> {
     let signed = CASES.iter().map(|&(name, gateway, at_agency, change)| {
-        let mut forgery = Forgery::of(city, genuine);
+        let mut forgery = Forgery::of(&city.home, genuine);
         change(&mut forgery);
         let text = forgery.finish();
         let part = part_of(&text, if at_agency == "GRANT_AGENCY" { "tax" } else { AGENCY });
@@ -126,7 +126,7 @@ async fn forged_grants_are_refused_at_the_gateway_and_at_the_agency() {
     let genuine = city.grant(0);
 
     // The genuine one, signed again, passes at both: the cases change one thing.
-    let again = Forgery::of(&city, &genuine).finish();
+    let again = Forgery::of(&city.home, &genuine).finish();
     assert_eq!(city.at_gateway(&mut client, &again, ITEM).await, "OK");
     let question = city.question("genuine", &part_of(&again, AGENCY), &[ITEM]);
     assert_eq!(ask(&mut agency, question).await.0, "OK");
@@ -176,8 +176,8 @@ async fn what_only_an_agency_can_find_is_refused_there() {
     assert_eq!(answer, "GRANT_DISCLOSURE");
 
     // A subject that was sealed for another grant does not open.
-    let mut resealed = Forgery::of(&city, &genuine);
-    let stolen = Forgery::of(&city, &other);
+    let mut resealed = Forgery::of(&city.home, &genuine);
+    let stolen = Forgery::of(&city.home, &other);
     let stolen =
         stolen.disclosures.iter().find(|d| crate::city::name_in(d).as_deref() == Some(AGENCY));
     let stolen: Value = serde_json::from_slice(&base64::decode(stolen.unwrap()).unwrap()).unwrap();

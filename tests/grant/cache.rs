@@ -81,7 +81,7 @@ fn everything_that_can_change_is_checked_on_a_cached_grant() {
 }
 
 #[test]
-fn fault_36_a_clock_set_back_revives_nothing() {
+fn row_36_a_clock_set_back_revives_nothing() {
     let mut attempt = Attempt::new();
     attempt.claims["exp"] = (NOW + 1_800).into();
     let (text, _) = attempt.texts();

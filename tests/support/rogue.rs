@@ -51,6 +51,8 @@ pub enum Step {
     /// These bytes, as they are.
     Raw(Vec<u8>),
     Wait(Duration),
+    /// Goes on once the gate is open.
+    Until(watch::Receiver<bool>),
     /// Ends the stream in order, with a status.
     End(Code),
     /// Resets the stream.
@@ -259,7 +261,7 @@ fn streaming(queue: mpsc::Receiver<Step>) -> http::Response<Body> {
                 *over = true;
                 Err(Status::unknown("cut, as asked"))
             }
-            Step::Wait(_) => unreachable!("waits are not sent"),
+            Step::Wait(_) | Step::Until(_) => unreachable!("waits are not sent"),
         };
         std::future::ready(Some(frame))
     });
@@ -273,6 +275,9 @@ async fn perform(steps: Vec<Step>, out: mpsc::Sender<Step>) {
     for step in steps {
         match step {
             Step::Wait(long) => tokio::time::sleep(long).await,
+            Step::Until(mut gate) => {
+                let _ = gate.wait_for(|open| *open).await;
+            }
             step => {
                 if out.send(step).await.is_err() {
                     return;

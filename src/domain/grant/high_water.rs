@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fault_36_time_does_not_go_back() {
+    fn row_36_time_for_grants_does_not_go_back() {
         let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap();
         let time = HighWater::starting_at(at(1_000));
         assert_eq!(time.observe(at(900)), at(1_000));

@@ -144,9 +144,8 @@ fn a_query_without_items_is_refused() {
 fn a_service_is_asked_by_name_and_stands_on_this_machine() {
     let sql = "sql = \"select * from job where person_id in {subjects}\"\n";
     let service = "[source.grpc]\nendpoint = \"unix:run/source.sock\"";
-    let text = WHOLE
-        .replacen("[source.sql]\nurl = \"sqlite:work.db\"", service, 1)
-        .replacen(sql, "", 1);
+    let text =
+        WHOLE.replacen("[source.sql]\nurl = \"sqlite:work.db\"", service, 1).replacen(sql, "", 1);
     let mapping = compile(&text).unwrap();
     let socket = LocalEndpoint::Socket("/nowhere/run/source.sock".into());
     assert!(matches!(&mapping.place, Place::Grpc(endpoint) if *endpoint == socket));

@@ -2,11 +2,11 @@
 //! taken apart, changed, and signed again with the issuer's own key where that is
 //! what the case needs.
 
+use std::path::Path;
+
 use serde_json::Value;
 use tributary::domain::grant::base64;
 use tributary::issuer::SigningKey;
-
-use crate::city::City;
 
 pub struct Forgery {
     pub header: Value,
@@ -20,7 +20,7 @@ pub struct Forgery {
 }
 
 impl Forgery {
-    pub fn of(city: &City, grant: &str) -> Self {
+    pub fn of(home: &Path, grant: &str) -> Self {
         let mut parts = grant.trim_end().trim_end_matches('~').split('~');
         let mut jwt = parts.next().unwrap().split('.');
         let mut json = || -> Value {
@@ -28,7 +28,7 @@ impl Forgery {
         };
         let (header, claims) = (json(), json());
         let signature = jwt.next().unwrap().to_owned();
-        let jwk = std::fs::read(city.home.join("consent/signing.jwk")).unwrap();
+        let jwk = std::fs::read(home.join("consent/signing.jwk")).unwrap();
         Self {
             header,
             claims,
@@ -57,10 +57,8 @@ impl Forgery {
 
     /// Changes the disclosure of an agency and pins its new digest.
     pub fn redisclose(&mut self, agency: &str, change: impl Fn(&mut Value)) {
-        let at = self
-            .disclosures
-            .iter()
-            .position(|encoded| crate::city::name_in(encoded).as_deref() == Some(agency));
+        let at =
+            self.disclosures.iter().position(|encoded| name_in(encoded).as_deref() == Some(agency));
         let encoded = &mut self.disclosures[at.unwrap()];
         let old = digest(encoded);
         let mut parts: Value = serde_json::from_slice(&base64::decode(encoded).unwrap()).unwrap();
@@ -77,4 +75,18 @@ impl Forgery {
 
 pub fn digest(encoded: &str) -> String {
     base64::encode(&tributary::domain::grant::digest(encoded))
+}
+
+/// An agency's part of a presentation: the signed part and its own disclosure.
+pub fn part_of(grant: &str, agency: &str) -> String {
+    let signed = grant.split('~').next().unwrap();
+    let own = grant.split('~').skip(1).find(|encoded| name_in(encoded).as_deref() == Some(agency));
+    format!("{signed}~{}~", own.unwrap_or_default())
+}
+
+/// The claim that a disclosure discloses.
+pub fn name_in(encoded: &str) -> Option<String> {
+    let bytes = base64::decode(encoded)?;
+    let parts: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    Some(parts.get(1)?.as_str()?.to_owned())
 }

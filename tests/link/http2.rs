@@ -1,0 +1,304 @@
+//! A peer with the right certificate that breaks HTTP/2 itself, frame by frame
+//! (RFC 9113). It loses its connection, and nobody else notices.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::client::TlsStream;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tributary::domain::peer::Role;
+use tributary::link::connect::Connector;
+use tributary::link::limits::{ConnectLimits, LinkLimits};
+use tributary::link::pki::Issued;
+
+use crate::support::rude::{rude, rude_connect};
+use crate::support::{Pair, Pki, Server, link_tls};
+
+const GATEWAY: &str = "gateway.city.example";
+const WORK: &str = "employment.city.example";
+
+/// Only a hang reaches it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+// Frame types, flags and error codes of RFC 9113.
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+const END_HEADERS: u8 = 4;
+const REFUSED_STREAM: u32 = 7;
+const CANCEL: [u8; 4] = [0, 0, 0, 8];
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// The headers of a call (RFC 7541, all literal but the first two).
+fn headers() -> Vec<u8> {
+    let mut block = vec![0x83, 0x87];
+    let literal = |block: &mut Vec<u8>, text: &str| {
+        block.push(u8::try_from(text.len()).unwrap());
+        block.extend(text.as_bytes());
+    };
+    block.push(0x04);
+    literal(&mut block, "/grpc.health.v1.Health/Check");
+    block.push(0x01);
+    literal(&mut block, "localhost");
+    for (name, value) in [("content-type", "application/grpc"), ("te", "trailers")] {
+        block.push(0);
+        literal(&mut block, name);
+        literal(&mut block, value);
+    }
+    block
+}
+
+/// What the server said.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    goaway: bool,
+    closed: bool,
+    answers: usize,
+    /// The code of each stream that the server reset.
+    resets: BTreeMap<u32, u32>,
+}
+
+/// The peer that breaks HTTP/2.
+struct Peer {
+    out: WriteHalf<TlsStream<TcpStream>>,
+    seen: watch::Receiver<Seen>,
+}
+
+impl Peer {
+    async fn connect(city: &City) -> Self {
+        let config = rude(Some(&Pair::from(&city.gateway)), &["h2"]);
+        let stream = rude_connect(city.server.address, config).await.unwrap();
+        let (mut read, mut out) = tokio::io::split(stream);
+        let (tell, seen) = watch::channel(Seen::default());
+        tokio::spawn(async move {
+            let mut head = [0_u8; 9];
+            while read.read_exact(&mut head).await.is_ok() {
+                let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+                let mut payload = vec![0; length];
+                if read.read_exact(&mut payload).await.is_err() {
+                    break;
+                }
+                let stream = u32::from_be_bytes(head[5..9].try_into().unwrap());
+                tell.send_modify(|seen| match head[3] {
+                    GOAWAY => seen.goaway = true,
+                    HEADERS => seen.answers += 1,
+                    RST_STREAM => {
+                        let code = u32::from_be_bytes(payload[..4].try_into().unwrap());
+                        seen.resets.insert(stream, code);
+                    }
+                    _ => {}
+                });
+            }
+            tell.send_modify(|seen| seen.closed = true);
+        });
+        out.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        out.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+        Self { out, seen }
+    }
+
+    /// Writes as much as the server takes; gives whether it takes more.
+    async fn write(&mut self, bytes: &[u8]) -> bool {
+        let writing = async {
+            self.out.write_all(bytes).await?;
+            self.out.flush().await
+        };
+        let written = tokio::time::timeout(PATIENCE, writing).await;
+        written.expect("the server neither reads nor closes").is_ok()
+    }
+
+    /// Repeats something until the server has had enough; gives how often it did.
+    async fn until_gone(&mut self, most: u32, mut step: impl FnMut(u32) -> Vec<u8>) -> u32 {
+        for nth in 0..most {
+            let gone = {
+                let seen = self.seen.borrow();
+                seen.goaway || seen.closed
+            };
+            if gone || !self.write(&step(nth)).await {
+                return nth;
+            }
+        }
+        self.saw(|seen| seen.goaway || seen.closed).await;
+        most
+    }
+
+    async fn saw(&mut self, what: impl Fn(&Seen) -> bool) -> Seen {
+        let mut seen = self.seen.clone();
+        let awaited = tokio::time::timeout(PATIENCE, seen.wait_for(what)).await;
+        match awaited {
+            Ok(seen) => seen.unwrap().clone(),
+            Err(_) => panic!("what was awaited did not come: {:?}", self.seen.borrow()),
+        }
+    }
+}
+
+/// An agency's server, and a gateway that may ask it.
+struct City {
+    pki: Pki,
+    gateway: Issued,
+    server: Server,
+}
+
+impl City {
+    async fn start() -> Self {
+        let pki = Pki::new(&[GATEWAY, WORK]);
+        let gateway = pki.issue(GATEWAY, Role::Gateway, "main");
+        let work = pki.issue(WORK, Role::Agency, "employment");
+        let tls = link_tls(&work, &[pki.trust(GATEWAY, &[Role::Gateway])]);
+        let server = Server::start(tls, LinkLimits::default()).await;
+        Self { pki, gateway, server }
+    }
+
+    /// Whoever keeps the rules is served.
+    async fn serves_others(&self) {
+        let tls = link_tls(&self.gateway, &[self.pki.trust(WORK, &[Role::Agency])]);
+        let id = "spiffe://employment.city.example/agency/employment".parse().unwrap();
+        let address = self.server.address.to_string();
+        let connector = Connector::new(&address, id, tls, ConnectLimits::default()).unwrap();
+        let mut client = HealthClient::new(connector.channel().await.unwrap());
+        client.check(HealthCheckRequest::default()).await.unwrap();
+    }
+}
+
+/// The nth stream of a client.
+fn stream(nth: u32) -> u32 {
+    2 * nth + 1
+}
+
+/// Resident memory of this process, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_13_rapid_reset() {
+    let city = City::start().await;
+    let mut peer = Peer::connect(&city).await;
+    let took = peer
+        .until_gone(20_000, |nth| {
+            let open = frame(HEADERS, END_HEADERS, stream(nth), &headers());
+            [open, frame(RST_STREAM, 0, stream(nth), &CANCEL)].concat()
+        })
+        .await;
+    assert!(took < 20_000, "it was let go on");
+    city.serves_others().await;
+}
+
+/// The peer makes the server reset: a window update of nothing is an error of the
+/// stream (RFC 9113, section 6.9).
+#[tokio::test(flavor = "multi_thread")]
+async fn row_14_made_you_reset() {
+    let city = City::start().await;
+    let mut peer = Peer::connect(&city).await;
+    let took = peer
+        .until_gone(20_000, |nth| {
+            let open = frame(HEADERS, END_HEADERS, stream(nth), &headers());
+            [open, frame(WINDOW_UPDATE, 0, stream(nth), &[0; 4])].concat()
+        })
+        .await;
+    assert!(took < 20_000, "it was let go on");
+    let seen = peer.saw(|seen| seen.goaway || seen.closed).await;
+    let limit = LinkLimits::default().local_resets;
+    assert!(seen.resets.len() <= limit, "{} resets, the limit is {limit}", seen.resets.len());
+    city.serves_others().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_15_headers_that_never_end() {
+    let city = City::start().await;
+    let mut peer = Peer::connect(&city).await;
+    assert!(peer.write(&frame(HEADERS, 0, 1, &headers())).await);
+    // A header of 16,000 bytes in each frame, or a piece of one without end.
+    let mut one = vec![0, 1, b'a', 0x7f];
+    one.extend([0x81, 0x7c]);
+    one.extend([b'x'; 16_000]);
+    let before = resident();
+    let took = peer.until_gone(2_000, |_| frame(CONTINUATION, 0, 1, &one)).await;
+    assert!(took < 2_000, "it was let go on");
+    let more = resident().saturating_sub(before);
+    assert!(more < 5 * 1024, "{more} KiB more memory");
+    city.serves_others().await;
+}
+
+/// Floods that a server may not answer by closing: each frame is allowed. It reads
+/// no faster than it can answer, keeps nothing, and serves the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_15_floods_of_frames_take_no_memory_and_no_turn_of_others() {
+    let floods: [(&str, Vec<u8>); 3] = [
+        ("empty DATA", frame(DATA, 0, 1, &[])),
+        ("PING", frame(PING, 0, 0, &[7; 8])),
+        ("SETTINGS", frame(SETTINGS, 0, 0, &[])),
+    ];
+    for (name, flood) in floods {
+        let city = City::start().await;
+        let mut peer = Peer::connect(&city).await;
+        assert!(peer.write(&frame(HEADERS, END_HEADERS, 1, &headers())).await);
+        let many = flood.repeat(1_000);
+        city.serves_others().await;
+        let before = resident();
+        for nth in 0..200 {
+            if !peer.write(&many).await {
+                break;
+            }
+            if nth % 50 == 0 {
+                city.serves_others().await;
+            }
+        }
+        city.serves_others().await;
+        let more = resident().saturating_sub(before);
+        assert!(more < 5 * 1024, "{name}: {more} KiB more memory");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_16_headers_over_the_limit() {
+    let city = City::start().await;
+    let mut peer = Peer::connect(&city).await;
+    // One header of 20,000 bytes, in two frames.
+    let mut block = headers();
+    block.extend([0, 1, b'a', 0x7f, 0xa1, 0x9b, 0x01]);
+    block.extend([b'x'; 20_000]);
+    let (first, second) = block.split_at(16_000);
+    assert!(peer.write(&frame(HEADERS, 0, 1, first)).await);
+    peer.write(&frame(CONTINUATION, END_HEADERS, 1, second)).await;
+    let refused = |seen: &Seen| seen.closed || seen.goaway || !seen.resets.is_empty();
+    let seen = peer.saw(|seen| refused(seen) || seen.answers > 0).await;
+    // An answer is 431 and nothing else: the call itself has no message yet.
+    assert!(refused(&seen) || seen.answers == 1, "{seen:?}");
+    assert!(city.server.probe.seen.lock().unwrap().is_empty(), "it got to the handler");
+    city.serves_others().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_17_streams_over_the_limit() {
+    let city = City::start().await;
+    let mut peer = Peer::connect(&city).await;
+    let most = LinkLimits::default().streams;
+    for nth in 0..most + 10 {
+        // Open, and without a message: the handler waits.
+        assert!(peer.write(&frame(HEADERS, END_HEADERS, stream(nth), &headers())).await);
+    }
+    let seen = peer.saw(|seen| seen.resets.len() >= 10).await;
+    let over = (most..most + 10).map(|nth| (stream(nth), REFUSED_STREAM));
+    assert_eq!(seen.resets, over.collect());
+    assert!(!seen.goaway && !seen.closed);
+    city.serves_others().await;
+}
