@@ -18,6 +18,7 @@ mod forged;
 mod privacy;
 mod records;
 mod refusals;
+mod rotation;
 mod running;
 mod stopping;
 mod whole;
