@@ -9,6 +9,7 @@ pub mod gateway;
 mod governing;
 pub mod issuer;
 pub mod profile_stream;
+mod rotation;
 mod serving;
 pub mod starting;
 pub mod statuses;

@@ -35,7 +35,7 @@ use tributary::link::identity::{IdentityError, OwnIdentity};
 use tributary::link::limits::{ConnectLimits, LinkLimits};
 use tributary::link::pki::{Authority, Issued, PkiError, Validity, show};
 use tributary::link::tls;
-use tributary::link::trust::{TrustError, TrustLoadError, TrustStore, Usage};
+use tributary::link::trust::{BadList, TrustError, TrustLoadError, TrustStore, Usage};
 
 const GATEWAY: &str = "gateway.city.example";
 const WORK: &str = "employment.city.example";
@@ -300,6 +300,71 @@ async fn row_05_nothing_is_resumed() {
         assert_eq!(session.handshake_kind(), Some(HandshakeKind::Full));
         assert_eq!(session.tls13_tickets_received(), 0);
     }
+}
+
+#[tokio::test]
+async fn row_05_a_revoked_client_that_would_resume_is_met_with_an_alert() {
+    let city = City::new();
+    let server = city.server().await;
+    // One configuration, which remembers whatever could be resumed.
+    let config = rude(Some(&Pair::from(&city.gateway)), &["h2"]);
+    let mut stream = rude_connect(server.address, Arc::clone(&config)).await.unwrap();
+    assert!(stream.read(&mut [0; 64]).await.unwrap() > 0);
+
+    let tomorrow = clock::utc() + time::Duration::days(1);
+    let mut gateways = city.pki.trust(GATEWAY, &[Role::Gateway]);
+    gateways.crl = Some(city.pki.crl(GATEWAY, &[&city.gateway], tomorrow));
+    server.tls.trust().replace(TrustStore::load(&[gateways]).unwrap());
+    let reading = async {
+        let mut stream = rude_connect(server.address, config).await?;
+        assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await
+    };
+    let error = reading.await.unwrap_err();
+    let error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let revoked = rustls::Error::AlertReceived(AlertDescription::CertificateRevoked);
+    assert_eq!(error, Some(&revoked));
+}
+
+/// Half a list, or none, leaves the last good one in force; and closes its trust
+/// domain, and no other, when it is not to be waited for.
+#[test]
+fn row_06_a_reload_keeps_the_last_good_list_or_closes_the_domain() {
+    let city = City::new();
+    let tomorrow = clock::utc() + time::Duration::days(1);
+    let other = city.pki.issue(GATEWAY, Role::Gateway, "other");
+    let crl = city.pki.crl(GATEWAY, &[&other], tomorrow);
+    let mut gateways = city.pki.trust(GATEWAY, &[Role::Gateway]);
+    gateways.crl = Some(crl.clone());
+    let config = [gateways, city.pki.trust(SCHOOL, &[Role::Agency])];
+    let chain = |issued| support::pem_chain(&Pair::from(issued).certificate);
+    let (main, other) = (chain(&city.gateway), chain(&other));
+    let school = chain(&city.pki.issue(SCHOOL, Role::Agency, "education"));
+    let believes = |store: &TrustStore, chain: &[rustls_pki_types::CertificateDer<'static>]| {
+        store.verify(chain, Usage::Client, clock::utc()).is_ok()
+    };
+    let good = TrustStore::load(&config).unwrap();
+    let list = std::fs::read_to_string(&crl).unwrap();
+    for text in ["", "nonsense", &list[..list.len() / 2]] {
+        std::fs::write(&crl, text).unwrap();
+        let (kept, faults) = good.reload(&config, BadList::Keep);
+        assert!(matches!(&faults[..], [TrustLoadError::Lists { .. }]), "{faults:?}");
+        assert!(believes(&kept, &main) && !believes(&kept, &other), "{text:?}");
+        let (closed, _) = kept.reload(&config, BadList::Close);
+        assert!(!believes(&closed, &main) && believes(&closed, &school), "{text:?}");
+        // What is closed is not opened again by waiting.
+        let (still, _) = closed.reload(&config, BadList::Keep);
+        assert!(!believes(&still, &main), "{text:?}");
+    }
+    std::fs::write(&crl, &list).unwrap();
+    // Anchors that cannot be read stay; what else changed is taken.
+    std::fs::write(&config[1].anchors, "nonsense").unwrap();
+    let (kept, faults) = good.reload(&config, BadList::Keep);
+    assert!(matches!(&faults[..], [TrustLoadError::Anchors { .. }]), "{faults:?}");
+    assert!(believes(&kept, &main) && believes(&kept, &school));
+    let (narrower, _) = kept.reload(&config[1..], BadList::Keep);
+    assert!(!believes(&narrower, &main) && believes(&narrower, &school));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tonic_health::ServingStatus;
 
 use super::governing;
+use super::rotation::{Changing, LinkWatch, PinsWatch};
 use super::serving::{self, StartError};
 use crate::config::agency::AgencyConfig;
 use crate::config::catalogue;
@@ -48,7 +49,10 @@ pub async fn run(
         queries: &config.query,
     };
     let mapping = Mapping::compile(&config.id, &catalogue, written).map_err(StartError::Mapping)?;
+    let links = LinkWatch::new(path, changing, &config.link);
+    let pins = PinsWatch::new(path, changing, &config.grants);
     let tls = serving::link(&config.link, Role::Agency)?;
+    links.start(tls.clone(), &stop);
     let (listener, address) = serving::bind(config.listen).await?;
 
     let holdings = Holdings::open(mapping);
@@ -68,6 +72,7 @@ pub async fn run(
         &config.policy,
         folder,
         Some(&config.id),
+        pins,
         &stop,
     )
     .await?;
@@ -100,4 +105,9 @@ pub async fn run(
     governing::while_recorded(recorder, serving).await?;
     tracing::info!(agency = %config.id, "stopped");
     Ok(())
+}
+
+fn changing(path: &Path) -> Result<Changing, StartError> {
+    let (AgencyConfig { link, grants, .. }, _) = AgencyConfig::load(path)?;
+    Ok(Changing { link, grants })
 }

@@ -9,6 +9,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::governing;
+use super::rotation::{Changing, LinkWatch, PinsWatch};
 use super::serving::{self, StartError};
 use crate::config::catalogue;
 use crate::config::gateway::GatewayConfig;
@@ -40,7 +41,10 @@ pub async fn run(
     let catalogue = Arc::new(catalogue::load(&config.catalogue)?);
     config.check_agencies(path, &catalogue)?;
     let folder = path.parent().unwrap_or(Path::new("."));
+    let links = LinkWatch::new(path, changing, &config.link);
+    let pins = PinsWatch::new(path, changing, &config.grants);
     let tls = serving::link(&config.link, Role::Gateway)?;
+    links.start(tls.clone(), &stop);
     let (listener, address) = serving::bind(config.listen).await?;
 
     let mut uplinks = Vec::with_capacity(config.agency.len());
@@ -58,7 +62,7 @@ pub async fn run(
     }
     let recorder = governing::recorder(&config.audit, &catalogue)?;
     let authority =
-        governing::authority(&catalogue, &config.grants, &config.policy, folder, None, &stop)
+        governing::authority(&catalogue, &config.grants, &config.policy, folder, None, pins, &stop)
             .await?;
     let id = tls.identity().id();
     let max_deadline = config.limits.max_deadline;
@@ -89,6 +93,11 @@ pub async fn run(
     governing::while_recorded(recorder, serving).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn changing(path: &Path) -> Result<Changing, StartError> {
+    let GatewayConfig { link, grants, .. } = GatewayConfig::load(path)?;
+    Ok(Changing { link, grants })
 }
 
 /// Tells an agency's state to the health service, as `agency/ID`.

@@ -1,5 +1,6 @@
 //! What may change while a process runs and governs what it releases: policy,
-//! status lists, the kill switch. Each is watched by a task of its own.
+//! status lists, the kill switch. Each is watched by a task of its own. Who is
+//! believed is watched by [`super::rotation`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use super::rotation::PinsWatch;
 use super::serving::StartError;
 use super::statuses;
 use crate::clock;
@@ -33,9 +35,9 @@ const FIRST_LISTS_WITHIN: Duration = Duration::from_secs(3);
 const WARM_GAP: Duration = Duration::from_millis(2);
 
 /// How often files are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Loads issuers and policy, and begins to watch the policy and the status lists.
+/// Loads issuers and policy, and begins to watch both and the status lists.
 /// An agency names itself.
 pub(super) async fn authority(
     catalogue: &Arc<Catalogue>,
@@ -43,6 +45,7 @@ pub(super) async fn authority(
     policy: &PolicyConfig,
     folder: &Path,
     own: Option<&AgencyId>,
+    pins: PinsWatch,
     stop: &watch::Receiver<bool>,
 ) -> Result<Authority, StartError> {
     let cache = grants.cache;
@@ -63,7 +66,9 @@ pub(super) async fn authority(
         stop.clone(),
         watch_policy(engine.clone(), watch, policy.clone(), catalogue.clone(), own.cloned()),
     ));
-    Ok(Authority::new(catalogue.clone(), loaded, statuses, engine, cache, time))
+    let grants = Arc::new(LastGood::new(loaded));
+    pins.start(grants.clone(), statuses.clone(), catalogue.clone(), stop);
+    Ok(Authority::new(catalogue.clone(), grants, statuses, engine, cache, time))
 }
 
 /// Opens the audit log.
@@ -181,7 +186,7 @@ async fn watch_switch(path: PathBuf, switch: Arc<AtomicBool>) {
     }
 }
 
-async fn until_stopped(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+pub(super) async fn until_stopped(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) {
     tokio::select! {
         () = work => {}
         _ = stop.wait_for(|stop| *stop) => {}

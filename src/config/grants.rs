@@ -229,6 +229,16 @@ impl GrantsConfig {
         })
     }
 
+    /// The files of the pinned issuers; paths are relative to `folder`.
+    pub fn issuer_files(&self, folder: &Path) -> Vec<PathBuf> {
+        let of_issuer = |entry: &IssuerEntry| {
+            let keys =
+                entry.keys.iter().chain(&entry.status_keys).map(|key| folder.join(&key.file));
+            keys.chain([folder.join(&entry.status_anchors)]).collect::<Vec<_>>()
+        };
+        self.issuer.iter().flat_map(of_issuer).collect()
+    }
+
     /// Reads an agency's private keys.
     ///
     /// # Errors

@@ -53,6 +53,23 @@ impl LinkConfig {
     }
 }
 
+impl LinkConfig {
+    /// The files of certificate and key.
+    pub fn own_files(&self) -> Vec<PathBuf> {
+        vec![self.certificate.clone(), self.key.clone()]
+    }
+
+    /// The files of anchors and revocation lists.
+    pub fn trust_files(&self) -> Vec<PathBuf> {
+        self.trust
+            .iter()
+            .flat_map(|entry| [Some(&entry.anchors), entry.crl.as_ref()])
+            .flatten()
+            .cloned()
+            .collect()
+    }
+}
+
 fn distinct_domains<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<TrustConfig>, D::Error> {
     let trust = Vec::<TrustConfig>::deserialize(from)?;
     let mut seen = BTreeSet::new();

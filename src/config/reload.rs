@@ -3,11 +3,12 @@
 //!
 //! Synchronous and without a clock: whoever owns the loop calls
 //! [`Watch::reload_if_changed`] about once a second, off the threads that serve
-//! requests. Changes are noticed by name, length and modification time. A change
+//! requests. Changes are noticed by name, inode, length and modification time. A change
 //! is loaded once two calls in a row see the same, so that a file which is still
 //! being written is left alone; writing a new file and renaming it over the old
 //! one is safer still.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -84,6 +85,17 @@ pub enum Reload<T, E> {
     KeptLastGood(E),
 }
 
+/// How the files stand against those that were loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// As they were.
+    Unchanged,
+    /// Different, and perhaps still changing.
+    Settling,
+    /// Different, and as they were a moment ago: load them.
+    Settled,
+}
+
 /// Files and folders that are looked at for changes.
 #[derive(Debug)]
 pub struct Watch {
@@ -95,7 +107,7 @@ pub struct Watch {
 
 /// What tells one state of a file from another; `None` where it cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp(PathBuf, Option<(u64, SystemTime)>);
+struct Stamp(PathBuf, Option<(u64, u64, SystemTime)>);
 
 impl Watch {
     /// Watches files, and in folders the files with an ending. Begin to watch
@@ -114,20 +126,31 @@ impl Watch {
         good: &LastGood<T>,
         load: impl FnOnce() -> Result<T, E>,
     ) -> Reload<T, E> {
-        let now = self.stamps();
-        let settled = now == self.seen;
-        self.seen.clone_from(&now);
-        if now == self.loaded {
-            return Reload::Unchanged;
+        match self.look() {
+            Look::Unchanged => return Reload::Unchanged,
+            Look::Settling => return Reload::Settling,
+            Look::Settled => {}
         }
-        if !settled {
-            return Reload::Settling;
-        }
-        self.loaded = now;
         match good.offer(load()) {
             Ok(value) => Reload::Loaded(value),
             Err(error) => Reload::KeptLastGood(error),
         }
+    }
+
+    /// Looks at the files: for whoever loads, and keeps what is good, by itself.
+    /// Each state is told as settled once.
+    pub fn look(&mut self) -> Look {
+        let now = self.stamps();
+        let settled = now == self.seen;
+        self.seen.clone_from(&now);
+        if now == self.loaded {
+            return Look::Unchanged;
+        }
+        if !settled {
+            return Look::Settling;
+        }
+        self.loaded = now;
+        Look::Settled
     }
 
     fn stamps(&self) -> Vec<Stamp> {
@@ -136,7 +159,7 @@ impl Watch {
             .flat_map(|path| files(path, self.ending).unwrap_or_else(|_| vec![path.clone()]))
             .map(|file| {
                 let state = std::fs::metadata(&file)
-                    .and_then(|state| Ok((state.len(), state.modified()?)))
+                    .and_then(|state| Ok((state.ino(), state.len(), state.modified()?)))
                     .ok();
                 Stamp(file, state)
             })

@@ -21,7 +21,7 @@ use crate::domain::peer::{PeerId, Role, SpiffeId, TrustDomain};
 
 pub mod load;
 
-pub use load::TrustLoadError;
+pub use load::{BadList, TrustLoadError};
 
 /// Which end of a connection a certificate is shown for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,7 +161,7 @@ pub struct Verified {
 }
 
 /// Every trust domain that is believed, as read at one moment.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct TrustStore {
     domains: BTreeMap<TrustDomain, Domain>,
 }
@@ -169,10 +169,16 @@ pub struct TrustStore {
 #[derive(Debug)]
 struct Domain {
     roles: Vec<Role>,
-    /// In the same order as `anchor_ends`.
+    anchors: Arc<Anchors>,
+    revocation: Arc<Revocation>,
+}
+
+/// A trust domain's authorities.
+#[derive(Debug, Default)]
+struct Anchors {
+    /// In the same order as `ends`.
     anchors: Vec<TrustAnchor<'static>>,
-    anchor_ends: Vec<OffsetDateTime>,
-    revocation: Revocation,
+    ends: Vec<OffsetDateTime>,
 }
 
 /// A trust domain's revocation lists.
@@ -185,6 +191,12 @@ enum Revocation {
     },
     /// Configured, but unreadable or corrupt: nobody of the domain is believed.
     Unusable(String),
+}
+
+impl Revocation {
+    const fn has_lists(&self) -> bool {
+        matches!(self, Self::Lists { .. })
+    }
 }
 
 impl TrustStore {
@@ -209,7 +221,7 @@ impl TrustStore {
         if !domain.roles.contains(&id.role()) {
             return Err(TrustError::RoleNotAllowed { claimed: id });
         }
-        let until = match &domain.revocation {
+        let until = match &*domain.revocation {
             Revocation::NotConfigured => not_after,
             Revocation::Lists { next_update, .. } => not_after.min(*next_update),
             Revocation::Unusable(problem) => {
@@ -251,7 +263,7 @@ impl TrustStore {
     /// Trust domains of which nobody is believed at `now`, with the reason: for
     /// an alarm metric.
     pub fn alarms(&self, now: OffsetDateTime) -> Vec<(TrustDomain, String)> {
-        let problem = |domain: &Domain| match &domain.revocation {
+        let problem = |domain: &Domain| match &*domain.revocation {
             Revocation::NotConfigured => None,
             Revocation::Unusable(problem) => Some(problem.clone()),
             Revocation::Lists { next_update, .. } => (now >= *next_update)
@@ -274,7 +286,7 @@ impl Domain {
         now: OffsetDateTime,
     ) -> Result<Option<OffsetDateTime>, webpki::Error> {
         let at = unix_time(now);
-        let lists: Vec<&CertRevocationList<'_>> = match &self.revocation {
+        let lists: Vec<&CertRevocationList<'_>> = match &*self.revocation {
             Revocation::Lists { lists, .. } => lists.iter().collect(),
             Revocation::NotConfigured | Revocation::Unusable(_) => Vec::new(),
         };
@@ -286,7 +298,7 @@ impl Domain {
         let end_entity = EndEntityCert::try_from(leaf)?;
         let path = end_entity.verify_for_usage(
             tls::provider().signature_verification_algorithms.all,
-            &self.anchors,
+            &self.anchors.anchors,
             intermediates,
             at,
             usage.required(),
@@ -312,8 +324,9 @@ impl Domain {
     ) -> Result<(), webpki::Error> {
         let not_after = self
             .anchors
+            .anchors
             .iter()
-            .zip(&self.anchor_ends)
+            .zip(&self.anchors.ends)
             .filter(|(ours, _)| ours == &anchor)
             .map(|(_, end)| *end)
             .max();

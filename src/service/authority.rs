@@ -3,7 +3,8 @@
 //!
 //! It is asked when a request is admitted, again before its record is written, and
 //! once more when the record is on disk and right before anything is released,
-//! since a grant may be revoked, a policy narrowed or a clock run on in between.
+//! since a grant may be revoked, a policy narrowed, an issuer taken out or a clock
+//! run on in between.
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use crate::wire::refusal::Refusal;
 #[derive(Debug)]
 pub struct Authority {
     catalogue: Arc<Catalogue>,
-    grants: Grants,
+    grants: Arc<LastGood<Grants>>,
     statuses: Arc<StatusPoll>,
     policy: Arc<LastGood<Engine>>,
     cache: GrantCache,
@@ -79,7 +80,7 @@ impl Authority {
     /// remembers `cache` checked signatures.
     pub fn new(
         catalogue: Arc<Catalogue>,
-        grants: Grants,
+        grants: Arc<LastGood<Grants>>,
         statuses: Arc<StatusPoll>,
         policy: Arc<LastGood<Engine>>,
         cache: usize,
@@ -98,8 +99,8 @@ impl Authority {
         presentation: &[u8],
         receiver: Receiver<'_>,
     ) -> Result<VerifiedGrant, Refusal> {
-        let statuses = Arc::clone(&self.statuses.lists());
-        let context = self.context(receiver, &statuses);
+        let (grants, statuses) = (self.grants.current(), Arc::clone(&self.statuses.lists()));
+        let context = self.context(receiver, &grants, &statuses);
         self.cache.verify(presentation, &context).map_err(|error| refused(&error))
     }
 
@@ -137,8 +138,10 @@ impl Authority {
         ruling: &Ruling,
         receiver: Receiver<'_>,
     ) -> Result<(), Refusal> {
-        let statuses = Arc::clone(&self.statuses.lists());
-        grant.still_holds(&self.context(receiver, &statuses)).map_err(|error| refused(&error))?;
+        let (grants, statuses) = (self.grants.current(), Arc::clone(&self.statuses.lists()));
+        grant
+            .still_holds(&self.context(receiver, &grants, &statuses))
+            .map_err(|error| refused(&error))?;
         if Arc::ptr_eq(&self.policy.current(), &ruling.engine) {
             return Ok(());
         }
@@ -159,12 +162,17 @@ impl Authority {
         self.time.observe(clock::utc())
     }
 
-    fn context<'a>(&'a self, receiver: Receiver<'a>, statuses: &'a StatusLists) -> Context<'a> {
+    fn context<'a>(
+        &'a self,
+        receiver: Receiver<'a>,
+        grants: &'a Grants,
+        statuses: &'a StatusLists,
+    ) -> Context<'a> {
         Context {
             receiver,
             now: self.now(),
-            pins: &self.grants.pins,
-            purposes: &self.grants.purposes,
+            pins: &grants.pins,
+            purposes: &grants.purposes,
             catalogue: &self.catalogue,
             statuses,
         }

@@ -96,9 +96,13 @@ impl City {
     }
 
     pub async fn client_as(&self, name: &str) -> GatewayClient {
+        self.try_client(name).await.unwrap()
+    }
+
+    pub async fn try_client(&self, name: &str) -> Result<GatewayClient, ClientError> {
         let consumer = self.federation.consumers.iter().find(|c| c.id.ends_with(name)).unwrap();
         let address = self.address(consumer.certificate.clone(), consumer.key.clone());
-        GatewayClient::connect(&address).await.unwrap()
+        GatewayClient::connect(&address).await
     }
 
     /// The generated client, for requests that the library's own does not make.

@@ -20,6 +20,7 @@ mod exchange;
 mod privacy;
 mod records;
 mod refusals;
+mod rotation;
 mod running;
 mod stopping;
 mod streaming;

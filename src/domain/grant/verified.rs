@@ -79,7 +79,6 @@ impl SignedGrant {
     /// # Errors
     /// The first check that fails; see [`GrantError::reason`].
     pub fn authorise(self: &Arc<Self>, context: &Context<'_>) -> Result<VerifiedGrant, GrantError> {
-        let claims = &self.contents.claims;
         self.hold(context)?;
         let items = self
             .contents
@@ -87,18 +86,21 @@ impl SignedGrant {
             .iter()
             .map(|one| resolve(&one.disclosure, context.catalogue))
             .collect::<Result<Vec<_>, _>>()?;
-        let all = items.iter().fold(ItemSet::EMPTY, |all, some| all.or(some));
-        context
-            .purposes
-            .get(&claims.purpose)
-            .ok_or_else(|| GrantError::Purpose(claims.purpose.as_str().to_owned()))?
-            .allows(claims.lifetime(), &claims.frequency, &all)
-            .map_err(|ceiling: Ceiling| GrantError::Ceiling(ceiling))?;
+        self.check_ceiling(&items, context.purposes)?;
         Ok(VerifiedGrant { signed: Arc::clone(self), items })
     }
 
-    /// Every check but those of the items, which a catalogue and a purpose settle
-    /// for good.
+    fn check_ceiling(&self, items: &[ItemSet], purposes: &PurposeTable) -> Result<(), GrantError> {
+        let claims = &self.contents.claims;
+        let all = items.iter().fold(ItemSet::EMPTY, |all, some| all.or(some));
+        purposes
+            .get(&claims.purpose)
+            .ok_or_else(|| GrantError::Purpose(claims.purpose.as_str().to_owned()))?
+            .allows(claims.lifetime(), &claims.frequency, &all)
+            .map_err(|ceiling: Ceiling| GrantError::Ceiling(ceiling))
+    }
+
+    /// Every check but those of the items, which a catalogue settles for good.
     fn hold(&self, context: &Context<'_>) -> Result<(), GrantError> {
         let claims = &self.contents.claims;
         self.check_key(context.pins)?;
@@ -185,12 +187,13 @@ fn resolve(disclosure: &AgencyDisclosure, catalogue: &Catalogue) -> Result<ItemS
 
 impl VerifiedGrant {
     /// Whether it still holds: everything that may have changed since it was
-    /// authorised, against the same catalogue and purposes.
+    /// authorised, against the same catalogue.
     ///
     /// # Errors
     /// As [`SignedGrant::authorise`].
     pub fn still_holds(&self, context: &Context<'_>) -> Result<(), GrantError> {
-        self.signed.hold(context)
+        self.signed.hold(context)?;
+        self.signed.check_ceiling(&self.items, context.purposes)
     }
 
     /// The grant behind it, to authorise once more before release.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
@@ -14,7 +15,7 @@ use webpki::OwnedCertRevocationList;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use super::{Domain, Revocation, TrustStore};
+use super::{Anchors, Domain, Revocation, TrustStore};
 use crate::config::link::TrustConfig;
 use crate::domain::peer::TrustDomain;
 use crate::link::certificate;
@@ -44,9 +45,27 @@ pub enum TrustLoadError {
         /// What is wrong.
         problem: String,
     },
-    /// The same domain stands twice.
-    #[error("trust domain `{0}` is listed twice: merge the two entries into one")]
-    Twice(TrustDomain),
+    /// A file of revocation lists cannot be used.
+    #[error(
+        "the revocation lists of `{domain}` in `{file}` are unusable ({problem}): install current ones in PEM"
+    )]
+    Lists {
+        /// Whose lists.
+        domain: TrustDomain,
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// What happens to a trust domain whose revocation lists can no longer be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadList {
+    /// The lists that were read last stay in force, for as long as they say.
+    Keep,
+    /// Nobody of the domain is believed.
+    Close,
 }
 
 impl TrustStore {
@@ -57,18 +76,40 @@ impl TrustStore {
     /// revocation lists are no error: they show in [`TrustStore::alarms`] and
     /// nobody of their domain is believed.
     pub fn load(config: &[TrustConfig]) -> Result<Self, TrustLoadError> {
-        let mut domains = BTreeMap::new();
+        let (store, faults) = Self::default().reload(config, BadList::Close);
+        let fatal = |fault: &TrustLoadError| !matches!(fault, TrustLoadError::Lists { .. });
+        faults.into_iter().find(fatal).map_or(Ok(store), Err)
+    }
+
+    /// Reads every file again, for a store in place of this one, and says what
+    /// could not be read. Anchors that cannot be read stay as they were, and no
+    /// other trust domain is touched by it.
+    #[must_use]
+    pub fn reload(&self, config: &[TrustConfig], bad: BadList) -> (Self, Vec<TrustLoadError>) {
+        let (mut domains, mut faults) = (BTreeMap::new(), Vec::new());
         for entry in config {
-            let domain = load_domain(entry)?;
-            if domains.insert(entry.domain.clone(), domain).is_some() {
-                return Err(TrustLoadError::Twice(entry.domain.clone()));
+            let last = self.domains.get(&entry.domain);
+            let anchors = load_anchors(entry).map(Arc::new).or_else(|fault| {
+                faults.push(fault);
+                last.map(|last| Arc::clone(&last.anchors)).ok_or(())
+            });
+            let revocation = load_revocation(entry).unwrap_or_else(|(fault, problem)| {
+                faults.push(fault);
+                match last.map(|last| &last.revocation) {
+                    Some(lists) if bad == BadList::Keep && lists.has_lists() => Arc::clone(lists),
+                    _ => Arc::new(Revocation::Unusable(problem)),
+                }
+            });
+            if let Ok(anchors) = anchors {
+                let domain = Domain { roles: entry.roles.clone(), anchors, revocation };
+                domains.insert(entry.domain.clone(), domain);
             }
         }
-        Ok(Self { domains })
+        (Self { domains }, faults)
     }
 }
 
-fn load_domain(entry: &TrustConfig) -> Result<Domain, TrustLoadError> {
+fn load_anchors(entry: &TrustConfig) -> Result<Anchors, TrustLoadError> {
     let unusable = |problem: String| TrustLoadError::Anchors {
         domain: entry.domain.clone(),
         file: entry.anchors.clone(),
@@ -79,8 +120,7 @@ fn load_domain(entry: &TrustConfig) -> Result<Domain, TrustLoadError> {
         file: entry.anchors.clone(),
         source,
     })?;
-    let mut anchors = Vec::new();
-    let mut anchor_ends = Vec::new();
+    let mut found = Anchors::default();
     for der in CertificateDer::pem_slice_iter(&text) {
         let der = der.map_err(|error| unusable(error.to_string()))?;
         let parsed = certificate::parse(&der).map_err(|error| unusable(error.to_string()))?;
@@ -89,26 +129,21 @@ fn load_domain(entry: &TrustConfig) -> Result<Domain, TrustLoadError> {
         }
         let anchor =
             webpki::anchor_from_trusted_cert(&der).map_err(|error| unusable(error.to_string()))?;
-        anchors.push(anchor.to_owned());
-        anchor_ends.push(parsed.validity().not_after.to_datetime());
+        found.anchors.push(anchor.to_owned());
+        found.ends.push(parsed.validity().not_after.to_datetime());
     }
-    if anchors.is_empty() {
+    if found.anchors.is_empty() {
         return Err(unusable("no certificate in it".to_owned()));
     }
-    let revocation = match &entry.crl {
-        None => Revocation::NotConfigured,
-        Some(file) => load_lists(file).unwrap_or_else(|problem| {
-            tracing::error!(
-                reason = "revocation_unusable",
-                domain = %entry.domain,
-                file = %file.display(),
-                problem,
-                "nobody of this trust domain is believed until a current revocation list is installed"
-            );
-            Revocation::Unusable(problem)
-        }),
-    };
-    Ok(Domain { roles: entry.roles.clone(), anchors, anchor_ends, revocation })
+    Ok(found)
+}
+
+fn load_revocation(entry: &TrustConfig) -> Result<Arc<Revocation>, (TrustLoadError, String)> {
+    let Some(file) = &entry.crl else { return Ok(Arc::new(Revocation::NotConfigured)) };
+    load_lists(file).map(Arc::new).map_err(|problem| {
+        let (domain, file) = (entry.domain.clone(), file.clone());
+        (TrustLoadError::Lists { domain, file, problem: problem.clone() }, problem)
+    })
 }
 
 fn load_lists(file: &Path) -> Result<Revocation, String> {

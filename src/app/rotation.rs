@@ -1,0 +1,242 @@
+//! What may change while a process runs and says who is believed: the own
+//! certificate and key, trust anchors, revocation lists, issuers' pins.
+//!
+//! The files are looked at twice a second and taken once they have settled. What
+//! cannot be read changes nothing and raises an alarm in the log. One exception: a
+//! revocation list that stays unreadable closes its own trust domain, since nobody
+//! knows then who was revoked.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::governing::{LOOK_EVERY, until_stopped};
+use super::serving::StartError;
+use super::statuses;
+use crate::clock;
+use crate::config::grants::{Grants, GrantsConfig};
+use crate::config::link::LinkConfig;
+use crate::config::reload::{LastGood, Look, Watch};
+use crate::domain::catalogue::Catalogue;
+use crate::domain::peer::TrustDomain;
+use crate::link::accept::causes;
+use crate::link::tls::LinkTls;
+use crate::link::trust::{BadList, TrustLoadError};
+use crate::service::status_poll::StatusPoll;
+
+/// How long a revocation list may be half written before its trust domain is
+/// closed.
+const HALF_WRITTEN: Duration = Duration::from_secs(5);
+
+/// A role's configuration file, read again for what of it may change.
+pub(super) struct Changing {
+    pub(super) link: LinkConfig,
+    pub(super) grants: GrantsConfig,
+}
+
+/// Reads a configuration file as its role does.
+pub(super) type Read = fn(&Path) -> Result<Changing, StartError>;
+
+/// Work that is called about twice a second, off the threads that serve requests.
+trait Looks: Send + 'static {
+    fn look(&mut self);
+}
+
+fn keep_looking(mut watcher: impl Looks, stop: &watch::Receiver<bool>) {
+    tokio::spawn(until_stopped(stop.clone(), async move {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let looked = tokio::task::spawn_blocking(move || {
+                watcher.look();
+                watcher
+            });
+            let Ok(same) = looked.await else { return };
+            watcher = same;
+        }
+    }));
+}
+
+/// The link's files, watched. Made before they are read for the first time, so
+/// that no change falls in between.
+pub(super) struct LinkWatch {
+    path: PathBuf,
+    read: Read,
+    own: Watch,
+    trust: Watch,
+}
+
+impl LinkWatch {
+    pub(super) fn new(path: &Path, read: Read, config: &LinkConfig) -> Self {
+        let own = Watch::new(config.own_files(), "");
+        Self { path: path.to_owned(), read, own, trust: trust_watch(path, config) }
+    }
+
+    /// Keeps what `tls` uses up to date.
+    pub(super) fn start(self, tls: LinkTls, stop: &watch::Receiver<bool>) {
+        keep_looking(Links { watch: self, tls, alarms: Vec::new(), close_at: None }, stop);
+    }
+}
+
+fn trust_watch(path: &Path, config: &LinkConfig) -> Watch {
+    let mut files = config.trust_files();
+    files.push(path.to_owned());
+    Watch::new(files, "")
+}
+
+struct Links {
+    watch: LinkWatch,
+    tls: LinkTls,
+    /// Trust domains of which nobody is believed, as last told.
+    alarms: Vec<(TrustDomain, String)>,
+    /// When a revocation list that cannot be read closes its domain.
+    close_at: Option<Instant>,
+}
+
+impl Looks for Links {
+    fn look(&mut self) {
+        if self.watch.own.look() == Look::Settled {
+            self.renew();
+        }
+        if self.watch.trust.look() == Look::Settled {
+            self.reload(BadList::Keep);
+        } else if self.close_at.is_some_and(|moment| clock::now() >= moment) {
+            self.reload(BadList::Close);
+        }
+        self.alarm();
+    }
+}
+
+impl Links {
+    fn renew(&self) {
+        let identity = self.tls.identity();
+        match identity.reload(clock::utc()) {
+            Ok(()) => tracing::info!(
+                until = %identity.not_after(),
+                "the new certificate is in force for new connections"
+            ),
+            Err(error) => tracing::error!(
+                reason = "CERTIFICATE_KEPT",
+                error = causes(&error),
+                until = %identity.not_after(),
+                "the changed certificate or key cannot be used; the old pair stays in force"
+            ),
+        }
+    }
+
+    fn reload(&mut self, bad: BadList) {
+        let config = match (self.watch.read)(&self.watch.path) {
+            Ok(changing) => changing.link,
+            Err(error) => return kept("TRUST_KEPT", &error),
+        };
+        self.watch.trust = trust_watch(&self.watch.path, &config);
+        let trust = self.tls.trust();
+        let (store, faults) = trust.current().reload(&config.trust, bad);
+        trust.replace(store);
+        for fault in &faults {
+            kept("TRUST_KEPT", fault);
+        }
+        if faults.is_empty() {
+            tracing::info!("trust anchors and revocation lists were read again");
+        }
+        let unreadable = faults.iter().any(|fault| matches!(fault, TrustLoadError::Lists { .. }));
+        self.close_at = (unreadable && bad == BadList::Keep)
+            .then(|| self.close_at.unwrap_or_else(|| clock::now() + HALF_WRITTEN));
+    }
+
+    /// Says once when nobody of a trust domain is believed any more, and once when
+    /// that is over.
+    fn alarm(&mut self) {
+        let alarms = self.tls.trust().current().alarms(clock::utc());
+        for alarm @ (domain, problem) in &alarms {
+            if !self.alarms.contains(alarm) {
+                tracing::error!(
+                    reason = "TRUST_DOMAIN_CLOSED",
+                    %domain,
+                    problem,
+                    "nobody of this trust domain is believed until a current revocation list is installed"
+                );
+            }
+        }
+        for (domain, _) in &self.alarms {
+            if alarms.iter().all(|(other, _)| other != domain) {
+                tracing::info!(%domain, "the trust domain is believed again");
+            }
+        }
+        self.alarms = alarms;
+    }
+}
+
+/// The pinned issuers' files, watched; made before they are read.
+pub(super) struct PinsWatch {
+    path: PathBuf,
+    read: Read,
+    files: Watch,
+}
+
+impl PinsWatch {
+    pub(super) fn new(path: &Path, read: Read, config: &GrantsConfig) -> Self {
+        Self { path: path.to_owned(), read, files: pins_watch(path, config) }
+    }
+
+    /// Keeps `good` and the lists that are fetched up to date.
+    pub(super) fn start(
+        self,
+        good: Arc<LastGood<Grants>>,
+        statuses: Arc<StatusPoll>,
+        catalogue: Arc<Catalogue>,
+        stop: &watch::Receiver<bool>,
+    ) {
+        keep_looking(Pins { watch: self, good, statuses, catalogue }, stop);
+    }
+}
+
+fn pins_watch(path: &Path, config: &GrantsConfig) -> Watch {
+    let mut files = config.issuer_files(folder_of(path));
+    files.push(path.to_owned());
+    Watch::new(files, "")
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
+struct Pins {
+    watch: PinsWatch,
+    good: Arc<LastGood<Grants>>,
+    statuses: Arc<StatusPoll>,
+    catalogue: Arc<Catalogue>,
+}
+
+impl Looks for Pins {
+    fn look(&mut self) {
+        if self.watch.files.look() != Look::Settled {
+            return;
+        }
+        let loaded = self.load();
+        match self.good.offer(loaded) {
+            Ok(_) => tracing::info!("issuers' pins and purposes were read again"),
+            Err(error) => kept("PINS_KEPT", &error),
+        }
+    }
+}
+
+impl Pins {
+    fn load(&mut self) -> Result<Grants, StartError> {
+        let config = (self.watch.read)(&self.watch.path)?.grants;
+        self.watch.files = pins_watch(&self.watch.path, &config);
+        let grants = config.load(folder_of(&self.watch.path), &self.catalogue)?;
+        self.statuses.replace(statuses::plan(&grants)?)?;
+        Ok(grants)
+    }
+}
+
+fn kept(reason: &str, error: &dyn std::error::Error) {
+    let error = causes(error);
+    tracing::error!(
+        reason,
+        error,
+        "a changed file cannot be used; the last good one stays in force"
+    );
+}

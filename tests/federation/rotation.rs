@@ -1,0 +1,370 @@
+//! Certificates, anchors, revocation lists and issuers' keys that change while the
+//! federation runs: nobody restarts anything.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rcgen::{
+    CertificateRevocationListParams, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
+};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use time::OffsetDateTime;
+use tributary::app::client::{ClientError, GatewayClient};
+use tributary::clock;
+use tributary::domain::peer::Role;
+use tributary::link::connect::ConnectError;
+use tributary::link::pki::{Authority, Request, Validity};
+use tributary::wire::proto::pb;
+use x509_parser::prelude::FromDer;
+
+use crate::city::{City, DEADLINE, part_of};
+
+const AGENCY: &str = "employment";
+const ITEM: &str = "employment.current.started_on";
+const CARD: &str = "lending.card.utilisation_ratio";
+const SCORING: &str = "scoring.city.example";
+const GATEWAY: &str = "gateway.city.example";
+const WORK: &str = "employment.city.example";
+
+/// What an open connection of somebody who is no longer believed may last.
+const WITHIN: Duration = Duration::from_secs(10);
+
+impl City {
+    fn pki(&self, domain: &str) -> PathBuf {
+        self.home.join("certs/dev").join(domain)
+    }
+
+    /// Writes a revocation list of a trust domain, whole at once.
+    fn revoke(&self, domain: &str, revoked: &[&Path], next_update: OffsetDateTime) -> PathBuf {
+        let read = |file| std::fs::read_to_string(self.pki(domain).join(file)).unwrap();
+        let key = KeyPair::from_pem(&read("ca.key")).unwrap();
+        let issuer = Issuer::from_ca_cert_pem(&read("ca.pem"), key).unwrap();
+        let revoked_certs = revoked.iter().map(|file| RevokedCertParams {
+            serial_number: SerialNumber::from(serial(file)),
+            revocation_time: clock::utc() - time::Duration::minutes(1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: clock::utc() - time::Duration::minutes(1),
+            next_update,
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked_certs.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let file = self.pki(domain).join("ca.crl");
+        replace(&file, &list.signed_by(&issuer).unwrap().pem().unwrap());
+        file
+    }
+
+    /// Has a role ask a trust domain's revocation list from now on.
+    fn ask_list(&self, config: &Path, domain: &str, list: &Path) {
+        edit(config, |trust| {
+            let entry = trust.iter_mut().find(|entry| entry["domain"].as_str() == Some(domain));
+            entry.unwrap()["crl"] = toml_edit::value(list.to_str().unwrap());
+        });
+    }
+
+    fn log(&self, process: &str) -> String {
+        std::fs::read_to_string(self.home.join(format!("logs/{process}.log"))).unwrap()
+    }
+
+    /// Issues a certificate in place of the one that is there.
+    fn issue(&self, domain: &str, role: Role, name: &str, valid: Duration) {
+        let authority = Authority::open(&self.home.join("certs/dev"), &domain.parse().unwrap());
+        let from = clock::utc() - time::Duration::minutes(1);
+        let validity = Validity { from, until: clock::utc() + valid };
+        authority.unwrap().issue(&Request::local(role, name, validity)).unwrap();
+    }
+}
+
+fn edit(config: &Path, change: impl FnOnce(&mut toml_edit::ArrayOfTables)) {
+    let text = std::fs::read_to_string(config).unwrap();
+    let mut document: toml_edit::DocumentMut = text.parse().unwrap();
+    change(document["link"]["trust"].as_array_of_tables_mut().unwrap());
+    replace(config, &document.to_string());
+}
+
+fn replace(file: &Path, text: &str) {
+    let fresh = file.with_extension("new");
+    std::fs::write(&fresh, text).unwrap();
+    std::fs::rename(fresh, file).unwrap();
+}
+
+fn serial(file: &Path) -> Vec<u8> {
+    let der = CertificateDer::from_pem_slice(&std::fs::read(file).unwrap()).unwrap();
+    let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(&der).unwrap();
+    certificate.raw_serial().to_vec()
+}
+
+fn tomorrow() -> OffsetDateTime {
+    clock::utc() + time::Duration::days(1)
+}
+
+/// `OK`, or why the agency's section is not there.
+fn section(answer: &pb::GetProfileResponse, agency: &str) -> String {
+    let report = answer.sections.iter().find(|section| section.agency == agency).unwrap();
+    report.status().as_str_name().trim_start_matches("SECTION_STATUS_").to_owned()
+}
+
+async fn sections(city: &City, client: &mut GatewayClient) -> (String, String) {
+    let items = vec![ITEM.to_owned(), CARD.to_owned()];
+    let answer = client.profile(&city.grant(0), items, DEADLINE).await.unwrap();
+    (section(&answer, AGENCY), section(&answer, "lending"))
+}
+
+fn both(work: &str, lending: &str) -> (String, String) {
+    (work.to_owned(), lending.to_owned())
+}
+
+/// Waits until the open connection serves nothing more; never longer than it may.
+async fn is_cut(client: &mut GatewayClient) -> ClientError {
+    let started = clock::now();
+    loop {
+        assert!(started.elapsed() < WITHIN, "the connection is still served");
+        if let Err(error) = client.bundle("basic").await {
+            return error;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_03_04_a_revoked_consumer_is_cut_off_and_kept_out() {
+    let city = City::start(&[]);
+    let config = city.federation.gateway.config.clone();
+    let mut client = city.client().await;
+    let mut other = city.client_as("loan-desk").await;
+    assert_eq!(city.at_gateway(&mut client, &city.grant(0), ITEM).await, "OK");
+
+    // A list that revokes nobody changes nothing on the open connection.
+    let list = city.revoke(SCORING, &[], tomorrow());
+    city.ask_list(&config, SCORING, &list);
+    city.eventually("the list", async || city.log("gateway").contains("read again")).await;
+    assert_eq!(city.at_gateway(&mut client, &city.grant(0), ITEM).await, "OK");
+
+    let certificate = city.federation.consumers[0].certificate.clone();
+    city.revoke(SCORING, &[&certificate], tomorrow());
+    is_cut(&mut client).await;
+    let refused = city.try_client("scoring-service").await.unwrap_err();
+    let alert = rustls::AlertDescription::CertificateRevoked;
+    assert!(
+        matches!(&refused, ClientError::Connect(ConnectError::Refused { alert: found, .. }) if *found == alert),
+        "{refused:?}"
+    );
+    other.bundle("basic").await.unwrap();
+
+    // Taken off the list again, and then its whole trust domain is taken out.
+    city.revoke(SCORING, &[], tomorrow());
+    city.eventually("the pardon", async || city.try_client("scoring-service").await.is_ok()).await;
+    let mut client = city.client().await;
+    client.bundle("basic").await.unwrap();
+    edit(&config, |trust| trust.retain(|entry| entry["domain"].as_str() != Some(SCORING)));
+    is_cut(&mut client).await;
+    city.try_client("scoring-service").await.unwrap_err();
+    other.bundle("basic").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_04_a_revoked_gateway_and_a_revoked_agency_lose_their_streams() {
+    let city = City::start(&[]);
+    let mut client = city.client().await;
+    assert_eq!(sections(&city, &mut client).await, both("OK", "OK"));
+
+    // The agency no longer believes the gateway.
+    let list = city.revoke(GATEWAY, &[&city.pki(GATEWAY).join("gateway-main.pem")], tomorrow());
+    city.ask_list(city.config_of(AGENCY), GATEWAY, &list);
+    city.eventually("the cut", async || {
+        sections(&city, &mut client).await == both("UNAVAILABLE", "OK")
+    })
+    .await;
+    city.revoke(GATEWAY, &[], tomorrow());
+    city.eventually("the pardon", async || sections(&city, &mut client).await == both("OK", "OK"))
+        .await;
+
+    // The gateway no longer believes the agency.
+    let list = city.revoke(WORK, &[&city.pki(WORK).join("agency-employment.pem")], tomorrow());
+    city.ask_list(&city.federation.gateway.config, WORK, &list);
+    city.eventually("the cut", async || {
+        sections(&city, &mut client).await == both("UNAVAILABLE", "OK")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_06_a_stale_or_corrupt_list_closes_its_trust_domain_only() {
+    let city = City::start(&[]);
+    let mut client = city.client().await;
+    let closed = both("UNAVAILABLE", "OK");
+    let open = both("OK", "OK");
+
+    let list = city.revoke(WORK, &[], clock::utc() + time::Duration::seconds(8));
+    city.ask_list(&city.federation.gateway.config, WORK, &list);
+    city.eventually("the list", async || city.log("gateway").contains("read again")).await;
+    assert_eq!(sections(&city, &mut client).await, open);
+    city.eventually("the stale list", async || sections(&city, &mut client).await == closed).await;
+    city.eventually("the alarm", async || city.log("gateway").contains("TRUST_DOMAIN_CLOSED"))
+        .await;
+    city.revoke(WORK, &[], tomorrow());
+    city.eventually("the new list", async || sections(&city, &mut client).await == open).await;
+
+    // Half a list changes nothing for a while, and closes the domain if it stays.
+    let text = std::fs::read_to_string(&list).unwrap();
+    std::fs::write(&list, &text[..text.len() / 2]).unwrap();
+    city.eventually("the alarm", async || city.log("gateway").contains("TRUST_KEPT")).await;
+    assert_eq!(sections(&city, &mut client).await, open);
+    city.eventually("the corrupt list", async || sections(&city, &mut client).await == closed)
+        .await;
+    replace(&list, &text);
+    city.eventually("the whole list", async || sections(&city, &mut client).await == open).await;
+
+    // Anchors that cannot be read stay as they were.
+    let anchors = city.pki(WORK).join("ca.pem");
+    let text = std::fs::read_to_string(&anchors).unwrap();
+    let before = city.log("gateway").matches("TRUST_KEPT").count();
+    std::fs::write(&anchors, &text[..text.len() / 2]).unwrap();
+    city.eventually("the alarm", async || {
+        city.log("gateway").matches("TRUST_KEPT").count() > before
+    })
+    .await;
+    assert_eq!(sections(&city, &mut client).await, open);
+}
+
+/// Calls without pause, each on a new connection or an open one, until told.
+async fn load(city: &City, stop: &AtomicBool, done: &AtomicU64) {
+    let mut client = city.client().await;
+    let mut person = 0_usize;
+    while !stop.load(Ordering::Relaxed) {
+        person = (person + 1) % 60;
+        if person.is_multiple_of(5) {
+            client = city.client().await;
+        }
+        let items = vec![ITEM.to_owned(), CARD.to_owned()];
+        let answer = client.profile(&city.grant(person), items, DEADLINE).await.unwrap();
+        for agency in [AGENCY, "lending"] {
+            let found = section(&answer, agency);
+            assert!(["OK", "NO_RECORD"].contains(&found.as_str()), "{agency}: {found}");
+        }
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_12_certificates_are_rotated_under_load_and_no_call_fails() {
+    let city = Arc::new(City::start(&[]));
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let callers: Vec<_> = (0..4)
+        .map(|_| {
+            let (city, stop, done) = (city.clone(), stop.clone(), done.clone());
+            tokio::spawn(async move { load(&city, &stop, &done).await })
+        })
+        .collect();
+    let taken = "the new certificate is in force";
+    let own = [
+        ("gateway", city.federation.gateway.config.clone(), GATEWAY, Role::Gateway, "main"),
+        (AGENCY, city.config_of(AGENCY).to_owned(), WORK, Role::Agency, "employment"),
+    ];
+    for round in 1..=2 {
+        for (process, _, domain, role, name) in &own {
+            let day = Duration::from_secs(86_400 * (40 + round));
+            city.issue(domain, *role, name, day);
+            city.eventually("the new pair", async || {
+                city.log(process).matches(taken).count() >= round as usize
+            })
+            .await;
+        }
+    }
+    // Half a pair: another key beside the old certificate.
+    let key = city.pki(GATEWAY).join("gateway-main.key");
+    let whole = std::fs::read_to_string(&key).unwrap();
+    let other = std::fs::read_to_string(city.pki(WORK).join("agency-employment.key")).unwrap();
+    std::fs::write(&key, other).unwrap();
+    city.eventually("the alarm", async || city.log("gateway").contains("CERTIFICATE_KEPT")).await;
+    let before = done.load(Ordering::Relaxed);
+    city.eventually("calls with the old pair", async || done.load(Ordering::Relaxed) > before + 50)
+        .await;
+    std::fs::write(&key, whole).unwrap();
+    city.eventually("the whole pair", async || city.log("gateway").matches(taken).count() >= 3)
+        .await;
+    stop.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    println!("{} calls, none failed", done.load(Ordering::Relaxed));
+
+    // The new pair is what connections are made with: the agency refuses the old
+    // one, by its number, and the gateway's next lanes come all the same.
+    let mut client = city.client().await;
+    assert_eq!(sections(&city, &mut client).await, both("OK", "OK"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_49_a_certificate_expires_on_an_open_connection_of_a_consumer() {
+    let city = City::start(&[]);
+    let name = "scoring-service";
+    city.issue(SCORING, Role::Consumer, name, Duration::from_secs(6));
+    let mut client = city.client().await;
+    client.bundle("basic").await.unwrap();
+    let expired = clock::now() + Duration::from_secs(6);
+    tokio::time::sleep_until(expired.into()).await;
+    is_cut(&mut client).await;
+    // Renewed, it comes in again.
+    city.issue(SCORING, Role::Consumer, name, Duration::from_secs(600));
+    city.client().await.bundle("basic").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issuers_pins_change_at_both_ends_and_a_broken_key_changes_nothing() {
+    let city = City::start(&[]);
+    let mut client = city.client().await;
+    let mut agency = city.agency(AGENCY).await;
+    let part = part_of(&city.grant(0), AGENCY);
+    let mut nth = 0;
+    let mut past_the_gateway = async || {
+        nth += 1;
+        let question = city.question(&format!("pins-{nth}"), &part, &[ITEM]);
+        crate::city::ask(&mut agency, question).await.0
+    };
+    assert_eq!(past_the_gateway().await, "OK");
+    assert_eq!(city.at_gateway(&mut client, &city.grant(0), ITEM).await, "OK");
+
+    for (config, process) in [
+        (city.config_of(AGENCY).to_owned(), AGENCY),
+        (city.federation.gateway.config.clone(), "gateway"),
+    ] {
+        let good = std::fs::read_to_string(&config).unwrap();
+        // Broken: the last good pins stay.
+        let mut document: toml_edit::DocumentMut = good.parse().unwrap();
+        let issuers = document["grants"]["issuer"].as_array_of_tables_mut().unwrap();
+        for issuer in issuers.iter_mut() {
+            issuer["purposes"] = toml_edit::value(toml_edit::Array::from_iter(["unheard-of"]));
+        }
+        replace(&config, &document.to_string());
+        city.eventually("the alarm", async || city.log(process).contains("PINS_KEPT")).await;
+        assert_eq!(past_the_gateway().await, "OK");
+        assert_eq!(city.at_gateway(&mut client, &city.grant(0), ITEM).await, "OK");
+        replace(&config, &good);
+    }
+    city.eventually("the good pins", async || city.log(AGENCY).contains("pins and purposes")).await;
+
+    // The agency no longer lets the issuer open it to this consumer.
+    let config = city.config_of(AGENCY);
+    let good = std::fs::read_to_string(config).unwrap();
+    let mut document: toml_edit::DocumentMut = good.parse().unwrap();
+    for issuer in document["grants"]["issuer"].as_array_of_tables_mut().unwrap().iter_mut() {
+        let other = "spiffe://bank.city.example/consumer/loan-desk";
+        issuer["consumers"] = toml_edit::value(toml_edit::Array::from_iter([other]));
+    }
+    replace(config, &document.to_string());
+    city.eventually("narrower pins at the agency", async || {
+        past_the_gateway().await == "GRANT_ISSUER_SCOPE"
+    })
+    .await;
+    assert_eq!(sections(&city, &mut client).await, both("DENIED", "OK"));
+    replace(config, &good);
+    city.eventually("the pins back", async || past_the_gateway().await == "OK").await;
+}
