@@ -16,3 +16,4 @@ pub mod random;
 pub mod recorder;
 pub mod status_poll;
 pub mod uplink;
+pub mod witness;

@@ -113,6 +113,10 @@ async fn ask(
         arrival = again.arrival(asked.until).await;
     }
     let Arrival { at, outcome } = arrival;
+    if let Some(reason) = uplink.barred() {
+        // Found while the answer was on its way.
+        return timed(bare(fetch, SectionStatus::Unavailable, reason), at);
+    }
     let section = match outcome {
         Ok(response) => believe(response, fetch, hash, asked.catalogue),
         Err(failure) => {

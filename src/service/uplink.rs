@@ -14,11 +14,13 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{Notify, watch};
+use tokio::time::{MissedTickBehavior, interval};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower::retry::budget::{Budget, TpsBudget};
 
 use super::lane::{Arrival, Asking, Failure, Lane, LaneState};
+use super::witness::{Peer, Swap, Witnesses};
 use crate::clock;
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::item::{ItemNumber, ItemSet};
@@ -83,6 +85,9 @@ pub struct Uplink {
     /// A question found no way: try again now.
     wanted: Notify,
     retries: TpsBudget,
+    witnesses: Arc<Witnesses>,
+    /// What is known of the agency's log, if it is pinned.
+    peer: Option<Arc<Peer>>,
 }
 
 /// A question on its way to an agency.
@@ -101,9 +106,12 @@ impl Uplink {
         connector: Connector,
         digest: CatalogueDigest,
         lanes: usize,
+        witnesses: &Arc<Witnesses>,
         stop: &watch::Receiver<bool>,
     ) -> Arc<Self> {
         let uplink = Arc::new(Self {
+            witnesses: witnesses.clone(),
+            peer: witnesses.peer(connector.expected()),
             agency,
             connector,
             digest,
@@ -138,6 +146,12 @@ impl Uplink {
         self.described.load().as_ref().map(|described| described.items)
     }
 
+    /// Why the agency is not to be asked nor believed: its audit log contradicts
+    /// what was seen of it.
+    pub fn barred(&self) -> Option<&'static str> {
+        self.peer.as_ref().and_then(|peer| peer.barred())
+    }
+
     /// Whether a question could be put now.
     pub fn is_up(&self) -> bool {
         self.slots.iter().any(|slot| slot.load().as_ref().is_some_and(|way| way.is_open()))
@@ -154,6 +168,9 @@ impl Uplink {
     /// # Errors
     /// Why the agency cannot be asked now.
     pub async fn ask(&self, request: &Bytes, until: Instant) -> Result<Question, Refused> {
+        if let Some(reason) = self.barred() {
+            return Err(Refused::Down(Down::Failing(reason)));
+        }
         self.retries.deposit();
         match self.try_ask(request, until) {
             Err(Refused::Down(Down::Connecting)) => self.ask_once_connected(request, until).await,
@@ -252,7 +269,8 @@ impl Uplink {
             tracing::warn!(agency = %self.agency, error = %error, "connecting failed");
             connect_reason(&error)
         })?;
-        match Lane::open(channel.clone(), HELLO_WITHIN).await {
+        let swap = Swap::new(&self.witnesses, self.connector.expected());
+        match Lane::open(channel.clone(), HELLO_WITHIN, swap).await {
             Ok((lane, description, state)) => {
                 self.accept(&description)?;
                 let lane = Arc::new(lane);
@@ -335,16 +353,23 @@ pub enum Refused {
 
 const DRAINED: &str = "DRAINED";
 
-/// Waits until a lane must be replaced, and says why.
+/// Waits until a lane must be replaced, and says why. Meanwhile the agency is asked
+/// now and then to show its log.
 async fn hold(lane: &Lane, mut state: watch::Receiver<LaneState>) -> &'static str {
+    let every = lane.look_every();
+    let mut look = interval(every.unwrap_or(HELLO_WITHIN));
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         match *state.borrow_and_update() {
             LaneState::Draining => return DRAINED,
             LaneState::Closed(reason) => return reason,
             LaneState::Open => {}
         }
-        if state.changed().await.is_err() {
-            return if lane.is_open() { "ENDED" } else { "LANE_LOST" };
+        tokio::select! {
+            changed = state.changed() => if changed.is_err() {
+                return if lane.is_open() { "ENDED" } else { "LANE_LOST" };
+            },
+            _ = look.tick(), if every.is_some() => lane.ask_log().await,
         }
     }
 }
