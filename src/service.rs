@@ -22,3 +22,4 @@ pub mod recorder;
 pub mod room;
 pub mod status_poll;
 pub mod uplink;
+pub mod witness;

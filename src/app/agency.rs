@@ -17,6 +17,7 @@ use crate::domain::peer::Role;
 use crate::service::agency::{Agency, AgencyParts};
 use crate::service::agency_server::AgencyServer;
 use crate::source::{Holdings, Mapping, Written};
+use crate::store::audit_log::Options as LogOptions;
 use crate::store::frequency::Counters;
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::proto::pb::agency_service_server::AgencyServiceServer;
@@ -28,6 +29,19 @@ use crate::wire::proto::pb::agency_service_server::AgencyServiceServer;
 /// Why it does not start.
 pub async fn run(
     path: &Path,
+    ready: impl FnOnce(SocketAddr),
+    stop: watch::Receiver<bool>,
+) -> Result<(), StartError> {
+    run_with(path, LogOptions::default(), ready, stop).await
+}
+
+/// As [`run`], with other settings of the audit log, as the gateway's `run_with`.
+///
+/// # Errors
+/// Why it does not start.
+pub async fn run_with(
+    path: &Path,
+    options: LogOptions,
     ready: impl FnOnce(SocketAddr),
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
@@ -65,7 +79,7 @@ pub async fn run(
     let folder = path.parent().unwrap_or(Path::new("."));
     let keys = config.grants.opening_keys(folder)?;
     let counters = Counters::open(&config.counters, folder).await?;
-    let recorder = governing::recorder(&config.audit, &catalogue)?;
+    let (recorder, witnesses) = governing::recorder(&config.audit, &catalogue, options)?;
     let authority = governing::authority(
         &catalogue,
         &config.grants,
@@ -85,11 +99,13 @@ pub async fn run(
         keys,
         counters,
         recorder: recorder.clone(),
+        witnesses: witnesses.clone(),
         format: config.subject.format,
         limits: config.limits,
         enabled: governing::kill_switch(path, config.enabled, &stop),
     }));
     let (health, health_service) = tonic_health::server::health_reporter();
+    tokio::spawn(governing::report_logs(witnesses, health.clone(), stop.clone()));
     let serving_now = ServingStatus::Serving;
     health.set_service_status("tributary.v1.AgencyService", serving_now).await;
     let mut routes = tonic::service::Routes::builder();

@@ -20,6 +20,7 @@ use crate::service::catalogue::CatalogueServer;
 use crate::service::gateway::Gateway;
 use crate::service::gateway_server::GatewayServer;
 use crate::service::uplink::Uplink;
+use crate::store::audit_log::Options as LogOptions;
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::proto::pb::catalogue_service_server::CatalogueServiceServer;
 use crate::wire::proto::pb::profile_service_server::ProfileServiceServer;
@@ -37,6 +38,20 @@ pub async fn run(
     ready: impl FnOnce(SocketAddr),
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
+    run_with(path, LogOptions::default(), ready, stop).await
+}
+
+/// As [`run`], with other settings of the audit log: on a disk that a test lets
+/// fail, or that ends the process at a step.
+///
+/// # Errors
+/// Why it does not start.
+pub async fn run_with(
+    path: &Path,
+    options: LogOptions,
+    ready: impl FnOnce(SocketAddr),
+    stop: watch::Receiver<bool>,
+) -> Result<(), StartError> {
     let config = GatewayConfig::load(path)?;
     let catalogue = Arc::new(catalogue::load(&config.catalogue)?);
     config.check_agencies(path, &catalogue)?;
@@ -47,20 +62,24 @@ pub async fn run(
     links.start(tls.clone(), &stop);
     let (listener, address) = serving::bind(config.listen).await?;
 
+    let (recorder, witnesses) = governing::recorder(&config.audit, &catalogue, options)?;
     let mut uplinks = Vec::with_capacity(config.agency.len());
     for entry in &config.agency {
         let limits = ConnectLimits::default();
         let identity = entry.identity.clone();
         let connector = Connector::new(&entry.endpoint, identity, tls.clone(), limits)?;
-        let digest = catalogue.digest();
-        uplinks.push(Uplink::start(entry.id.clone(), connector, digest, entry.lanes, &stop));
+        if witnesses.peer(&entry.identity).is_none() {
+            tracing::info!(agency = %entry.id, "its audit log is not pinned, so nobody here would see that it was rewritten");
+        }
+        let (id, digest, lanes) = (entry.id.clone(), catalogue.digest(), entry.lanes);
+        uplinks.push(Uplink::start(id, connector, digest, lanes, &witnesses, &stop));
     }
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("tributary.v1.ProfileService", ServingStatus::Serving).await;
     for uplink in &uplinks {
         tokio::spawn(report(uplink.clone(), health.clone(), stop.clone()));
     }
-    let recorder = governing::recorder(&config.audit, &catalogue)?;
+    tokio::spawn(governing::report_logs(witnesses, health.clone(), stop.clone()));
     let authority =
         governing::authority(&catalogue, &config.grants, &config.policy, folder, None, pins, &stop)
             .await?;

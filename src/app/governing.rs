@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::sync::watch;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 use super::rotation::PinsWatch;
 use super::serving::StartError;
@@ -26,7 +28,9 @@ use crate::domain::policy::engine::Engine;
 use crate::domain::purpose::LegalBasis;
 use crate::service::authority::Authority;
 use crate::service::recorder::Recorder;
-use crate::store::audit_log::AuditLog;
+use crate::service::witness::{Standing, Witnesses};
+use crate::store::audit_log::{AuditError, AuditLog, Options as LogOptions};
+use crate::store::witness::Witness;
 
 /// How long a start waits for the first status lists.
 const FIRST_LISTS_WITHIN: Duration = Duration::from_secs(3);
@@ -71,14 +75,49 @@ pub(super) async fn authority(
     Ok(Authority::new(catalogue.clone(), grants, statuses, engine, cache, time))
 }
 
-/// Opens the audit log.
+/// Opens the audit log, and what is known of the peers' logs. `options` are the
+/// log's own, which are the defaults outside tests.
 pub(super) fn recorder(
     config: &AuditConfig,
     catalogue: &Catalogue,
-) -> Result<Arc<Recorder>, StartError> {
+    options: LogOptions,
+) -> Result<(Arc<Recorder>, Arc<Witnesses>), StartError> {
     let keys = config.keys()?;
-    let log = AuditLog::open(&config.folder, &keys.origin, keys.signing)?;
-    Ok(Arc::new(Recorder::new(log, catalogue.digest(), keys.tag.as_ref())))
+    let pinned = config.pinned_logs()?;
+    let held = Witness::open(&config.peers_folder())?;
+    let own = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
+    let log = AuditLog::open_with(&config.folder, &keys.origin, keys.signing, options)?;
+    let (every, reaction) = (config.look_every, config.on_contradiction);
+    let recorder = Arc::new(Recorder::new(log, catalogue.digest(), keys.tag.as_ref()));
+    let folder = config.folder.clone();
+    let witnesses = Witnesses::new(&recorder, folder, own, held, pinned, every, reaction);
+    Ok((recorder, Arc::new(witnesses)))
+}
+
+/// Tells the health service what peers' logs have shown, as `log/ORIGIN`.
+pub(super) async fn report_logs(
+    witnesses: Arc<Witnesses>,
+    health: HealthReporter,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut changes = witnesses.changes();
+    loop {
+        changes.mark_unchanged();
+        for peer in witnesses.peers() {
+            let status = match peer.standing() {
+                Standing::Unseen => ServingStatus::Unknown,
+                Standing::Sound => ServingStatus::Serving,
+                _ => ServingStatus::NotServing,
+            };
+            for origin in peer.origins() {
+                health.set_service_status(format!("log/{origin}"), status).await;
+            }
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
 }
 
 /// Serves until it has stopped or the audit log is lost; without a log nothing may

@@ -34,6 +34,7 @@ use crate::service::edge::{Edge, EdgeLayer};
 use crate::service::status_poll::StatusPlanError;
 use crate::store::audit_log::AuditError;
 use crate::store::frequency::CounterError;
+use crate::store::witness::WitnessError;
 use crate::wire::proto::DESCRIPTORS;
 
 /// Why a process does not start.
@@ -76,6 +77,9 @@ pub enum StartError {
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// What was seen of peers' audit logs.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// The audit log went out of use while serving.
     #[error("the audit log is out of use, so nothing may be disclosed: {0}")]
     AuditLost(String),

@@ -1,13 +1,21 @@
 //! The `[audit]` section: where the log is, its origin, and the keys beside it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::private_file::{self, PrivateFileError};
-use crate::domain::audit::{NoteError, Origin, SigningKey};
+use crate::domain::audit::{NoteError, Origin, SigningKey, VerifyingKey};
 use crate::domain::grant::base64;
+use crate::domain::peer::SpiffeId;
 use crate::domain::sensitive::Sensitive;
+
+/// Most logs of one peer; a question on the wire names them all.
+pub const MAX_LOGS: usize = 16;
+
+/// How often a peer may be asked: from, to.
+const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
 
 /// The section of a gateway's or an agency's file.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,6 +32,53 @@ pub struct AuditConfig {
     /// An agency's secret for tags of persons, mode 0600. A gateway has none: its
     /// tags come from the grants.
     pub tag_key: Option<PathBuf>,
+    /// Where the highest checkpoint of each peer's log is kept; beside the log's own
+    /// folder, with `.peers` to its name, unless set.
+    pub peers_folder: Option<PathBuf>,
+    /// How often each peer is asked to show its log.
+    #[serde(with = "humantime_serde", default = "ten_seconds")]
+    pub look_every: Duration,
+    /// What follows when a peer's log contradicts what was seen of it.
+    #[serde(default)]
+    pub on_contradiction: OnContradiction,
+    /// The peers whose logs are known.
+    #[serde(default)]
+    pub peer: Vec<AuditPeerConfig>,
+}
+
+const fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
+}
+
+/// What follows when a peer's log was forked or put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnContradiction {
+    /// Nothing is disclosed to that gateway, or asked of that agency, any more.
+    #[default]
+    Refuse,
+    /// The alarm alone.
+    Alarm,
+}
+
+/// The logs of one peer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditPeerConfig {
+    /// Who writes them.
+    pub identity: SpiffeId,
+    /// Their public keys, each in a file as `tributary audit keygen` makes it: one
+    /// for each replica and year, at most 16.
+    pub logs: Vec<PathBuf>,
+}
+
+/// A peer's logs, by which it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedLogs {
+    /// Who writes them.
+    pub identity: SpiffeId,
+    /// Their keys.
+    pub keys: Vec<VerifyingKey>,
 }
 
 /// Why the section is refused.
@@ -46,6 +101,17 @@ pub enum AuditConfigError {
     /// The origin or the key is refused.
     #[error("[audit] is refused: {0}")]
     Note(#[from] NoteError),
+    /// A value of the section.
+    #[error("[audit] is refused: {0}")]
+    Value(String),
+    /// A peer's public key.
+    #[error("[[audit.peer]]: `{}` is refused: {message}", path.display())]
+    PeerKey {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
 }
 
 /// The section's keys, read.
@@ -66,7 +132,55 @@ impl AuditConfig {
         self.folder = folder.join(&self.folder);
         self.key = folder.join(&self.key);
         self.tag_key = self.tag_key.map(|file| folder.join(file));
+        self.peers_folder = self.peers_folder.map(|peers| folder.join(peers));
+        for peer in &mut self.peer {
+            peer.logs.iter_mut().for_each(|file| *file = folder.join(&*file));
+        }
         self
+    }
+
+    /// The folder of peers' checkpoints.
+    pub fn peers_folder(&self) -> PathBuf {
+        self.peers_folder.clone().unwrap_or_else(|| {
+            let mut name = self.folder.file_name().unwrap_or_default().to_owned();
+            name.push(".peers");
+            self.folder.with_file_name(name)
+        })
+    }
+
+    /// Reads the peers' public keys.
+    ///
+    /// # Errors
+    /// [`AuditConfigError::PeerKey`], and [`AuditConfigError::Value`] for a peer or
+    /// a log that stands twice, one without logs, and too short or long a time.
+    pub fn pinned_logs(&self) -> Result<Vec<PinnedLogs>, AuditConfigError> {
+        let refuse = |message| Err(AuditConfigError::Value(message));
+        if !(LOOK_EVERY.0..=LOOK_EVERY.1).contains(&self.look_every) {
+            return refuse(format!("look_every must be 100ms to 1h, not {:?}", self.look_every));
+        }
+        let mut pinned: Vec<PinnedLogs> = Vec::with_capacity(self.peer.len());
+        for peer in &self.peer {
+            let identity = peer.identity.clone();
+            if pinned.iter().any(|known| known.identity == identity) {
+                return refuse(format!("peer `{identity}` stands twice: list its logs in one"));
+            }
+            if peer.logs.is_empty() || peer.logs.len() > MAX_LOGS {
+                let count = peer.logs.len();
+                return refuse(format!("peer `{identity}` has {count} logs: list 1 to {MAX_LOGS}"));
+            }
+            let keys = peer.logs.iter().map(|path| public_key(path));
+            let keys = keys.collect::<Result<Vec<_>, _>>()?;
+            let known = pinned.iter().flat_map(|known| &known.keys);
+            let mut origins: Vec<&Origin> = known.chain(&keys).map(VerifyingKey::origin).collect();
+            origins.sort();
+            let following = origins.iter().skip(1);
+            if let Some((twice, _)) = origins.iter().zip(following).find(|(one, next)| one == next)
+            {
+                return refuse(format!("the log `{twice}` of peer `{identity}` stands twice"));
+            }
+            pinned.push(PinnedLogs { identity, keys });
+        }
+        Ok(pinned)
     }
 
     /// Reads the keys.
@@ -81,6 +195,13 @@ impl AuditConfig {
             tag: self.tag_key.as_deref().map(secret).transpose()?,
         })
     }
+}
+
+/// A log's public key.
+fn public_key(path: &Path) -> Result<VerifyingKey, AuditConfigError> {
+    let refused = |message| AuditConfigError::PeerKey { path: path.to_owned(), message };
+    let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+    text.parse().map_err(|error: NoteError| refused(error.to_string()))
 }
 
 fn secret(path: &Path) -> Result<Sensitive<[u8; 32]>, AuditConfigError> {

@@ -17,6 +17,7 @@ use tonic::Code;
 use super::authority::{Authority, Ruling};
 use super::random;
 use super::recorder::{self, Line, Recorder};
+use super::witness::Witnesses;
 use crate::config::agency::AgencyLimitsConfig;
 use crate::domain::audit::Decision;
 use crate::domain::catalogue::{AgencyId, Catalogue};
@@ -56,6 +57,8 @@ pub struct AgencyParts {
     pub counters: Counters,
     /// Its audit log.
     pub recorder: Arc<Recorder>,
+    /// What it knows of gateways' logs.
+    pub witnesses: Arc<Witnesses>,
     /// The format of card numbers.
     pub format: SubjectFormat,
     /// Its limits.
@@ -105,13 +108,21 @@ impl Agency {
                 max_request_bytes: crate::wire::MAX_MESSAGE_BYTES.try_into().unwrap_or(u32::MAX),
                 max_stream_age: prost_types::Duration::try_from(limits.max_stream_age).ok(),
             }),
-            features: vec![pb::ProtocolFeature::Exchange.into()],
+            features: vec![
+                pb::ProtocolFeature::Exchange.into(),
+                pb::ProtocolFeature::Witness.into(),
+            ],
         }
     }
 
     /// Its limits.
     pub const fn limits(&self) -> &AgencyLimitsConfig {
         &self.parts.limits
+    }
+
+    /// What it knows of gateways' logs.
+    pub const fn witnesses(&self) -> &Arc<Witnesses> {
+        &self.parts.witnesses
     }
 
     /// Answers one encoded `FetchSectionRequest` with an encoded
@@ -148,6 +159,7 @@ impl Agency {
         }
         let question = self.read(request)?;
         self.check_enabled()?;
+        self.parts.witnesses.check(gateway.spiffe())?;
         self.parts.recorder.check_ready()?;
         let grant =
             self.parts.authority.verify(&question.grant, self.receiver(gateway, &question))?;
@@ -218,6 +230,7 @@ impl Agency {
     ) -> Result<(), Refusal> {
         let receiver = self.receiver(gateway, &admitted.question);
         self.parts.authority.confirm(&admitted.grant, permit, ruling, receiver).await?;
+        self.parts.witnesses.check(gateway.spiffe())?;
         self.check_enabled()
     }
 

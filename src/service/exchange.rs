@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant as TokioInstant, sleep_until, timeout};
+use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
 use super::agency::Agency;
+use super::witness::Swap;
 use crate::clock;
 use crate::link::authority::{Link, Phase};
 use crate::wire::proto::pb;
@@ -44,8 +45,9 @@ pub fn serve(
 ) -> ReceiverStream<Result<pb::ExchangeResponse, Status>> {
     let window = usize::try_from(agency.limits().max_in_flight).unwrap_or(usize::MAX);
     let (answers, outbound) = mpsc::channel(window.saturating_add(CONTROL_ROOM));
+    let swap = Swap::new(agency.witnesses(), link.peer().spiffe());
     let session =
-        Session { under_way: Arc::default(), agency, link, answers, window, last_id: None };
+        Session { under_way: Arc::default(), swap, agency, link, answers, window, last_id: None };
     tokio::spawn(session.run(inbound, stop));
     ReceiverStream::new(outbound)
 }
@@ -65,6 +67,7 @@ struct Session {
     link: Link,
     answers: Answers,
     under_way: Arc<UnderWay>,
+    swap: Arc<Swap>,
     window: usize,
     last_id: Option<u64>,
 }
@@ -94,6 +97,8 @@ impl Session {
         // message.
         let mut due = pin!(due(&link, &mut stop, end));
         let mut grace = pin!(sleep_until(end));
+        let mut look = interval(self.swap.every().unwrap_or(DRAIN_GRACE));
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 message = inbound.message() => {
@@ -119,6 +124,7 @@ impl Session {
                         }
                     }
                 }
+                _ = look.tick(), if self.swap.every().is_some() => self.ask_log(),
                 () = self.answers.closed() => break,
                 () = grace.as_mut(), if draining => break,
                 reason = due.as_mut(), if !draining => {
@@ -152,6 +158,23 @@ impl Session {
                 Next::Read
             }
             Some(Asked::Finish(_)) => Next::Finish,
+            Some(Asked::AskLog(question)) => {
+                let (swap, answers) = (self.swap.clone(), self.answers.clone());
+                tokio::spawn(async move {
+                    if let Some(shown) = swap.show(question).await {
+                        let message = Some(Told::ShowLog(shown));
+                        let _ = answers.send(Ok(pb::ExchangeResponse { message })).await;
+                    }
+                });
+                Next::Read
+            }
+            Some(Asked::ShowLog(shown)) => match self.swap.take_asked() {
+                Some(seen) => {
+                    tokio::spawn(self.swap.clone().judge(seen, shown));
+                    Next::Read
+                }
+                None => Next::Close("UNASKED_LOG"),
+            },
             None => Next::Close("EMPTY_MESSAGE"),
         }
     }
@@ -192,6 +215,17 @@ impl Session {
             entries.insert(id, task.abort_handle());
         });
         Next::Read
+    }
+
+    /// Asks the gateway to show its log. The reader does not wait for it.
+    fn ask_log(&self) {
+        let (swap, answers) = (self.swap.clone(), self.answers.clone());
+        tokio::spawn(async move {
+            if let Some(question) = swap.ask().await {
+                let message = Some(Told::AskLog(question));
+                let _ = answers.send(Ok(pb::ExchangeResponse { message })).await;
+            }
+        });
     }
 
     /// Answers what is under way, within bounds.

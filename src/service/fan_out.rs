@@ -84,10 +84,16 @@ pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> 
             let elapsed = clock::now().saturating_duration_since(began);
             return (bare(fetch, SectionStatus::Timeout, "DEADLINE"), elapsed);
         };
-        if let Some(uplink) = uplinks.get(fetch.place) {
+        let uplink = uplinks.get(fetch.place);
+        if let Some(uplink) = uplink {
             uplink.note(&arrival);
         }
         let Arrival { at, outcome } = arrival;
+        if let Some(reason) = uplink.and_then(|uplink| uplink.barred()) {
+            // Found while the answer was on its way.
+            let section = bare(fetch, SectionStatus::Unavailable, reason);
+            return (section, at.saturating_duration_since(began));
+        }
         let section = match outcome {
             Ok(response) => believe(response, fetch, question.hash, asked.catalogue),
             Err(failure) => {

@@ -18,6 +18,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use super::gather::Reply;
+use super::witness::Swap;
 use crate::clock;
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::proto::pb;
@@ -79,6 +80,9 @@ pub struct Lane {
     shared: Arc<Shared>,
     next_id: AtomicU64,
     window: usize,
+    swap: Arc<Swap>,
+    /// Whether the agency knows what to do when asked to show its log.
+    shows_log: bool,
 }
 
 #[derive(Debug, Default)]
@@ -120,6 +124,7 @@ impl Lane {
     pub async fn open(
         channel: Channel,
         hello_within: Duration,
+        swap: Arc<Swap>,
     ) -> Result<(Self, pb::DescribeResponse, watch::Receiver<LaneState>), Status> {
         let (outbound, queue) = mpsc::channel(OUTBOUND_ROOM);
         let mut client = AgencyServiceClient::new(channel)
@@ -143,12 +148,18 @@ impl Lane {
         let window = description.limits.as_ref().map_or(1, |limits| limits.max_in_flight.max(1));
         let shared = Arc::new(Shared::default());
         let (state, watched) = watch::channel(LaneState::Open);
-        tokio::spawn(read(inbound, shared.clone(), state));
+        let shows_log = description.features().any(|is| is == pb::ProtocolFeature::Witness);
+        // Weak, for the stream is to end with the lane.
+        let reader =
+            Reader { shared: shared.clone(), swap: swap.clone(), outbound: outbound.downgrade() };
+        tokio::spawn(reader.read(inbound, state));
         let lane = Self {
             outbound,
             shared,
             next_id: AtomicU64::new(1),
             window: usize::try_from(window).unwrap_or(usize::MAX),
+            swap,
+            shows_log,
         };
         Ok((lane, description, watched))
     }
@@ -205,6 +216,19 @@ impl Lane {
         Ok(Asking { lane: self.clone(), id, answered: false })
     }
 
+    /// How often the agency is to be asked to show its log.
+    pub fn look_every(&self) -> Option<Duration> {
+        self.swap.every().filter(|_| self.shows_log)
+    }
+
+    /// Asks the agency to show its log; the answer is judged when it comes.
+    pub async fn ask_log(&self) {
+        if let Some(question) = self.swap.clone().ask().await {
+            let message = Some(Asked::AskLog(question));
+            let _ = self.outbound.send(pb::ExchangeRequest { message }).await;
+        }
+    }
+
     /// Tells the agency that nothing more will be asked here.
     pub async fn finish(&self) {
         self.shared.shut.store(true, Ordering::Release);
@@ -242,33 +266,68 @@ impl Drop for Asking {
     }
 }
 
-/// Reads answers until the stream ends. Never awaits anything else.
-async fn read(
-    mut inbound: Streaming<pb::ExchangeResponse>,
+/// What reads the agency's messages.
+struct Reader {
     shared: Arc<Shared>,
-    state: watch::Sender<LaneState>,
-) {
-    let ended = loop {
-        match inbound.message().await {
-            Ok(Some(message)) => match settle(message, &shared) {
-                Meaning::Settled => {}
-                Meaning::Drain => {
-                    shared.shut.store(true, Ordering::Release);
-                    state.send_replace(LaneState::Draining);
-                }
-                Meaning::Broken(reason) => break reason,
-            },
-            Ok(None) => break "ENDED",
-            // tonic goes on with misread bytes after a decode error: this stream
-            // is never polled again.
-            Err(_) => break "STREAM_ERROR",
+    swap: Arc<Swap>,
+    outbound: mpsc::WeakSender<pb::ExchangeRequest>,
+}
+
+impl Reader {
+    /// Reads answers until the stream ends. Never awaits anything else.
+    async fn read(
+        self,
+        mut inbound: Streaming<pb::ExchangeResponse>,
+        state: watch::Sender<LaneState>,
+    ) {
+        let shared = &self.shared;
+        let ended = loop {
+            match inbound.message().await {
+                Ok(Some(message)) => match self.settle(message) {
+                    Meaning::Settled => {}
+                    Meaning::Drain => {
+                        shared.shut.store(true, Ordering::Release);
+                        state.send_replace(LaneState::Draining);
+                    }
+                    Meaning::Broken(reason) => break reason,
+                },
+                Ok(None) => break "ENDED",
+                // tonic goes on with misread bytes after a decode error: this stream
+                // is never polled again.
+                Err(_) => break "STREAM_ERROR",
+            }
+        };
+        shared.shut.store(true, Ordering::Release);
+        for (_, pending) in shared.with(std::mem::take) {
+            pending.reply.fail(Failure::LaneLost);
         }
-    };
-    shared.shut.store(true, Ordering::Release);
-    for (_, pending) in shared.with(std::mem::take) {
-        pending.reply.fail(Failure::LaneLost);
+        state.send_replace(LaneState::Closed(ended));
     }
-    state.send_replace(LaneState::Closed(ended));
+
+    fn settle(&self, message: pb::ExchangeResponse) -> Meaning {
+        match message.message {
+            Some(Told::AskLog(question)) => {
+                let (swap, outbound) = (self.swap.clone(), self.outbound.clone());
+                tokio::spawn(async move {
+                    let Some(shown) = swap.show(question).await else { return };
+                    if let Some(outbound) = outbound.upgrade() {
+                        let message = Some(Asked::ShowLog(shown));
+                        let _ = outbound.send(pb::ExchangeRequest { message }).await;
+                    }
+                });
+                Meaning::Settled
+            }
+            Some(Told::ShowLog(shown)) => match self.swap.take_asked() {
+                Some(seen) => {
+                    tokio::spawn(self.swap.clone().judge(seen, shown));
+                    Meaning::Settled
+                }
+                None => Meaning::Broken("UNASKED_LOG"),
+            },
+            Some(told) => settle(told, &self.shared),
+            None => Meaning::Broken("EMPTY_MESSAGE"),
+        }
+    }
 }
 
 /// What a message from the agency meant.
@@ -278,19 +337,18 @@ enum Meaning {
     Broken(&'static str),
 }
 
-fn settle(message: pb::ExchangeResponse, shared: &Shared) -> Meaning {
-    let (id, hash, outcome) = match message.message {
-        Some(Told::Answer(answer)) => {
-            (answer.exchange_id, answer.request_hash, Ok(answer.response))
-        }
-        Some(Told::Failure(failure)) => {
+fn settle(told: Told, shared: &Shared) -> Meaning {
+    let (id, hash, outcome) = match told {
+        Told::Answer(answer) => (answer.exchange_id, answer.request_hash, Ok(answer.response)),
+        Told::Failure(failure) => {
             let code = Code::from(failure.code);
             let refused = Failure::Refused { code, reason: failure.reason };
             (failure.exchange_id, failure.request_hash, Err(refused))
         }
-        Some(Told::Drain(_)) => return Meaning::Drain,
-        Some(Told::Hello(_)) => return Meaning::Broken("SECOND_HELLO"),
-        None => return Meaning::Broken("EMPTY_MESSAGE"),
+        Told::Drain(_) => return Meaning::Drain,
+        Told::Hello(_) => return Meaning::Broken("SECOND_HELLO"),
+        // Settled before this.
+        Told::AskLog(_) | Told::ShowLog(_) => return Meaning::Settled,
     };
     // An answer to what is no longer awaited (cancelled, timed out) is dropped.
     let Some(pending) = shared.with(|pending| pending.remove(&id)) else { return Meaning::Settled };

@@ -104,6 +104,11 @@ impl Recorder {
         }
     }
 
+    /// How many entries the log has.
+    pub fn size(&self) -> u64 {
+        self.log.latest().checkpoint().size
+    }
+
     /// An agency's own tag of a person.
     pub fn tag_of(&self, subject: &Subject) -> Option<SubjectTag> {
         let tag = hmac::sign(self.tag.as_ref()?, subject.expose().as_bytes());

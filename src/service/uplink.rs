@@ -12,6 +12,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::{Notify, watch};
+use tokio::time::{MissedTickBehavior, interval};
 use tonic::Code;
 use tonic::transport::Channel;
 use tower::retry::budget::{Budget, TpsBudget};
@@ -20,6 +21,7 @@ use super::breaker::Breaker;
 use super::gather::Reply;
 use super::lane::{Arrival, Failure, Lane, LaneState, Question};
 use super::question::{Call, UnderWay};
+use super::witness::{Peer, Swap, Witnesses};
 use crate::clock;
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::item::{ItemNumber, ItemSet};
@@ -84,6 +86,9 @@ pub struct Uplink {
     wanted: Notify,
     retries: TpsBudget,
     breaker: Breaker,
+    witnesses: Arc<Witnesses>,
+    /// What is known of the agency's log, if it is pinned.
+    peer: Option<Arc<Peer>>,
 }
 
 impl Uplink {
@@ -93,9 +98,12 @@ impl Uplink {
         connector: Connector,
         digest: CatalogueDigest,
         lanes: usize,
+        witnesses: &Arc<Witnesses>,
         stop: &watch::Receiver<bool>,
     ) -> Arc<Self> {
         let uplink = Arc::new(Self {
+            witnesses: witnesses.clone(),
+            peer: witnesses.peer(connector.expected()),
             agency,
             connector,
             digest,
@@ -131,6 +139,12 @@ impl Uplink {
         self.described.load().as_ref().map(|described| described.items)
     }
 
+    /// Why the agency is not to be asked nor believed: its audit log contradicts
+    /// what was seen of it.
+    pub fn barred(&self) -> Option<&'static str> {
+        self.peer.as_ref().and_then(|peer| peer.barred())
+    }
+
     /// Whether a question could be put now.
     pub fn is_up(&self) -> bool {
         self.slots.iter().any(|slot| slot.load().as_ref().is_some_and(|way| way.is_open()))
@@ -147,6 +161,10 @@ impl Uplink {
     /// The reply, unused, while the first connection is still under way: wait
     /// until it is [known](Self::known) whether there is one, and ask then.
     pub fn ask(&self, question: &Question, reply: Reply) -> Result<UnderWay, Reply> {
+        if let Some(reason) = self.barred() {
+            reply.fail(Failure::NoWay(reason));
+            return Ok(UnderWay::Nowhere);
+        }
         if !self.breaker.admits(clock::now()) {
             reply.fail(Failure::NoWay("AGENCY_FAILING"));
             return Ok(UnderWay::Nowhere);
@@ -274,7 +292,8 @@ impl Uplink {
             tracing::warn!(agency = %self.agency, error = %error, "connecting failed");
             connect_reason(&error)
         })?;
-        match Lane::open(channel.clone(), HELLO_WITHIN).await {
+        let swap = Swap::new(&self.witnesses, self.connector.expected());
+        match Lane::open(channel.clone(), HELLO_WITHIN, swap).await {
             Ok((lane, description, state)) => {
                 self.accept(&description)?;
                 let lane = Arc::new(lane);
@@ -348,16 +367,23 @@ enum Opened {
 
 const DRAINED: &str = "DRAINED";
 
-/// Waits until a lane must be replaced, and says why.
+/// Waits until a lane must be replaced, and says why. Meanwhile the agency is asked
+/// now and then to show its log.
 async fn hold(lane: &Lane, mut state: watch::Receiver<LaneState>) -> &'static str {
+    let every = lane.look_every();
+    let mut look = interval(every.unwrap_or(HELLO_WITHIN));
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         match *state.borrow_and_update() {
             LaneState::Draining => return DRAINED,
             LaneState::Closed(reason) => return reason,
             LaneState::Open => {}
         }
-        if state.changed().await.is_err() {
-            return if lane.is_open() { "ENDED" } else { "LANE_LOST" };
+        tokio::select! {
+            changed = state.changed() => if changed.is_err() {
+                return if lane.is_open() { "ENDED" } else { "LANE_LOST" };
+            },
+            _ = look.tick(), if every.is_some() => lane.ask_log().await,
         }
     }
 }

@@ -12,6 +12,19 @@ use crate::domain::audit::{
     Hash, NoteError, Origin, SignedCheckpoint, VerifyingKey, check_consistency, leaf_hash,
 };
 
+/// The file name extensions of the notes of a log that contradicts itself.
+const FORK: &str = "fork";
+const ROLLBACK: &str = "rollback";
+
+/// How a log contradicted itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contradiction {
+    /// It was rewritten.
+    Fork,
+    /// It was put back to an older copy.
+    Rollback,
+}
+
 /// What an offered checkpoint turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offered {
@@ -19,6 +32,9 @@ pub enum Offered {
     First,
     /// The one that is held.
     Same,
+    /// Another was taken up since the log's owner was asked, and this one answers
+    /// the question of before.
+    Late,
     /// A continuation; it is held from now on.
     Advanced {
         /// The size before.
@@ -31,7 +47,7 @@ pub enum Offered {
 pub enum WitnessError {
     /// It is smaller than the held one.
     #[error(
-        "rollback: the log `{origin}` offers a checkpoint of size {offered}, and {held} was seen before: it was put back to an older copy, or the checkpoints came out of order"
+        "rollback: the log `{origin}` shows a checkpoint of size {offered}, and {held} was seen before: it was put back to an older copy. Keep both notes as evidence"
     )]
     Rollback {
         /// Which log.
@@ -40,6 +56,8 @@ pub enum WitnessError {
         held: u64,
         /// The size that was offered.
         offered: u64,
+        /// The held note, then the offered one.
+        notes: Box<[SignedCheckpoint; 2]>,
     },
     /// It contradicts the held one, or nothing shows that it does not.
     #[error(
@@ -101,15 +119,50 @@ impl Witness {
         }
     }
 
-    /// Takes up a peer's checkpoint. `proof` shows that it continues the held one
-    /// (RFC 6962, section 2.1.2); it is empty when none is held or the size is the
-    /// same.
+    /// Takes up a checkpoint that a peer showed when asked to go on from the size
+    /// `asked`, which was held then. `proof` shows that it does (RFC 6962, section
+    /// 2.1.2); it is empty when nothing was held or the size is the same.
     ///
     /// # Errors
-    /// [`WitnessError::Rollback`] and [`WitnessError::Fork`] are alarms.
+    /// [`WitnessError::Rollback`] and [`WitnessError::Fork`] are alarms; both notes
+    /// are kept, see [`contradicted`](Self::contradicted).
     pub fn offer(
         &self,
         key: &VerifyingKey,
+        asked: u64,
+        note: &str,
+        proof: &[Hash],
+    ) -> Result<Offered, WitnessError> {
+        let offered = self.compare(key, asked, note, proof);
+        if let Err(WitnessError::Rollback { notes, .. } | WitnessError::Fork { notes, .. }) =
+            &offered
+        {
+            let [held, shown] = &**notes;
+            let evidence = format!("{}\n{}", held.as_str(), shown.as_str());
+            let rollback = matches!(offered, Err(WitnessError::Rollback { .. }));
+            // The first contradiction is the telling one.
+            if self.contradicted(key).is_none() {
+                let name = if rollback { ROLLBACK } else { FORK };
+                self.write(&self.path(key.origin()).with_extension(name), evidence.as_bytes())?;
+            }
+        }
+        offered
+    }
+
+    /// Whether a log was found to contradict itself, now or before a restart: then
+    /// a file beside its checkpoint holds both notes, until somebody takes it away.
+    pub fn contradicted(&self, key: &VerifyingKey) -> Option<Contradiction> {
+        let path = self.path(key.origin());
+        if path.with_extension(FORK).exists() {
+            return Some(Contradiction::Fork);
+        }
+        path.with_extension(ROLLBACK).exists().then_some(Contradiction::Rollback)
+    }
+
+    fn compare(
+        &self,
+        key: &VerifyingKey,
+        asked: u64,
         note: &str,
         proof: &[Hash],
     ) -> Result<Offered, WitnessError> {
@@ -121,8 +174,13 @@ impl Witness {
         };
         let (old, new) = (held.checkpoint(), signed.checkpoint());
         let origin = key.origin().clone();
-        if new.size < old.size {
-            return Err(WitnessError::Rollback { origin, held: old.size, offered: new.size });
+        if new.size < asked {
+            let (held_size, offered) = (old.size, new.size);
+            let notes = Box::new([held, signed]);
+            return Err(WitnessError::Rollback { origin, held: held_size, offered, notes });
+        }
+        if asked != old.size && new.size != old.size {
+            return Ok(Offered::Late);
         }
         let continues = if new.size == old.size {
             new.root == old.root
@@ -147,11 +205,14 @@ impl Witness {
     }
 
     fn keep(&self, signed: &SignedCheckpoint) -> Result<(), WitnessError> {
-        let path = self.path(&signed.checkpoint().origin);
+        self.write(&self.path(&signed.checkpoint().origin), signed.as_str().as_bytes())
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) -> Result<(), WitnessError> {
         let temporary = path.with_extension("tmp");
-        place(&*self.disk, &temporary, &path, signed.as_str().as_bytes())
+        place(&*self.disk, &temporary, path, content)
             .and_then(|()| self.disk.sync_folder(&self.folder))
-            .map_err(|source| WitnessError::Io { path, source })
+            .map_err(|source| WitnessError::Io { path: path.to_owned(), source })
     }
 
     /// An origin has slashes; its hash has none.

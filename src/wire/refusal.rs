@@ -157,6 +157,8 @@ const REASONS: &[&str] = &[
     "GRANT_STATUS_STALE",
     "GRANT_SUBJECT",
     "GRANT_TYPE",
+    "LOG_FORKED",
+    "LOG_ROLLED_BACK",
     "NOTHING_PERMITTED",
     "NOT_A_GATEWAY",
     "OVERLOADED",

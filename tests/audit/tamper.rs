@@ -6,7 +6,7 @@ use std::path::Path;
 use tributary::domain::audit::{Checkpoint, Hash, SigningKey, TlogProof};
 use tributary::store::proof::{check_receipt, prove, prove_consistency};
 use tributary::store::verify::{Report, Rollback, Verdict, verify};
-use tributary::store::witness::{Offered, Witness, WitnessError};
+use tributary::store::witness::{Contradiction, Offered, Witness, WitnessError};
 
 use crate::support::{
     Dice, append, closed_log, copy, files, open, options, origin, signing_key, verifying_key,
@@ -122,7 +122,10 @@ fn a_restored_older_copy_is_found_by_the_checkpoint_from_outside() {
     copy(dir.path(), old.path());
 
     let first = prove_consistency(dir.path(), &key, 0).unwrap();
-    let offer = |note: &str, proof: &[Hash]| witness.offer(&key, note, proof);
+    let offer = |note: &str, proof: &[Hash]| {
+        let held = witness.held(&key).unwrap().map_or(0, |held| held.checkpoint().size);
+        witness.offer(&key, held, note, proof)
+    };
     assert_eq!(offer(first.checkpoint.as_str(), &first.hashes).unwrap(), Offered::First);
     assert_eq!(offer(first.checkpoint.as_str(), &[]).unwrap(), Offered::Same);
     let from = first.checkpoint.checkpoint().size;
@@ -134,7 +137,11 @@ fn a_restored_older_copy_is_found_by_the_checkpoint_from_outside() {
     assert_eq!(next.old_root, first.checkpoint.checkpoint().root);
     let unproven = offer(next.checkpoint.as_str(), &[]);
     assert!(matches!(unproven, Err(WitnessError::Fork { .. })), "{unproven:?}");
+    assert_eq!(witness.contradicted(&key), Some(Contradiction::Fork));
     assert_eq!(offer(next.checkpoint.as_str(), &next.hashes).unwrap(), Offered::Advanced { from });
+    // An answer to the question of before comes late, which is no contradiction.
+    let late = witness.offer(&key, from, first.checkpoint.as_str(), &[]).unwrap();
+    assert_eq!(late, Offered::Late);
 
     // The old copy is sound by itself, and says what that is worth.
     let known = witness.held(&key).unwrap().unwrap();

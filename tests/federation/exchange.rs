@@ -42,9 +42,16 @@ impl Stream {
         self.say(Some(Asked::Fetch(fetch))).await;
     }
 
+    /// The next message, but for the agency's questions about the gateway's log.
     async fn next(&mut self) -> Result<Option<Told>, Status> {
-        let next = tokio::time::timeout(std::time::Duration::from_secs(20), self.answers.message());
-        Ok(next.await.expect("nothing came")?.map(|told| told.message.unwrap()))
+        loop {
+            let next = self.answers.message();
+            let next = tokio::time::timeout(std::time::Duration::from_secs(20), next);
+            match next.await.expect("nothing came")?.map(|told| told.message.unwrap()) {
+                Some(Told::AskLog(_)) => {}
+                told => return Ok(told),
+            }
+        }
     }
 
     /// The next answer: its id, its echo, and its status or reason.

@@ -93,6 +93,8 @@ impl Federation {
         let audit = self.home.join(format!("audit/copy-{nth}"));
         document["listen"] = toml_edit::value("127.0.0.1:0");
         document["audit"]["folder"] = toml_edit::value(audit.to_str().unwrap());
+        // A log of its own: two with one name are a fork, and the peers would see it.
+        document["audit"]["origin"] = toml_edit::value(format!("copy-{nth}.city.example/2026"));
         document["grants"]["fetch_every"] = toml_edit::value("1s");
         if document.contains_key("counters") {
             let url = format!("sqlite:{}/data/counters-{nth}.db", self.home.display());

@@ -318,6 +318,8 @@ fn exchange(shared: Arc<Shared>, body: Incoming) -> http::Response<Body> {
                 }
                 FromGateway::Cancel(cancel) => shared.tell(Event::Cancel(cancel.exchange_id)),
                 FromGateway::Finish(_) => shared.tell(Event::Finish),
+                // It does not say that it would show its log.
+                FromGateway::AskLog(_) | FromGateway::ShowLog(_) => {}
             }
         }
     });

@@ -93,6 +93,33 @@ impl Stream {
 
     /// The next answer; `None` when the stream ended, well or not.
     pub async fn next(&mut self) -> Verdict<Option<Answered>> {
+        loop {
+            let told = match self.told().await? {
+                Some(told) => told,
+                None => return Ok(None),
+            };
+            return match told {
+                Told::Answer(answer) => Ok(Some(Answered {
+                    id: answer.exchange_id,
+                    hash: answer.request_hash,
+                    outcome: Ok(answer.response),
+                })),
+                Told::Failure(failure) => Ok(Some(Answered {
+                    id: failure.exchange_id,
+                    hash: failure.request_hash,
+                    outcome: Err((failure.code, failure.reason)),
+                })),
+                Told::Hello(_) => failed("a second Hello came"),
+                Told::Drain(_) => skipped("the stream was drained meanwhile: run the kit again"),
+                // The kit keeps no log, and an agency goes on without seeing one.
+                Told::AskLog(_) => continue,
+                Told::ShowLog(_) => failed("a log was shown that was not asked for"),
+            };
+        }
+    }
+
+    /// The next message; `None` when the stream ended, well or not.
+    async fn told(&mut self) -> Verdict<Option<Told>> {
         let patience = self.patience + Duration::from_secs(1);
         let bytes = match tokio::time::timeout(patience, self.answers.message()).await {
             Ok(Ok(Some(bytes))) => bytes,
@@ -103,18 +130,7 @@ impl Stream {
             return failed("a message came that is none");
         };
         match message.message {
-            Some(Told::Answer(answer)) => Ok(Some(Answered {
-                id: answer.exchange_id,
-                hash: answer.request_hash,
-                outcome: Ok(answer.response),
-            })),
-            Some(Told::Failure(failure)) => Ok(Some(Answered {
-                id: failure.exchange_id,
-                hash: failure.request_hash,
-                outcome: Err((failure.code, failure.reason)),
-            })),
-            Some(Told::Hello(_)) => failed("a second Hello came"),
-            Some(Told::Drain(_)) => skipped("the stream was drained meanwhile: run the kit again"),
+            Some(told) => Ok(Some(told)),
             None => failed("a message without content came"),
         }
     }
