@@ -114,8 +114,32 @@ impl GatewayClient {
         items: Vec<String>,
         deadline: Duration,
     ) -> Result<pb::GetProfileResponse, ClientError> {
+        self.ask(grant, items, deadline, false).await
+    }
+
+    /// Fetches a profile, and asks for the proof of its receipt.
+    ///
+    /// # Errors
+    /// As [`profile`](Self::profile).
+    pub async fn proved_profile(
+        &mut self,
+        grant: &str,
+        items: Vec<String>,
+        deadline: Duration,
+    ) -> Result<pb::GetProfileResponse, ClientError> {
+        self.ask(grant, items, deadline, true).await
+    }
+
+    async fn ask(
+        &self,
+        grant: &str,
+        items: Vec<String>,
+        deadline: Duration,
+        prove: bool,
+    ) -> Result<pb::GetProfileResponse, ClientError> {
         let mut request = tonic::Request::new(pb::GetProfileRequest {
             items,
+            prove,
             grant: Some(pb::GrantPresentation { sd_jwt: grant.to_owned().into() }),
             ..Default::default()
         });

@@ -6,6 +6,7 @@
 
 mod city;
 mod consent;
+mod evidence;
 mod federation;
 pub mod people;
 mod processes;
@@ -13,13 +14,18 @@ mod seed;
 mod stages;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use city::DemoError;
+pub use evidence::Evidence;
 pub use federation::{
     AgencyEntry, ConsumerEntry, Federation, GatewayEntry, GrantEntry, IssuerEntry,
 };
 use people::People;
 pub use stages::{FIRST_STAGE, Revocation, SectionOutcome, Stage};
+
+/// How long a fetch of the demo may take.
+const DEADLINE: Duration = Duration::from_secs(1);
 
 /// What kind of demo to run.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ pub(super) mod table;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::app::demo::Federation;
 use crate::domain::grant::{Contents, MAX_BYTES, Presentation};
 use crate::domain::peer::SpiffeId;
 use crate::wire::json;
+use crate::wire::profile::receipt_file;
 use crate::wire::proto::pb;
 
 /// Exit code of a profile with a missing section.
@@ -55,6 +56,10 @@ struct GetArgs {
     /// Print the answer as proto3 JSON
     #[arg(long)]
     json: bool,
+    /// Write the receipt, with its proof, to this file: `tributary audit
+    /// check-receipt` and `audit prove` read it
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
     /// How long to wait
     #[arg(long, default_value = "2s", value_parser = duration)]
     deadline: Duration,
@@ -108,7 +113,13 @@ async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
     if items.is_empty() {
         items = granted_items(&grant)?;
     }
-    let response = client.profile(&grant, items, args.deadline).await?;
+    let response = match args.receipt {
+        Some(_) => client.proved_profile(&grant, items, args.deadline).await?,
+        None => client.profile(&grant, items, args.deadline).await?,
+    };
+    if let Some(path) = &args.receipt {
+        write_receipt(path, &response)?;
+    }
     let text = if args.json {
         serde_json::to_string_pretty(&json::to_json("GetProfileResponse", &response)?)?
     } else {
@@ -120,6 +131,18 @@ async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
 
 fn exit_code(response: &pb::GetProfileResponse) -> ExitCode {
     if table::is_complete(response) { ExitCode::SUCCESS } else { ExitCode::from(PARTIAL) }
+}
+
+/// Writes the receipt as it came: it is evidence against the gateway, so nothing of
+/// it is taken for granted here.
+fn write_receipt(path: &Path, response: &pb::GetProfileResponse) -> anyhow::Result<()> {
+    let receipt = response.receipt.as_ref().context("the gateway gave no receipt")?;
+    if receipt.proofs.is_empty() {
+        eprintln!("tributary: the gateway gave no proof with its receipt; the log proves it too");
+    }
+    let text = serde_json::to_string_pretty(&receipt_file(receipt))?;
+    std::fs::write(path, format!("{text}\n"))
+        .with_context(|| format!("cannot write the receipt {}", path.display()))
 }
 
 /// Prints; a reader that has seen enough is no error.

@@ -50,6 +50,8 @@ struct Admitted<'a> {
     items: ItemSet,
     grant: VerifiedGrant,
     request_id: String,
+    /// Whether the receipt is to be proved.
+    prove: bool,
     /// When the gateway stops waiting for agencies.
     until: Instant,
     _room: SemaphorePermit<'a>,
@@ -103,7 +105,8 @@ impl Gateway {
             id => id,
         };
         let until = fan_out::slice(until, now);
-        Ok(Admitted { peer, items: wanted.items, grant, request_id, until, _room: room })
+        let (items, prove) = (wanted.items, wanted.prove);
+        Ok(Admitted { peer, items, grant, request_id, prove, until, _room: room })
     }
 
     /// Answers a request whose grant holds. However it ends, it is recorded.
@@ -157,6 +160,10 @@ impl Gateway {
         let records = self.records(request, Some(ruling), lines)?;
         let receipt = unrecorded.record(records).await?;
         confirmed?;
+        let proofs = match request.prove {
+            true => self.recorder.prove(&receipt).await,
+            false => Vec::new(),
+        };
         // The disk took its time, and authority may have ended meanwhile.
         if let Err(refusal) = confirm().await {
             let records = self.records(request, Some(ruling), asked(plan, status))?;
@@ -165,7 +172,7 @@ impl Gateway {
         }
         let timed = sections.iter().zip(elapsed);
         let id = request.request_id.clone();
-        Ok(message::encode_response(id, profile, timed, &receipt, &self.catalogue))
+        Ok(message::encode_response(id, profile, timed, &receipt, &proofs, &self.catalogue))
     }
 
     /// What grant and policy allow, and what each agency is asked of it.

@@ -29,6 +29,27 @@ pub fn root(leaves: &[Hash]) -> Hash {
     }
 }
 
+/// The root to which an inclusion path leads (RFC 9162, section 2.1.3.2).
+pub fn climb(leaf: Hash, index: u64, size: u64, path: &[Hash]) -> Hash {
+    let (mut at, mut last, mut hash) = (index, size - 1, leaf);
+    for sibling in path {
+        assert!(last > 0, "the path is too long");
+        if at & 1 == 1 || at == last {
+            hash = sha256(&[&[1], sibling, &hash]);
+            while at & 1 == 0 && at != 0 {
+                at >>= 1;
+                last >>= 1;
+            }
+        } else {
+            hash = sha256(&[&[1], &hash, sibling]);
+        }
+        at >>= 1;
+        last >>= 1;
+    }
+    assert_eq!(last, 0, "the path is too short");
+    hash
+}
+
 /// Origin, size and root of a note that the key has signed.
 pub fn open_note(note: &str, name: &str, public: &[u8]) -> (u64, Hash) {
     let (text, signatures) = note.split_once("\n\n").unwrap();

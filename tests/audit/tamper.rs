@@ -4,12 +4,14 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use tributary::domain::audit::{Checkpoint, Hash, SigningKey, TlogProof};
-use tributary::store::proof::{check_receipt, prove, prove_consistency};
+use tributary::store::proof::{check_receipt, check_receipt_alone, prove, prove_consistency};
 use tributary::store::verify::{Report, Rollback, Verdict, verify};
 use tributary::store::witness::{Offered, Witness, WitnessError};
 
+use crate::independent::{climb, open_note};
 use crate::support::{
-    Dice, append, closed_log, copy, files, open, options, origin, signing_key, verifying_key,
+    Dice, append, closed_log, copy, files, open, options, origin, public, signing_key,
+    verifying_key,
 };
 
 fn check(dir: &Path) -> Option<Report> {
@@ -167,8 +169,7 @@ fn a_proof_stands_alone_and_no_byte_of_it_can_change() {
     let key = verifying_key();
     let receipts = closed_log(dir.path(), 280);
     for receipt in &receipts {
-        for file in receipt.files() {
-            let proof = check_receipt(&file, &key, dir.path()).unwrap();
+        for proof in check_receipt(&receipt.file(&[]), &key, dir.path()).unwrap() {
             let read = TlogProof::parse(&proof.to_text()).unwrap();
             read.verify(&key).unwrap();
         }
@@ -185,13 +186,49 @@ fn a_proof_stands_alone_and_no_byte_of_it_can_change() {
         assert!(!accepted, "byte {at}");
     }
     // A receipt for another record, or from a log that went another way.
-    let mut wrong = receipts[3].files().next().unwrap();
-    wrong.index += 1;
+    let mut wrong = receipts[3].file(&[]);
+    wrong.first_index += 1;
     assert!(check_receipt(&wrong, &key, dir.path()).is_err());
-    let mut wrong = receipts[3].files().next().unwrap();
+    let mut wrong = receipts[3].file(&[]);
     let elsewhere = Checkpoint { origin: origin(), size: 20, root: Hash([9; 32]) };
     wrong.checkpoint = signing_key().sign(&elsewhere).unwrap().as_str().to_owned();
     assert!(check_receipt(&wrong, &key, dir.path()).is_err());
+}
+
+#[test]
+fn a_receipt_is_proved_at_once_whether_or_not_tiles_have_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = verifying_key();
+    // The second log of the same folder begins where tiles end.
+    let mut proved = 0;
+    for part in 0..3u64 {
+        let log = open(dir.path(), options()).unwrap();
+        for number in part * 300..(part + 1) * 300 {
+            let receipt = append(&log, number).unwrap();
+            let paths = log.prove(&receipt).unwrap();
+            let file = receipt.file(&paths);
+            let alone = check_receipt_alone(&file, &key).unwrap();
+            assert!(alone.is_proven && alone.records.len() == 1);
+            proved += 1;
+            // A sibling, the record and the place of another prove nothing.
+            let mut wrong = file.clone();
+            wrong.first_index -= 1;
+            assert!(check_receipt_alone(&wrong, &key).is_err());
+            let mut wrong = file.clone();
+            wrong.leaf_hashes[0] = Hash([7; 32]).to_string();
+            assert!(check_receipt_alone(&wrong, &key).is_err());
+            let mut wrong = file.clone();
+            wrong.proofs[0].pop();
+            assert!(check_receipt_alone(&wrong, &key).is_err());
+            // Each path, by the arithmetic of another implementation.
+            let (size, root) = open_note(&file.checkpoint, origin().as_str(), &public());
+            let leaf = receipt.leaf_hashes()[0].0;
+            let path: Vec<_> = paths[0].iter().map(|hash| hash.0).collect();
+            assert_eq!(climb(leaf, receipt.indexes().start, size, &path), root);
+        }
+        log.close().unwrap();
+    }
+    assert_eq!(proved, 900);
 }
 
 #[test]

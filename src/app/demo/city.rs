@@ -120,6 +120,9 @@ pub enum DemoError {
     /// The gateway did not become healthy.
     #[error("after {0:?} the gateway still has no link to: {1}")]
     Unhealthy(std::time::Duration, String),
+    /// The audit log does not keep its promise.
+    #[error("the audit log does not bear out its receipt: {0}")]
+    Evidence(String),
     /// A revoked grant was still honoured.
     #[error("ten seconds after its revocation the grant is still honoured")]
     NotRevoked,

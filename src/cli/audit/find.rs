@@ -161,6 +161,12 @@ impl Wanted<'_> {
                     && agency.is_none()
                     && self.tag.is_none()
             }
+            Line::Search { reviewer, .. } => {
+                fits(consumer, Some(reviewer))
+                    && request.is_none()
+                    && agency.is_none()
+                    && self.tag.is_none()
+            }
             Line::Started { .. } | Line::Stopped { .. } => {
                 [request, consumer, agency, &self.tag].iter().all(|wanted| wanted.is_none())
             }
@@ -179,6 +185,12 @@ fn text(line: &Line) -> String {
         Line::Section(section) => section_text(section),
         Line::Refusals { index, time, peer, reason, count, .. } => {
             format!("{index} {time} {peer} refused {count} times: {reason}")
+        }
+        Line::Search { index, time, reviewer, search, by, hits, .. } => {
+            format!(
+                "{index} {time} {reviewer} searched ({search}) by {}: {hits} records",
+                by.join(", ")
+            )
         }
         Line::Started { index, time, clean, .. } => {
             let after = if *clean { "" } else { " after a stop without closing" };
