@@ -6,6 +6,7 @@ pub mod demo;
 pub mod gateway;
 mod governing;
 pub mod issuer;
+pub mod reviewer;
 mod serving;
 pub mod statuses;
 

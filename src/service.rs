@@ -14,5 +14,6 @@ pub mod gateway;
 pub mod lane;
 pub mod random;
 pub mod recorder;
+pub mod review;
 pub mod status_poll;
 pub mod uplink;

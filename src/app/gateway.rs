@@ -10,6 +10,7 @@ use tonic_health::server::HealthReporter;
 
 use super::governing;
 use super::serving::{self, StartError};
+use crate::config::audit::AuditConfigError;
 use crate::config::catalogue;
 use crate::config::gateway::GatewayConfig;
 use crate::domain::peer::Role;
@@ -17,8 +18,10 @@ use crate::link::connect::Connector;
 use crate::link::limits::ConnectLimits;
 use crate::service::catalogue::CatalogueServer;
 use crate::service::gateway::{Gateway, GatewayServer};
+use crate::service::review::{Review, ReviewServer};
 use crate::service::uplink::Uplink;
 use crate::wire::MAX_MESSAGE_BYTES;
+use crate::wire::proto::pb::audit_service_server::AuditServiceServer;
 use crate::wire::proto::pb::catalogue_service_server::CatalogueServiceServer;
 use crate::wire::proto::pb::profile_service_server::ProfileServiceServer;
 
@@ -59,6 +62,15 @@ pub async fn run(
     let authority =
         governing::authority(&catalogue, &config.grants, &config.policy, folder, None, &stop)
             .await?;
+    let log_key = config.audit.keys()?;
+    let log_key = log_key.signing.verifying_key(&log_key.origin).map_err(AuditConfigError::from)?;
+    let review = Arc::new(Review::new(
+        config.review.policy(),
+        config.review.max_page,
+        recorder.clone(),
+        config.audit.folder.clone(),
+        log_key,
+    ));
     let id = tls.identity().id();
     let gateway = Arc::new(Gateway::new(
         id,
@@ -72,6 +84,11 @@ pub async fn run(
     routes
         .add_service(
             ProfileServiceServer::new(GatewayServer::new(gateway))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(MAX_ANSWER_BYTES),
+        )
+        .add_service(
+            AuditServiceServer::new(ReviewServer::new(review))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_ANSWER_BYTES),
         )

@@ -146,7 +146,7 @@ fn tell_evidence(evidence: &Evidence, audience: &mut dyn Audience) {
         "In a copy of the log, which is sound, byte {changed_byte} of {changed_file} is changed. \
          `tributary audit verify` finds it:"
     ));
-    for fault in evidence.changed.faults.iter().take(2) {
+    for fault in evidence.changed.faults.iter().take(3) {
         audience.say(&format!("  TAMPERED    {fault}"));
     }
     audience.say("");

@@ -12,10 +12,9 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
 use self::table::Legend;
+use super::connection::{ConnectionArgs, read_federation};
 use crate::app::client::{Address, GatewayClient};
-use crate::app::demo::Federation;
 use crate::domain::grant::{Contents, MAX_BYTES, Presentation};
-use crate::domain::peer::SpiffeId;
 use crate::wire::json;
 use crate::wire::profile::receipt_file;
 use crate::wire::proto::pb;
@@ -63,33 +62,11 @@ struct GetArgs {
     /// How long to wait
     #[arg(long, default_value = "2s", value_parser = duration)]
     deadline: Duration,
-    #[command(flatten)]
-    connection: ConnectionArgs,
-}
-
-#[derive(Debug, Args)]
-struct ConnectionArgs {
-    /// The federation.json of a running demo, instead of the five options below
-    #[arg(long, value_name = "FILE")]
-    federation: Option<PathBuf>,
     /// Which consumer of the federation to be, by the end of its id
     #[arg(long, value_name = "NAME", requires = "federation")]
     consumer: Option<String>,
-    /// The gateway's host and port
-    #[arg(long, value_name = "HOST:PORT", required_unless_present = "federation")]
-    gateway: Option<String>,
-    /// The identity that the gateway must show
-    #[arg(long, value_name = "SPIFFE-ID", required_unless_present = "federation")]
-    gateway_id: Option<SpiffeId>,
-    /// Own certificate, PEM
-    #[arg(long, value_name = "FILE", required_unless_present = "federation")]
-    certificate: Option<PathBuf>,
-    /// Own private key, PEM
-    #[arg(long, value_name = "FILE", required_unless_present = "federation")]
-    key: Option<PathBuf>,
-    /// The trust anchor of the gateway's domain, PEM
-    #[arg(long, value_name = "FILE", required_unless_present = "federation")]
-    trust_bundle: Option<PathBuf>,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -104,7 +81,7 @@ pub(super) fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
 
 async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
     let grant = args.grant()?;
-    let mut client = GatewayClient::connect(&args.connection.address()?).await?;
+    let mut client = GatewayClient::connect(&args.address()?).await?;
     let mut items = args.items.clone();
     if let Some(bundle) = &args.bundle {
         let more = client.bundle(bundle).await?;
@@ -162,6 +139,10 @@ fn granted_items(grant: &str) -> anyhow::Result<Vec<String>> {
 }
 
 impl GetArgs {
+    fn address(&self) -> anyhow::Result<Address> {
+        self.connection.address(|federation| &federation.consumers, self.consumer.as_deref())
+    }
+
     fn grant(&self) -> anyhow::Result<String> {
         let file = match (&self.grant, &self.subject, &self.connection.federation) {
             (Some(file), _, _) => file.clone(),
@@ -183,51 +164,4 @@ impl GetArgs {
         }
         Ok(text.trim_end().to_owned())
     }
-}
-
-impl ConnectionArgs {
-    fn address(&self) -> anyhow::Result<Address> {
-        let federation = self.federation.as_ref().map(read_federation).transpose()?;
-        let consumer = federation.as_ref().map(|f| self.pick(f)).transpose()?;
-        let given = |option: &Option<PathBuf>, name: &str, known: Option<PathBuf>| {
-            option.clone().or(known).with_context(|| format!("--{name} is missing"))
-        };
-        let known = federation.as_ref();
-        let gateway_id = match (&self.gateway_id, known) {
-            (Some(id), _) => id.clone(),
-            (None, Some(known)) => known.gateway.id.parse()?,
-            (None, None) => bail!("--gateway-id is missing"),
-        };
-        let endpoint = self.gateway.clone().or_else(|| known.map(|f| f.gateway.endpoint.clone()));
-        Ok(Address {
-            endpoint: endpoint.context("--gateway is missing")?,
-            gateway: gateway_id,
-            certificate: given(
-                &self.certificate,
-                "certificate",
-                consumer.as_ref().map(|c| c.certificate.clone()),
-            )?,
-            key: given(&self.key, "key", consumer.as_ref().map(|c| c.key.clone()))?,
-            trust_bundle: given(
-                &self.trust_bundle,
-                "trust-bundle",
-                known.map(|f| f.trust_bundle.clone()),
-            )?,
-        })
-    }
-
-    fn pick(&self, federation: &Federation) -> anyhow::Result<crate::app::demo::ConsumerEntry> {
-        let wanted = self.consumer.as_deref().unwrap_or_default();
-        let found = federation.consumers.iter().find(|consumer| consumer.id.ends_with(wanted));
-        found.cloned().with_context(|| {
-            let known: Vec<&str> = federation.consumers.iter().map(|c| c.id.as_str()).collect();
-            format!("no consumer's id ends in `{wanted}`; there are {}", known.join(", "))
-        })
-    }
-}
-
-fn read_federation(path: &PathBuf) -> anyhow::Result<Federation> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no federation.json", path.display()))
 }

@@ -101,7 +101,7 @@ impl Gateway {
         let receiver = Receiver::Gateway { audience: &self.id, consumer: &peer };
         let grant = self.authority.verify(&wanted.grant, receiver)?;
         let request_id = match wanted.request_id {
-            id if id.is_empty() => new_request_id()?,
+            id if id.is_empty() => random::id()?,
             id => id,
         };
         let until = fan_out::slice(until, now);
@@ -230,11 +230,6 @@ fn abandoned() -> Decision {
     recorder::refused("ABANDONED")
 }
 
-/// A random id for a request that came without one.
-fn new_request_id() -> Result<String, Refusal> {
-    Ok(format!("{:032x}", u128::from_be_bytes(random::sixteen()?)))
-}
-
 /// The gateway's gRPC service.
 #[derive(Debug, Clone)]
 pub struct GatewayServer(Arc<Gateway>);
@@ -264,7 +259,7 @@ impl ProfileService for GatewayServer {
         };
         answered.map(Response::new).map_err(|refusal| {
             let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
-            let id = new_request_id().unwrap_or_default();
+            let id = random::id().unwrap_or_default();
             tracing::info!(peer, refusal = id, reason = refusal.reason, code = ?refusal.code, "refused");
             refusal.into_status(&id)
         })

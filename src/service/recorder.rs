@@ -14,7 +14,7 @@ use super::authority::Ruling;
 use crate::clock;
 use crate::domain::audit::{
     Decision, GrantId, Hash, LegalBasis, Purpose, Reason, Receipt, Record, RefusalCounts,
-    RequestId, SectionRecord, SubjectTag, TextError, Timestamp,
+    RequestId, SearchRecord, SectionRecord, SubjectTag, TextError, Timestamp,
 };
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::grant::VerifiedGrant;
@@ -200,6 +200,14 @@ impl Recorder {
             }
             Err(_) => Vec::new(),
         }
+    }
+
+    /// Records a search of the log; only then may its answer be given.
+    ///
+    /// # Errors
+    /// Nothing may be disclosed.
+    pub async fn record_search(&self, search: SearchRecord) -> Result<Receipt, Refusal> {
+        self.append(vec![Record::Search(search)]).await
     }
 
     /// Counts a refusal of what never got as far as a grant.

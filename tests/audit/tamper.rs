@@ -1,5 +1,6 @@
 //! An enemy with a disk editor.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -18,13 +19,23 @@ fn check(dir: &Path) -> Option<Report> {
     verify(dir, &verifying_key(), None, &mut |_| {}).ok()
 }
 
-/// Changes single bytes all over a log. Nothing is harmless but the empty file
-/// `lock`: tiles of earlier checkpoints too are held against the entries, the
-/// segment overlaps the tiles, and the note has one form only.
-fn flip(dir: &Path, times: u64, seed: u64) {
+/// Which part of a log a file is.
+fn part(dir: &Path, path: &Path) -> &'static str {
+    let within = path.strip_prefix(dir).unwrap();
+    let known = ["checkpoint", "tile/entries", "tile", "wal"];
+    known.into_iter().find(|part| within.starts_with(part)).unwrap()
+}
+
+/// Changes single bytes all over a log and counts what was found in which part.
+/// Nothing is harmless: tiles of earlier checkpoints too are held against the
+/// entries, the segment overlaps the tiles, and the note has one form only. The
+/// empty file `lock` has no byte to change.
+fn flip(dir: &Path, times: u64, seed: u64) -> BTreeMap<&'static str, u64> {
+    let mut found = BTreeMap::new();
     assert_eq!(check(dir).unwrap().verdict, Verdict::Sound);
     let files: Vec<_> =
         files(dir).into_iter().map(|path| (std::fs::read(&path).unwrap(), path)).collect();
+    let files: Vec<_> = files.into_iter().filter(|(bytes, _)| !bytes.is_empty()).collect();
     let total: u64 = files.iter().map(|(bytes, _)| bytes.len() as u64).sum();
     let mut dice = Dice(seed);
     for _ in 0..times {
@@ -46,9 +57,6 @@ fn flip(dir: &Path, times: u64, seed: u64) {
         } else {
             &files[some]
         };
-        if bytes.is_empty() {
-            continue;
-        }
         let at = (at % bytes.len() as u64) as usize;
         let file = std::fs::File::options().write(true).open(path).unwrap();
         file.write_at(&[bytes[at] ^ (1 + dice.roll(255) as u8)], at as u64).unwrap();
@@ -56,8 +64,10 @@ fn flip(dir: &Path, times: u64, seed: u64) {
         file.write_at(&[bytes[at]], at as u64).unwrap();
         let detected = report.as_ref().is_none_or(|report| report.verdict != Verdict::Sound);
         assert!(detected, "{} byte {at}: {:?}", path.display(), report);
+        *found.entry(part(dir, path)).or_default() += 1;
     }
     assert_eq!(check(dir).unwrap().verdict, Verdict::Sound);
+    found
 }
 
 #[test]
@@ -66,10 +76,22 @@ fn each_of_10_000_single_byte_changes_is_detected() {
     closed_log(small.path(), 9);
     let large = tempfile::tempdir().unwrap();
     closed_log(large.path(), 280);
-    std::thread::scope(|scope| {
-        scope.spawn(|| flip(small.path(), 9_700, 10_000));
-        scope.spawn(|| flip(large.path(), 300, 300));
+    let found = std::thread::scope(|scope| {
+        let runs = [
+            scope.spawn(|| flip(small.path(), 9_700, 10_000)),
+            scope.spawn(|| flip(large.path(), 300, 300)),
+        ];
+        runs.into_iter().flat_map(|run| run.join().unwrap()).fold(
+            BTreeMap::new(),
+            |mut all, (part, count)| {
+                *all.entry(part).or_insert(0) += count;
+                all
+            },
+        )
     });
+    println!("single-byte changes detected, none harmless: {found:?}");
+    assert_eq!(found.values().sum::<u64>(), 10_000);
+    assert!(found.len() == 4 && found.values().all(|count| *count > 100), "{found:?}");
 }
 
 #[test]
