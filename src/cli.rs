@@ -5,6 +5,7 @@ mod agency;
 pub mod audit;
 pub mod catalogue;
 mod conformance;
+mod connection;
 mod demo;
 mod gateway;
 pub mod grant;
@@ -84,4 +85,14 @@ pub fn main() -> ExitCode {
 /// Runs a future on a runtime of its own.
 fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_two_options_of_a_command_clash() {
+        super::Cli::command().debug_assert();
+    }
 }

@@ -18,4 +18,5 @@ pub mod mapping;
 pub mod policy;
 pub mod private_file;
 pub mod reload;
+pub mod review;
 pub mod subject;

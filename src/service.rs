@@ -19,6 +19,7 @@ pub mod profile_stream;
 pub mod question;
 pub mod random;
 pub mod recorder;
+pub mod review;
 pub mod room;
 pub mod status_poll;
 pub mod uplink;

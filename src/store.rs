@@ -7,6 +7,7 @@
 pub mod audit_log;
 pub mod disk;
 pub mod frequency;
+pub mod index;
 pub mod proof;
 pub mod verify;
 mod wal;

@@ -4,6 +4,7 @@
 //! Everything that comes in is bounded and checked here, and refused with the
 //! field named. Nothing here opens a socket.
 
+pub mod audit;
 pub mod catalogue;
 pub mod deadline;
 pub mod json;

@@ -17,6 +17,8 @@ mod crash;
 mod faults;
 #[path = "audit/independent.rs"]
 mod independent;
+#[path = "audit/index.rs"]
+mod index;
 #[path = "audit/load.rs"]
 mod load;
 #[path = "audit/measure.rs"]
@@ -27,6 +29,8 @@ mod panics;
 mod record;
 #[path = "audit/recovery.rs"]
 mod recovery;
+#[path = "audit/second.rs"]
+mod second;
 #[path = "audit/sides.rs"]
 mod sides;
 #[path = "audit/support.rs"]

@@ -25,7 +25,7 @@ use crate::wire::proto::pb::profile_service_client::ProfileServiceClient;
 use crate::wire::refusal;
 
 /// Bytes of one answer at most.
-const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Where the gateway is, and as whom to ask it.
 #[derive(Debug, Clone)]
@@ -86,23 +86,28 @@ pub struct GatewayClient {
     channel: Channel,
 }
 
+/// Connects to a gateway as somebody.
+pub(super) async fn channel(address: &Address) -> Result<Channel, ClientError> {
+    let identity = OwnIdentity::load(&address.certificate, &address.key, clock::utc())?;
+    let trust = TrustStore::load(&[TrustConfig {
+        domain: address.gateway.trust_domain().clone(),
+        roles: vec![Role::Gateway],
+        anchors: address.trust_bundle.clone(),
+        crl: None,
+    }])?;
+    let tls = LinkTls::new(identity, Trust::new(trust));
+    let limits = ConnectLimits::default();
+    let connector = Connector::new(&address.endpoint, address.gateway.clone(), tls, limits)?;
+    Ok(connector.channel().await?)
+}
+
 impl GatewayClient {
     /// Connects.
     ///
     /// # Errors
     /// Why there is no link.
     pub async fn connect(address: &Address) -> Result<Self, ClientError> {
-        let identity = OwnIdentity::load(&address.certificate, &address.key, clock::utc())?;
-        let trust = TrustStore::load(&[TrustConfig {
-            domain: address.gateway.trust_domain().clone(),
-            roles: vec![Role::Gateway],
-            anchors: address.trust_bundle.clone(),
-            crl: None,
-        }])?;
-        let tls = LinkTls::new(identity, Trust::new(trust));
-        let limits = ConnectLimits::default();
-        let connector = Connector::new(&address.endpoint, address.gateway.clone(), tls, limits)?;
-        Ok(Self { channel: connector.channel().await? })
+        Ok(Self { channel: channel(address).await? })
     }
 
     /// Fetches a profile.
@@ -115,8 +120,32 @@ impl GatewayClient {
         items: Vec<String>,
         deadline: Duration,
     ) -> Result<pb::GetProfileResponse, ClientError> {
+        self.ask(grant, items, deadline, false).await
+    }
+
+    /// Fetches a profile, and asks for the proof of its receipt.
+    ///
+    /// # Errors
+    /// As [`profile`](Self::profile).
+    pub async fn proved_profile(
+        &mut self,
+        grant: &str,
+        items: Vec<String>,
+        deadline: Duration,
+    ) -> Result<pb::GetProfileResponse, ClientError> {
+        self.ask(grant, items, deadline, true).await
+    }
+
+    async fn ask(
+        &self,
+        grant: &str,
+        items: Vec<String>,
+        deadline: Duration,
+        prove: bool,
+    ) -> Result<pb::GetProfileResponse, ClientError> {
         let mut request = tonic::Request::new(pb::GetProfileRequest {
             items,
+            prove,
             grant: Some(pb::GrantPresentation { sd_jwt: grant.to_owned().into() }),
             ..Default::default()
         });

@@ -7,6 +7,7 @@
 
 mod city;
 mod consent;
+mod evidence;
 mod federation;
 pub mod people;
 mod postgres;
@@ -15,8 +16,10 @@ mod seed;
 mod stages;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use city::DemoError;
+pub use evidence::Evidence;
 pub use federation::{
     AgencyEntry, ConsumerEntry, Federation, GatewayEntry, GrantEntry, IssuerEntry,
 };
@@ -24,6 +27,9 @@ use people::People;
 pub use stages::{FIRST_STAGE, Revocation, SectionOutcome, Stage};
 
 use crate::domain::sensitive::Sensitive;
+
+/// How long a fetch of the demo may take.
+const DEADLINE: Duration = Duration::from_secs(1);
 
 /// What kind of demo to run.
 #[derive(Debug, Clone)]

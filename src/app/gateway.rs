@@ -11,6 +11,7 @@ use tonic_health::server::HealthReporter;
 use super::governing;
 use super::rotation::{Changing, LinkWatch, PinsWatch};
 use super::serving::{self, StartError};
+use crate::config::audit::AuditConfigError;
 use crate::config::catalogue;
 use crate::config::gateway::GatewayConfig;
 use crate::domain::peer::Role;
@@ -19,9 +20,11 @@ use crate::link::limits::ConnectLimits;
 use crate::service::catalogue::CatalogueServer;
 use crate::service::gateway::Gateway;
 use crate::service::gateway_server::GatewayServer;
+use crate::service::review::{Review, ReviewServer};
 use crate::service::uplink::Uplink;
 use crate::store::audit_log::Options as LogOptions;
 use crate::wire::MAX_MESSAGE_BYTES;
+use crate::wire::proto::pb::audit_service_server::AuditServiceServer;
 use crate::wire::proto::pb::catalogue_service_server::CatalogueServiceServer;
 use crate::wire::proto::pb::profile_service_server::ProfileServiceServer;
 
@@ -83,6 +86,15 @@ pub async fn run_with(
     let authority =
         governing::authority(&catalogue, &config.grants, &config.policy, folder, None, pins, &stop)
             .await?;
+    let log_key = config.audit.keys()?;
+    let log_key = log_key.signing.verifying_key(&log_key.origin).map_err(AuditConfigError::from)?;
+    let review = Arc::new(Review::new(
+        config.review.policy(),
+        config.review.max_page,
+        recorder.clone(),
+        config.audit.folder.clone(),
+        log_key,
+    ));
     let id = tls.identity().id();
     let max_deadline = config.limits.max_deadline;
     let gateway = Arc::new(Gateway::new(
@@ -97,6 +109,11 @@ pub async fn run_with(
     routes
         .add_service(
             ProfileServiceServer::new(GatewayServer::new(gateway, stop.clone()))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(MAX_ANSWER_BYTES),
+        )
+        .add_service(
+            AuditServiceServer::new(ReviewServer::new(review))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_ANSWER_BYTES),
         )

@@ -1,13 +1,16 @@
 //! `tributary audit`: verify, prove, check, search, reconcile and export a log.
 //!
-//! Reads logs and never writes one; `keygen` makes the key of a new one. Results go to standard output, progress and
+//! Reads logs, by itself or through a gateway, and never writes one; `keygen` makes the key of a new one. Results go to standard output, progress and
 //! warnings to standard error.
 
 mod find;
 mod keygen;
+mod line;
 mod prove;
 mod reconcile;
+mod review;
 mod source;
+mod subject;
 mod verify;
 
 use std::path::PathBuf;
@@ -40,9 +43,13 @@ enum AuditCommand {
     /// Find records.
     Search(find::SearchArgs),
     /// Who asked about the person to whom these tags belong.
-    Subject(find::SubjectArgs),
+    Subject(subject::SubjectArgs),
+    /// Make, update or check the index that searches go by.
+    Index(find::MakeIndexArgs),
     /// Print every record as a line of JSON.
     Export(find::ExportArgs),
+    /// Read a gateway's log over the network, as a reviewer.
+    Review(review::ReviewArgs),
     /// Hold the gateway's log against the agencies' logs.
     Reconcile(reconcile::ReconcileArgs),
 }
@@ -71,8 +78,10 @@ pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
         AuditCommand::CheckReceipt(args) => prove::check_receipt(&args, json),
         AuditCommand::CheckProof(args) => prove::check_proof(&args, json),
         AuditCommand::Search(args) => find::search(&args, json),
-        AuditCommand::Subject(args) => find::subject(&args, json),
+        AuditCommand::Subject(args) => subject::run(&args, json),
+        AuditCommand::Index(args) => find::make_index(&args, json),
         AuditCommand::Export(args) => find::export(&args),
+        AuditCommand::Review(args) => review::run(args, json),
         AuditCommand::Reconcile(args) => reconcile::run(&args, json),
     }
 }

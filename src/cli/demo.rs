@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::profile::table::{self, Legend};
 use crate::app::client::GatewayClient;
-use crate::app::demo::{self, Audience, Options, Revocation, Running, Stage};
+use crate::app::demo::{self, Audience, Evidence, Options, Revocation, Running, Stage};
 use crate::app::stop_signal;
 
 /// Makes a development PKI and synthetic people, starts seven agencies and a
@@ -102,17 +102,26 @@ async fn tell(
             audience.say(&format!("  ({:.1} ms)\n", stage.elapsed_ms));
         }
     };
-    let result = match running.stages(&options.bundle, teller, show).await {
-        Ok(stages) => running.revoke(&options.bundle, teller).await.map(|end| (stages, end)),
-        Err(error) => Err(error),
-    };
+    let result = async {
+        let stages = running.stages(&options.bundle, teller, show).await?;
+        let evidence = running.evidence(&options.bundle, teller).await?;
+        tell_evidence(&evidence, teller);
+        let revocation = running.revoke(&options.bundle, teller).await?;
+        Ok::<_, demo::DemoError>((stages, evidence, revocation))
+    }
+    .await;
     teller.progress("stopping every process");
     let kept = options.dir.as_ref().map(|_| running.home().to_owned());
     running.stop().await;
-    let (stages, revocation) = result?;
+    let (stages, evidence, revocation) = result?;
     if args.json {
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{}", serde_json::json!({ "stages": stages, "revocation": revocation }))?;
+        let told = serde_json::json!({
+            "stages": stages,
+            "audit": evidence,
+            "revocation": revocation,
+        });
+        writeln!(out, "{told}")?;
     } else {
         let Revocation { reason, after_ms, .. } = revocation;
         teller.say(&format!("  after {after_ms} ms the gateway refuses it: {reason}\n"));
@@ -124,6 +133,28 @@ async fn tell(
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn tell_evidence(evidence: &Evidence, audience: &mut dyn Audience) {
+    let Evidence { first_index, records, changed_file, changed_byte, .. } = evidence;
+    let last = first_index + (*records as u64).saturating_sub(1);
+    let proof = match evidence.proven {
+        true => "each record is under the checkpoint; the log's public key is enough to check it",
+        false => "the gateway gave none",
+    };
+    audience.say(&format!(
+        "  log         {}\n  records     {first_index} to {last}\n  leaf hash   {} …\n  \
+         checkpoint  signed, over {} entries\n  proof       {proof}\n",
+        evidence.origin, evidence.leaf_hash, evidence.checkpoint_size,
+    ));
+    audience.say(&format!(
+        "In a copy of the log, which is sound, byte {changed_byte} of {changed_file} is changed. \
+         `tributary audit verify` finds it:"
+    ));
+    for fault in evidence.changed.faults.iter().take(3) {
+        audience.say(&format!("  TAMPERED    {fault}"));
+    }
+    audience.say("");
 }
 
 async fn serve(mut running: Running) -> anyhow::Result<ExitCode> {

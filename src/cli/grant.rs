@@ -36,6 +36,9 @@ enum GrantCommand {
     Inspect(InspectArgs),
     /// Revoke grants; a running `grant serve` notices by itself
     Revoke(RevokeArgs),
+    /// List a person's grants and the tags by which a gateway's audit log knows them,
+    /// for `audit subject`; the citizen-card number is read from standard input
+    Tags(TagsArgs),
     /// Serve the status list over HTTPS until SIGINT or SIGTERM
     Serve(serve::ServeArgs),
 }
@@ -105,6 +108,13 @@ struct RevokeArgs {
     list: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct TagsArgs {
+    /// The issuer's settings
+    #[arg(long, value_name = "FILE", default_value = "issuer.toml")]
+    settings: PathBuf,
+}
+
 /// Runs the command of this process.
 pub(super) fn main(args: GrantArgs) -> anyhow::Result<ExitCode> {
     // It reads standard input on another thread, so no lock is held here.
@@ -131,6 +141,7 @@ pub fn run(
         GrantCommand::Issue(args) => issue(&args, input, out, now),
         GrantCommand::Inspect(args) => inspect::run(&args, out, now),
         GrantCommand::Revoke(args) => revoke(&args, input, out, now),
+        GrantCommand::Tags(args) => tags(&args, input, out),
         GrantCommand::Serve(args) => serve::run(args).map(drop),
     }
 }
@@ -191,6 +202,16 @@ fn revoke(
     file.as_file().sync_all()?;
     file.persist(path).with_context(|| format!("cannot write `{}`", path.display()))?;
     writeln!(out, "status list written to {}", path.display())?;
+    Ok(())
+}
+
+/// Each grant of a person, and by which tag the gateway's audit log knows its use.
+fn tags(args: &TagsArgs, input: &mut dyn Read, out: &mut dyn Write) -> anyhow::Result<()> {
+    let settings = IssuerSettings::read(&args.settings)?;
+    let (issuer, person) = (settings.issuer()?, person(input)?);
+    for jti in settings.records()?.grants_of(&person)? {
+        writeln!(out, "{jti} {}", issuer.tag(&person, &jti))?;
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ pub(super) mod table;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
 use self::table::Legend;
+use super::connection::{ConnectionArgs, read_federation};
 use crate::app::client::{Address, GatewayClient};
-use crate::app::demo::Federation;
 use crate::domain::grant::{Contents, MAX_BYTES, Presentation};
-use crate::domain::peer::SpiffeId;
 use crate::wire::json;
+use crate::wire::profile::receipt_file;
 use crate::wire::proto::pb;
 
 /// Exit code of a profile with a missing section.
@@ -68,36 +68,18 @@ struct GetArgs {
     /// Print the answer as proto3 JSON
     #[arg(long)]
     json: bool,
+    /// Write the receipt, with its proof, to this file: `tributary audit
+    /// check-receipt` and `audit prove` read it
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
     /// How long to wait
     #[arg(long, default_value = "2s", value_parser = duration)]
     deadline: Duration,
-    #[command(flatten)]
-    connection: ConnectionArgs,
-}
-
-#[derive(Debug, Args)]
-struct ConnectionArgs {
-    /// The federation.json of a running demo, instead of the five options below
-    #[arg(long, value_name = "FILE")]
-    federation: Option<PathBuf>,
     /// Which consumer of the federation to be, by the end of its id
     #[arg(long, value_name = "NAME", requires = "federation")]
     consumer: Option<String>,
-    /// The gateway's host and port
-    #[arg(long, value_name = "HOST:PORT", required_unless_present = "federation")]
-    gateway: Option<String>,
-    /// The identity that the gateway must show
-    #[arg(long, value_name = "SPIFFE-ID", required_unless_present = "federation")]
-    gateway_id: Option<SpiffeId>,
-    /// Own certificate, PEM
-    #[arg(long, value_name = "FILE", required_unless_present = "federation")]
-    certificate: Option<PathBuf>,
-    /// Own private key, PEM
-    #[arg(long, value_name = "FILE", required_unless_present = "federation")]
-    key: Option<PathBuf>,
-    /// The trust anchor of the gateway's domain, PEM
-    #[arg(long, value_name = "FILE", required_unless_present = "federation")]
-    trust_bundle: Option<PathBuf>,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -114,7 +96,7 @@ pub(super) fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
 
 async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
     let grant = args.grant()?;
-    let mut client = GatewayClient::connect(&args.connection.address()?).await?;
+    let mut client = GatewayClient::connect(&args.address()?).await?;
     let mut items = args.items.clone();
     if let Some(bundle) = &args.bundle {
         let more = client.bundle(bundle).await?;
@@ -123,7 +105,13 @@ async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
     if items.is_empty() {
         items = granted_items(&grant)?;
     }
-    let response = client.profile(&grant, items, args.deadline).await?;
+    let response = match args.receipt {
+        Some(_) => client.proved_profile(&grant, items, args.deadline).await?,
+        None => client.profile(&grant, items, args.deadline).await?,
+    };
+    if let Some(path) = &args.receipt {
+        write_receipt(path, &response)?;
+    }
     let text = if args.json {
         serde_json::to_string_pretty(&json::to_json("GetProfileResponse", &response)?)?
     } else {
@@ -135,6 +123,18 @@ async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
 
 fn exit_code(response: &pb::GetProfileResponse) -> ExitCode {
     if table::is_complete(response) { ExitCode::SUCCESS } else { ExitCode::from(PARTIAL) }
+}
+
+/// Writes the receipt as it came: it is evidence against the gateway, so nothing of
+/// it is taken for granted here.
+fn write_receipt(path: &Path, response: &pb::GetProfileResponse) -> anyhow::Result<()> {
+    let receipt = response.receipt.as_ref().context("the gateway gave no receipt")?;
+    if receipt.proofs.is_empty() {
+        eprintln!("tributary: the gateway gave no proof with its receipt; the log proves it too");
+    }
+    let text = serde_json::to_string_pretty(&receipt_file(receipt))?;
+    std::fs::write(path, format!("{text}\n"))
+        .with_context(|| format!("cannot write the receipt {}", path.display()))
 }
 
 /// Prints; a reader that has seen enough is no error.
@@ -154,6 +154,10 @@ fn granted_items(grant: &str) -> anyhow::Result<Vec<String>> {
 }
 
 impl GetArgs {
+    fn address(&self) -> anyhow::Result<Address> {
+        self.connection.address(|federation| &federation.consumers, self.consumer.as_deref())
+    }
+
     fn grant(&self) -> anyhow::Result<String> {
         let file = match (&self.grant, &self.subject, &self.connection.federation) {
             (Some(file), _, _) => file.clone(),
@@ -175,51 +179,4 @@ impl GetArgs {
         }
         Ok(text.trim_end().to_owned())
     }
-}
-
-impl ConnectionArgs {
-    fn address(&self) -> anyhow::Result<Address> {
-        let federation = self.federation.as_ref().map(read_federation).transpose()?;
-        let consumer = federation.as_ref().map(|f| self.pick(f)).transpose()?;
-        let given = |option: &Option<PathBuf>, name: &str, known: Option<PathBuf>| {
-            option.clone().or(known).with_context(|| format!("--{name} is missing"))
-        };
-        let known = federation.as_ref();
-        let gateway_id = match (&self.gateway_id, known) {
-            (Some(id), _) => id.clone(),
-            (None, Some(known)) => known.gateway.id.parse()?,
-            (None, None) => bail!("--gateway-id is missing"),
-        };
-        let endpoint = self.gateway.clone().or_else(|| known.map(|f| f.gateway.endpoint.clone()));
-        Ok(Address {
-            endpoint: endpoint.context("--gateway is missing")?,
-            gateway: gateway_id,
-            certificate: given(
-                &self.certificate,
-                "certificate",
-                consumer.as_ref().map(|c| c.certificate.clone()),
-            )?,
-            key: given(&self.key, "key", consumer.as_ref().map(|c| c.key.clone()))?,
-            trust_bundle: given(
-                &self.trust_bundle,
-                "trust-bundle",
-                known.map(|f| f.trust_bundle.clone()),
-            )?,
-        })
-    }
-
-    fn pick(&self, federation: &Federation) -> anyhow::Result<crate::app::demo::ConsumerEntry> {
-        let wanted = self.consumer.as_deref().unwrap_or_default();
-        let found = federation.consumers.iter().find(|consumer| consumer.id.ends_with(wanted));
-        found.cloned().with_context(|| {
-            let known: Vec<&str> = federation.consumers.iter().map(|c| c.id.as_str()).collect();
-            format!("no consumer's id ends in `{wanted}`; there are {}", known.join(", "))
-        })
-    }
-}
-
-fn read_federation(path: &PathBuf) -> anyhow::Result<Federation> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no federation.json", path.display()))
 }

@@ -36,7 +36,7 @@ pub(super) struct RunArgs {
 
 impl RunArgs {
     /// A request that changes threads costs more than it gains, and the stores
-    /// have threads of their own: measured in docs/adr/0009.
+    /// have threads of their own: measured in docs/adr/0012.
     fn threads(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         self.threads.map_or(cores.div_ceil(2), NonZeroUsize::get)

@@ -12,6 +12,7 @@ use super::file::{self, FileError};
 use super::grants::GrantsConfig;
 use super::link::LinkConfig;
 use super::policy::PolicyConfig;
+use super::review::ReviewConfig;
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::peer::{Role, SpiffeId};
 
@@ -31,6 +32,9 @@ pub struct GatewayConfig {
     pub audit: AuditConfig,
     /// Who may read what.
     pub policy: PolicyConfig,
+    /// Who may read the audit log over the network.
+    #[serde(default)]
+    pub review: ReviewConfig,
     /// Limits; each has a default.
     #[serde(default)]
     pub limits: GatewayLimitsConfig,
@@ -119,6 +123,7 @@ impl GatewayConfig {
     }
 
     fn check(&self) -> Result<(), String> {
+        self.review.check()?;
         let mut seen = HashSet::new();
         for agency in &self.agency {
             if !seen.insert(&agency.id) {

@@ -15,6 +15,7 @@ mod entry;
 pub mod export;
 mod note;
 mod proof;
+mod query;
 mod receipt;
 pub mod reconcile;
 mod record;
@@ -28,11 +29,12 @@ pub use codec::DecodeError;
 pub use dictionary::{Dictionary, DictionaryError};
 pub use entry::{Entry, MAX_ENTRY_BYTES, SectionEntry};
 pub use note::{Checkpoint, NoteError, Origin, SignedCheckpoint, SigningKey, VerifyingKey};
-pub use proof::{ProofError, TlogProof, check_consistency};
+pub use proof::{ProofError, TlogProof, check_consistency, check_inclusion};
+pub use query::Query;
 pub use receipt::{Receipt, ReceiptFile};
 pub use record::{
-    Blind, Decision, Record, RefusalsRecord, RuleSet, RuleSetError, SectionRecord, SubjectTag,
-    Timestamp,
+    Blind, Decision, Record, RefusalsRecord, RuleSet, RuleSetError, SearchKeys, SearchKind,
+    SearchRecord, SectionRecord, SubjectTag, Timestamp,
 };
 pub use refusals::RefusalCounts;
 pub use term::Term;

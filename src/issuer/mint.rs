@@ -14,8 +14,8 @@ use crate::domain::grant::jwk::PublicKey;
 use crate::domain::grant::subject::{SUITE, associated_data, pad};
 use crate::domain::grant::{
     Contents, Frequency, GATEWAY_CLAIM, GrantError, KeyId, LegalBasis, MAX_DISCLOSURES,
-    MIN_DIGESTS, Presentation, PurposeCode, SealError, SealingKey, TYPE, VerifyingKey, base64,
-    digest,
+    MIN_DIGESTS, Presentation, PurposeCode, SealError, SealingKey, SubjectTag, TYPE, VerifyingKey,
+    base64, digest,
 };
 use crate::domain::peer::SpiffeId;
 use crate::domain::sensitive::Sensitive;
@@ -114,6 +114,11 @@ pub struct Issuer {
 }
 
 impl Issuer {
+    /// By which tag a gateway's audit log knows a person's use of a grant.
+    pub fn tag(&self, person: &Sensitive<String>, jti: &str) -> SubjectTag {
+        self.persons.tag(person, &self.id, jti)
+    }
+
     /// Issues a grant. Purposes, ceilings and catalogue are the verifiers'
     /// business; form is checked here, with their own parser.
     ///

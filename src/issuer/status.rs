@@ -184,6 +184,18 @@ impl StatusDirectory {
         })
     }
 
+    /// The numbers of a person's grants, revoked and expired ones included.
+    ///
+    /// # Errors
+    /// Faults of files.
+    pub fn grants_of(&self, person: &Sensitive<String>) -> Result<Vec<String>, StatusStateError> {
+        self.with(|state| {
+            let grants = state.grants.iter();
+            let own = grants.filter(|(_, record)| record.person == *person.expose());
+            Ok(own.map(|(jti, _)| jti.clone()).collect())
+        })
+    }
+
     /// The version of the records as they stand. Cheap: nothing is read.
     ///
     /// # Errors

@@ -48,6 +48,8 @@ struct Admitted<'a> {
     items: ItemSet,
     grant: VerifiedGrant,
     request_id: String,
+    /// Whether the receipt is to be proved.
+    prove: bool,
     /// When the gateway stops waiting for agencies.
     until: Instant,
     _room: Place<'a>,
@@ -101,7 +103,7 @@ impl Gateway {
             self.answer_admitted(&admitted).await
         };
         self.recorder.guarded(peer.spiffe(), work).await.map_err(|refusal| {
-            let id = new_request_id().unwrap_or_default();
+            let id = random::id().unwrap_or_default();
             tracing::info!(%peer, refusal = id, reason = refusal.reason, code = ?refusal.code, "refused");
             (refusal, id)
         })
@@ -130,11 +132,12 @@ impl Gateway {
         let receiver = Receiver::Gateway { audience: &self.id, consumer: peer };
         let grant = self.authority.verify(&wanted.grant, receiver)?;
         let request_id = match wanted.request_id {
-            id if id.is_empty() => new_request_id()?,
+            id if id.is_empty() => random::id()?,
             id => id,
         };
         let until = fan_out::slice(until, clock::now());
-        Ok(Admitted { peer, items: wanted.items, grant, request_id, until, _room: room })
+        let (items, prove) = (wanted.items, wanted.prove);
+        Ok(Admitted { peer, items, grant, request_id, prove, until, _room: room })
     }
 
     /// Answers a request whose grant holds. However it ends, it is recorded.
@@ -191,6 +194,10 @@ impl Gateway {
         let records = self.records(request, Some(ruling), lines)?;
         let receipt = unrecorded.record(records).await?;
         confirmed?;
+        let proofs = match request.prove {
+            true => self.recorder.prove(&receipt).await,
+            false => Vec::new(),
+        };
         // The disk took its time, and authority may have ended meanwhile.
         if let Err(refusal) = confirm().await {
             let records = self.records(request, Some(ruling), asked(plan, status))?;
@@ -199,7 +206,7 @@ impl Gateway {
         }
         let timed = sections.iter().zip(elapsed);
         let id = request.request_id.clone();
-        Ok(message::encode_response(id, profile, timed, &receipt, &self.catalogue))
+        Ok(message::encode_response(id, profile, timed, &receipt, &proofs, &self.catalogue))
     }
 
     /// What grant and policy allow, and what each agency is asked of it.
@@ -255,9 +262,4 @@ const fn whole(items: ItemSet, decision: Decision) -> Line {
 
 fn abandoned() -> Decision {
     recorder::refused("ABANDONED")
-}
-
-/// A random id for a request that came without one.
-fn new_request_id() -> Result<String, Refusal> {
-    Ok(format!("{:032x}", u128::from_be_bytes(random::sixteen()?)))
 }

@@ -4,6 +4,14 @@ use tonic::Code;
 
 use crate::wire::refusal::Refusal;
 
+/// A random id: 32 hexadecimal digits.
+///
+/// # Errors
+/// As [`sixteen`].
+pub fn id() -> Result<String, Refusal> {
+    Ok(format!("{:032x}", u128::from_be_bytes(sixteen()?)))
+}
+
 /// Sixteen random bytes.
 ///
 /// # Errors

@@ -5,7 +5,7 @@
 //! `domain::audit`'s business, and how it gets to disk is `store`'s.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -15,8 +15,8 @@ use tonic::Code;
 use super::authority::Ruling;
 use crate::clock;
 use crate::domain::audit::{
-    Decision, GrantId, LegalBasis, Purpose, Reason, Receipt, Record, RefusalCounts, RequestId,
-    SectionRecord, SubjectTag, TextError, Timestamp,
+    Decision, GrantId, Hash, LegalBasis, Purpose, Reason, Receipt, Record, RefusalCounts,
+    RequestId, SearchRecord, SectionRecord, SubjectTag, TextError, Timestamp,
 };
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::grant::VerifiedGrant;
@@ -210,6 +210,29 @@ impl Recorder {
             let message = "the server failed on this request; it may be sent again";
             Err(Refusal::new(Code::Internal, "PANIC", message))
         })
+    }
+
+    /// Proves a receipt of this log; nothing where the log cannot. The records are in
+    /// the log either way, so that an answer does not fail for it.
+    pub async fn prove(self: &Arc<Self>, receipt: &Receipt) -> Vec<Vec<Hash>> {
+        let (recorder, receipt) = (self.clone(), receipt.clone());
+        let proved = tokio::task::spawn_blocking(move || recorder.log.prove(&receipt)).await;
+        match proved {
+            Ok(Ok(proofs)) => proofs,
+            Ok(Err(error)) => {
+                tracing::warn!("a receipt goes out without its proof: {error}");
+                Vec::new()
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Records a search of the log; only then may its answer be given.
+    ///
+    /// # Errors
+    /// Nothing may be disclosed.
+    pub async fn record_search(&self, search: SearchRecord) -> Result<Receipt, Refusal> {
+        self.append(vec![Record::Search(search)]).await
     }
 
     /// Counts a refusal of what never got as far as a grant.

@@ -12,6 +12,7 @@
 mod open;
 mod publisher;
 mod shared;
+mod tail;
 mod writer;
 
 use std::fs::File;
@@ -27,9 +28,10 @@ use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
 use super::disk::{Disk, RealDisk};
+use super::proof::ProveError;
 use super::walk::{Fault, TornTail, WalkError};
 use crate::domain::audit::{
-    Blind, NoteError, Origin, Receipt, Record, SignedCheckpoint, SigningKey, TreeError,
+    Blind, Hash, NoteError, Origin, Receipt, Record, SignedCheckpoint, SigningKey, TreeError,
 };
 
 /// Why the log gives no receipt, or does not open.
@@ -161,6 +163,7 @@ pub struct AuditLog {
     shared: Arc<Shared>,
     queue: Option<SyncSender<Job>>,
     capacity: usize,
+    dir: PathBuf,
     writer: Option<JoinHandle<()>>,
     publisher: Option<JoinHandle<()>>,
     recovery: Recovery,
@@ -248,6 +251,22 @@ impl AuditLog {
     /// It is the one to swap with peers: proofs can be made for it.
     pub fn published(&self) -> SignedCheckpoint {
         self.shared.published()
+    }
+
+    /// For each record of a receipt of this log the Merkle path to the root of the
+    /// receipt's own checkpoint, from the leaf's sibling upward. Blocking: it reads
+    /// some tiles.
+    ///
+    /// # Errors
+    /// [`ProveError::Tiles`] when tiles are missing or forged, or far behind.
+    pub fn prove(&self, receipt: &Receipt) -> Result<Vec<Vec<Hash>>, ProveError> {
+        let (published, tail) = self.shared.tail();
+        tail::prove(&self.dir, receipt, published, &tail)
+    }
+
+    /// The log's folder.
+    pub fn folder(&self) -> &Path {
+        &self.dir
     }
 
     /// What opening found.

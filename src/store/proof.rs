@@ -15,7 +15,7 @@ use super::walk::CHECKPOINT;
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, Tile, split_bundle};
 use crate::domain::audit::{
     Checkpoint, Edge, Hash, NoteError, ProofError, ReceiptFile, SignedCheckpoint, TlogProof,
-    VerifyingKey, check_consistency, leaf_hash,
+    VerifyingKey, check_consistency, check_inclusion, leaf_hash,
 };
 
 /// Why there is no proof.
@@ -127,30 +127,56 @@ pub fn prove_consistency(
     Ok(ConsistencyProof { checkpoint: signed, old_root, hashes })
 }
 
-/// Checks a receipt by itself: its signature, and that its parts fit together.
-/// That the record is under the checkpoint needs the log.
+/// What a receipt is worth without its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AloneReceipt {
+    /// Its checkpoint.
+    pub checkpoint: SignedCheckpoint,
+    /// Each record's index and leaf hash.
+    pub records: Vec<(u64, Hash)>,
+    /// Whether it carries the paths that show its records under the checkpoint.
+    pub is_proven: bool,
+}
+
+/// Checks a receipt by itself: its signature, that its parts fit together, and the
+/// proofs that it carries. Without these, that its records are under the checkpoint
+/// needs the log.
 ///
 /// # Errors
 /// [`ProveError::Note`] and [`ProveError::Receipt`].
 pub fn check_receipt_alone(
     receipt: &ReceiptFile,
     key: &VerifyingKey,
-) -> Result<SignedCheckpoint, ProveError> {
-    let signed = key.verify(&receipt.checkpoint)?;
+) -> Result<AloneReceipt, ProveError> {
+    let checkpoint = key.verify(&receipt.checkpoint)?;
     if receipt.origin != key.origin().as_str() {
         return Err(ProveError::Receipt("its origin is not that of its checkpoint"));
     }
-    if receipt.hash().is_none() {
-        return Err(ProveError::Receipt("its leaf hash is not 64 hexadecimal digits"));
+    let records =
+        receipt.records().ok_or(ProveError::Receipt("a leaf hash is not 64 hexadecimal digits"))?;
+    match records.last() {
+        None => return Err(ProveError::Receipt("it names no record")),
+        Some((last, _)) if *last >= checkpoint.checkpoint().size => {
+            return Err(ProveError::Receipt("its checkpoint does not reach to its records"));
+        }
+        Some(_) => {}
     }
-    if receipt.index >= signed.checkpoint().size {
-        return Err(ProveError::Receipt("its checkpoint does not reach to its index"));
+    let paths = receipt
+        .paths()
+        .ok_or(ProveError::Receipt("a hash of a proof is not 64 hexadecimal digits"))?;
+    if !paths.is_empty() && paths.len() != records.len() {
+        return Err(ProveError::Receipt("it does not have one proof for each record"));
     }
-    Ok(signed)
+    for ((index, leaf), path) in records.iter().zip(&paths) {
+        check_inclusion(checkpoint.checkpoint(), *index, *leaf, path).map_err(|_| {
+            ProveError::Receipt("a proof does not lead from its record to its checkpoint's root")
+        })?;
+    }
+    Ok(AloneReceipt { checkpoint, records, is_proven: !paths.is_empty() })
 }
 
-/// Checks a receipt against the log: the record is there, and the log continues
-/// the one that the receipt's checkpoint signed.
+/// Checks a receipt against the log: its records are there, and the log continues
+/// the one that the receipt's checkpoint signed. Gives a proof for each record.
 ///
 /// # Errors
 /// [`ProveError`].
@@ -158,20 +184,23 @@ pub fn check_receipt(
     receipt: &ReceiptFile,
     key: &VerifyingKey,
     log: &Path,
-) -> Result<TlogProof, ProveError> {
-    let signed = check_receipt_alone(receipt, key)?;
-    let contradicted = || ProveError::Contradicted { index: receipt.index };
-    let proof = prove(log, key, receipt.index)?;
-    let consistent = prove_consistency(log, key, signed.checkpoint().size)?;
-    if receipt.hash() != Some(leaf_hash(&proof.entry))
-        || consistent.old_root != signed.checkpoint().root
-    {
-        return Err(contradicted());
+) -> Result<Vec<TlogProof>, ProveError> {
+    let alone = check_receipt_alone(receipt, key)?;
+    let signed = alone.checkpoint.checkpoint();
+    let consistent = prove_consistency(log, key, signed.size)?;
+    let mut proofs = Vec::with_capacity(alone.records.len());
+    for (index, leaf) in alone.records {
+        let proof = prove(log, key, index)?;
+        if leaf != leaf_hash(&proof.entry) || consistent.old_root != signed.root {
+            return Err(ProveError::Contradicted { index });
+        }
+        proofs.push(proof);
     }
-    Ok(proof)
+    Ok(proofs)
 }
 
-fn entry(log: &Path, size: u64, index: u64) -> Result<Vec<u8>, ProveError> {
+/// The bytes of an entry of the published log, as its bundle holds them.
+pub(super) fn entry(log: &Path, size: u64, index: u64) -> Result<Vec<u8>, ProveError> {
     let bundle = read_tile(log, size, Shelf::Entries, index / TILE_WIDTH)?;
     usize::try_from(index % TILE_WIDTH)
         .ok()
@@ -181,7 +210,12 @@ fn entry(log: &Path, size: u64, index: u64) -> Result<Vec<u8>, ProveError> {
 }
 
 /// Reads the tile of a tree of this size, or the wider one that has replaced it.
-fn read_tile(log: &Path, size: u64, shelf: Shelf, number: u64) -> Result<Vec<u8>, ProveError> {
+pub(super) fn read_tile(
+    log: &Path,
+    size: u64,
+    shelf: Shelf,
+    number: u64,
+) -> Result<Vec<u8>, ProveError> {
     let count = match shelf {
         Shelf::Entries => size,
         Shelf::Level(level) => size.checked_shr(8 * u32::from(level)).unwrap_or_default(),
@@ -195,13 +229,13 @@ fn read_tile(log: &Path, size: u64, shelf: Shelf, number: u64) -> Result<Vec<u8>
 }
 
 /// The tree's stored hashes, recomputed from tiles.
-struct Tiles<'a> {
-    log: &'a Path,
-    size: u64,
+pub(super) struct Tiles<'a> {
+    pub(super) log: &'a Path,
+    pub(super) size: u64,
 }
 
 impl Tiles<'_> {
-    fn hash(&self, index: u64) -> Option<TlogHash> {
+    pub(super) fn hash(&self, index: u64) -> Option<TlogHash> {
         let (level, number) = split_stored_hash_index(index);
         let height = level % 8;
         let first = number << height;

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 
 use super::proto::pb;
 use super::refusal::{FieldFault, Refusal};
 use super::section::{encode_absence, encode_status};
 use super::value;
-use crate::domain::audit::Receipt;
+use crate::domain::audit::{Hash, Receipt, ReceiptFile};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::item::{CAPACITY, ItemNumber, ItemSet};
 use crate::domain::profile::{Alternative, Gap, Profile, ProfileItem};
@@ -27,6 +28,8 @@ pub struct ProfileRequest {
     pub grant: Bytes,
     /// The items wanted; never empty.
     pub items: ItemSet,
+    /// Whether the receipt is to be proved.
+    pub prove: bool,
 }
 
 /// Checks a request. Every wrong field is named, not just the first.
@@ -76,7 +79,7 @@ pub fn decode_request(
     if !faults.is_empty() {
         return Err(Refusal::bad_request(faults));
     }
-    Ok(ProfileRequest { request_id: request.request_id, grant, items })
+    Ok(ProfileRequest { request_id: request.request_id, grant, items, prove: request.prove })
 }
 
 /// Whether a text may be a request id, the empty one included.
@@ -116,6 +119,7 @@ pub fn encode_response<'a>(
     profile: Profile,
     sections: impl Iterator<Item = (&'a Section, Duration)>,
     receipt: &Receipt,
+    proofs: &[Vec<Hash>],
     catalogue: &Catalogue,
 ) -> pb::GetProfileResponse {
     pb::GetProfileResponse {
@@ -125,20 +129,32 @@ pub fn encode_response<'a>(
             .map(|(section, elapsed)| encode_report(section, elapsed, catalogue))
             .collect(),
         originals: Vec::new(),
-        receipt: Some(encode_receipt(receipt)),
+        receipt: Some(encode_receipt(receipt, proofs)),
     }
 }
 
-fn encode_receipt(receipt: &Receipt) -> pb::Receipt {
+fn encode_receipt(receipt: &Receipt, proofs: &[Vec<Hash>]) -> pb::Receipt {
+    let bytes = |hashes: &[Hash]| -> Vec<Bytes> {
+        hashes.iter().map(|hash| Bytes::copy_from_slice(&hash.0)).collect()
+    };
     pb::Receipt {
         origin: receipt.origin().to_string(),
         first_index: receipt.indexes().start,
-        leaf_hashes: receipt
-            .leaf_hashes()
-            .iter()
-            .map(|hash| Bytes::copy_from_slice(&hash.0))
-            .collect(),
+        leaf_hashes: bytes(receipt.leaf_hashes()),
         checkpoint: receipt.checkpoint().as_str().to_owned(),
+        proofs: proofs.iter().map(|path| pb::InclusionPath { hashes: bytes(path) }).collect(),
+    }
+}
+
+/// A receipt as the file that `tributary audit` reads. Nothing in it is checked.
+pub fn receipt_file(receipt: &pb::Receipt) -> ReceiptFile {
+    let texts = |hashes: &[Bytes]| hashes.iter().map(|hash| HEXLOWER.encode(hash)).collect();
+    ReceiptFile {
+        origin: receipt.origin.clone(),
+        first_index: receipt.first_index,
+        leaf_hashes: texts(&receipt.leaf_hashes),
+        checkpoint: receipt.checkpoint.clone(),
+        proofs: receipt.proofs.iter().map(|path| texts(&path.hashes)).collect(),
     }
 }
 

@@ -37,7 +37,7 @@ fn exit_codes_tell_sound_tampered_incomplete_and_error() {
     let elsewhere = tempfile::tempdir().unwrap();
     let receipt = elsewhere.path().join("receipt.json");
     let proof = elsewhere.path().join("a.tlog-proof");
-    let mut file = receipts[7].files().next().unwrap();
+    let mut file = receipts[7].file(&[]);
     std::fs::write(&receipt, serde_json::to_string(&file).unwrap()).unwrap();
     let check = || audit(&["check-receipt", text(&receipt), "--key", &key, "--log", log]);
     assert_eq!(check(), Some(ExitCode::SUCCESS));
@@ -45,7 +45,7 @@ fn exit_codes_tell_sound_tampered_incomplete_and_error() {
     let made = audit(&["prove", log, "--key", &key, "--receipt", receipt_path, "--out", out]);
     assert_eq!(made, Some(ExitCode::SUCCESS));
     assert_eq!(audit(&["check-proof", out, "--key", &key]), Some(ExitCode::SUCCESS));
-    file.index += 1;
+    file.first_index += 1;
     std::fs::write(&receipt, serde_json::to_string(&file).unwrap()).unwrap();
     assert_eq!(check(), Some(ExitCode::from(2)));
 
@@ -59,7 +59,7 @@ fn exit_codes_tell_sound_tampered_incomplete_and_error() {
     let size = crate::independent::open_note(
         &std::fs::read_to_string(dir.path().join("checkpoint")).unwrap(),
         crate::support::origin().as_str(),
-        &aws_lc_public(),
+        &crate::support::public(),
     )
     .0;
     let tile = dir.path().join(format!("tile/0/000.p/{size}"));
@@ -68,10 +68,4 @@ fn exit_codes_tell_sound_tampered_incomplete_and_error() {
     assert_eq!(verify(), Some(ExitCode::from(3)));
     std::fs::write(&tile, vec![0; bytes.len()]).unwrap();
     assert_eq!(verify(), Some(ExitCode::from(2)));
-}
-
-fn aws_lc_public() -> Vec<u8> {
-    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-    let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
-    pair.public_key().as_ref().to_vec()
 }

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use tributary::domain::audit::{
     Blind, Decision, Dictionary, Entry, GrantId, LegalBasis, MAX_ENTRY_BYTES, Purpose, Reason,
-    Record, RefusalsRecord, RequestId, RuleId, RuleSet, SectionRecord, SubjectTag, Timestamp,
+    Record, RefusalsRecord, RequestId, RuleId, RuleSet, SearchKeys, SearchKind, SearchRecord,
+    SectionRecord, SubjectTag, Timestamp,
 };
 use tributary::domain::catalogue::{AgencyId, CatalogueDigest};
 use tributary::domain::item::ItemNumber;
@@ -79,6 +80,18 @@ prop_compose! {
     }
 }
 
+fn keys(chosen: [bool; 5]) -> SearchKeys {
+    let kinds = [
+        SearchKeys::REQUEST,
+        SearchKeys::CONSUMER,
+        SearchKeys::AGENCY,
+        SearchKeys::TIME,
+        SearchKeys::TAG,
+    ];
+    let chosen = kinds.into_iter().zip(chosen).filter(|(_, chosen)| *chosen);
+    chosen.fold(SearchKeys::default(), |all, (kind, _)| all.with(kind))
+}
+
 fn any_record() -> impl Strategy<Value = Record> {
     prop_oneof![
         8 => section(),
@@ -89,6 +102,15 @@ fn any_record() -> impl Strategy<Value = Record> {
                 peer,
                 reason: Reason::new(&reason).unwrap(),
                 count,
+            })
+        ),
+        1 => (any::<u64>(), peer(), any::<bool>(), any::<[bool; 5]>(), any::<u64>()).prop_map(
+            |(time, reviewer, list, chosen, hits)| Record::Search(SearchRecord {
+                time: Timestamp(time),
+                reviewer,
+                kind: if list { SearchKind::List } else { SearchKind::SubjectAccess },
+                keys: keys(chosen),
+                hits,
             })
         ),
         1 => (any::<u64>(), any::<bool>())

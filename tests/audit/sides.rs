@@ -131,7 +131,7 @@ fn a_person_reads_who_asked_and_what_was_refused() {
     let asked: Vec<_> = request
         .agencies
         .iter()
-        .map(|asked| (asked.agency.as_str(), asked.decision.as_str(), asked.items.len()))
+        .map(|asked| (asked.agency.as_str(), asked.decision.as_str(), asked.items.numbers.len()))
         .collect();
     assert_eq!(asked, [("social_security", "OK", 5), ("traffic", "TIMEOUT", 5)]);
     assert_eq!(request.refused[0].reason.as_deref(), Some("NOTHING_PERMITTED"));

@@ -30,6 +30,13 @@ pub fn verifying_key() -> VerifyingKey {
     signing_key().verifying_key(&origin()).unwrap()
 }
 
+/// The bare public key, for other implementations.
+pub fn public() -> Vec<u8> {
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+    pair.public_key().as_ref().to_vec()
+}
+
 /// A log that publishes when it is closed, unless told otherwise.
 pub fn options() -> Options {
     Options { publish_every: Duration::from_secs(3600), ..Options::default() }

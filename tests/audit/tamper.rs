@@ -1,28 +1,41 @@
 //! An enemy with a disk editor.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use tributary::domain::audit::{Checkpoint, Hash, SigningKey, TlogProof};
-use tributary::store::proof::{check_receipt, prove, prove_consistency};
+use tributary::store::proof::{check_receipt, check_receipt_alone, prove, prove_consistency};
 use tributary::store::verify::{Report, Rollback, Verdict, verify};
 use tributary::store::witness::{Contradiction, Offered, Witness, WitnessError};
 
+use crate::independent::{climb, open_note};
 use crate::support::{
-    Dice, append, closed_log, copy, files, open, options, origin, signing_key, verifying_key,
+    Dice, append, closed_log, copy, files, open, options, origin, public, signing_key,
+    verifying_key,
 };
 
 fn check(dir: &Path) -> Option<Report> {
     verify(dir, &verifying_key(), None, &mut |_| {}).ok()
 }
 
-/// Changes single bytes all over a log. Nothing is harmless but the empty file
-/// `lock`: tiles of earlier checkpoints too are held against the entries, the
-/// segment overlaps the tiles, and the note has one form only.
-fn flip(dir: &Path, times: u64, seed: u64) {
+/// Which part of a log a file is.
+fn part(dir: &Path, path: &Path) -> &'static str {
+    let within = path.strip_prefix(dir).unwrap();
+    let known = ["checkpoint", "tile/entries", "tile", "wal"];
+    known.into_iter().find(|part| within.starts_with(part)).unwrap()
+}
+
+/// Changes single bytes all over a log and counts what was found in which part.
+/// Nothing is harmless: tiles of earlier checkpoints too are held against the
+/// entries, the segment overlaps the tiles, and the note has one form only. The
+/// empty file `lock` has no byte to change.
+fn flip(dir: &Path, times: u64, seed: u64) -> BTreeMap<&'static str, u64> {
+    let mut found = BTreeMap::new();
     assert_eq!(check(dir).unwrap().verdict, Verdict::Sound);
     let files: Vec<_> =
         files(dir).into_iter().map(|path| (std::fs::read(&path).unwrap(), path)).collect();
+    let files: Vec<_> = files.into_iter().filter(|(bytes, _)| !bytes.is_empty()).collect();
     let total: u64 = files.iter().map(|(bytes, _)| bytes.len() as u64).sum();
     let mut dice = Dice(seed);
     for _ in 0..times {
@@ -44,9 +57,6 @@ fn flip(dir: &Path, times: u64, seed: u64) {
         } else {
             &files[some]
         };
-        if bytes.is_empty() {
-            continue;
-        }
         let at = (at % bytes.len() as u64) as usize;
         let file = std::fs::File::options().write(true).open(path).unwrap();
         file.write_at(&[bytes[at] ^ (1 + dice.roll(255) as u8)], at as u64).unwrap();
@@ -54,8 +64,10 @@ fn flip(dir: &Path, times: u64, seed: u64) {
         file.write_at(&[bytes[at]], at as u64).unwrap();
         let detected = report.as_ref().is_none_or(|report| report.verdict != Verdict::Sound);
         assert!(detected, "{} byte {at}: {:?}", path.display(), report);
+        *found.entry(part(dir, path)).or_default() += 1;
     }
     assert_eq!(check(dir).unwrap().verdict, Verdict::Sound);
+    found
 }
 
 #[test]
@@ -64,10 +76,22 @@ fn each_of_10_000_single_byte_changes_is_detected() {
     closed_log(small.path(), 9);
     let large = tempfile::tempdir().unwrap();
     closed_log(large.path(), 280);
-    std::thread::scope(|scope| {
-        scope.spawn(|| flip(small.path(), 9_700, 10_000));
-        scope.spawn(|| flip(large.path(), 300, 300));
+    let found = std::thread::scope(|scope| {
+        let runs = [
+            scope.spawn(|| flip(small.path(), 9_700, 10_000)),
+            scope.spawn(|| flip(large.path(), 300, 300)),
+        ];
+        runs.into_iter().flat_map(|run| run.join().unwrap()).fold(
+            BTreeMap::new(),
+            |mut all, (part, count)| {
+                *all.entry(part).or_insert(0) += count;
+                all
+            },
+        )
     });
+    println!("single-byte changes detected, none harmless: {found:?}");
+    assert_eq!(found.values().sum::<u64>(), 10_000);
+    assert!(found.len() == 4 && found.values().all(|count| *count > 100), "{found:?}");
 }
 
 #[test]
@@ -174,8 +198,7 @@ fn a_proof_stands_alone_and_no_byte_of_it_can_change() {
     let key = verifying_key();
     let receipts = closed_log(dir.path(), 280);
     for receipt in &receipts {
-        for file in receipt.files() {
-            let proof = check_receipt(&file, &key, dir.path()).unwrap();
+        for proof in check_receipt(&receipt.file(&[]), &key, dir.path()).unwrap() {
             let read = TlogProof::parse(&proof.to_text()).unwrap();
             read.verify(&key).unwrap();
         }
@@ -192,13 +215,49 @@ fn a_proof_stands_alone_and_no_byte_of_it_can_change() {
         assert!(!accepted, "byte {at}");
     }
     // A receipt for another record, or from a log that went another way.
-    let mut wrong = receipts[3].files().next().unwrap();
-    wrong.index += 1;
+    let mut wrong = receipts[3].file(&[]);
+    wrong.first_index += 1;
     assert!(check_receipt(&wrong, &key, dir.path()).is_err());
-    let mut wrong = receipts[3].files().next().unwrap();
+    let mut wrong = receipts[3].file(&[]);
     let elsewhere = Checkpoint { origin: origin(), size: 20, root: Hash([9; 32]) };
     wrong.checkpoint = signing_key().sign(&elsewhere).unwrap().as_str().to_owned();
     assert!(check_receipt(&wrong, &key, dir.path()).is_err());
+}
+
+#[test]
+fn a_receipt_is_proved_at_once_whether_or_not_tiles_have_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = verifying_key();
+    // The second log of the same folder begins where tiles end.
+    let mut proved = 0;
+    for part in 0..3u64 {
+        let log = open(dir.path(), options()).unwrap();
+        for number in part * 300..(part + 1) * 300 {
+            let receipt = append(&log, number).unwrap();
+            let paths = log.prove(&receipt).unwrap();
+            let file = receipt.file(&paths);
+            let alone = check_receipt_alone(&file, &key).unwrap();
+            assert!(alone.is_proven && alone.records.len() == 1);
+            proved += 1;
+            // A sibling, the record and the place of another prove nothing.
+            let mut wrong = file.clone();
+            wrong.first_index -= 1;
+            assert!(check_receipt_alone(&wrong, &key).is_err());
+            let mut wrong = file.clone();
+            wrong.leaf_hashes[0] = Hash([7; 32]).to_string();
+            assert!(check_receipt_alone(&wrong, &key).is_err());
+            let mut wrong = file.clone();
+            wrong.proofs[0].pop();
+            assert!(check_receipt_alone(&wrong, &key).is_err());
+            // Each path, by the arithmetic of another implementation.
+            let (size, root) = open_note(&file.checkpoint, origin().as_str(), &public());
+            let leaf = receipt.leaf_hashes()[0].0;
+            let path: Vec<_> = paths[0].iter().map(|hash| hash.0).collect();
+            assert_eq!(climb(leaf, receipt.indexes().start, size, &path), root);
+        }
+        log.close().unwrap();
+    }
+    assert_eq!(proved, 900);
 }
 
 #[test]

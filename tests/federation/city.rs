@@ -81,7 +81,7 @@ impl City {
         }
     }
 
-    fn address(&self, certificate: PathBuf, key: PathBuf) -> Address {
+    pub fn address(&self, certificate: PathBuf, key: PathBuf) -> Address {
         Address {
             endpoint: self.federation.gateway.endpoint.clone(),
             gateway: self.federation.gateway.id.parse().unwrap(),

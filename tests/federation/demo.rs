@@ -28,6 +28,16 @@ fn it_shows_a_profile_a_partial_one_and_a_refusal() {
     assert_eq!(stages[2]["item_count"], stages[0]["item_count"]);
     // Its deadline is a second.
     assert!(stages[1]["elapsed_ms"].as_f64().unwrap() < 1050.0);
+    let audit = &shown["audit"];
+    assert_eq!(audit["origin"], "gateway.city.example/2026");
+    assert_eq!(audit["records"], 7);
+    assert_eq!(audit["proven"], true);
+    assert_eq!(audit["untouched"]["verdict"], "sound");
+    assert_eq!(audit["changed"]["verdict"], "tampered");
+    let faults = audit["changed"]["faults"].as_array().unwrap();
+    let record = format!("entry {}", audit["first_index"]);
+    let named = |fault: &Value| fault["what"].as_str().unwrap().contains(&record);
+    assert!(faults.iter().any(named), "{faults:?}");
     assert_eq!(shown["revocation"]["reason"], "GRANT_REVOKED");
 }
 

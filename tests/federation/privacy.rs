@@ -91,6 +91,15 @@ async fn row_48_no_number_and_no_value_is_where_it_must_not_be() {
     let subjects: HashSet<String> = city.federation.subjects.iter().cloned().collect();
     assert!(!holds_any(&memory, &subjects), "a card number is in the gateway's memory");
 
+    // The search index is derived from the log; it comes into being now.
+    let searched = crate::city::binary()
+        .args(["audit", "index", "--check", "--key"])
+        .arg(city.home.join("certs/dev/gateway.city.example/audit.vkey"))
+        .arg(city.home.join("audit/gateway"))
+        .output()
+        .unwrap();
+    assert!(searched.status.success(), "{searched:?}");
+
     let values = amounts(&city).await;
     assert!(values.len() > 20, "there are values to look for");
     let mut all = Vec::new();
@@ -100,6 +109,7 @@ async fn row_48_no_number_and_no_value_is_where_it_must_not_be() {
     all.retain(|file| !may_know.iter().any(|known| file.starts_with(known)));
     assert!(all.iter().any(|file| file.ends_with("logs/gateway.log")));
     assert!(all.iter().any(|file| file.starts_with(city.home.join("audit/gateway"))));
+    assert!(all.iter().any(|file| file.ends_with("audit/gateway.index")));
     for file in all {
         let bytes = std::fs::read(&file).unwrap_or_default();
         let name = file.display();

@@ -196,6 +196,43 @@ async fn every_answer_has_a_receipt_that_the_log_bears_out() {
     };
     let log = city.home.join("audit/gateway");
     city.eventually("publication", async || verify(&log).status.code() == Some(0)).await;
+
+    // The receipt as a file: proved by itself, and borne out by the log.
+    let file = city.home.join("receipt.json");
+    let mut get = binary();
+    get.args(["profile", "get", "--json", "--subject", &city.federation.subjects[0]]);
+    get.arg("--federation").arg(city.home.join("federation.json")).arg("--receipt").arg(&file);
+    let got = get.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(got.status.code(), Some(0), "{}", String::from_utf8_lossy(&got.stderr));
+    let audit = |args: &[&str], more: &[&std::path::Path]| {
+        let mut audit = binary();
+        audit.arg("audit").args(args).args(more).arg("--key").arg(&key);
+        audit.output().unwrap()
+    };
+    let alone = audit(&["check-receipt"], &[&file]);
+    let said = String::from_utf8_lossy(&alone.stdout).into_owned();
+    assert!(alone.status.success() && said.contains("proves its records"), "{said}");
+    city.eventually("its tiles", async || {
+        let held = audit(&["check-receipt", "--log"], &[&log, &file]);
+        held.status.code() == Some(0)
+    })
+    .await;
+    let proofs = city.home.join("proofs");
+    std::fs::create_dir(&proofs).unwrap();
+    let proved = audit(&["prove", "--receipt"], &[&file, "--out".as_ref(), &proofs, &log]);
+    assert!(proved.status.success(), "{}", String::from_utf8_lossy(&proved.stderr));
+    let written: Vec<_> = std::fs::read_dir(&proofs).unwrap().map(|f| f.unwrap().path()).collect();
+    assert_eq!(written.len(), 7);
+    for proof in &written {
+        assert!(audit(&["check-proof"], &[proof]).status.success());
+    }
+    // One hash of one proof is another: nothing is proved any more.
+    let mut claimed: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    claimed["proofs"][3][0] = "00".repeat(32).into();
+    std::fs::write(&file, claimed.to_string()).unwrap();
+    assert_eq!(audit(&["check-receipt"], &[&file]).status.code(), Some(2));
+
     let search = binary()
         .args(["audit", "search"])
         .arg(&log)

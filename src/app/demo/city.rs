@@ -76,6 +76,9 @@ const SCHEMAS: &[(&str, &str)] = files![
 const CONSUMERS: [(&str, &str); 2] =
     [("scoring.city.example", "scoring-service"), ("bank.city.example", "loan-desk")];
 
+/// The reviewer of the demo: trust domain and name.
+const REVIEWER: (&str, &str) = ("review.city.example", "board");
+
 /// Why the demo failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
@@ -123,6 +126,9 @@ pub enum DemoError {
     /// The gateway did not become healthy.
     #[error("after {0:?} the gateway still has no link to: {1}")]
     Unhealthy(std::time::Duration, String),
+    /// The audit log does not keep its promise.
+    #[error("the audit log does not bear out its receipt: {0}")]
+    Evidence(String),
     /// A revoked grant was still honoured.
     #[error("ten seconds after its revocation the grant is still honoured")]
     NotRevoked,
@@ -139,6 +145,7 @@ pub(super) struct City {
     /// Ids of the agencies, in the gateway's order.
     pub(super) agencies: Vec<String>,
     pub(super) consumers: Vec<Consumer>,
+    pub(super) reviewers: Vec<Consumer>,
     /// The consent service's certificate, key and address.
     pub(super) consent: Option<Consent>,
 }
@@ -152,7 +159,7 @@ pub(super) struct Consent {
     pub(super) status_uri: String,
 }
 
-/// A consumer's identity and files.
+/// The identity and files of a consumer, or of a reviewer.
 #[derive(Debug)]
 pub(super) struct Consumer {
     pub(super) id: SpiffeId,
@@ -193,6 +200,7 @@ impl City {
             catalogue,
             agencies: Vec::new(),
             consumers: Vec::new(),
+            reviewers: Vec::new(),
             consent: None,
         };
         city.edit(&city.gateway_config(), |gateway| {
@@ -354,6 +362,10 @@ impl City {
                 key: issued.key,
             });
         }
+        let (domain, name) = REVIEWER;
+        let issued = issue(domain, Role::Reviewer, name)?;
+        let (certificate, key) = (issued.certificate, issued.key);
+        self.reviewers = vec![Consumer { id: issued.id, certificate, key }];
         self.consumers = consumers;
         self.consent = Some(consent);
         Ok(())

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::city::{City, DemoError, GATEWAY, GATEWAY_ID};
+use super::city::{City, Consumer, DemoError, GATEWAY, GATEWAY_ID};
 use super::consent::{self, CONSENT};
 use super::processes::Processes;
 
@@ -17,6 +17,9 @@ pub struct Federation {
     pub agencies: Vec<AgencyEntry>,
     /// Identities that may ask.
     pub consumers: Vec<ConsumerEntry>,
+    /// Identities that may read the gateway's audit log.
+    #[serde(default)]
+    pub reviewers: Vec<ConsumerEntry>,
     /// The trust anchor of the gateway's domain, and of no other.
     pub trust_bundle: PathBuf,
     /// The consent service.
@@ -125,11 +128,11 @@ pub(super) fn describe(
         let (config, database) = (city.agency_config(id), city.database(id));
         Ok::<_, DemoError>(AgencyEntry { id: id.clone(), endpoint, config, database, pid })
     });
-    let consumers = city.consumers.iter().map(|consumer| ConsumerEntry {
-        id: consumer.id.to_string(),
-        certificate: consumer.certificate.clone(),
-        key: consumer.key.clone(),
-    });
+    let entry = |of: &Consumer| ConsumerEntry {
+        id: of.id.to_string(),
+        certificate: of.certificate.clone(),
+        key: of.key.clone(),
+    };
     let (_, pid) = process(CONSENT)?;
     let status_uri = city.consent.as_ref().map(|consent| consent.status_uri.clone());
     let issuer = IssuerEntry {
@@ -140,7 +143,8 @@ pub(super) fn describe(
     Ok(Federation {
         gateway,
         agencies: agencies.collect::<Result<_, _>>()?,
-        consumers: consumers.collect(),
+        consumers: city.consumers.iter().map(entry).collect(),
+        reviewers: city.reviewers.iter().map(entry).collect(),
         trust_bundle: city.trust_bundle(),
         issuer,
         subjects: grants.iter().map(|grant| grant.subject.clone()).collect(),

@@ -7,16 +7,13 @@ use serde::Serialize;
 
 use super::city::DemoError;
 use super::consent;
-use super::{Audience, Running};
+use super::{Audience, DEADLINE, Running};
 use crate::app::client::{Address, ClientError, GatewayClient};
 use crate::clock;
 use crate::wire::proto::pb;
 
 /// How long the gateway may take to have a link to every agency.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(20);
-
-/// How long a fetch of the demo may take.
-const DEADLINE: Duration = Duration::from_secs(1);
 
 /// How soon a revoked grant must be refused.
 const REVOKED_WITHIN: Duration = Duration::from_secs(10);
@@ -179,6 +176,10 @@ impl Running {
 
     fn grant(&self) -> Result<&consent::Granted, DemoError> {
         self.grant.as_ref().ok_or_else(|| DemoError::Inconsistent("no grant was issued".into()))
+    }
+
+    pub(super) fn presentation(&self) -> Result<&str, DemoError> {
+        Ok(&self.grant()?.presentation)
     }
 
     async fn fetch(

@@ -1,8 +1,12 @@
-//! `audit search`, `audit subject` and `audit export`: a scan of the whole log,
-//! which recomputes it on the way.
+//! `audit search`, `audit index` and `audit export`.
+//!
+//! A search goes by the index beside the log; an export, and a search with `--scan`,
+//! through the whole log, which recomputes it on the way. None of them writes into
+//! the log: see docs/adr/0009-searches.md.
 
 use std::collections::HashSet;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,50 +14,83 @@ use clap::Args;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{LogArgs, source};
-use crate::domain::audit::Timestamp;
-use crate::domain::audit::access::subject_access;
-use crate::domain::audit::export::{Line, SectionLine, parse_tag};
+use super::{LogArgs, line, source};
+use crate::domain::audit::export::{Line, parse_tag};
+use crate::domain::audit::{Query, Record, RequestId, SubjectTag, Timestamp, VerifyingKey};
+use crate::domain::catalogue::AgencyId;
+use crate::domain::grant::base64;
+use crate::domain::peer::SpiffeId;
+use crate::store::index::{Hit, Index, IndexError};
+use crate::store::proof::ProveError;
 use crate::store::walk::{Step, walk};
+
+/// Records that are read at a time.
+const PAGE: usize = 1000;
 
 #[derive(Debug, Args)]
 pub(super) struct SearchArgs {
     #[command(flatten)]
     log: LogArgs,
-    /// Records of this request.
-    #[arg(long)]
+    #[command(flatten)]
+    query: QueryArgs,
+    /// Records with this subject tag; may be repeated
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    #[command(flatten)]
+    index: IndexArgs,
+}
+
+/// What a search chooses by.
+#[derive(Debug, Args)]
+pub(super) struct QueryArgs {
+    /// Records of this request
+    #[arg(long, value_name = "ID")]
     request: Option<String>,
-    /// Records of this consumer's SPIFFE id.
-    #[arg(long)]
-    consumer: Option<String>,
-    /// Records of this agency.
-    #[arg(long)]
+    /// Records of this consumer's SPIFFE id
+    #[arg(long, value_name = "SPIFFE-ID")]
+    consumer: Option<SpiffeId>,
+    /// Records of this agency
+    #[arg(long, value_name = "ID")]
     agency: Option<String>,
-    /// Records with this subject tag (64 hexadecimal digits).
-    #[arg(long)]
-    tag: Option<String>,
-    /// Records from this time on (RFC 3339).
-    #[arg(long)]
+    /// Records from this time on (RFC 3339)
+    #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Records before this time (RFC 3339).
-    #[arg(long)]
+    /// Records before this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
     until: Option<String>,
 }
 
+/// How a log is searched.
 #[derive(Debug, Args)]
-pub(super) struct SubjectArgs {
+pub(super) struct IndexArgs {
+    /// The index; LOG.index beside the log's folder if left out
+    #[arg(long, value_name = "FILE", conflicts_with = "scan")]
+    index: Option<PathBuf>,
+    /// Read and recompute the whole log instead of using the index
+    #[arg(long)]
+    scan: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MakeIndexArgs {
     #[command(flatten)]
     log: LogArgs,
-    /// A tag of the person (64 hexadecimal digits); may be repeated.
-    #[arg(long = "tag", required = true)]
-    tags: Vec<String>,
+    /// The index; LOG.index beside the log's folder if left out
+    #[arg(long, value_name = "FILE")]
+    index: Option<PathBuf>,
+    /// Make it anew
+    #[arg(long)]
+    rebuild: bool,
+    /// Hold every row against the log, and make it anew if one differs
+    #[arg(long)]
+    check: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     #[command(flatten)]
     log: LogArgs,
-    /// Export subject tags too: pseudonyms of persons.
+    /// Export subject tags too: pseudonyms of persons
     #[arg(long)]
     with_tags: bool,
 }
@@ -71,137 +108,163 @@ pub(super) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
 
 pub(super) fn search(args: &SearchArgs, json: bool) -> anyhow::Result<ExitCode> {
     let key = source::key(&args.log.key)?;
-    let wanted = Wanted {
-        args,
-        tag: args.tag.as_deref().map(str::to_ascii_lowercase),
-        since: args.since.as_deref().map(time).transpose()?,
-        until: args.until.as_deref().map(time).transpose()?,
-    };
+    let mut query = args.query.query()?;
+    query.tags = tags(&args.tags)?;
+    let with_tags = !query.tags.is_empty();
+    let origin = key.origin().as_str();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let code = source::lines(&args.log.log, &key, wanted.tag.is_some(), &mut |line| {
-        if !wanted.takes(&line) {
-            return Ok(());
-        }
-        if json {
-            serde_json::to_writer(&mut out, &line)?;
-            out.write_all(b"\n")
-        } else {
-            writeln!(out, "{}", text(&line))
-        }
+    let code = each(&args.log, &key, &args.index, &query, &mut |index, record| {
+        line::write(&mut out, &Line::new(origin, index, record, with_tags), json)
     })?;
     out.flush().context("cannot write the records")?;
     Ok(code)
 }
 
-pub(super) fn subject(args: &SubjectArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let key = source::key(&args.log.key)?;
-    let tags = args
-        .tags
-        .iter()
-        .map(|tag| parse_tag(&tag.to_ascii_lowercase()).context("a tag has 64 hexadecimal digits"))
-        .collect::<anyhow::Result<HashSet<_>>>()?;
-    let mut records = Vec::new();
-    let walked = walk(&args.log.log, Some(&key), &mut |Step { index, record, .. }| {
-        if let Some(record @ crate::domain::audit::Record::Section(section)) = record
-            && section.subject.is_some_and(|tag| tags.contains(&tag))
+/// Hands over every record that answers a query, by the index, or by a scan where
+/// that was asked for or there is no index to be had. The exit code tells whether
+/// what was read of the log was whole.
+pub(super) fn each(
+    log: &LogArgs,
+    key: &VerifyingKey,
+    how: &IndexArgs,
+    query: &Query,
+    on_record: &mut dyn FnMut(u64, &Record) -> std::io::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    if !how.scan {
+        let file = how.index.clone().unwrap_or_else(|| Index::beside(&log.log));
+        match crate::cli::block_on(by_index(log, key, file, query)) {
+            Ok(hits) => {
+                for hit in hits {
+                    on_record(hit.index, &hit.record).context("cannot write the records")?;
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
+            // Another key, or no log: a scan would say no other.
+            Err(error) if matches!(lookup(&error), Some(ProveError::Note(_))) => {}
+            Err(error) => eprintln!("tributary: the log is read instead of its index: {error:#}"),
+        }
+    }
+    let mut progress = source::Progress::new();
+    let mut written = Ok(());
+    let walked = walk(&log.log, Some(key), &mut |Step { index, record, .. }| {
+        progress.tell(index + 1);
+        if let Some(record) = record
+            && written.is_ok()
+            && query.takes(record)
         {
-            records.push((index, record.clone()));
+            written = on_record(index, record);
         }
     })?;
-    let report = subject_access(&tags, records.iter().map(|(index, record)| (*index, record)));
-    if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-        return Ok(source::exit_code(&walked.faults));
-    }
-    for request in &report.requests {
-        let purpose = request.purpose.as_deref().unwrap_or("no purpose stated");
-        println!(
-            "{} {} asked ({purpose}), request {}",
-            request.time, request.consumer, request.request
-        );
-        for asked in &request.agencies {
-            println!("  {}: {} for items {}", asked.agency, asked.decision, numbers(&asked.items));
-        }
-        for refused in &request.refused {
-            let reason = refused.reason.as_deref().unwrap_or_default();
-            println!("  refused ({reason}): items {}", numbers(&refused.items));
-        }
-    }
+    progress.end();
+    written.context("cannot write the records")?;
     Ok(source::exit_code(&walked.faults))
 }
 
-struct Wanted<'a> {
-    args: &'a SearchArgs,
-    tag: Option<String>,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
+fn lookup(error: &anyhow::Error) -> Option<&ProveError> {
+    match error.downcast_ref::<IndexError>() {
+        Some(IndexError::Log(error)) => Some(error),
+        _ => None,
+    }
 }
 
-impl Wanted<'_> {
-    fn takes(&self, line: &Line) -> bool {
-        if self.since.is_some_and(|since| line.time() < since)
-            || self.until.is_some_and(|until| line.time() >= until)
-        {
-            return false;
-        }
-        let SearchArgs { request, consumer, agency, .. } = self.args;
-        let fits = |wanted: &Option<String>, is: Option<&String>| {
-            wanted.as_ref().is_none_or(|wanted| is == Some(wanted))
-        };
-        match line {
-            Line::Section(section) => {
-                fits(request, Some(&section.request))
-                    && fits(consumer, Some(&section.consumer))
-                    && fits(agency, section.agency.as_ref())
-                    && fits(&self.tag, section.subject_tag.as_ref())
+async fn by_index(
+    log: &LogArgs,
+    key: &VerifyingKey,
+    file: PathBuf,
+    query: &Query,
+) -> anyhow::Result<Vec<Hit>> {
+    let mut index = Index::open(&log.log, key, &file).await?;
+    let mut progress = source::Progress::new();
+    if let Some(why) = index.rebuilt() {
+        eprintln!("tributary: the index is made anew: {why}");
+    }
+    index.update(&mut |entries| progress.tell(entries)).await?;
+    let mut hits = Vec::new();
+    let mut next = Some(0);
+    let mut again = true;
+    while let Some(from) = next {
+        match index.search(query, from, PAGE).await {
+            Ok(found) => {
+                hits.extend(found.hits);
+                next = found.next;
             }
-            Line::Refusals { peer, .. } => {
-                fits(consumer, Some(peer))
-                    && request.is_none()
-                    && agency.is_none()
-                    && self.tag.is_none()
+            Err(error @ IndexError::Differs(_)) if again => {
+                eprintln!("tributary: the index is made anew: {error}");
+                again = false;
+                index.rebuild(error.to_string()).await?;
+                index.update(&mut |entries| progress.tell(entries)).await?;
+                (hits, next) = (Vec::new(), Some(0));
             }
-            Line::Started { .. } | Line::Stopped { .. } => {
-                [request, consumer, agency, &self.tag].iter().all(|wanted| wanted.is_none())
-            }
+            Err(error) => return Err(error.into()),
         }
     }
+    progress.end();
+    Ok(hits)
+}
+
+pub(super) fn make_index(args: &MakeIndexArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let key = source::key(&args.log.key)?;
+    let file = args.index.clone().unwrap_or_else(|| Index::beside(&args.log.log));
+    crate::cli::block_on(async {
+        let mut index = Index::open(&args.log.log, &key, &file).await?;
+        let mut progress = source::Progress::new();
+        if args.rebuild {
+            index.rebuild("asked for".into()).await?;
+        }
+        index.update(&mut |entries| progress.tell(entries)).await?;
+        if args.check
+            && let Err(error) = index.compare(&mut |entries| progress.tell(entries)).await
+        {
+            let IndexError::Differs(_) = &error else { return Err(error.into()) };
+            index.rebuild(error.to_string()).await?;
+            index.update(&mut |entries| progress.tell(entries)).await?;
+        }
+        progress.end();
+        let (entries, rebuilt) = (index.reach(), index.rebuilt());
+        if json {
+            let told = serde_json::json!({
+                "file": file, "entries": entries, "rebuilt": rebuilt, "compared": args.check,
+            });
+            println!("{told}");
+        } else {
+            let why = rebuilt.map(|why| format!("; made anew: {why}")).unwrap_or_default();
+            println!("{} reaches over {entries} entries{why}", file.display());
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+impl QueryArgs {
+    /// The query, without tags.
+    pub(super) fn query(&self) -> anyhow::Result<Query> {
+        let agency = |id: &String| {
+            AgencyId::new(id).with_context(|| format!("`{}` is no agency's id", id.escape_debug()))
+        };
+        Ok(Query {
+            request: self.request.as_deref().map(RequestId::new).transpose()?,
+            consumer: self.consumer.clone(),
+            agency: self.agency.as_ref().map(agency).transpose()?,
+            tags: HashSet::new(),
+            since: self.since.as_deref().map(time).transpose()?,
+            until: self.until.as_deref().map(time).transpose()?,
+        })
+    }
+}
+
+/// Tags, as exports write them (hexadecimal digits) or as the issuer and
+/// `grant inspect` do (base64url).
+pub(super) fn tags(texts: &[String]) -> anyhow::Result<HashSet<SubjectTag>> {
+    let tag = |text: &String| {
+        let issuers = || base64::decode_exact::<32>(text).map(SubjectTag::new);
+        parse_tag(&text.to_ascii_lowercase())
+            .or_else(issuers)
+            .context("a tag has 64 hexadecimal digits, or 43 characters of base64url")
+    };
+    texts.iter().map(tag).collect()
 }
 
 fn time(text: &str) -> anyhow::Result<Timestamp> {
     let time = OffsetDateTime::parse(text, &Rfc3339)
         .with_context(|| format!("`{text}` is not a time such as 2026-11-24T08:00:00Z"))?;
     Ok(Timestamp::new(time))
-}
-
-fn text(line: &Line) -> String {
-    match line {
-        Line::Section(section) => section_text(section),
-        Line::Refusals { index, time, peer, reason, count, .. } => {
-            format!("{index} {time} {peer} refused {count} times: {reason}")
-        }
-        Line::Started { index, time, clean, .. } => {
-            let after = if *clean { "" } else { " after a stop without closing" };
-            format!("{index} {time} log opened{after}")
-        }
-        Line::Stopped { index, time, .. } => format!("{index} {time} log closed"),
-    }
-}
-
-fn section_text(section: &SectionLine) -> String {
-    format!(
-        "{} {} {} {} {} {} {} items {}",
-        section.index,
-        section.time,
-        section.request,
-        section.consumer,
-        section.agency.as_deref().unwrap_or("-"),
-        section.decision,
-        section.reason.as_deref().unwrap_or("-"),
-        numbers(&section.items)
-    )
-}
-
-fn numbers(items: &[u16]) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }

@@ -14,14 +14,16 @@ use crate::store::proof::{self, ProveError};
 pub(super) struct ProveArgs {
     #[command(flatten)]
     log: LogArgs,
-    /// The record's index.
-    #[arg(long, conflicts_with = "receipt", required_unless_present = "receipt")]
+    /// The record's index; with --receipt, which of its records
+    #[arg(long, required_unless_present = "receipt")]
     index: Option<u64>,
-    /// A receipt of the record (JSON), instead of its index.
-    #[arg(long)]
+    /// A receipt (JSON) of the records, as `tributary profile get --receipt` writes
+    /// it; it is held against the log on the way
+    #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
-    /// Where to write the proof; standard output if left out.
-    #[arg(long)]
+    /// Where to write the proof: a file, or a folder for INDEX.tlog-proof of each
+    /// record; standard output if left out
+    #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
 }
 
@@ -48,41 +50,66 @@ pub(super) struct CheckProofArgs {
 
 pub(super) fn prove(args: &ProveArgs, json: bool) -> anyhow::Result<ExitCode> {
     let key = source::key(&args.log.key)?;
-    let proof = match (&args.receipt, args.index) {
-        (Some(path), _) => proof::check_receipt(&receipt(path)?, &key, &args.log.log)?,
-        (None, Some(index)) => proof::prove(&args.log.log, &key, index)?,
+    let proved = match (&args.receipt, args.index) {
+        (Some(path), _) => proof::check_receipt(&receipt(path)?, &key, &args.log.log),
+        (None, Some(index)) => proof::prove(&args.log.log, &key, index).map(|proof| vec![proof]),
         (None, None) => anyhow::bail!("name the record with --index or --receipt"),
     };
-    let text = if json {
-        let path: Vec<String> = proof.path.iter().map(ToString::to_string).collect();
-        let value = serde_json::json!({
-            "index": proof.index,
-            "leaf_hash": leaf_hash(&proof.entry).to_string(),
-            "path": path,
-            "checkpoint": proof.checkpoint,
-        });
-        format!("{value:#}\n")
-    } else {
-        proof.to_text()
+    let mut proofs = match proved {
+        Ok(proofs) => proofs,
+        Err(error) => return answer(json, "", Some((&error, is_contradiction(&error)))),
     };
+    if let Some(index) = args.index {
+        proofs.retain(|proof| proof.index == index);
+        anyhow::ensure!(!proofs.is_empty(), "the receipt has no record with index {index}");
+    }
+    let text = |proof: &TlogProof| if json { proof_json(proof) } else { proof.to_text() };
     match &args.out {
-        Some(path) => std::fs::write(path, text)
-            .with_context(|| format!("cannot write the proof {}", path.display()))?,
-        None => print!("{text}"),
+        Some(folder) if folder.is_dir() => {
+            for proof in &proofs {
+                write(&folder.join(format!("{}.tlog-proof", proof.index)), &text(proof))?;
+            }
+        }
+        Some(path) => match proofs.as_slice() {
+            [proof] => write(path, &text(proof))?,
+            proofs => anyhow::bail!(
+                "the receipt has {} records: name one with --index, or a folder with --out",
+                proofs.len()
+            ),
+        },
+        None => print!("{}", proofs.iter().map(text).collect::<Vec<_>>().join("\n")),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn proof_json(proof: &TlogProof) -> String {
+    let path: Vec<String> = proof.path.iter().map(ToString::to_string).collect();
+    let value = serde_json::json!({
+        "index": proof.index,
+        "leaf_hash": leaf_hash(&proof.entry).to_string(),
+        "path": path,
+        "checkpoint": proof.checkpoint,
+    });
+    format!("{value:#}\n")
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write the proof {}", path.display()))
 }
 
 pub(super) fn check_receipt(args: &CheckReceiptArgs, json: bool) -> anyhow::Result<ExitCode> {
     let key = source::key(&args.key)?;
     let receipt = receipt(&args.receipt)?;
     let checked = match &args.log {
-        Some(log) => proof::check_receipt(&receipt, &key, log).map(drop),
-        None => proof::check_receipt_alone(&receipt, &key).map(drop),
+        Some(log) => proof::check_receipt(&receipt, &key, log).map(|_| true),
+        None => proof::check_receipt_alone(&receipt, &key).map(|alone| alone.is_proven),
     };
     let good = match (&checked, &args.log) {
-        (Ok(()), Some(_)) => "the record is in the log",
-        (Ok(()), None) => "the receipt is signed; whether its record is in the log needs --log",
+        (Ok(_), Some(_)) => "every record of the receipt is in the log",
+        (Ok(true), None) => "the receipt is signed, and proves its records under its checkpoint",
+        (Ok(false), None) => {
+            "the receipt is signed; whether its records are in the log needs --log"
+        }
         (Err(_), _) => "",
     };
     answer(

@@ -5,18 +5,20 @@
 
 use std::collections::HashSet;
 
+use serde::Serialize;
+
 use super::export::{Line, SectionLine, WITHHELD};
 use super::record::{Record, SubjectTag};
 
 /// Who asked about a person, when, for what, and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct AccessReport {
     /// Each request, in the order of the log.
     pub requests: Vec<RequestAccess>,
 }
 
 /// One request about the person.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RequestAccess {
     /// Which request.
     pub request: String,
@@ -28,30 +30,67 @@ pub struct RequestAccess {
     pub purpose: Option<String>,
     /// By which right.
     pub legal_basis: Option<String>,
+    /// Under which grant.
+    pub grant: Option<String>,
     /// From which agency, which items, and what came of it.
     pub agencies: Vec<AgencyAccess>,
-    /// What was refused before an agency was asked.
+    /// What was refused: before an agency was asked, or before its answer was
+    /// given on.
     pub refused: Vec<Refused>,
 }
 
 /// What one agency was asked.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AgencyAccess {
     /// Which agency.
     pub agency: String,
-    /// The items' numbers.
-    pub items: Vec<u16>,
+    /// Which items.
+    #[serde(flatten)]
+    pub items: Items,
     /// What came of it; only `OK` released anything.
     pub decision: String,
+    /// Why it was withheld.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The record's index in the log.
+    pub index: u64,
 }
 
 /// Items that were refused.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refused {
-    /// The items' numbers.
-    pub items: Vec<u16>,
+    /// The agency that had been chosen, if one had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agency: Option<String>,
+    /// Which items.
+    #[serde(flatten)]
+    pub items: Items,
     /// Why.
     pub reason: Option<String>,
+    /// The record's index in the log.
+    pub index: u64,
+}
+
+/// Items by number and, once a catalogue named them, by id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Items {
+    /// The numbers.
+    #[serde(rename = "items")]
+    pub numbers: Vec<u16>,
+    /// The ids of those that the catalogue knows.
+    #[serde(rename = "item_ids", skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
+}
+
+impl Items {
+    /// The ids, or the numbers where there are none.
+    pub fn describe(&self) -> String {
+        if self.ids.is_empty() {
+            let numbers: Vec<String> = self.numbers.iter().map(ToString::to_string).collect();
+            return numbers.join(", ");
+        }
+        self.ids.join(", ")
+    }
 }
 
 /// Selects what concerns the holder of the tags.
@@ -65,37 +104,57 @@ pub fn subject_access<'a>(
             record,
             Record::Section(section) if section.subject.is_some_and(|tag| tags.contains(&tag))
         );
-        if tagged && let Line::Section(line) = Line::new("", index, record, false) {
-            report.add(*line);
+        if tagged {
+            report.take(Line::new("", index, record, false));
         }
     }
     report
 }
 
 impl AccessReport {
+    /// Names the items; a number that the catalogue does not know stays without.
+    pub fn name_items(&mut self, id: impl Fn(u16) -> Option<String>) {
+        let name = |items: &mut Items| {
+            items.ids = items.numbers.iter().filter_map(|number| id(*number)).collect();
+        };
+        for request in &mut self.requests {
+            request.agencies.iter_mut().for_each(|asked| name(&mut asked.items));
+            request.refused.iter_mut().for_each(|refused| name(&mut refused.items));
+        }
+    }
+
+    /// Adds a line of a log, the next one in its order; any but a section is left
+    /// aside. That it is about the person is for the caller to know.
+    pub fn take(&mut self, line: Line) {
+        if let Line::Section(line) = line {
+            self.add(*line);
+        }
+    }
+
     fn add(&mut self, line: SectionLine) {
         let known = self
             .requests
             .iter_mut()
             .rev()
             .find(|known| known.request == line.request && known.consumer == line.consumer);
-        let SectionLine { items, agency, decision, reason, .. } = line;
-        let agencies = agency.filter(|_| decision != "REFUSED").map(|agency| AgencyAccess {
-            agency,
-            items: items.clone(),
-            decision,
-        });
-        let refused = if agencies.is_none() { Some(Refused { items, reason }) } else { None };
+        let SectionLine { items, agency, decision, reason, index, .. } = line;
+        let items = Items { numbers: items, ids: Vec::new() };
+        let (asked, refused) = match agency {
+            Some(agency) if decision != "REFUSED" => {
+                (Some(AgencyAccess { agency, items, decision, reason, index }), None)
+            }
+            agency => (None, Some(Refused { agency, items, reason, index })),
+        };
         match known {
             Some(known) => {
-                for taken_back in agencies.iter().filter(|now| now.decision == WITHHELD) {
+                for taken_back in asked.iter().filter(|now| now.decision == WITHHELD) {
                     let mut earlier = known.agencies.iter().rev();
                     let at = earlier.position(|was| was.agency == taken_back.agency);
                     if let Some(at) = at {
                         known.agencies.remove(known.agencies.len() - 1 - at);
                     }
                 }
-                known.agencies.extend(agencies);
+                known.agencies.extend(asked);
                 known.refused.extend(refused);
             }
             None => self.requests.push(RequestAccess {
@@ -104,7 +163,8 @@ impl AccessReport {
                 consumer: line.consumer,
                 purpose: line.purpose,
                 legal_basis: line.legal_basis,
-                agencies: agencies.into_iter().collect(),
+                grant: line.grant,
+                agencies: asked.into_iter().collect(),
                 refused: refused.into_iter().collect(),
             }),
         }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::entry::{Entry, EntryDecision, EntryRules, SectionEntry};
-use super::record::{Decision, Record, RefusalsRecord, RuleSet, SectionRecord};
+use super::record::{Decision, Record, RefusalsRecord, RuleSet, SearchRecord, SectionRecord};
 use super::term::Term;
 use super::text::RuleId;
 
@@ -74,6 +74,13 @@ impl Dictionary {
                 reason: interning.index(Term::Reason(refusals.reason.clone())),
                 count: refusals.count,
             },
+            Record::Search(search) => Entry::Search {
+                time: search.time,
+                reviewer: interning.index(Term::Peer(search.reviewer.clone())),
+                kind: search.kind,
+                keys: search.keys,
+                hits: search.hits,
+            },
             Record::Started { time, clean } => Entry::Started { time: *time, clean: *clean },
             Record::Stopped { time } => Entry::Stopped { time: *time },
         };
@@ -109,6 +116,13 @@ impl Dictionary {
                     count: *count,
                 })
             }
+            Entry::Search { time, reviewer, kind, keys, hits } => Record::Search(SearchRecord {
+                time: *time,
+                reviewer: self.peer(*reviewer)?,
+                kind: *kind,
+                keys: *keys,
+                hits: *hits,
+            }),
             Entry::Started { time, clean } => Record::Started { time: *time, clean: *clean },
             Entry::Stopped { time } => Record::Stopped { time: *time },
         }))

@@ -10,6 +10,7 @@
 //! | 3 refusals | time, opening time, peer→, reason→, count |
 //! | 4 started | time, 1 if the log had been closed |
 //! | 5 stopped | time |
+//! | 6 search | time, reviewer→, 1 list or 2 subject access, kinds of key, count |
 //!
 //! Times are microseconds since 1970 in 8 bytes, big-endian. `→` is the index of the
 //! name's entry, and like a count an unsigned LEB128. Texts, items and rules have a
@@ -18,7 +19,7 @@
 //! reason→.
 
 use super::codec::{DecodeError, Put, Take};
-use super::record::{Blind, RuleSet, SubjectTag, Timestamp};
+use super::record::{Blind, RuleSet, SearchKeys, SearchKind, SubjectTag, Timestamp};
 use super::term::Term;
 use super::text::{GrantId, RequestId};
 use crate::domain::item::ItemSet;
@@ -124,6 +125,19 @@ pub enum Entry {
         /// When.
         time: Timestamp,
     },
+    /// A search of the log.
+    Search {
+        /// When.
+        time: Timestamp,
+        /// Reference to the reviewer.
+        reviewer: u64,
+        /// What the search was.
+        kind: SearchKind,
+        /// What it chose by.
+        keys: SearchKeys,
+        /// How many records were given.
+        hits: u64,
+    },
 }
 
 const AGENCY: u8 = 1;
@@ -176,6 +190,17 @@ impl Entry {
                 put.u8(5);
                 put.u64(time.0);
             }
+            Self::Search { time, reviewer, kind, keys, hits } => {
+                put.u8(6);
+                put.u64(time.0);
+                put.varint(*reviewer);
+                put.u8(match kind {
+                    SearchKind::List => 1,
+                    SearchKind::SubjectAccess => 2,
+                });
+                put.u8(keys.bits());
+                put.varint(*hits);
+            }
         }
         put.0
     }
@@ -212,6 +237,18 @@ impl Entry {
                 },
             },
             5 => Self::Stopped { time: Timestamp(take.u64("time")?) },
+            6 => Self::Search {
+                time: Timestamp(take.u64("time")?),
+                reviewer: take.varint("reviewer")?,
+                kind: match take.u8("kind of search")? {
+                    1 => SearchKind::List,
+                    2 => SearchKind::SubjectAccess,
+                    _ => return Err(DecodeError::Form("kind of search")),
+                },
+                keys: SearchKeys::from_bits(take.u8("kinds of key")?)
+                    .ok_or(DecodeError::Form("kinds of key"))?,
+                hits: take.varint("count")?,
+            },
             _ => return Err(DecodeError::Form("kind")),
         };
         take.end()?;
@@ -223,9 +260,10 @@ impl Entry {
         match self {
             Self::Term(_) => None,
             Self::Section(section) => Some(section.time),
-            Self::Refusals { time, .. } | Self::Started { time, .. } | Self::Stopped { time } => {
-                Some(*time)
-            }
+            Self::Refusals { time, .. }
+            | Self::Started { time, .. }
+            | Self::Stopped { time }
+            | Self::Search { time, .. } => Some(*time),
         }
     }
 }

@@ -38,6 +38,25 @@ pub enum Line {
         /// How often.
         count: u64,
     },
+    /// A search of the log.
+    Search {
+        /// The log.
+        origin: String,
+        /// Index in the log.
+        index: u64,
+        /// When, RFC 3339, UTC.
+        time: String,
+        /// The same in microseconds since 1970.
+        time_us: u64,
+        /// Who searched.
+        reviewer: String,
+        /// `LIST` or `SUBJECT_ACCESS`.
+        search: String,
+        /// By which kinds of key.
+        by: Vec<String>,
+        /// How many records were given.
+        hits: u64,
+    },
     /// The log was opened.
     Started {
         /// The log.
@@ -174,6 +193,16 @@ impl Line {
                 reason: refusals.reason.to_string(),
                 count: refusals.count,
             },
+            Record::Search(search) => Self::Search {
+                origin,
+                index,
+                time,
+                time_us,
+                reviewer: search.reviewer.to_string(),
+                search: search.kind.as_str().to_owned(),
+                by: search.keys.names().map(str::to_owned).collect(),
+                hits: search.hits,
+            },
             Record::Started { clean, .. } => {
                 Self::Started { origin, index, time, time_us, clean: *clean }
             }
@@ -186,8 +215,20 @@ impl Line {
         match self {
             Self::Section(section) => Timestamp(section.time_us),
             Self::Refusals { time_us, .. }
+            | Self::Search { time_us, .. }
             | Self::Started { time_us, .. }
             | Self::Stopped { time_us, .. } => Timestamp(*time_us),
+        }
+    }
+
+    /// Index in the log.
+    pub fn index(&self) -> u64 {
+        match self {
+            Self::Section(section) => section.index,
+            Self::Refusals { index, .. }
+            | Self::Search { index, .. }
+            | Self::Started { index, .. }
+            | Self::Stopped { index, .. } => *index,
         }
     }
 }

@@ -120,11 +120,28 @@ impl TlogProof {
     /// # Errors
     /// [`ProofError::Inclusion`].
     pub fn leads_to(&self, checkpoint: &Checkpoint) -> Result<(), ProofError> {
-        let path = self.path.iter().map(|hash| (*hash).into()).collect();
-        let leaf = leaf_hash(&self.entry).into();
-        check_record(&path, checkpoint.size, checkpoint.root.into(), self.index, leaf)
-            .map_err(|_| ProofError::Inclusion { index: self.index, size: checkpoint.size })
+        check_inclusion(checkpoint, self.index, leaf_hash(&self.entry), &self.path)
     }
+}
+
+/// Checks a Merkle path from a leaf to the root of a checkpoint that is trusted
+/// already.
+///
+/// # Errors
+/// [`ProofError::Inclusion`].
+pub fn check_inclusion(
+    checkpoint: &Checkpoint,
+    index: u64,
+    leaf: Hash,
+    path: &[Hash],
+) -> Result<(), ProofError> {
+    let refused = ProofError::Inclusion { index, size: checkpoint.size };
+    if path.len() > MAX_HASHES {
+        return Err(refused);
+    }
+    let path = path.iter().map(|hash| (*hash).into()).collect();
+    check_record(&path, checkpoint.size, checkpoint.root.into(), index, leaf.into())
+        .map_err(|_| refused)
 }
 
 /// Checks that the log of one checkpoint is continued by that of another.

@@ -52,36 +52,53 @@ impl Receipt {
         &self.checkpoint
     }
 
-    /// The receipt of one record, in the form in which it travels: the message
-    /// `tributary.v1.Receipt`, or a file.
-    pub fn files(&self) -> impl Iterator<Item = ReceiptFile> + '_ {
-        self.indexes().zip(self.leaf_hashes.iter()).map(|(index, leaf)| ReceiptFile {
+    /// The receipt in the form in which it travels as a file, with the proofs that
+    /// were made for it: none, or a path for each record.
+    pub fn file(&self, proofs: &[Vec<Hash>]) -> ReceiptFile {
+        let texts = |hashes: &[Hash]| hashes.iter().map(Hash::to_string).collect::<Vec<_>>();
+        ReceiptFile {
             origin: self.origin().to_string(),
-            index,
-            leaf_hash: leaf.to_string(),
+            first_index: self.first,
+            leaf_hashes: texts(&self.leaf_hashes),
             checkpoint: self.checkpoint.as_str().to_owned(),
-        })
+            proofs: proofs.iter().map(|path| texts(path)).collect(),
+        }
     }
 }
 
-/// A receipt of one record as JSON: what somebody claims, until it is checked.
+/// A receipt as JSON: what somebody claims, until it is checked. Hashes are 64
+/// lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptFile {
     /// The log's origin.
     pub origin: String,
-    /// The record's index.
-    pub index: u64,
-    /// The record's leaf hash, in hexadecimal digits.
-    pub leaf_hash: String,
+    /// The first record's index; the others follow it.
+    pub first_index: u64,
+    /// Each record's leaf hash.
+    pub leaf_hashes: Vec<String>,
     /// The signed checkpoint.
     pub checkpoint: String,
+    /// For each record the Merkle path to the checkpoint's root, from the leaf's
+    /// sibling upward; empty when no proof was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proofs: Vec<Vec<String>>,
 }
 
 impl ReceiptFile {
-    /// The leaf hash, if it is one.
-    pub fn hash(&self) -> Option<Hash> {
-        parse_hex(&self.leaf_hash).map(Hash)
+    /// Each record's index and leaf hash; `None` if a text is no hash or an index
+    /// leaves its range.
+    pub fn records(&self) -> Option<Vec<(u64, Hash)>> {
+        let record = |(place, text): (u64, &String)| {
+            Some((self.first_index.checked_add(place)?, Hash(parse_hex(text)?)))
+        };
+        (0..).zip(&self.leaf_hashes).map(record).collect()
+    }
+
+    /// The paths; `None` if a text is no hash.
+    pub fn paths(&self) -> Option<Vec<Vec<Hash>>> {
+        let path = |path: &Vec<String>| path.iter().map(|text| parse_hex(text).map(Hash)).collect();
+        self.proofs.iter().map(path).collect()
     }
 }
 

@@ -103,7 +103,10 @@ fn read<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Log {
                     side.windows.push((last, *time_us));
                 }
             }
-            Line::Started { .. } | Line::Stopped { .. } | Line::Refusals { .. } => {}
+            Line::Started { .. }
+            | Line::Stopped { .. }
+            | Line::Search { .. }
+            | Line::Refusals { .. } => {}
         }
         last = Some(line.time().0);
     }

@@ -177,6 +177,88 @@ pub struct RefusalsRecord {
     pub count: u64,
 }
 
+/// What a search of the log was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SearchKind {
+    /// Records were listed.
+    List,
+    /// What concerns one person was gathered.
+    SubjectAccess,
+}
+
+impl SearchKind {
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::List => "LIST",
+            Self::SubjectAccess => "SUBJECT_ACCESS",
+        }
+    }
+}
+
+/// By which kinds of key a search chose; never the keys themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct SearchKeys(u8);
+
+impl SearchKeys {
+    /// A request's id.
+    pub const REQUEST: Self = Self(1);
+    /// A consumer.
+    pub const CONSUMER: Self = Self(1 << 1);
+    /// An agency.
+    pub const AGENCY: Self = Self(1 << 2);
+    /// A span of time.
+    pub const TIME: Self = Self(1 << 3);
+    /// Tags of a person.
+    pub const TAG: Self = Self(1 << 4);
+
+    const NAMED: [(Self, &'static str); 5] = [
+        (Self::REQUEST, "request"),
+        (Self::CONSUMER, "consumer"),
+        (Self::AGENCY, "agency"),
+        (Self::TIME, "time"),
+        (Self::TAG, "tag"),
+    ];
+
+    /// These and those.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The kinds' names.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let named = Self::NAMED.into_iter();
+        named.filter(move |(kind, _)| self.0 & kind.0 != 0).map(|(_, name)| name)
+    }
+
+    /// As the log holds them.
+    pub(super) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// `None` for a bit without a meaning.
+    pub(super) const fn from_bits(bits: u8) -> Option<Self> {
+        if bits < 1 << 5 { Some(Self(bits)) } else { None }
+    }
+}
+
+/// A search of this very log. What was searched for is left out: a log of who
+/// looked for whom would say more of people than the log itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchRecord {
+    /// When.
+    pub time: Timestamp,
+    /// Who searched.
+    pub reviewer: SpiffeId,
+    /// What the search was.
+    pub kind: SearchKind,
+    /// What it chose by.
+    pub keys: SearchKeys,
+    /// How many records were given.
+    pub hits: u64,
+}
+
 /// One record of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
@@ -184,6 +266,8 @@ pub enum Record {
     Section(Box<SectionRecord>),
     /// Counted refusals.
     Refusals(RefusalsRecord),
+    /// A search of the log.
+    Search(SearchRecord),
     /// The log was opened. The log writes this record itself.
     Started {
         /// When.
@@ -205,6 +289,7 @@ impl Record {
         match self {
             Self::Section(section) => section.time,
             Self::Refusals(refusals) => refusals.time,
+            Self::Search(search) => search.time,
             Self::Started { time, .. } | Self::Stopped { time } => *time,
         }
     }

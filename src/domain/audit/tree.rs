@@ -71,6 +71,23 @@ impl HashReader for Edge {
 }
 
 impl Edge {
+    /// The edge of a tree of this size, its hashes read from elsewhere: it is worth
+    /// what its [`root`](Self::root) is held against.
+    ///
+    /// # Errors
+    /// [`TreeError`] when a hash is not there.
+    pub fn resume(size: u64, reader: &impl HashReader) -> Result<Self, TreeError> {
+        let (mut indexes, mut before) = (Vec::new(), 0u64);
+        for level in (0..64u8).rev().filter(|level| (size >> level) & 1 == 1) {
+            indexes.push(stored_hash_index(level, before >> level));
+            before += 1 << level;
+        }
+        let hashes = reader
+            .read_hashes(&indexes)
+            .map_err(|error| TreeError { size, reason: error.to_string() })?;
+        Ok(Self { size, peaks: indexes.into_iter().zip(hashes).collect() })
+    }
+
     /// How many leaves there are.
     pub const fn size(&self) -> u64 {
         self.size

@@ -78,6 +78,7 @@ pub(super) fn open(
         writer: Some(thread("audit-writer", Box::new(move || writer.run(&jobs)))?),
         publisher: Some(thread("audit-tiles", Box::new(move || publisher.run()))?),
         shared,
+        dir: dir.to_owned(),
         queue: Some(queue),
         capacity: options.queue,
         recovery: Recovery { size, cut: walk.torn, clean },

@@ -4,13 +4,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Health;
-use crate::domain::audit::SignedCheckpoint;
+use super::tail::Tail;
+use crate::domain::audit::{Hash, SignedCheckpoint};
 
 #[derive(Debug)]
 struct State {
     health: Health,
     latest: SignedCheckpoint,
     published: SignedCheckpoint,
+    tail: Tail,
     stopping: bool,
 }
 
@@ -22,7 +24,8 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(latest: SignedCheckpoint, published: SignedCheckpoint) -> Arc<Self> {
-        let state = State { health: Health::Ready, latest, published, stopping: false };
+        let tail = Tail::after(latest.checkpoint().size);
+        let state = State { health: Health::Ready, latest, published, tail, stopping: false };
         Arc::new(Self { state: Mutex::new(state), stopped: Condvar::new() })
     }
 
@@ -61,8 +64,11 @@ impl Shared {
         self.lock().latest.clone()
     }
 
-    pub(super) fn set_latest(&self, checkpoint: SignedCheckpoint) {
-        self.lock().latest = checkpoint;
+    /// The leaves are those that came since the checkpoint before.
+    pub(super) fn set_latest(&self, checkpoint: SignedCheckpoint, leaves: &[Hash]) {
+        let mut state = self.lock();
+        state.tail.extend(leaves);
+        state.latest = checkpoint;
     }
 
     pub(super) fn published(&self) -> SignedCheckpoint {
@@ -70,7 +76,15 @@ impl Shared {
     }
 
     pub(super) fn set_published(&self, checkpoint: SignedCheckpoint) {
-        self.lock().published = checkpoint;
+        let mut state = self.lock();
+        state.tail.forget_before(checkpoint.checkpoint().size);
+        state.published = checkpoint;
+    }
+
+    /// The size that the tiles hold, and the leaves after it.
+    pub(super) fn tail(&self) -> (u64, Tail) {
+        let state = self.lock();
+        (state.published.checkpoint().size, state.tail.clone())
     }
 
     pub(super) fn stop(&self) {

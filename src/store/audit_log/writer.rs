@@ -156,6 +156,7 @@ impl Writer {
 struct Batch<'a> {
     writer: &'a mut Writer,
     frame: FrameBuilder,
+    leaves: Vec<Hash>,
     pending: Vec<Pending>,
     /// As they were before, for a frame that finds no room.
     edge: Edge,
@@ -166,7 +167,7 @@ impl<'a> Batch<'a> {
     fn new(writer: &'a mut Writer) -> Self {
         let frame = FrameBuilder::new(writer.edge.size());
         let (edge, high_water) = (writer.edge.clone(), writer.high_water);
-        Self { writer, frame, pending: Vec::new(), edge, high_water }
+        Self { writer, frame, leaves: Vec::new(), pending: Vec::new(), edge, high_water }
     }
 
     fn has_room(&self) -> bool {
@@ -185,7 +186,9 @@ impl<'a> Batch<'a> {
             for name in next {
                 let bytes = name.encode();
                 self.frame.push(&bytes);
-                writer.edge.push(leaf_hash(&bytes))?;
+                let leaf = leaf_hash(&bytes);
+                writer.edge.push(leaf)?;
+                self.leaves.push(leaf);
             }
             entries.extend(own);
         }
@@ -197,6 +200,7 @@ impl<'a> Batch<'a> {
             self.frame.push(&bytes);
             writer.edge.push(leaf)?;
             leaves.push(leaf);
+            self.leaves.push(leaf);
         }
         self.pending.push(Pending { first, leaves: leaves.into(), reply });
         Ok(())
@@ -248,7 +252,7 @@ impl<'a> Batch<'a> {
             Checkpoint { origin: writer.origin.clone(), size: writer.edge.size(), root };
         let signed = writer.key.sign(&checkpoint).map_err(|e: NoteError| poison(e.to_string()))?;
         writer.shared.set_full(false);
-        writer.shared.set_latest(signed.clone());
+        writer.shared.set_latest(signed.clone(), &self.leaves);
         Ok(signed)
     }
 }
@@ -258,6 +262,7 @@ fn raise(record: &mut Record, high_water: &mut Timestamp) {
     let time = match record {
         Record::Section(section) => &mut section.time,
         Record::Refusals(refusals) => &mut refusals.time,
+        Record::Search(search) => &mut search.time,
         Record::Started { time, .. } | Record::Stopped { time } => time,
     };
     *time = (*time).max(*high_water);

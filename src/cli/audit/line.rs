@@ -1,0 +1,52 @@
+//! How a record is printed: as a line of JSON, or as a line for people.
+
+use std::io::{self, Write};
+
+use crate::domain::audit::export::{Line, SectionLine};
+
+/// Writes one record.
+pub(super) fn write(out: &mut dyn Write, line: &Line, json: bool) -> io::Result<()> {
+    if json {
+        serde_json::to_writer(&mut *out, line)?;
+        out.write_all(b"\n")
+    } else {
+        writeln!(out, "{}", text(line))
+    }
+}
+
+fn text(line: &Line) -> String {
+    match line {
+        Line::Section(section) => section_text(section),
+        Line::Refusals { index, time, peer, reason, count, .. } => {
+            format!("{index} {time} {peer} refused {count} times: {reason}")
+        }
+        Line::Search { index, time, reviewer, search, by, hits, .. } => {
+            let by = if by.is_empty() { "nothing".to_owned() } else { by.join(", ") };
+            format!("{index} {time} {reviewer} searched ({search}) by {by}: {hits} records")
+        }
+        Line::Started { index, time, clean, .. } => {
+            let after = if *clean { "" } else { " after a stop without closing" };
+            format!("{index} {time} log opened{after}")
+        }
+        Line::Stopped { index, time, .. } => format!("{index} {time} log closed"),
+    }
+}
+
+fn section_text(section: &SectionLine) -> String {
+    format!(
+        "{} {} {} {} {} {} {} items {}",
+        section.index,
+        section.time,
+        section.request,
+        section.consumer,
+        section.agency.as_deref().unwrap_or("-"),
+        section.decision,
+        section.reason.as_deref().unwrap_or("-"),
+        numbers(&section.items)
+    )
+}
+
+/// Items' numbers in a row.
+pub(super) fn numbers(items: &[u16]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,108 @@
+//! `audit subject`: who asked about the person to whom some tags belong.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use comfy_table::{Table, presets};
+
+use super::{LogArgs, find, source};
+use crate::config::catalogue;
+use crate::domain::audit::Query;
+use crate::domain::audit::access::{AccessReport, subject_access};
+
+#[derive(Debug, Args)]
+pub(super) struct SubjectArgs {
+    #[command(flatten)]
+    log: LogArgs,
+    /// A tag of the person, as `tributary grant inspect` and `grant tags` print it;
+    /// may be repeated
+    #[arg(long = "tag", value_name = "TAG", required = true)]
+    tags: Vec<String>,
+    #[command(flatten)]
+    index: find::IndexArgs,
+    #[command(flatten)]
+    names: NamesArgs,
+}
+
+/// How items are named.
+#[derive(Debug, Args)]
+pub(super) struct NamesArgs {
+    /// The catalogue's folder: items are then named, beside their numbers
+    #[arg(long, value_name = "FOLDER")]
+    catalogue: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &SubjectArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let key = source::key(&args.log.key)?;
+    let names = args.names.load()?;
+    let query = Query { tags: find::tags(&args.tags)?, ..Query::default() };
+    let mut records = Vec::new();
+    let code = find::each(&args.log, &key, &args.index, &query, &mut |index, record| {
+        records.push((index, record.clone()));
+        Ok(())
+    })?;
+    let records = records.iter().map(|(index, record)| (*index, record));
+    let mut report = subject_access(&query.tags, records);
+    report.name_items(|number| names.get(&number).cloned());
+    print(&report, json)?;
+    Ok(code)
+}
+
+impl NamesArgs {
+    /// Ids of the items by their numbers; none without a catalogue.
+    pub(super) fn load(&self) -> anyhow::Result<HashMap<u16, String>> {
+        let Some(folder) = &self.catalogue else { return Ok(HashMap::new()) };
+        let catalogue = catalogue::load(folder)?;
+        let items = catalogue.items().iter();
+        Ok(items.map(|item| (item.number.get(), item.id.to_string())).collect())
+    }
+}
+
+/// Prints a report: JSON, or a table.
+pub(super) fn print(report: &AccessReport, json: bool) -> anyhow::Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+        return Ok(());
+    }
+    if report.requests.is_empty() {
+        println!("nobody asked, as far as this log goes");
+        return Ok(());
+    }
+    for request in &report.requests {
+        let purpose = request.purpose.as_deref().unwrap_or("no purpose stated");
+        let basis = request.legal_basis.as_deref().unwrap_or("no legal basis stated");
+        println!("{}  {} asked", request.time, request.consumer);
+        println!("for {purpose}, by {basis}; request {}", request.request);
+        let mut table = Table::new();
+        let _ = table.load_style(presets::NOTHING);
+        table.set_header(["agency", "what came of it", "items", "record"]);
+        for asked in &request.agencies {
+            let outcome = match asked.decision.as_str() {
+                "OK" => "disclosed".to_owned(),
+                other => {
+                    let reason = asked.reason.as_deref().map(|reason| format!(" ({reason})"));
+                    format!("not disclosed: {other}{}", reason.unwrap_or_default())
+                }
+            };
+            table.add_row([
+                asked.agency.clone(),
+                outcome,
+                asked.items.describe(),
+                asked.index.to_string(),
+            ]);
+        }
+        for refused in &request.refused {
+            let reason = refused.reason.as_deref().unwrap_or("no reason stated");
+            table.add_row([
+                refused.agency.clone().unwrap_or_else(|| "-".into()),
+                format!("refused: {reason}"),
+                refused.items.describe(),
+                refused.index.to_string(),
+            ]);
+        }
+        println!("{table}\n");
+    }
+    Ok(())
+}

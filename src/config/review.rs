@@ -1,0 +1,70 @@
+//! The `[review]` section: which reviewers may read the audit log over the network,
+//! and what of it. Without it nobody may.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use crate::domain::peer::{Role, SpiffeId};
+use crate::domain::review::{Act, ReviewPolicy};
+
+/// Most records of one page, whatever the file says.
+const PAGE_LIMIT: u32 = 1000;
+
+/// The section of a gateway's file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReviewConfig {
+    /// How often a reviewer may ask in a minute.
+    pub per_minute: u32,
+    /// Most records of one page.
+    pub max_page: u32,
+    /// The reviewers.
+    pub reviewer: Vec<ReviewerEntry>,
+}
+
+impl Default for ReviewConfig {
+    fn default() -> Self {
+        Self { per_minute: 60, max_page: 500, reviewer: Vec::new() }
+    }
+}
+
+/// One reviewer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewerEntry {
+    /// The identity in its certificate, in the role `reviewer`.
+    pub id: SpiffeId,
+    /// What it may do: `list`, `subject_access`, `prove`.
+    pub may: BTreeSet<Act>,
+}
+
+impl ReviewConfig {
+    /// Says what is wrong with the section.
+    ///
+    /// # Errors
+    /// What is wrong and what to do.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(entry) = self.reviewer.iter().find(|entry| entry.id.role() != Role::Reviewer) {
+            return Err(format!(
+                "`{}` in [review] is no reviewer's identity: use spiffe://…/reviewer/…",
+                entry.id
+            ));
+        }
+        if self.per_minute == 0 || !(1..=PAGE_LIMIT).contains(&self.max_page) {
+            return Err(format!(
+                "[review] needs per_minute of 1 or more and max_page of 1 to {PAGE_LIMIT}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The section as a policy.
+    pub fn policy(&self) -> ReviewPolicy {
+        let reviewers = self.reviewer.iter();
+        ReviewPolicy::new(
+            reviewers.map(|entry| (entry.id.clone(), entry.may.clone())),
+            self.per_minute,
+        )
+    }
+}

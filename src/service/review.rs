@@ -1,0 +1,297 @@
+//! The audit log for reviewers: admission, the search and its own record, the
+//! answer, in this order. A search that cannot be recorded gets no answer.
+//!
+//! The log is read from its files, like any tlog-tiles reader does; what is asked
+//! for is found by the index.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tonic::{Code, Request, Response, Status};
+
+use super::agency_server::peer_of;
+use super::random;
+use super::recorder::Recorder;
+use crate::clock;
+use crate::domain::audit::{SearchKind, SearchRecord, Timestamp, VerifyingKey, leaf_hash};
+use crate::domain::peer::PeerId;
+use crate::domain::review::{Act, Questions, ReviewPolicy, ReviewRefusal};
+use crate::store::index::{Found, Index, IndexError};
+use crate::store::proof::{self, ProveError};
+use crate::wire::audit as message;
+use crate::wire::deadline;
+use crate::wire::proto::pb;
+use crate::wire::proto::pb::audit_service_server::AuditService;
+use crate::wire::refusal::Refusal;
+
+/// Longest time given to one question: it may have to bring the index up to date.
+const MAX_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Questions under way at once, of all reviewers together: they must not keep the
+/// disk from those who ask for profiles.
+const MAX_IN_FLIGHT: usize = 4;
+
+/// What a gateway tells its reviewers.
+#[derive(Debug)]
+pub struct Review {
+    policy: ReviewPolicy,
+    max_page: u32,
+    asked: Mutex<Questions>,
+    recorder: Arc<Recorder>,
+    log: PathBuf,
+    key: VerifyingKey,
+    /// Opened by the first search.
+    index: AsyncMutex<Option<Index>>,
+    room: Semaphore,
+}
+
+impl Review {
+    /// Reviewers under this policy, of the log that the recorder writes.
+    pub fn new(
+        policy: ReviewPolicy,
+        max_page: u32,
+        recorder: Arc<Recorder>,
+        log: PathBuf,
+        key: VerifyingKey,
+    ) -> Self {
+        Self {
+            policy,
+            max_page,
+            asked: Mutex::default(),
+            recorder,
+            log,
+            key,
+            index: AsyncMutex::new(None),
+            room: Semaphore::new(MAX_IN_FLIGHT),
+        }
+    }
+
+    fn admit(&self, peer: &PeerId, act: Act) -> Result<(), Refusal> {
+        let now = clock::utc().unix_timestamp();
+        let minute = u64::try_from(now).unwrap_or_default() / 60;
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        self.policy.admit(&mut asked, peer.spiffe(), act, minute).map_err(|refusal| {
+            let (code, reason) = match refusal {
+                ReviewRefusal::NotAReviewer => (Code::PermissionDenied, "NOT_A_REVIEWER"),
+                ReviewRefusal::NotAllowed => (Code::PermissionDenied, "REVIEW_DENIED"),
+                ReviewRefusal::Quota(_) => (Code::ResourceExhausted, "REVIEW_QUOTA"),
+            };
+            let retry_after = matches!(refusal, ReviewRefusal::Quota(_))
+                .then(|| Duration::from_secs(60 - u64::try_from(now).unwrap_or_default() % 60));
+            Refusal { retry_after, ..Refusal::new(code, reason, refusal.to_string()) }
+        })
+    }
+
+    /// Searches, records the search, and only then gives what was found.
+    async fn search(
+        &self,
+        peer: &PeerId,
+        kind: SearchKind,
+        search: message::Search,
+    ) -> Result<Found, Refusal> {
+        self.recorder.check_ready()?;
+        let mut index = self.index.lock().await;
+        let found = match self.find(&mut index, &search).await {
+            Err(IndexError::Differs(_)) => {
+                // What is there is not what the log says: once more, from nothing.
+                *index = None;
+                self.find(&mut index, &search).await
+            }
+            found => found,
+        };
+        drop(index);
+        let found = found.map_err(|error| {
+            tracing::error!(reason = "INDEX_DOWN", "the audit log cannot be searched: {error}");
+            let message = "the audit log cannot be searched now; the gateway's own log says why";
+            Refusal::new(Code::Unavailable, "INDEX_DOWN", message)
+        })?;
+        let record = SearchRecord {
+            time: Timestamp::new(clock::utc()),
+            reviewer: peer.spiffe().clone(),
+            kind,
+            keys: search.query.keys(),
+            hits: found.hits.len() as u64,
+        };
+        self.recorder.record_search(record).await?;
+        Ok(found)
+    }
+
+    async fn find(
+        &self,
+        index: &mut Option<Index>,
+        search: &message::Search,
+    ) -> Result<Found, IndexError> {
+        let open = match index.take() {
+            Some(open) => open,
+            None => Index::open(&self.log, &self.key, &Index::beside(&self.log)).await?,
+        };
+        // Whatever fails or is cut off leaves nothing half-used: it is opened anew.
+        let mut open = open;
+        open.update(&mut |_| {}).await?;
+        let found = match open.search(&search.query, search.from, search.page).await {
+            Err(error @ IndexError::Differs(_)) => {
+                tracing::warn!("the audit log's index is made anew: {error}");
+                open.rebuild(error.to_string()).await?;
+                return Err(error);
+            }
+            found => found?,
+        };
+        *index = Some(open);
+        Ok(found)
+    }
+
+    async fn prove<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(PathBuf, VerifyingKey) -> Result<T, ProveError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (log, key) = (self.log.clone(), self.key.clone());
+        let worked = tokio::task::spawn_blocking(move || work(log, key)).await;
+        match worked {
+            Ok(Ok(proof)) => Ok(proof),
+            Ok(Err(error @ ProveError::NoEntry { .. })) => {
+                Err(Refusal::new(Code::NotFound, "NO_ENTRY", error.to_string()))
+            }
+            Ok(Err(error)) => {
+                tracing::error!(reason = "NO_PROOF", "the audit log gives no proof: {error}");
+                Err(no_proof())
+            }
+            Err(_) => Err(no_proof()),
+        }
+    }
+}
+
+fn no_proof() -> Refusal {
+    let message = "the audit log gives no proof now; the gateway's own log says why";
+    Refusal::new(Code::Unavailable, "NO_PROOF", message)
+}
+
+/// The service of a gateway's reviewers.
+#[derive(Debug, Clone)]
+pub struct ReviewServer(Arc<Review>);
+
+impl ReviewServer {
+    /// Serves reviewers.
+    pub const fn new(review: Arc<Review>) -> Self {
+        Self(review)
+    }
+
+    /// Admits a question and answers it in time; a refusal is counted in the log.
+    async fn answer<Q, A, F>(
+        &self,
+        act: Act,
+        request: Request<Q>,
+        work: impl FnOnce(Arc<Review>, PeerId, Q) -> F,
+    ) -> Result<Response<A>, Status>
+    where
+        F: Future<Output = Result<A, Refusal>>,
+    {
+        let peer = peer_of(&request);
+        let answered = async {
+            let now = clock::now();
+            let until = deadline::deadline(request.metadata(), now, MAX_DEADLINE);
+            let peer = peer.clone()?;
+            self.0.admit(&peer, act)?;
+            let _room = self.0.room.try_acquire().map_err(|_| {
+                Refusal::overloaded("as many reviewers' questions are under way as are taken")
+            })?;
+            let work = work(self.0.clone(), peer, request.into_inner());
+            tokio::time::timeout_at(until.into(), work).await.map_err(|_| {
+                let message =
+                    "the question was not answered in time; give it longer or ask for less";
+                Refusal::new(Code::DeadlineExceeded, "DEADLINE", message)
+            })?
+        };
+        answered.await.map(Response::new).map_err(|refusal: Refusal| {
+            if let Ok(peer) = &peer {
+                self.0.recorder.count_refusal(peer.spiffe(), refusal.reason);
+            }
+            let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
+            let id = random::id().unwrap_or_default();
+            tracing::info!(peer, refusal = id, reason = refusal.reason, code = ?refusal.code, "refused");
+            refusal.into_status(&id)
+        })
+    }
+}
+
+fn encode(found: Found) -> (Vec<pb::AuditRecord>, u64) {
+    let hits = found.hits.iter();
+    let records = hits.map(|hit| message::encode_record(hit.index, hit.leaf, &hit.record));
+    (records.collect(), found.next.unwrap_or_default())
+}
+
+#[tonic::async_trait]
+impl AuditService for ReviewServer {
+    async fn list_records(
+        &self,
+        request: Request<pb::ListRecordsRequest>,
+    ) -> Result<Response<pb::ListRecordsResponse>, Status> {
+        let work = async |review: Arc<Review>, peer: PeerId, request| {
+            let search = message::decode_list(&request, review.max_page)?;
+            let (records, next_index) =
+                encode(review.search(&peer, SearchKind::List, search).await?);
+            Ok(pb::ListRecordsResponse { records, next_index })
+        };
+        self.answer(Act::List, request, work).await
+    }
+
+    async fn get_subject_access(
+        &self,
+        request: Request<pb::GetSubjectAccessRequest>,
+    ) -> Result<Response<pb::GetSubjectAccessResponse>, Status> {
+        let work = async |review: Arc<Review>, peer: PeerId, request| {
+            let search = message::decode_access(&request, review.max_page)?;
+            let (records, next_index) =
+                encode(review.search(&peer, SearchKind::SubjectAccess, search).await?);
+            Ok(pb::GetSubjectAccessResponse { records, next_index })
+        };
+        self.answer(Act::SubjectAccess, request, work).await
+    }
+
+    async fn get_checkpoint(
+        &self,
+        request: Request<pb::GetCheckpointRequest>,
+    ) -> Result<Response<pb::GetCheckpointResponse>, Status> {
+        let work = async |review: Arc<Review>, _: PeerId, _| {
+            let signed = review.prove(|log, key| proof::published(&log, &key)).await?;
+            Ok(pb::GetCheckpointResponse { checkpoint: signed.as_str().to_owned() })
+        };
+        self.answer(Act::Prove, request, work).await
+    }
+
+    async fn prove_inclusion(
+        &self,
+        request: Request<pb::ProveInclusionRequest>,
+    ) -> Result<Response<pb::ProveInclusionResponse>, Status> {
+        let work = async |review: Arc<Review>, _: PeerId, asked: pb::ProveInclusionRequest| {
+            let proved = review.prove(move |log, key| proof::prove(&log, &key, asked.index));
+            let proved = proved.await?;
+            let hashes = proved.path.iter().map(|hash| Bytes::copy_from_slice(&hash.0));
+            Ok(pb::ProveInclusionResponse {
+                leaf_hash: Bytes::copy_from_slice(&leaf_hash(&proved.entry).0),
+                path: Some(pb::InclusionPath { hashes: hashes.collect() }),
+                checkpoint: proved.checkpoint,
+            })
+        };
+        self.answer(Act::Prove, request, work).await
+    }
+
+    async fn prove_consistency(
+        &self,
+        request: Request<pb::ProveConsistencyRequest>,
+    ) -> Result<Response<pb::ProveConsistencyResponse>, Status> {
+        let work = async |review: Arc<Review>, _: PeerId, asked: pb::ProveConsistencyRequest| {
+            let old = asked.old_size;
+            let proved = review.prove(move |log, key| proof::prove_consistency(&log, &key, old));
+            let proved = proved.await?;
+            let hashes = proved.hashes.iter().map(|hash| Bytes::copy_from_slice(&hash.0));
+            Ok(pb::ProveConsistencyResponse {
+                hashes: hashes.collect(),
+                checkpoint: proved.checkpoint.as_str().to_owned(),
+            })
+        };
+        self.answer(Act::Prove, request, work).await
+    }
+}

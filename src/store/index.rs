@@ -1,0 +1,393 @@
+//! The search index of a log: an SQLite file beside it, made from the log and from
+//! nothing else.
+//!
+//! It holds of each entry the leaf hash and what can be searched by. It is never
+//! believed: it reaches as far as a signed checkpoint and its leaves are counted;
+//! each record that is found is read from the log again. Whatever does not fit is
+//! made anew. What a damaged row hides is found by [`Index::compare`].
+
+mod file;
+mod rows;
+mod tail;
+
+use std::path::{Path, PathBuf};
+
+use file::{connect, remove};
+use rows::{Reading, Row};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection as _, Row as _};
+
+use super::proof::{self, ProveError, Tiles};
+use crate::domain::audit::{Dictionary, Edge, Entry, Hash, Query, Record, VerifyingKey, leaf_hash};
+
+/// Bundles that are read at a time: 16,384 entries.
+const BUNDLES: u64 = 64;
+
+/// Why there is no answer from the index.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The file.
+    #[error("cannot use the index {path}: {source}", path = .path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
+    /// The database.
+    #[error("the index cannot be used: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] ProveError),
+    /// A row that is not what the log says.
+    #[error("the index does not hold what the log says of entry {0}")]
+    Differs(u64),
+    /// The work was cut off.
+    #[error("the index's work was cut off")]
+    Ended,
+}
+
+/// A record that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// Its index in the log.
+    pub index: u64,
+    /// Its leaf hash, as the log's own bytes give it.
+    pub leaf: Hash,
+    /// What it says.
+    pub record: Record,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// In the order of the log.
+    pub hits: Vec<Hit>,
+    /// Where to go on, when there may be more.
+    pub next: Option<u64>,
+}
+
+/// An open index.
+#[derive(Debug)]
+pub struct Index {
+    log: PathBuf,
+    key: VerifyingKey,
+    file: PathBuf,
+    database: SqliteConnection,
+    dictionary: Dictionary,
+    reach: u64,
+    root: Hash,
+    /// Why what was there was thrown away.
+    rebuilt: Option<String>,
+}
+
+impl Index {
+    /// Where the index of a log is unless told otherwise: beside its folder.
+    pub fn beside(log: &Path) -> PathBuf {
+        let mut name = log.file_name().unwrap_or_default().to_owned();
+        name.push(".index");
+        log.with_file_name(name)
+    }
+
+    /// Opens the index of a log, or begins one; what does not fit the log is thrown
+    /// away. It is not brought up to date: see [`update`](Self::update).
+    ///
+    /// # Errors
+    /// [`IndexError`] when the file cannot be made or the log's checkpoint is not
+    /// there.
+    pub async fn open(log: &Path, key: &VerifyingKey, file: &Path) -> Result<Self, IndexError> {
+        // No log, no file.
+        proof::published(log, key)?;
+        let (database, damage) = match connect(file).await {
+            Ok(database) => (database, None),
+            Err(IndexError::Database(error)) => {
+                remove(file)?;
+                (connect(file).await?, Some(error.to_string()))
+            }
+            Err(error) => return Err(error),
+        };
+        let mut index = Self {
+            log: log.to_owned(),
+            key: key.clone(),
+            file: file.to_owned(),
+            database,
+            dictionary: Dictionary::default(),
+            reach: 0,
+            root: empty_root()?,
+            rebuilt: damage,
+        };
+        match index.load().await {
+            Ok(None) => {}
+            Ok(Some(why)) => index.rebuild(why).await?,
+            Err(IndexError::Database(error)) => index.rebuild(error.to_string()).await?,
+            Err(error) => return Err(error),
+        }
+        Ok(index)
+    }
+
+    /// Closes the file.
+    pub async fn close(self) {
+        let _ = self.database.close().await;
+    }
+
+    /// Why what was there had to be made anew, if it had.
+    pub fn rebuilt(&self) -> Option<&str> {
+        self.rebuilt.as_deref()
+    }
+
+    /// How many entries it reaches over: the size of a signed checkpoint.
+    pub const fn reach(&self) -> u64 {
+        self.reach
+    }
+
+    /// Reads how far it reaches and holds that against the log; says what does not
+    /// fit.
+    async fn load(&mut self) -> Result<Option<String>, IndexError> {
+        let reach = sqlx::query("select origin, size, root from reach");
+        let Some(row) = reach.fetch_optional(&mut self.database).await? else {
+            let rows: i64 = sqlx::query_scalar("select count(*) from entry")
+                .fetch_one(&mut self.database)
+                .await?;
+            return Ok((rows != 0).then(|| "it holds entries and does not say of what".into()));
+        };
+        let (origin, size, root): (String, i64, Vec<u8>) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let (Ok(size), Ok(root)) = (u64::try_from(size), <[u8; 32]>::try_from(root)) else {
+            return Ok(Some("its reach is not in order".into()));
+        };
+        if origin != self.key.origin().as_str() {
+            return Ok(Some(format!("it is of the log `{origin}`")));
+        }
+        let counted = sqlx::query(
+            "select count(*), coalesce(max(idx), -1), coalesce(min(idx), 0) from entry",
+        )
+        .fetch_one(&mut self.database)
+        .await?;
+        let (count, last, first): (i64, i64, i64) =
+            (counted.try_get(0)?, counted.try_get(1)?, counted.try_get(2)?);
+        if (count, last, first) != (rows::clamp(size), rows::clamp(size) - 1, 0) {
+            return Ok(Some(format!("it reaches over {size} entries and holds {count}")));
+        }
+        let published = proof::published(&self.log, &self.key)?.checkpoint().size;
+        if size > published {
+            return Ok(Some(format!(
+                "it reaches over {size} entries and the log's checkpoint over {published}: was \
+                 the log put back to an older copy?"
+            )));
+        }
+        let (log, key) = (self.log.clone(), self.key.clone());
+        let then = blocking(move || proof::prove_consistency(&log, &key, size)).await??;
+        if then.old_root.0 != root {
+            return Ok(Some("the log has another history".into()));
+        }
+        if let Some(last) = size.checked_sub(1) {
+            let (row, entry) = (
+                rows::range(&mut self.database, last, size).await?,
+                proof::entry(&self.log, published, last)?,
+            );
+            if row.first().is_none_or(|row| row.leaf != leaf_hash(&entry).0) {
+                return Ok(Some("its last entry is not the log's".into()));
+            }
+        }
+        self.dictionary = Dictionary::default();
+        for index in rows::names(&mut self.database).await? {
+            let entry = proof::entry(&self.log, published, index)?;
+            let read = Entry::decode(&entry).map_err(|_| ProveError::Tiles)?;
+            if self.dictionary.learn(index, &read).is_err() {
+                return Ok(Some("it takes a record for a name".into()));
+            }
+        }
+        (self.reach, self.root) = (size, Hash(root));
+        Ok(None)
+    }
+
+    /// Throws away what is there.
+    ///
+    /// # Errors
+    /// [`IndexError::File`] and [`IndexError::Database`].
+    pub async fn rebuild(&mut self, why: String) -> Result<(), IndexError> {
+        let cleared = sqlx::raw_sql("delete from entry; delete from reach;");
+        if cleared.execute(&mut self.database).await.is_err() {
+            remove(&self.file)?;
+            self.database = connect(&self.file).await?;
+        }
+        (self.reach, self.root) = (0, empty_root()?);
+        self.dictionary = Dictionary::default();
+        self.rebuilt = Some(why);
+        Ok(())
+    }
+
+    /// Brings it up to the log's published checkpoint, all or nothing: the leaves
+    /// that are added must lead to the signed root. `progress` is told the number of
+    /// entries.
+    ///
+    /// # Errors
+    /// [`IndexError::Log`] when the log is not what its checkpoint says.
+    pub async fn update(
+        &mut self,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), IndexError> {
+        let signed = proof::published(&self.log, &self.key)?;
+        let target = signed.checkpoint();
+        if target.size == self.reach && target.root == self.root {
+            return Ok(());
+        }
+        let mut reading = self.resume(target.size)?;
+        let mut transaction = self.database.begin_with("begin immediate").await?;
+        let there: Option<i64> =
+            sqlx::query_scalar("select size from reach").fetch_optional(&mut *transaction).await?;
+        if there.unwrap_or_default() != rows::clamp(self.reach) {
+            // Another process was faster.
+            transaction.rollback().await?;
+            return match self.load().await? {
+                None => Ok(()),
+                Some(why) => self.rebuild(why).await,
+            };
+        }
+        loop {
+            let read = blocking(move || {
+                let rows = reading.rows(BUNDLES);
+                (reading, rows)
+            });
+            let (next, rows) = read.await?;
+            reading = next;
+            let rows = rows?;
+            if rows.is_empty() {
+                break;
+            }
+            rows::insert(&mut transaction, &rows).await?;
+            progress(reading.edge.size());
+        }
+        if reading.edge.root().map_err(|_| ProveError::Tiles)? != target.root {
+            return Err(IndexError::Log(ProveError::Tiles));
+        }
+        let reach = "insert into reach (one, origin, size, root) values (1, $1, $2, $3) on conflict \
+                     (one) do update set size = excluded.size, root = excluded.root";
+        sqlx::query(reach)
+            .bind(self.key.origin().as_str())
+            .bind(rows::clamp(target.size))
+            .bind(target.root.0.to_vec())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        (self.reach, self.root) = (target.size, target.root);
+        self.dictionary = reading.dictionary;
+        Ok(())
+    }
+
+    /// A reading that goes on where the index ends.
+    fn resume(&self, size: u64) -> Result<Reading, IndexError> {
+        let tiles = Tiles { log: &self.log, size };
+        let edge = Edge::resume(self.reach, &tiles).map_err(|_| ProveError::Tiles)?;
+        if edge.root().map_err(|_| ProveError::Tiles)? != self.root {
+            return Err(IndexError::Log(ProveError::Tiles));
+        }
+        let (log, dictionary) = (self.log.clone(), self.dictionary.clone());
+        Ok(Reading { log, size, edge, dictionary })
+    }
+
+    /// The first `limit` records from an index on that answer a query, those included
+    /// that are in no tile yet. Call [`update`](Self::update) first.
+    ///
+    /// # Errors
+    /// [`IndexError::Differs`]: make it anew and search again.
+    pub async fn search(
+        &mut self,
+        query: &Query,
+        from: u64,
+        limit: usize,
+    ) -> Result<Found, IndexError> {
+        let wanted = limit.saturating_add(1);
+        let found = rows::find(&mut self.database, query, from, wanted).await?;
+        let (log, reach) = (self.log.clone(), self.reach);
+        let (dictionary, asked) = (self.dictionary.clone(), query.clone());
+        let mut hits = blocking(move || {
+            let mut hits = Vec::with_capacity(found.len());
+            for (index, leaf) in found {
+                hits.push(read_hit(&log, reach, &dictionary, &asked, index, &leaf)?);
+            }
+            if hits.len() < wanted {
+                let mut take = |index, leaf, record: Record| {
+                    if index >= from && hits.len() < wanted && asked.takes(&record) {
+                        hits.push(Hit { index, leaf, record });
+                    }
+                };
+                tail::unpublished(&log, reach, dictionary, &mut take)
+                    .map_err(|source| IndexError::File { path: log.clone(), source })?;
+            }
+            Ok::<_, IndexError>(hits)
+        })
+        .await??;
+        let next = match hits.len() > limit {
+            true => hits.pop().map(|hit| hit.index),
+            false => None,
+        };
+        Ok(Found { hits, next })
+    }
+
+    /// Holds every row against the log.
+    ///
+    /// # Errors
+    /// [`IndexError::Differs`] with the first entry whose row is another.
+    pub async fn compare(
+        &mut self,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), IndexError> {
+        let (log, size) = (self.log.clone(), self.reach);
+        let dictionary = Dictionary::default();
+        let mut reading = Reading { log, size, edge: Edge::default(), dictionary };
+        loop {
+            let from = reading.edge.size();
+            let read = blocking(move || {
+                let rows = reading.rows(BUNDLES);
+                (reading, rows)
+            });
+            let (next, expected) = read.await?;
+            reading = next;
+            let expected = expected?;
+            if expected.is_empty() {
+                break;
+            }
+            let to = reading.edge.size();
+            let there = rows::range(&mut self.database, from, to).await?;
+            let differs = |(expected, row): (&Row, Option<&Row>)| Some(expected) != row;
+            let rows = there.iter().map(Some).chain(std::iter::repeat(None));
+            if let Some(at) = expected.iter().zip(rows).position(differs) {
+                return Err(IndexError::Differs(from + at as u64));
+            }
+            progress(to);
+        }
+        if reading.edge.root().map_err(|_| ProveError::Tiles)? != self.root {
+            return Err(IndexError::Log(ProveError::Tiles));
+        }
+        Ok(())
+    }
+}
+
+/// Reads a record that the index names from the log itself.
+fn read_hit(
+    log: &Path,
+    reach: u64,
+    dictionary: &Dictionary,
+    query: &Query,
+    index: u64,
+    leaf: &[u8],
+) -> Result<Hit, IndexError> {
+    let bytes = proof::entry(log, reach, index)?;
+    let own = leaf_hash(&bytes);
+    let entry = Entry::decode(&bytes).map_err(|_| IndexError::Differs(index))?;
+    let record = dictionary.resolve(&entry).map_err(|_| IndexError::Differs(index))?;
+    let record = record.filter(|record| own.0 == *leaf && query.takes(record));
+    record.map(|record| Hit { index, leaf: own, record }).ok_or(IndexError::Differs(index))
+}
+
+fn empty_root() -> Result<Hash, IndexError> {
+    Ok(Edge::default().root().map_err(|_| ProveError::Tiles)?)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, IndexError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| IndexError::Ended)
+}

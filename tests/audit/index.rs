@@ -1,0 +1,208 @@
+//! The search index: it answers as a reading of the whole log does, whatever was
+//! done to it.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use tributary::domain::audit::{Query, Record, RequestId, SubjectTag, Timestamp};
+use tributary::domain::catalogue::AgencyId;
+use tributary::store::index::{Index, IndexError};
+use tributary::store::walk::walk;
+
+use crate::support::{append, closed_log, copy, open, options, section, verifying_key};
+
+/// Every kind of question, and one that nothing answers.
+fn queries() -> Vec<Query> {
+    let any = Query::default();
+    let time = |number| Some(section(number).time);
+    vec![
+        any.clone(),
+        Query { request: RequestId::new("request-7").ok(), ..any.clone() },
+        Query { agency: AgencyId::new("traffic"), ..any.clone() },
+        Query { consumer: Some(section(0).consumer), ..any.clone() },
+        Query { tags: HashSet::from([3, 250].map(|n| SubjectTag::new([n; 32]))), ..any.clone() },
+        Query {
+            since: time(20),
+            until: time(40),
+            agency: AgencyId::new("education"),
+            ..any.clone()
+        },
+        Query { consumer: "spiffe://a.example/consumer/nobody".parse().ok(), ..any.clone() },
+        Query { until: Some(Timestamp(5)), ..any },
+    ]
+}
+
+fn scanned(log: &Path, query: &Query) -> Vec<(u64, Record)> {
+    let mut found = Vec::new();
+    walk(log, None, &mut |step| {
+        if let Some(record) = step.record.filter(|record| query.takes(record)) {
+            found.push((step.index, record.clone()));
+        }
+    })
+    .unwrap();
+    found
+}
+
+async fn indexed(index: &mut Index, query: &Query, page: usize) -> Vec<(u64, Record)> {
+    let (mut found, mut next) = (Vec::new(), Some(0));
+    while let Some(from) = next {
+        let part = index.search(query, from, page).await.unwrap();
+        assert!(part.hits.len() <= page);
+        found.extend(part.hits.into_iter().map(|hit| (hit.index, hit.record)));
+        next = part.next;
+    }
+    found
+}
+
+/// Opens, updates, and holds every answer against a reading of the log. Gives the
+/// reason if what was there had to go.
+fn answers_as_the_log(log: &Path, file: &Path) -> Option<String> {
+    wait_io(async {
+        let mut index = Index::open(log, &verifying_key(), file).await.unwrap();
+        index.update(&mut |_| {}).await.unwrap();
+        index.compare(&mut |_| {}).await.unwrap();
+        for query in queries() {
+            for page in [1, 7, 1000] {
+                assert_eq!(indexed(&mut index, &query, page).await, scanned(log, &query));
+            }
+        }
+        let rebuilt = index.rebuilt().map(str::to_owned);
+        index.close().await;
+        rebuilt
+    })
+}
+
+fn wait_io<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// Changes the index behind its back.
+fn edit(file: &Path, statement: &'static str) {
+    use sqlx::ConnectOptions as _;
+    wait_io(async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+        let mut database = options.connect().await.unwrap();
+        let done = sqlx::raw_sql(statement).execute(&mut database).await.unwrap();
+        assert!(done.rows_affected() > 0, "{statement} changed nothing");
+        sqlx::Connection::close(database).await.unwrap();
+    });
+}
+
+#[test]
+fn it_answers_as_the_log_does_and_grows_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, file) = (dir.path().join("log"), dir.path().join("log.index"));
+    assert_eq!(Index::beside(&log), file);
+    closed_log(&log, 30);
+    assert_eq!(answers_as_the_log(&log, &file), None);
+    // Open, with records in no tile yet; then published, over several tiles.
+    let writing = open(&log, options()).unwrap();
+    (30..300).for_each(|number| drop(append(&writing, number).unwrap()));
+    assert_eq!(answers_as_the_log(&log, &file), None);
+    writing.close().unwrap();
+    assert_eq!(answers_as_the_log(&log, &file), None);
+    use std::os::unix::fs::PermissionsExt as _;
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn whatever_does_not_fit_the_log_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, file) = (dir.path().join("log"), dir.path().join("log.index"));
+    closed_log(&log, 300);
+    assert_eq!(answers_as_the_log(&log, &file), None);
+    let why = |what: &str| {
+        let why = answers_as_the_log(&log, &file);
+        assert!(why.is_some(), "{what}");
+        assert_eq!(answers_as_the_log(&log, &file), None, "{what} is mended");
+        why.unwrap()
+    };
+    for statement in [
+        "delete from entry where idx = 100",
+        "delete from entry where idx = (select max(idx) from entry)",
+        "update entry set leaf = zeroblob(32) where idx = (select max(idx) from entry)",
+        "update reach set root = zeroblob(32)",
+        "update reach set size = size - 1",
+        "update reach set origin = 'elsewhere'",
+        "delete from reach",
+        "insert into entry (idx, leaf, kind) values (100000, zeroblob(32), 2)",
+    ] {
+        edit(&file, statement);
+        why(statement);
+    }
+    std::fs::write(&file, "this is no database, and long enough to be taken for one").unwrap();
+    why("another file in its place");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(answers_as_the_log(&log, &file), None, "absence is no damage");
+
+    // The log is put back to an older copy: the index says so.
+    let old = dir.path().join("old");
+    copy(&log, &old);
+    let writing = open(&log, options()).unwrap();
+    (300..320).for_each(|number| drop(append(&writing, number).unwrap()));
+    writing.close().unwrap();
+    assert_eq!(answers_as_the_log(&log, &file), None);
+    std::fs::remove_dir_all(&log).unwrap();
+    copy(&old, &log);
+    assert!(why("an older copy").contains("older copy"));
+}
+
+#[test]
+fn a_row_that_hides_a_record_or_names_a_wrong_one_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, file) = (dir.path().join("log"), dir.path().join("log.index"));
+    closed_log(&log, 60);
+    assert_eq!(answers_as_the_log(&log, &file), None);
+    for statement in [
+        "update entry set request = 'request-7' where request = 'request-8'",
+        "update entry set tag = null where idx = (select max(idx) from entry where tag is not null)",
+        "update entry set peer = 'spiffe://a.example/consumer/nobody' where request = 'request-9'",
+    ] {
+        edit(&file, statement);
+        let differs = wait_io(async {
+            let mut index = Index::open(&log, &verifying_key(), &file).await.unwrap();
+            let compared = index.compare(&mut |_| {}).await;
+            let wrong = queries()[1].clone();
+            let searched = index.search(&wrong, 0, 10).await;
+            if statement.contains("request-7") {
+                // A hit that the log does not bear out is never given.
+                assert!(matches!(searched, Err(IndexError::Differs(_))), "{searched:?}");
+            }
+            index.rebuild("it differs".into()).await.unwrap();
+            index.close().await;
+            matches!(compared, Err(IndexError::Differs(_)))
+        });
+        assert!(differs, "{statement}");
+        assert_eq!(answers_as_the_log(&log, &file), None);
+    }
+}
+
+#[test]
+fn a_changed_log_gives_no_answer_through_the_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, file) = (dir.path().join("log"), dir.path().join("log.index"));
+    closed_log(&log, 280);
+    // Before it is indexed, and after.
+    let bundle = log.join("tile/entries/000");
+    let bytes = std::fs::read(&bundle).unwrap();
+    let mut changed = bytes.clone();
+    let at = changed.windows(9).position(|window| window == b"request-7").unwrap();
+    changed[at + 8] = b'6';
+    std::fs::write(&bundle, &changed).unwrap();
+    let update = wait_io(async {
+        let mut index = Index::open(&log, &verifying_key(), &file).await.unwrap();
+        let updated = index.update(&mut |_| {}).await;
+        index.close().await;
+        updated
+    });
+    assert!(matches!(update, Err(IndexError::Log(_))), "{update:?}");
+    std::fs::write(&bundle, &bytes).unwrap();
+    assert_eq!(answers_as_the_log(&log, &file), None);
+    std::fs::write(&bundle, &changed).unwrap();
+    let found = wait_io(async {
+        let mut index = Index::open(&log, &verifying_key(), &file).await.unwrap();
+        index.update(&mut |_| {}).await.unwrap();
+        index.search(&queries()[1], 0, 10).await
+    });
+    assert!(matches!(found, Err(IndexError::Differs(_))), "{found:?}");
+}
