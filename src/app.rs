@@ -7,6 +7,7 @@ pub mod demo;
 pub mod gateway;
 mod governing;
 pub mod issuer;
+pub mod review;
 mod serving;
 pub mod starting;
 pub mod statuses;

@@ -13,6 +13,7 @@ pub mod plan;
 pub mod policy;
 pub mod profile;
 pub mod purpose;
+pub mod review;
 pub mod section;
 pub mod sensitive;
 pub mod subject;

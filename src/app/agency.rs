@@ -68,6 +68,7 @@ pub async fn run(
         &config.policy,
         folder,
         Some(&config.id),
+        governing::keeper(&config.audit, &config.catalogue, None)?,
         &stop,
     )
     .await?;

@@ -56,9 +56,23 @@ pub async fn run(
         tokio::spawn(report(uplink.clone(), health.clone(), stop.clone()));
     }
     let recorder = governing::recorder(&config.audit, &catalogue)?;
-    let authority =
-        governing::authority(&catalogue, &config.grants, &config.policy, folder, None, &stop)
-            .await?;
+    let routing = config.agency.iter().map(|agency| {
+        serde_json::json!({
+            "id": agency.id, "identity": agency.identity, "endpoint": agency.endpoint,
+        })
+    });
+    let routing = serde_json::Value::Array(routing.collect()).to_string();
+    let keeper = governing::keeper(&config.audit, &config.catalogue, Some(routing))?;
+    let authority = governing::authority(
+        &catalogue,
+        &config.grants,
+        &config.policy,
+        folder,
+        None,
+        keeper,
+        &stop,
+    )
+    .await?;
     let id = tls.identity().id();
     let gateway = Arc::new(Gateway::new(
         id,

@@ -1,0 +1,20 @@
+//! The review of data flows: what can flow, what a change would open, and whether
+//! what happened was declared.
+//!
+//! A flow is an agency, an item, a consumer, a purpose, a legal basis and the
+//! condition under which it is open. [`flows`] computes them from the
+//! configuration of a whole federation, [`diff`] holds two federations against one
+//! another and blames each change on the line that made it.
+//!
+//! Pure: reading files, git and logs is the business of `app::review`, printing
+//! that of `cli::review`.
+
+mod blame;
+pub mod change;
+pub mod diff;
+pub mod drift;
+pub mod federation;
+pub mod flows;
+mod lanes;
+pub mod lock;
+pub mod places;
