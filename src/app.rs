@@ -9,6 +9,7 @@ pub mod gateway;
 mod governing;
 pub mod issuer;
 pub mod profile_stream;
+pub mod review;
 pub mod reviewer;
 mod rotation;
 mod serving;

@@ -12,7 +12,9 @@ pub mod grant;
 pub mod pki;
 pub mod policy;
 mod profile;
+pub mod review;
 mod run;
+pub mod subject;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,10 @@ enum Command {
     Grant(grant::GrantArgs),
     /// Check policies, and explain who may read what by which rule
     Policy(policy::PolicyArgs),
+    /// Review data flows: what can flow, what a change opens, what happened
+    Review(review::ReviewArgs),
+    /// Write a page for one person: who asked about them
+    Subject(subject::SubjectArgs),
     /// Verify, search and prove the audit log
     Audit(audit::AuditArgs),
     /// Check, list and explain the items of a catalogue
@@ -70,6 +76,8 @@ pub fn main() -> ExitCode {
         Command::Policy(args) => {
             policy::run(&args, &mut std::io::stdout().lock()).map(ExitCode::from)
         }
+        Command::Review(args) => review::run(args),
+        Command::Subject(args) => subject::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Catalogue(args) => catalogue::run(args),
         Command::Conformance(args) => conformance::run(&args),

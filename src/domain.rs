@@ -14,6 +14,7 @@ pub mod policy;
 pub mod profile;
 pub mod purpose;
 pub mod review;
+pub mod reviewer;
 pub mod section;
 pub mod sensitive;
 pub mod subject;

@@ -6,6 +6,7 @@
 
 pub mod audit_log;
 pub mod disk;
+pub mod enforced;
 pub mod frequency;
 pub mod index;
 pub mod proof;

@@ -87,6 +87,7 @@ pub async fn run_with(
         folder,
         Some(&config.id),
         pins,
+        governing::keeper(&config.audit, &config.catalogue, None)?,
         &stop,
     )
     .await?;

@@ -158,11 +158,16 @@ impl Running {
     }
 
     /// Stops every process, in order, within bounds.
-    pub async fn stop(mut self) {
+    pub async fn stop(&mut self) {
         self.processes.stop_all().await;
         if let Some(postgres) = &mut self.postgres {
             postgres.clear().await;
         }
+    }
+
+    /// The gateway's log, and the file of its key.
+    pub fn gateway_log(&self) -> (PathBuf, PathBuf) {
+        self.city.gateway_log()
     }
 
     /// Waits until the gateway ends by itself.

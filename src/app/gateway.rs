@@ -83,9 +83,24 @@ pub async fn run_with(
         tokio::spawn(report(uplink.clone(), health.clone(), stop.clone()));
     }
     tokio::spawn(governing::report_logs(witnesses, health.clone(), stop.clone()));
-    let authority =
-        governing::authority(&catalogue, &config.grants, &config.policy, folder, None, pins, &stop)
-            .await?;
+    let routing = config.agency.iter().map(|agency| {
+        serde_json::json!({
+            "id": agency.id, "identity": agency.identity, "endpoint": agency.endpoint,
+        })
+    });
+    let routing = serde_json::Value::Array(routing.collect()).to_string();
+    let keeper = governing::keeper(&config.audit, &config.catalogue, Some(routing))?;
+    let authority = governing::authority(
+        &catalogue,
+        &config.grants,
+        &config.policy,
+        folder,
+        None,
+        pins,
+        keeper,
+        &stop,
+    )
+    .await?;
     let log_key = config.audit.keys()?;
     let log_key = log_key.signing.verifying_key(&log_key.origin).map_err(AuditConfigError::from)?;
     let review = Arc::new(Review::new(

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::config::audit::AuditConfig;
 use crate::config::file;
 use crate::config::grants::GrantsConfig;
-use crate::config::policy::PolicyConfig;
+use crate::config::policy::{PolicyConfig, PolicyLoadError, read_texts};
 use crate::config::reload::{LastGood, Reload, Watch};
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::grant::HighWater;
@@ -30,6 +30,7 @@ use crate::service::authority::Authority;
 use crate::service::recorder::Recorder;
 use crate::service::witness::{Standing, Witnesses};
 use crate::store::audit_log::{AuditError, AuditLog, Options as LogOptions};
+use crate::store::enforced::Keeper;
 use crate::store::witness::Witness;
 
 /// How long a start waits for the first status lists.
@@ -50,6 +51,7 @@ pub(super) async fn authority(
     folder: &Path,
     own: Option<&AgencyId>,
     pins: PinsWatch,
+    keeper: Keeper,
     stop: &watch::Receiver<bool>,
 ) -> Result<Authority, StartError> {
     let cache = grants.cache;
@@ -64,11 +66,21 @@ pub(super) async fn authority(
         );
     }
     let (engine, watch) = policy.start(catalogue)?;
+    keeper.keep(&engine.current(), clock::utc()).map_err(StartError::Kept)?;
     let engine = Arc::new(engine);
     warm(engine.current(), own.cloned());
     tokio::spawn(until_stopped(
         stop.clone(),
-        watch_policy(engine.clone(), watch, policy.clone(), catalogue.clone(), own.cloned()),
+        watch_policy(
+            Watched {
+                engine: engine.clone(),
+                config: policy.clone(),
+                catalogue: catalogue.clone(),
+                own: own.cloned(),
+                keeper,
+            },
+            watch,
+        ),
     ));
     let grants = Arc::new(LastGood::new(loaded));
     pins.start(grants.clone(), statuses.clone(), catalogue.clone(), stop);
@@ -136,18 +148,41 @@ pub(super) async fn while_recorded(
     served
 }
 
-async fn watch_policy(
+/// Keeps what is enforced beside the log, for a review to evaluate again.
+pub(super) fn keeper(
+    audit: &AuditConfig,
+    catalogue: &Path,
+    routing: Option<String>,
+) -> Result<Keeper, StartError> {
+    Ok(Keeper::new(&audit.folder, read_texts(catalogue, "toml")?, routing))
+}
+
+#[derive(Clone)]
+struct Watched {
     engine: Arc<LastGood<Engine>>,
-    mut watch: Watch,
     config: PolicyConfig,
     catalogue: Arc<Catalogue>,
     own: Option<AgencyId>,
-) {
+    keeper: Keeper,
+}
+
+impl Watched {
+    /// Loads what stands in the files, and keeps it before it comes into force.
+    fn load(&self) -> Result<Engine, PolicyLoadError> {
+        let engine = self.config.load(&self.catalogue)?;
+        let failed = |source| PolicyLoadError::Kept { source };
+        self.keeper.keep(&engine, clock::utc()).map_err(failed)?;
+        Ok(engine)
+    }
+}
+
+async fn watch_policy(watched: Watched, mut watch: Watch) {
+    let own = watched.own.clone();
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        let (engine, config, catalogue) = (engine.clone(), config.clone(), catalogue.clone());
+        let watched = watched.clone();
         let looked = tokio::task::spawn_blocking(move || {
-            let outcome = watch.reload_if_changed(&engine, || config.load(&catalogue));
+            let outcome = watch.reload_if_changed(&watched.engine, || watched.load());
             (watch, outcome)
         });
         let Ok((seen, outcome)) = looked.await else { return };

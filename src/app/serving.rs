@@ -46,6 +46,9 @@ pub enum StartError {
     /// The gateway's configuration.
     #[error(transparent)]
     Gateway(#[from] GatewayConfigError),
+    /// What is enforced cannot be kept beside the audit log.
+    #[error("what is enforced cannot be kept beside the audit log: {0}")]
+    Kept(std::io::Error),
     /// The catalogue.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),

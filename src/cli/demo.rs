@@ -11,6 +11,9 @@ use crate::app::client::GatewayClient;
 use crate::app::demo::{self, Audience, Evidence, Options, Revocation, Running, Stage};
 use crate::app::stop_signal;
 
+/// The review page's name in the demo's folder.
+const PAGE: &str = "review.html";
+
 /// Makes a development PKI and synthetic people, starts seven agencies and a
 /// gateway as processes of their own, fetches a profile, stops an agency, fetches
 /// again, restarts it, and cleans up. Needs nothing but this program.
@@ -112,8 +115,9 @@ async fn tell(
     .await;
     teller.progress("stopping every process");
     let kept = options.dir.as_ref().map(|_| running.home().to_owned());
-    running.stop().await;
+    let page = leave_page(args, &mut running).await;
     let (stages, evidence, revocation) = result?;
+    let page = page?;
     if args.json {
         let mut out = std::io::stdout().lock();
         let told = serde_json::json!({
@@ -128,6 +132,12 @@ async fn tell(
         teller.say(
             "Every process is stopped. All people were synthetic; no value was kept anywhere.",
         );
+        if let Some(page) = page {
+            teller.say(&format!(
+                "What could flow and what did, as a reviewer sees it: {}",
+                page.display()
+            ));
+        }
         if let Some(home) = kept {
             teller.say(&format!("Configuration, databases and logs are in {}.", home.display()));
         }
@@ -157,6 +167,28 @@ fn tell_evidence(evidence: &Evidence, audience: &mut dyn Audience) {
     audience.say("");
 }
 
+/// Stops every process, then reviews what the gateway's log says. A demo whose
+/// folder goes leaves the page among the temporary files; one for programs leaves
+/// none there.
+async fn leave_page(args: &DemoArgs, running: &mut Running) -> anyhow::Result<Option<PathBuf>> {
+    running.stop().await;
+    let home = running.home().to_owned();
+    let page = match (&args.dir, args.json) {
+        (Some(_), _) => home.join(PAGE),
+        (None, true) => return Ok(None),
+        (None, false) => {
+            let mut file = tempfile::Builder::new();
+            let file = file.prefix("tributary-review-").suffix(".html").tempfile()?;
+            file.keep()?.1
+        }
+    };
+    let (log, key) = running.gateway_log();
+    let written = page.clone();
+    let task = move || super::review::write_page(&home, Some((log, key)), &written);
+    tokio::task::spawn_blocking(task).await??;
+    Ok(Some(page))
+}
+
 async fn serve(mut running: Running) -> anyhow::Result<ExitCode> {
     let home = running.home().to_owned();
     let file = home.join(demo::Federation::FILE);
@@ -166,8 +198,11 @@ async fn serve(mut running: Running) -> anyhow::Result<ExitCode> {
         std::io::stdout().lock(),
         "The federation runs. {file} says how to reach it; for example:\n\n  \
          tributary profile get --federation {file} --subject {subject} --bundle basic\n\n\
+         A reviewer's view of it:\n\n  \
+         tributary review page {home} -o review.html\n\n\
          Ctrl-C stops every process.",
-        file = file.display()
+        file = file.display(),
+        home = home.display()
     );
     let ended = tokio::select! {
         result = stop_signal() => {

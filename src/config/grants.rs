@@ -193,17 +193,11 @@ impl GrantsConfig {
         if self.fetch_every.is_zero() || self.max_age < self.fetch_every.saturating_mul(2) {
             return Err(GrantsConfigError::MaxAge);
         }
-        let mut purposes = BTreeMap::new();
-        for entry in &self.purpose {
-            if purposes.insert(entry.code.clone(), entry.check(catalogue)?).is_some() {
-                return Err(GrantsConfigError::PurposeTwice(entry.code.clone()));
-            }
-        }
+        let purposes = self.purposes(catalogue)?;
         let mut pins = IssuerPins::default();
         let mut status_anchors = BTreeMap::new();
         for entry in &self.issuer {
-            if let Some(purpose) = entry.purposes.iter().find(|code| !purposes.contains_key(*code))
-            {
+            if let Some(purpose) = entry.purposes.iter().find(|code| purposes.get(code).is_none()) {
                 return Err(GrantsConfigError::UnknownPurpose {
                     issuer: entry.id.clone(),
                     purpose: purpose.clone(),
@@ -220,13 +214,21 @@ impl GrantsConfig {
             status_anchors.insert(entry.id.clone(), folder.join(&entry.status_anchors));
         }
         let max_age = Duration::try_from(self.max_age).unwrap_or(Duration::MAX);
-        Ok(Grants {
-            pins,
-            purposes: purposes.into_iter().collect(),
-            max_age,
-            fetch_every: self.fetch_every,
-            status_anchors,
-        })
+        Ok(Grants { pins, purposes, max_age, fetch_every: self.fetch_every, status_anchors })
+    }
+
+    /// The purposes with their ceilings; reads no key.
+    ///
+    /// # Errors
+    /// [`GrantsConfigError`].
+    pub fn purposes(&self, catalogue: &Catalogue) -> Result<PurposeTable, GrantsConfigError> {
+        let mut purposes = BTreeMap::new();
+        for entry in &self.purpose {
+            if purposes.insert(entry.code.clone(), entry.check(catalogue)?).is_some() {
+                return Err(GrantsConfigError::PurposeTwice(entry.code.clone()));
+            }
+        }
+        Ok(purposes.into_iter().collect())
     }
 
     /// The files of the pinned issuers; paths are relative to `folder`.

@@ -65,6 +65,12 @@ pub enum PolicyLoadError {
         /// What is wrong in it.
         source: Box<toml::de::Error>,
     },
+    /// What comes into force cannot be kept beside the audit log.
+    #[error("the policy cannot be kept beside the audit log: {source}")]
+    Kept {
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The rules do not pass their checks.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Findings(Vec<PolicyFinding>),
@@ -90,6 +96,16 @@ impl PolicyConfig {
         let engine = Engine::load(Arc::clone(catalogue), &sources(&rules), &vocabulary)
             .map_err(PolicyLoadError::Findings)?;
         Ok(engine.with_cache(self.cached_decisions.get()))
+    }
+
+    /// As [`PolicyConfig::load`], over the catalogue of another engine.
+    ///
+    /// # Errors
+    /// As [`PolicyConfig::load`].
+    pub fn load_beside(&self, other: &Engine) -> Result<Engine, PolicyLoadError> {
+        let vocabulary = read_vocabulary(&self.vocabulary, other.catalogue())?;
+        let rules = read_texts(&self.rules, ENDING)?;
+        Engine::load_beside(other, &sources(&rules), &vocabulary).map_err(PolicyLoadError::Findings)
     }
 
     /// Loads for the first time and begins to watch.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use crate::domain::peer::{Role, SpiffeId};
-use crate::domain::review::{Act, ReviewPolicy};
+use crate::domain::reviewer::{Act, ReviewPolicy};
 
 /// Most records of one page, whatever the file says.
 const PAGE_LIMIT: u32 = 1000;

@@ -88,6 +88,16 @@ pub enum Sensitivity {
     Conditional,
 }
 
+impl Sensitivity {
+    /// The word for it in catalogue files and rules.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ordinary => "ordinary",
+            Self::Conditional => "conditional",
+        }
+    }
+}
+
 /// How one value is chosen where several agencies hold the item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

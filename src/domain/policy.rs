@@ -7,6 +7,7 @@
 
 pub mod answer;
 mod cache;
+mod classes;
 mod digest;
 pub mod engine;
 pub mod finding;

@@ -18,7 +18,7 @@ use super::recorder::Recorder;
 use crate::clock;
 use crate::domain::audit::{SearchKind, SearchRecord, Timestamp, VerifyingKey, leaf_hash};
 use crate::domain::peer::PeerId;
-use crate::domain::review::{Act, Questions, ReviewPolicy, ReviewRefusal};
+use crate::domain::reviewer::{Act, Questions, ReviewPolicy, ReviewRefusal};
 use crate::store::index::{Found, Index, IndexError};
 use crate::store::proof::{self, ProveError};
 use crate::wire::audit as message;

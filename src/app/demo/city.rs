@@ -223,6 +223,12 @@ impl City {
         self.home.join("gateway.toml")
     }
 
+    /// The gateway's log, and the public half of its key.
+    pub(super) fn gateway_log(&self) -> (PathBuf, PathBuf) {
+        let key = self.home.join("certs/dev/gateway.city.example/audit.vkey");
+        (self.home.join("audit/gateway"), key)
+    }
+
     pub(super) fn agency_config(&self, id: &str) -> PathBuf {
         self.home.join(format!("agencies/{id}.toml"))
     }

@@ -6,7 +6,7 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use super::{CatalogueDigest, Item, Sensitivity};
+use super::{CatalogueDigest, Item};
 
 /// Digests items that are in ascending order of their numbers.
 pub(super) fn digest(items: &[Item]) -> CatalogueDigest {
@@ -49,10 +49,7 @@ impl Form {
         for owner in &item.owners {
             self.text(owner.as_str());
         }
-        self.text(match item.sensitivity {
-            Sensitivity::Ordinary => "ordinary",
-            Sensitivity::Conditional => "conditional",
-        });
+        self.text(item.sensitivity.as_str());
         self.text(&item.adverse_months.map(|months| months.to_string()).unwrap_or_default());
         self.text(item.survivorship.as_str());
         self.text(&item.meaning);

@@ -17,17 +17,21 @@ use cedar_policy::{
     Authorizer, Context, Decision as CedarDecision, EntityUid, PolicyId, PolicySet, Request,
     Response, RestrictedExpression,
 };
+use serde_json::Value;
 
 pub use super::answer::{
     Decision, Determining, Explanation, Question, RuleError, UnknownName, Verdict,
 };
 use super::answer::{explanation, failing_rule};
 use super::cache::{Cache, Key};
+use super::classes::Classes;
+pub use super::classes::{Likeness, Opening};
 use super::digest;
 pub use super::digest::PolicyDigest;
 use super::finding::PolicyFinding;
 use super::operand::nearest;
 use super::rules;
+pub use super::rules::RulePlace;
 use super::schema::{World, uid};
 use super::vocabulary::Vocabulary;
 use crate::domain::audit::RuleId;
@@ -47,10 +51,14 @@ pub struct Engine {
     consumers: HashMap<Box<str>, u16>,
     purposes: HashMap<Box<str>, u16>,
     agencies: HashMap<Box<str>, u16>,
-    world: World,
+    world: Arc<World>,
     rules: PolicySet,
     /// Every rule's id; its place here is its number.
     names: Vec<Arc<RuleId>>,
+    forms: BTreeMap<String, Value>,
+    places: BTreeMap<String, RulePlace>,
+    classes: Classes,
+    texts: Vec<(String, String)>,
     digest: PolicyDigest,
     cache: Cache,
     /// Held while evaluating, so that a burst of equal first questions is
@@ -71,11 +79,37 @@ impl Engine {
         texts: &[Source<'_>],
         vocabulary: &Vocabulary,
     ) -> Result<Self, Vec<PolicyFinding>> {
+        Self::build(catalogue, texts, vocabulary, None)
+    }
+
+    /// As [`Engine::load`], over the same catalogue as `other`; what both have in
+    /// common is made once.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn load_beside(
+        other: &Self,
+        texts: &[Source<'_>],
+        vocabulary: &Vocabulary,
+    ) -> Result<Self, Vec<PolicyFinding>> {
+        let world = (other.vocabulary == *vocabulary).then(|| Arc::clone(&other.world));
+        Self::build(Arc::clone(&other.catalogue), texts, vocabulary, world)
+    }
+
+    fn build(
+        catalogue: Arc<Catalogue>,
+        texts: &[Source<'_>],
+        vocabulary: &Vocabulary,
+        world: Option<Arc<World>>,
+    ) -> Result<Self, Vec<PolicyFinding>> {
         let findings = unfit(vocabulary);
         if !findings.is_empty() {
             return Err(findings);
         }
-        let world = World::new(&catalogue, vocabulary).map_err(|finding| vec![finding])?;
+        let world = match world {
+            Some(world) => world,
+            None => Arc::new(World::new(&catalogue, vocabulary).map_err(|finding| vec![finding])?),
+        };
         let rules = rules::load(&catalogue, vocabulary, &world, texts)?;
         let digest = digest::digest(catalogue.digest(), vocabulary, &rules.forms);
         let names = rules.names()?;
@@ -84,9 +118,16 @@ impl Engine {
             purposes: places(vocabulary.purposes.iter().map(|purpose| purpose.as_str())),
             agencies: places(vocabulary.agencies.iter().map(AgencyId::as_str)),
             vocabulary: vocabulary.clone(),
+            texts: texts
+                .iter()
+                .map(|source| (source.name.to_owned(), source.text.to_owned()))
+                .collect(),
+            classes: Classes::new(&catalogue, &world, &rules.set),
             world,
             rules: rules.set,
             names,
+            forms: rules.forms,
+            places: rules.places,
             digest,
             cache: Cache::new(DEFAULT_CACHE),
             evaluating: Mutex::new(()),
@@ -120,6 +161,23 @@ impl Engine {
     /// The rules' `@id`s, those that ship with the product included.
     pub fn rule_ids(&self) -> BTreeSet<&str> {
         self.rules.policies().map(|rule| rule.id().as_ref()).collect()
+    }
+
+    /// Where a rule stands.
+    pub fn rule_place(&self, id: &str) -> Option<&RulePlace> {
+        self.places.get(id)
+    }
+
+    /// Names and texts of the files that the rules were read from, without those that
+    /// ship with the product.
+    pub fn rule_texts(&self) -> &[(String, String)] {
+        &self.texts
+    }
+
+    /// Whether both engines have the rule and it says the same in both, whatever
+    /// its layout, comments and annotations.
+    pub fn same_rule(&self, other: &Self, id: &str) -> bool {
+        self.forms.get(id).is_some_and(|form| other.forms.get(id) == Some(form))
     }
 
     /// How many decisions are remembered.
@@ -175,12 +233,37 @@ impl Engine {
         });
         Ok(match response {
             Ok(response) => explanation(&response),
-            Err(message) => Explanation {
-                verdict: Verdict::Failed,
-                rules: Vec::new(),
-                errors: vec![RuleError { rule: "request".to_owned(), message }],
-            },
+            Err(message) => unasked(message),
         })
+    }
+
+    /// What the rules say about every item, items with one answer together, in
+    /// disjoint sets that make up the catalogue. Asks once for each class of items
+    /// that the rules tell apart, and remembers nothing.
+    ///
+    /// # Errors
+    /// As [`Engine::explain`].
+    pub fn openings(&self, question: &Question<'_>) -> Result<Vec<Opening>, UnknownName> {
+        self.known(question)?;
+        let mut openings: Vec<Opening> = Vec::new();
+        let mut asker = Asker::new(self, question);
+        for (resource, items) in &self.classes.members {
+            let answer = match &mut asker {
+                Ok(asker) => asker.ask(resource).map(|response| explanation(&response)),
+                Err(message) => Err(message.clone()),
+            };
+            let explanation = answer.unwrap_or_else(unasked);
+            match openings.iter_mut().find(|opening| opening.explanation == explanation) {
+                Some(opening) => opening.items = opening.items.or(items),
+                None => openings.push(Opening { items: *items, explanation }),
+            }
+        }
+        Ok(openings)
+    }
+
+    /// The question as far as the rules tell it from others.
+    pub fn likeness(&self, question: &Question<'_>) -> Likeness {
+        self.classes.likeness(question)
     }
 
     fn every_item(&self, question: &Question<'_>) -> Decision {
@@ -288,6 +371,12 @@ impl<'a> Asker<'a> {
         .map_err(|error| error.to_string())?;
         Ok(self.authorizer.is_authorized(&request, &self.engine.rules, &world.entities))
     }
+}
+
+/// A question that Cedar did not take denies.
+fn unasked(message: String) -> Explanation {
+    let errors = vec![RuleError { rule: "request".to_owned(), message }];
+    Explanation { verdict: Verdict::Failed, rules: Vec::new(), errors }
 }
 
 fn places<'a>(names: impl Iterator<Item = &'a str>) -> HashMap<Box<str>, u16> {

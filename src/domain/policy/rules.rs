@@ -39,6 +39,17 @@ pub(super) struct Rules {
     pub set: PolicySet,
     /// Each rule's form without annotations, by id, for the digest.
     pub forms: BTreeMap<String, Value>,
+    /// Where each rule stands, by id.
+    pub places: BTreeMap<String, RulePlace>,
+}
+
+/// Where a rule stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RulePlace {
+    /// The file's name; `built-in` for rules that ship with the product.
+    pub file: String,
+    /// The line of the rule's first character, from 1.
+    pub line: usize,
 }
 
 impl Rules {
@@ -72,7 +83,11 @@ pub(super) fn load(
     let set = loader.validate(world);
     let forms = loader.forms();
     if loader.findings.is_empty() {
-        return Ok(Rules { set, forms });
+        let places = loader.places.into_iter().map(|(id, place)| {
+            let place = RulePlace { file: place.file.to_owned(), line: place.statement.line };
+            (id, place)
+        });
+        return Ok(Rules { set, forms, places: places.collect() });
     }
     loader.findings.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     loader.findings.dedup();

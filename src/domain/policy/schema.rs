@@ -15,7 +15,7 @@ use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, Schema
 
 use super::finding::PolicyFinding;
 use super::vocabulary::Vocabulary;
-use crate::domain::catalogue::{Catalogue, Sensitivity};
+use crate::domain::catalogue::Catalogue;
 use crate::domain::item::ItemNumber;
 use crate::domain::purpose::LegalBasis;
 
@@ -88,11 +88,7 @@ impl World {
             if groups.insert(item.category()) {
                 entities.push(Entity::new_no_attrs(category.clone(), HashSet::from([domain])));
             }
-            let sensitivity = match item.sensitivity {
-                Sensitivity::Ordinary => "ordinary",
-                Sensitivity::Conditional => "conditional",
-            };
-            let parents = HashSet::from([category, uid("Sensitivity", sensitivity)?]);
+            let parents = HashSet::from([category, uid("Sensitivity", item.sensitivity.as_str())?]);
             let resource = uid("Item", &item.id)?;
             entities.push(Entity::new_no_attrs(resource.clone(), parents));
             items.push((item.number, resource));

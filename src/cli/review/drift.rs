@@ -1,0 +1,359 @@
+//! `review drift`: whether what verified logs say happened was declared.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::forms;
+use crate::app::review;
+use crate::domain::audit::export::Line;
+use crate::domain::audit::reconcile::{Class, Finding, reconcile};
+use crate::domain::audit::{Record, SignedCheckpoint, VerifyingKey};
+use crate::domain::review::drift::{Drift, Incident, Log, drift};
+use crate::domain::review::federation::Federation;
+use crate::domain::review::flows::{Flow, flows};
+use crate::domain::review::places::GATEWAY;
+use crate::store::enforced;
+use crate::store::proof::prove;
+use crate::store::verify::{Report, Verdict, verify};
+use crate::store::walk::{Step, walk};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  tributary review drift city --log city/audit/gateway --key gateway.pub
+  tributary review drift city --log city/audit/gateway --key gateway.pub \\
+      --agency-log city/audit/lending --key lending.pub --json
+
+A log is verified first, and refused if it is not whole. Each release is held
+against the policy that its record names, kept beside the log when it came into
+force. Exit codes: 0 everything was declared; 1 error; 2 nothing undeclared, but
+some declared flow was never used or came late; 3 an undeclared release, or one
+that is in one log and not in the other.";
+
+/// Clocks of two houses may differ by this much.
+const CLOCKS: Duration = Duration::from_secs(5);
+
+/// Logs of a federation.
+#[derive(Debug, Default, Args)]
+pub(super) struct LogsArgs {
+    /// The gateway's log
+    #[arg(long, value_name = "DIR", requires = "key")]
+    log: Option<PathBuf>,
+    /// An agency's log; may be repeated
+    #[arg(long, value_name = "DIR", requires = "log")]
+    agency_log: Vec<PathBuf>,
+    /// A log's public key, or a file that holds it; one for each log
+    #[arg(long, value_name = "KEY")]
+    key: Vec<String>,
+    /// A signed checkpoint of the gateway's log from outside, such as a witness's
+    #[arg(long, value_name = "FILE", requires = "log")]
+    known: Option<PathBuf>,
+}
+
+impl LogsArgs {
+    /// The gateway's log alone.
+    pub(super) fn gateway(log: PathBuf, key: String) -> Self {
+        Self { log: Some(log), agency_log: Vec::new(), key: vec![key], known: None }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DriftArgs {
+    /// The federation's folder, for what is declared now
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    #[command(flatten)]
+    logs: LogsArgs,
+    /// Print JSON, with a proof for each incident
+    #[arg(long)]
+    json: bool,
+}
+
+/// One log, verified and read.
+pub(super) struct Verified {
+    pub folder: PathBuf,
+    pub house: String,
+    pub key: VerifyingKey,
+    pub report: Report,
+    pub checkpoint: String,
+    records: Vec<(u64, Record)>,
+    enforced: enforced::Kept,
+}
+
+/// What the logs come to.
+pub(super) struct Found {
+    pub logs: Vec<Verified>,
+    pub drift: Drift,
+    pub reconciled: Vec<Finding>,
+    /// Agencies of the federation whose log was not given.
+    pub missing: Vec<String>,
+}
+
+impl Found {
+    /// Releases that one log has and the other lacks, unexplained.
+    pub(super) fn unreconciled(&self) -> impl Iterator<Item = &Finding> {
+        self.reconciled.iter().filter(|finding| finding.class == Class::Omitted)
+    }
+
+    pub(super) fn omitted(&self) -> usize {
+        self.unreconciled().count()
+    }
+
+    /// What was looked at and what not, in a sentence.
+    pub(super) fn coverage(&self) -> String {
+        let logs: Vec<&str> = self.logs.iter().map(|log| log.house.as_str()).collect();
+        match self.missing.as_slice() {
+            [] => format!("Logs of {} were read.", logs.join(", ")),
+            missing => {
+                format!("Logs of {} were read, of {} not.", logs.join(", "), missing.join(", "))
+            }
+        }
+    }
+
+    /// The proof that an incident's record is in its log.
+    pub(super) fn proof(&self, incident: &Incident) -> Result<String, String> {
+        let log = self.logs.iter().find(|log| log.house == incident.house);
+        let log = log.ok_or_else(|| "its log is not at hand".to_owned())?;
+        prove(&log.folder, &log.key, incident.index)
+            .map(|proof| proof.to_text())
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Verifies and reads the logs and compares; `None` where no log was given.
+pub(super) fn find(args: &LogsArgs, declared: &[Flow]) -> anyhow::Result<Option<Found>> {
+    let Some(gateway) = &args.log else { return Ok(None) };
+    let keys = args.key.iter().map(|key| read_key(key)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut logs = vec![open(gateway, &keys, args.known.as_deref(), Some(GATEWAY))?];
+    for folder in &args.agency_log {
+        logs.push(open(folder, &keys, None, None)?);
+    }
+    let compared: Vec<Log<'_>> = logs
+        .iter()
+        .map(|log| Log {
+            house: &log.house,
+            records: &log.records,
+            enforced: &log.enforced.enforced,
+        })
+        .collect();
+    let drift = drift(&compared, declared);
+    let mut lines = logs.iter().map(|log| {
+        let lines = log.records.iter();
+        lines
+            .map(|(index, record)| Line::new(&log.report.origin, *index, record, false))
+            .collect::<Vec<_>>()
+    });
+    let first = lines.next().unwrap_or_default();
+    let rest: Vec<Vec<Line>> = lines.collect();
+    let reconciled = reconcile(&first, &rest, CLOCKS);
+    let mut missing: Vec<String> = declared
+        .iter()
+        .map(|flow| flow.agency.to_string())
+        .filter(|agency| !logs.iter().any(|log| log.house == *agency))
+        .collect();
+    missing.sort();
+    missing.dedup();
+    Ok(Some(Found { logs, drift, reconciled, missing }))
+}
+
+fn read_key(text: &str) -> anyhow::Result<VerifyingKey> {
+    if text.contains('+') {
+        return Ok(text.parse()?);
+    }
+    let file = std::fs::read_to_string(text)
+        .with_context(|| format!("cannot read the key's file {text}"))?;
+    file.parse().with_context(|| format!("in the key's file {text}"))
+}
+
+fn open(
+    folder: &Path,
+    keys: &[VerifyingKey],
+    known: Option<&Path>,
+    house: Option<&str>,
+) -> anyhow::Result<Verified> {
+    let shown = folder.display();
+    let note = std::fs::read_to_string(folder.join("checkpoint"))
+        .with_context(|| format!("{shown} has no checkpoint: is it a log's folder?"))?;
+    let origin = SignedCheckpoint::parse_unverified(&note)?.checkpoint().origin.clone();
+    let key = keys.iter().find(|key| *key.origin() == origin);
+    let key = key
+        .with_context(|| format!("no key is given for the log `{origin}` in {shown}: add --key"))?;
+    let known = known
+        .map(|path| {
+            let note = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
+            Ok::<_, anyhow::Error>(key.verify(&note)?)
+        })
+        .transpose()?;
+    let report = verify(folder, key, known.as_ref(), &mut |_| ())?;
+    if report.verdict != Verdict::Sound {
+        let first = report.faults.first().map(ToString::to_string).unwrap_or_default();
+        bail!("the log in {shown} is not sound, so it says nothing about drift: {first}");
+    }
+    let mut records = Vec::new();
+    walk(folder, Some(key), &mut |Step { index, record, .. }| {
+        records.extend(record.map(|record| (index, record.clone())));
+    })?;
+    let agency = records.iter().find_map(|(_, record)| match record {
+        Record::Section(section) => section.agency.as_ref().map(ToString::to_string),
+        _ => None,
+    });
+    let house = house.map(str::to_owned).or(agency).unwrap_or_else(|| origin.to_string());
+    let enforced = enforced::read(folder)
+        .with_context(|| format!("cannot read the policies that were kept in {shown}"))?;
+    Ok(Verified {
+        folder: folder.to_owned(),
+        house,
+        key: key.clone(),
+        report,
+        checkpoint: note,
+        records,
+        enforced,
+    })
+}
+
+pub(super) fn run(args: &DriftArgs) -> anyhow::Result<ExitCode> {
+    let federation = review::load(&args.folder)?;
+    let declared = flows(&federation);
+    let found = find(&args.logs, &declared)?
+        .context("name the gateway's log with --log and its key with --key")?;
+    ensure!(!found.logs.is_empty(), "no log was read");
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report(&federation, &found))?;
+        writeln!(out)?;
+    } else {
+        text(&federation, &found, &mut out)?;
+    }
+    out.flush()?;
+    let late = found.reconciled.iter().any(|finding| finding.class != Class::Matched);
+    Ok(ExitCode::from(if !found.drift.incidents.is_empty() || found.omitted() > 0 {
+        3
+    } else if late || !found.drift.dormant.is_empty() {
+        2
+    } else {
+        0
+    }))
+}
+
+/// The comparison as JSON.
+pub(super) fn report(federation: &Federation, found: &Found) -> Value {
+    let catalogues = [&*federation.catalogue, &*federation.catalogue];
+    let drift = &found.drift;
+    let incidents: Vec<Value> = drift
+        .incidents
+        .iter()
+        .map(|incident| {
+            let proof = found.proof(incident);
+            json!({
+                "log": incident.house,
+                "index": incident.index,
+                "time": incident.time.to_string(),
+                "request": incident.request,
+                "agency": incident.agency.as_str(),
+                "consumer": incident.consumer.as_str(),
+                "purpose": incident.purpose,
+                "basis": incident.basis,
+                "items": forms::ids(catalogues, &incident.items),
+                "why": incident.why,
+                "proof": proof.as_ref().ok(),
+                "no_proof": proof.as_ref().err(),
+            })
+        })
+        .collect();
+    let dormant: Vec<Value> = drift
+        .dormant
+        .iter()
+        .map(|((agency, consumer, purpose), items)| {
+            json!({
+                "agency": agency.as_str(), "consumer": consumer.as_str(), "purpose": purpose,
+                "items": forms::ids(catalogues, items),
+            })
+        })
+        .collect();
+    let logs: Vec<Value> = found
+        .logs
+        .iter()
+        .map(|log| {
+            json!({
+                "house": log.house, "report": log.report, "checkpoint": log.checkpoint,
+                "kept_policies": log.enforced.enforced.policies.len(), "notes": log.enforced.notes,
+            })
+        })
+        .collect();
+    json!({
+        "federation": forms::digests(federation),
+        "window": drift.window.map(|(from, to)| [from.to_string(), to.to_string()]),
+        "releases": drift.releases,
+        "policy_kept": drift.covered,
+        "logs": logs,
+        "logs_missing": found.missing,
+        "undeclared": incidents,
+        "unreconciled": found.unreconciled().collect::<Vec<_>>(),
+        "dormant": dormant,
+    })
+}
+
+fn text(federation: &Federation, found: &Found, out: &mut dyn Write) -> anyhow::Result<()> {
+    let drift = &found.drift;
+    let catalogues = [&*federation.catalogue, &*federation.catalogue];
+    match drift.window {
+        Some((from, to)) => writeln!(out, "window      {from} to {to}")?,
+        None => writeln!(out, "window      nothing was released")?,
+    }
+    for log in &found.logs {
+        writeln!(
+            out,
+            "checkpoint  {}: {} entries, root {}",
+            log.report.origin, log.report.published, log.report.root
+        )?;
+        for note in &log.enforced.notes {
+            writeln!(out, "note        {note}")?;
+        }
+    }
+    writeln!(
+        out,
+        "coverage    {} of {} releases by a policy that was kept. {}\n",
+        drift.covered,
+        drift.releases,
+        found.coverage()
+    )?;
+    for incident in &drift.incidents {
+        let purpose = incident.purpose.as_deref().unwrap_or("nothing stated");
+        writeln!(
+            out,
+            "UNDECLARED {} {} → {} for {purpose}: {}\n    {}\n    record {} of the log of {}, \
+             request {}; `--json` has its proof",
+            incident.time,
+            incident.agency,
+            incident.consumer,
+            forms::ids(catalogues, &incident.items).join(", "),
+            incident.why,
+            incident.index,
+            incident.house,
+            incident.request
+        )?;
+    }
+    for finding in found.unreconciled() {
+        writeln!(
+            out,
+            "UNRECONCILED request {} agency {}: in one log and not in the other",
+            finding.request, finding.agency
+        )?;
+    }
+    let mut by: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for ((_, consumer, purpose), items) in &drift.dormant {
+        *by.entry((consumer.as_str(), purpose)).or_default() += items.len();
+    }
+    for ((consumer, purpose), items) in by {
+        writeln!(out, "DORMANT {consumer} for {purpose}: {items} declared and not released")?;
+    }
+    writeln!(out, "\n{} undeclared, {} unreconciled", drift.incidents.len(), found.omitted())?;
+    Ok(())
+}

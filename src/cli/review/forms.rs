@@ -1,0 +1,130 @@
+//! Flows and changes as JSON: the forms that scripts, SARIF and the evidence pack
+//! share.
+
+use serde_json::{Value, json};
+
+use crate::domain::catalogue::{AgencyId, Catalogue, Item};
+use crate::domain::item::{ItemNumber, ItemSet};
+use crate::domain::peer::SpiffeId;
+use crate::domain::purpose::{LegalBasis, PurposeCode};
+use crate::domain::review::change::{Blame, Change, Class};
+use crate::domain::review::diff::frequency;
+use crate::domain::review::federation::Federation;
+use crate::domain::review::flows::{Condition, Flow};
+use crate::domain::review::lock::Accepted;
+
+/// What a federation decides by: every digest.
+pub(super) fn digests(federation: &Federation) -> Value {
+    let agencies: Vec<Value> = federation
+        .agencies
+        .iter()
+        .map(|agency| {
+            let own = agency.own.as_ref();
+            json!({
+                "agency": agency.id.as_str(),
+                "identity": agency.identity.as_str(),
+                "endpoint": agency.endpoint,
+                "policy": own.map(|own| own.house.engine.digest().to_string()),
+                "enabled": own.map(|own| own.enabled),
+            })
+        })
+        .collect();
+    json!({
+        "catalogue": federation.catalogue.digest().to_string(),
+        "gateway_policy": federation.gateway.engine.digest().to_string(),
+        "agencies": agencies,
+    })
+}
+
+/// A flow; its items by id.
+pub(super) fn flow(federation: &Federation, flow: &Flow) -> Value {
+    json!({
+        "consumer": flow.consumer.as_str(),
+        "purpose": flow.purpose.as_str(),
+        "agency": flow.agency.as_str(),
+        "basis": flow.basis.as_str(),
+        "sensitivity": flow.sensitivity.as_str(),
+        "items": ids([&federation.catalogue, &federation.catalogue], &flow.items),
+        "rules": { "gateway": flow.rules.gateway, "agency": flow.rules.agency },
+        "condition": condition(&flow.condition),
+    })
+}
+
+fn condition(condition: &Condition) -> Value {
+    let issuers: Vec<&str> = condition.issuers.iter().map(SpiffeId::as_str).collect();
+    let frequencies: Vec<String> =
+        condition.max_frequency.iter().map(|most| frequency(*most)).collect();
+    json!({
+        "grantable": condition.grantable(),
+        "issuers": issuers,
+        "max_lifetime_days": condition.max_lifetime.map(time::Duration::whole_days),
+        "max_frequency": frequencies,
+    })
+}
+
+/// A change, and by whom it was accepted.
+pub(super) fn change(
+    catalogues: [&Catalogue; 2],
+    change: &Change,
+    accepted: Option<&[&Accepted]>,
+    forbidden: bool,
+) -> Value {
+    let blames: Vec<Value> = change.blames.iter().map(blame).collect();
+    let accepted = accepted.map(|entries| {
+        let entries = entries
+            .iter()
+            .map(|entry| json!({ "who": entry.who, "why": entry.why, "until": entry.until }));
+        entries.collect::<Vec<Value>>()
+    });
+    json!({
+        "class": change.class.as_str(),
+        "consumer": change.consumer.as_str(),
+        "purpose": change.purpose.as_str(),
+        "agency": change.agency.as_str(),
+        "bases": bases(&change.bases),
+        "items": ids(catalogues, &change.items),
+        "detail": change.detail,
+        "blame": blames,
+        "through": change.through,
+        "accepted": accepted,
+        "forbidden": forbidden,
+    })
+}
+
+fn blame(blame: &Blame) -> Value {
+    json!({
+        "kind": blame.kind.as_str(),
+        "edit": blame.edit.as_str(),
+        "name": blame.name,
+        "house": blame.house,
+        "file": blame.place.as_ref().map(|place| &place.file),
+        "line": blame.place.as_ref().map(|place| place.line),
+    })
+}
+
+/// The words of legal bases.
+pub(super) fn bases(bases: &[LegalBasis]) -> Vec<&'static str> {
+    bases.iter().map(|basis| basis.as_str()).collect()
+}
+
+/// Ids of items, each as the first catalogue that has it says.
+pub(super) fn ids(catalogues: [&Catalogue; 2], items: &ItemSet) -> Vec<String> {
+    items.iter().map(|number| id(catalogues, number)).collect()
+}
+
+fn id(catalogues: [&Catalogue; 2], number: ItemNumber) -> String {
+    let item: Option<&Item> = catalogues.into_iter().find_map(|catalogue| catalogue.item(number));
+    item.map_or_else(|| number.to_string(), |item| item.id.to_string())
+}
+
+/// One line for people: what flows from whom to whom.
+pub(super) fn route(
+    class: Option<Class>,
+    agency: &AgencyId,
+    consumer: &SpiffeId,
+    purpose: &PurposeCode,
+) -> String {
+    let class =
+        class.map_or_else(String::new, |class| format!("{} ", class.as_str().to_uppercase()));
+    format!("{class}{agency} → {} for {purpose}", consumer.name())
+}

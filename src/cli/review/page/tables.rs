@@ -1,0 +1,338 @@
+//! The page's tables: changes, incidents, rules, certificates; and the evidence
+//! that the whole rests on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use maud::{Markup, html};
+use time::{Duration, OffsetDateTime, Time};
+
+use super::matrix::short;
+use super::{Review, agency_title};
+use crate::cli::review::diff::{Compared, Judged};
+use crate::cli::review::drift::Found;
+use crate::cli::review::forms;
+use crate::domain::catalogue::Catalogue;
+use crate::domain::item::ItemSet;
+use crate::domain::purpose::LegalBasis;
+use crate::domain::review::change::Class;
+use crate::domain::review::diff::frequency;
+use crate::domain::review::federation::Federation;
+
+/// Certificates that end sooner than this are told.
+const SOON: Duration = Duration::days(30);
+
+pub(super) fn changes(compared: &Compared, judged: &[Judged<'_>]) -> Markup {
+    let [old, new] = &compared.labels;
+    html! {
+        section aria-labelledby="changes" {
+            h2 #changes { "What changed" }
+            p { "From " code { (old) } " to " code { (new) } ". Each change is blamed on the line \
+                 that made it." }
+            @if judged.is_empty() { p { "No flow changed." } } @else {
+                div.scroll tabindex="0" role="region" aria-labelledby="changes" {
+                    table.stack {
+                        thead { tr {
+                            @for head in ["change", "from → to", "for", "items", "legal basis",
+                                "blamed on", "accepted"] { th scope="col" { (head) } }
+                        } }
+                        tbody { @for judged in judged { (change(compared, judged)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn change(compared: &Compared, judged: &Judged<'_>) -> Markup {
+    let change = judged.change;
+    let sign = match change.class {
+        Class::Opened => "◆",
+        Class::Widened => "▲",
+        Class::Rerouted => "⇄",
+        Class::Reclassified => "◧",
+        Class::Narrowed => "▽",
+        Class::Closed => "◇",
+    };
+    html! {
+        tr {
+            th scope="row" {
+                span.badge.(change.class.as_str()) {
+                    span aria-hidden="true" { (sign) } " " (change.class.as_str().to_uppercase())
+                }
+            }
+            td data-h="from → to" {
+                (agency_title(&compared.new, change.agency.as_str())) " → "
+                span title=(change.consumer) { (short(change.consumer.as_str())) }
+            }
+            td data-h="for" { (change.purpose) }
+            td data-h="items" {
+                (items(compared.catalogues(), &change.items))
+                @if !change.detail.is_empty() { br; (change.detail) }
+            }
+            td data-h="legal basis" { (forms::bases(&change.bases).join(", ")) }
+            td data-h="blamed on" {
+                @for blame in &change.blames { div { (blame) } }
+                @if !change.through.is_empty() {
+                    div { "through " (change.through.join(", ")) ", unchanged" }
+                }
+            }
+            td data-h="accepted" {
+                @match &judged.accepted {
+                    Some(entries) => @for entry in entries {
+                        div { span.yes { "✓" } " " (entry.who) " until " (entry.until) ": "
+                            (entry.why) }
+                    },
+                    None if judged.forbidden => span.badge.no { "✕ not accepted" },
+                    None => "not needed",
+                }
+            }
+        }
+    }
+}
+
+/// Items by name; more than one behind a disclosure.
+fn items(catalogues: [&Catalogue; 2], items: &ItemSet) -> Markup {
+    let named = |number| {
+        let item = catalogues.iter().find_map(|catalogue| catalogue.item(number));
+        item.map(|item| (item.title.en.as_str(), &*item.id))
+    };
+    let found: Vec<(&str, &str)> = items.iter().filter_map(named).collect();
+    let one = |(title, id): &(&str, &str)| html! { (title) " " code { (id) } };
+    html! {
+        @if let [only] = found.as_slice() { (one(only)) } @else {
+            details {
+                summary { (found.len()) " items" }
+                ul { @for item in &found { li { (one(item)) } } }
+            }
+        }
+    }
+}
+
+pub(super) fn drift(review: &Review, found: &Found) -> Markup {
+    let drift = &found.drift;
+    let catalogue = &review.federation.catalogue;
+    html! {
+        section aria-labelledby="drift" {
+            h2 #drift { "What happened" }
+            p {
+                @match drift.window {
+                    Some((from, to)) => { "Releases from " (from) " to " (to) ". " },
+                    None => "Nothing was released. ",
+                }
+                "For " (drift.covered) " of " (drift.releases) " the policy of that moment was \
+                 kept and evaluated again. " (found.coverage())
+            }
+            @if drift.incidents.is_empty() && found.omitted() == 0 {
+                p { "Every release was declared by the policy that was in force." }
+            } @else {
+                div.scroll tabindex="0" role="region" aria-labelledby="drift" {
+                    table.stack {
+                        thead { tr {
+                            @for head in ["finding", "when", "from → to", "for", "items", "why",
+                                "record"] { th scope="col" { (head) } }
+                        } }
+                        tbody {
+                            @for incident in &drift.incidents { tr {
+                                th scope="row" { span.badge.undeclared { "✕ UNDECLARED" } }
+                                td data-h="when" { (incident.time) }
+                                td data-h="from → to" {
+                                    (agency_title(&review.federation, incident.agency.as_str()))
+                                    " → " span title=(incident.consumer) {
+                                        (short(incident.consumer.as_str()))
+                                    }
+                                }
+                                td data-h="for" {
+                                    (incident.purpose.as_deref().unwrap_or("nothing stated"))
+                                }
+                                td data-h="items" { (items([catalogue, catalogue], &incident.items)) }
+                                td data-h="why" { (incident.why) }
+                                td.id data-h="record" { (incident.house) " " (incident.index) }
+                            } }
+                            @for finding in found.unreconciled() { tr {
+                                th scope="row" { span.badge.undeclared { "✕ UNRECONCILED" } }
+                                td data-h="when" {
+                                    (crate::domain::audit::Timestamp(finding.time_us))
+                                }
+                                td data-h="from → to" { (finding.agency) }
+                                td data-h="for" {}
+                                td data-h="items" {}
+                                td data-h="why" { "one log has this release and the other has not" }
+                                td.id data-h="record" { "request " (finding.request) }
+                            } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rules that open flows: by consumer, purpose, agency.
+pub(super) fn rules(review: &Review) -> Markup {
+    type Key<'a> = (&'a str, Vec<LegalBasis>, bool, String);
+    type Row<'a> = (&'a str, &'a str, &'a str, bool, String, u16);
+    type Group<'a> = BTreeMap<Key<'a>, ItemSet>;
+    let mut groups: BTreeMap<(&str, &str), Group<'_>> = BTreeMap::new();
+    let mut conditions: BTreeMap<(&str, &str), BTreeSet<String>> = BTreeMap::new();
+    // The same items on several bases are one row.
+    let mut bases: BTreeMap<Row<'_>, Vec<LegalBasis>> = BTreeMap::new();
+    for flow in &review.flows {
+        let agency = flow.rules.agency.as_ref().map_or("?".to_owned(), |rules| rules.join(", "));
+        let rules = format!("{} + {agency}", flow.rules.gateway.join(", "));
+        let (consumer, purpose) = (flow.consumer.as_str(), flow.purpose.as_str());
+        let grantable = flow.condition.grantable();
+        for item in flow.items.iter() {
+            let key =
+                (consumer, purpose, flow.agency.as_str(), grantable, rules.clone(), item.get());
+            bases.entry(key).or_default().push(flow.basis);
+        }
+        if let Some(life) = flow.condition.max_lifetime {
+            let uses: Vec<String> =
+                flow.condition.max_frequency.iter().map(|most| frequency(*most)).collect();
+            let text = format!("{} days, {}", life.whole_days(), uses.join(" and "));
+            conditions.entry((consumer, purpose)).or_default().insert(text);
+        }
+    }
+    for ((consumer, purpose, agency, grantable, rules, item), mut on) in bases {
+        on.sort();
+        let group = groups.entry((consumer, purpose)).or_default();
+        let items = group.entry((agency, on, grantable, rules)).or_default();
+        if let Some(item) = crate::domain::item::ItemNumber::new(u32::from(item)) {
+            items.insert(item);
+        }
+    }
+    html! {
+        section aria-labelledby="rules" {
+            h2 #rules { "By which rules" }
+            p { "A flow is open when the gateway's rules and the agency's rules both open it, \
+                 and the person's grant covers it. “No issuer” says that nobody whose grants are \
+                 believed may write one for it." }
+            @for ((consumer, purpose), rows) in &groups {
+                details {
+                    summary { b { (short(consumer)) } " for " b { (purpose) } }
+                    p { code { (consumer) } @for text in conditions.get(&(*consumer, *purpose))
+                        .into_iter().flatten() { "; a grant goes at most " (text) } }
+                    div.scroll tabindex="0" role="region" aria-label=(format!("{consumer} for {purpose}")) {
+                        table.stack {
+                            thead { tr { @for head in ["agency", "items", "of", "legal basis",
+                                "opened by gateway + agency"] { th scope="col" { (head) } } } }
+                            tbody { @for ((agency, bases, grantable, rules), items) in rows { tr {
+                                th scope="row" { (agency_title(&review.federation, agency)) }
+                                td data-h="items" { (items.len()) }
+                                td data-h="of" { (domains(&review.federation, items)) }
+                                td data-h="legal basis" {
+                                    (forms::bases(bases).join(", "))
+                                    @if !grantable { " (no issuer)" }
+                                }
+                                td.id data-h="opened by" { (rules) }
+                            } } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn domains(federation: &Federation, items: &ItemSet) -> String {
+    let domains: BTreeSet<&str> =
+        items.iter().filter_map(|item| Some(federation.catalogue.item(item)?.domain())).collect();
+    domains.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+fn ends(review: &Review, not_after: OffsetDateTime) -> Option<&'static str> {
+    let day = review.as_of.with_time(Time::MIDNIGHT).assume_utc();
+    if not_after < day {
+        Some("✕ expired")
+    } else if not_after < day.saturating_add(SOON) {
+        Some("▲ within 30 days")
+    } else {
+        None
+    }
+}
+
+/// How many certificates are expired, or soon will be.
+pub(super) fn expired(review: &Review) -> usize {
+    let certificates: BTreeSet<(&str, OffsetDateTime)> = review
+        .anchors
+        .iter()
+        .flat_map(|anchor| anchor.certificates.iter().flatten())
+        .map(|certificate| (certificate.fingerprint.as_str(), certificate.not_after))
+        .collect();
+    certificates.into_iter().filter(|(_, not_after)| ends(review, *not_after).is_some()).count()
+}
+
+pub(super) fn trust(review: &Review) -> Markup {
+    html! {
+        section aria-labelledby="trust" {
+            h2 #trust { "Whose certificates are believed" }
+            div.scroll tabindex="0" role="region" aria-labelledby="trust" {
+                table.stack {
+                    thead { tr { @for head in ["house", "believes", "roles", "subject",
+                        "valid until", "SHA-256"] { th scope="col" { (head) } } } }
+                    tbody { @for anchor in &review.anchors {
+                        @match &anchor.certificates {
+                            Err(why) => tr {
+                                th scope="row" { (anchor.house) }
+                                td data-h="believes" { (anchor.domain.as_deref().unwrap_or("own certificate")) }
+                                td data-h="roles" { (anchor.roles.join(", ")) }
+                                td data-h="subject" { (anchor.file) ": " (why) }
+                                td data-h="valid until" { "unknown" }
+                                td {}
+                            },
+                            Ok(certificates) => @for certificate in certificates { tr {
+                                th scope="row" { (anchor.house) }
+                                td data-h="believes" { (anchor.domain.as_deref().unwrap_or("own certificate")) }
+                                td data-h="roles" { (anchor.roles.join(", ")) }
+                                td data-h="subject" { (certificate.subject) }
+                                td data-h="valid until" {
+                                    (certificate.not_after.date())
+                                    @if let Some(state) = ends(review, certificate.not_after) {
+                                        br; span.badge.no { (state) }
+                                    }
+                                }
+                                td.id data-h="SHA-256" title=(certificate.fingerprint) {
+                                    (certificate.fingerprint.get(..23).unwrap_or_default()) "…"
+                                }
+                            } },
+                        }
+                    } }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn evidence(review: &Review) -> Markup {
+    let federation = &review.federation;
+    html! {
+        footer aria-labelledby="evidence" {
+            h2 #evidence { "What this rests on" }
+            dl {
+                dt { "federation" } dd { (review.label) }
+                dt { "catalogue" } dd { code { (federation.catalogue.digest()) } }
+                dt { "policy of the gateway" } dd { code { (federation.gateway.engine.digest()) } }
+                @for agency in &federation.agencies {
+                    dt { "policy of " (agency.id) }
+                    dd { @match &agency.own {
+                        Some(own) => code { (own.house.engine.digest()) },
+                        None => "not at hand: its flows are an upper bound",
+                    } }
+                }
+                @if let Some(compared) = &review.compared {
+                    dt { "compared with" } dd { (compared.labels.first().map_or("", |l| l)) }
+                    dt { "its catalogue" } dd { code { (compared.old.catalogue.digest()) } }
+                    dt { "its policy of the gateway" }
+                    dd { code { (compared.old.gateway.engine.digest()) } }
+                }
+                @if let Some(found) = &review.drift {
+                    @for log in &found.logs {
+                        dt { "checkpoint of " (log.report.origin) }
+                        dd { (log.report.published) " entries, root " code { (log.report.root) } }
+                    }
+                }
+                dt { "made by" } dd { "tributary " (env!("CARGO_PKG_VERSION")) ", from files alone" }
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Drift: whether what a verified log says happened was declared when it happened.
+//!
+//! Every release names the policy that decided on it, by digest. The rules behind
+//! the digest were kept when they came into force, and are evaluated again here: the
+//! log is not believed on what it says the rules allowed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::flows::Flow;
+use crate::domain::audit::{Decision, Record, SectionRecord, Timestamp};
+use crate::domain::catalogue::AgencyId;
+use crate::domain::item::ItemSet;
+use crate::domain::peer::SpiffeId;
+use crate::domain::policy::answer::Question;
+use crate::domain::policy::engine::Engine;
+use crate::domain::purpose::LegalBasis;
+use crate::domain::section::SectionStatus;
+
+/// How far a record may stand behind a change of policy, in microseconds: it was
+/// decided on before, and written after.
+const LEEWAY: u64 = 60_000_000;
+
+/// The policies that one house enforced.
+#[derive(Debug, Default)]
+pub struct Enforced {
+    /// By digest. Each was loaded from what was kept, and has this digest.
+    pub policies: BTreeMap<[u8; 32], Engine>,
+    /// When which came into force, ascending by time.
+    pub timeline: Vec<(Timestamp, [u8; 32])>,
+}
+
+/// One house's verified log.
+#[derive(Debug)]
+pub struct Log<'a> {
+    /// `gateway`, or an agency.
+    pub house: &'a str,
+    /// Records with their indexes.
+    pub records: &'a [(u64, Record)],
+    /// What the house enforced.
+    pub enforced: &'a Enforced,
+}
+
+/// A release that nothing had declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incident {
+    /// In whose log.
+    pub house: String,
+    /// The record's index.
+    pub index: u64,
+    /// When.
+    pub time: Timestamp,
+    /// Which request.
+    pub request: String,
+    /// From whom.
+    pub agency: AgencyId,
+    /// To whom.
+    pub consumer: SpiffeId,
+    /// For what.
+    pub purpose: Option<String>,
+    /// On what ground.
+    pub basis: Option<String>,
+    /// The items that were not declared.
+    pub items: ItemSet,
+    /// Why not.
+    pub why: String,
+}
+
+/// Where something flowed: from, to, for what.
+pub type Route = (AgencyId, SpiffeId, String);
+
+/// What a comparison of log and declaration found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drift {
+    /// The first and the last release.
+    pub window: Option<(Timestamp, Timestamp)>,
+    /// Releases that were looked at.
+    pub releases: u64,
+    /// Those of them whose policy was kept.
+    pub covered: u64,
+    /// Releases that were not declared.
+    pub incidents: Vec<Incident>,
+    /// What was released, by route.
+    pub observed: BTreeMap<Route, ItemSet>,
+    /// What is declared now and was never released in the window.
+    pub dormant: BTreeMap<Route, ItemSet>,
+}
+
+/// Holds logs against what was enforced when their records were made, and against
+/// what is declared now.
+pub fn drift(logs: &[Log<'_>], declared: &[Flow]) -> Drift {
+    let mut drift = Drift::default();
+    for log in logs {
+        let mut known = HashMap::new();
+        for (index, record) in log.records {
+            let Record::Section(section) = record else { continue };
+            if section.decision != Decision::Section(SectionStatus::Ok) {
+                continue;
+            }
+            let Some(agency) = &section.agency else { continue };
+            drift.releases += 1;
+            drift.window = Some(match drift.window {
+                None => (section.time, section.time),
+                Some((from, to)) => (from.min(section.time), to.max(section.time)),
+            });
+            let judged = judge(log, section, agency, &mut known);
+            drift.covered += u64::from(judged.covered);
+            if let Some((items, why)) = judged.wrong {
+                drift.incidents.push(incident(log.house, *index, section, agency, items, why));
+            }
+            let purpose = section.purpose.as_ref().map(ToString::to_string).unwrap_or_default();
+            let route = (agency.clone(), section.consumer.clone(), purpose);
+            let items = drift.observed.entry(route).or_default();
+            *items = items.or(&section.items);
+        }
+    }
+    for flow in declared {
+        let route = (flow.agency.clone(), flow.consumer.clone(), flow.purpose.to_string());
+        let seen = drift.observed.get(&route).copied().unwrap_or_default();
+        let idle = flow.items.without(&seen);
+        if !idle.is_empty() {
+            let items = drift.dormant.entry(route).or_default();
+            *items = items.or(&idle);
+        }
+    }
+    drift
+}
+
+struct Judged {
+    covered: bool,
+    wrong: Option<(ItemSet, String)>,
+}
+
+type Known = HashMap<([u8; 32], String, String, LegalBasis, String), ItemSet>;
+
+fn judge(log: &Log<'_>, section: &SectionRecord, agency: &AgencyId, known: &mut Known) -> Judged {
+    let wrong =
+        |covered, items: ItemSet, why: String| Judged { covered, wrong: Some((items, why)) };
+    let all = section.items;
+    let Some(rules) = &section.rules else {
+        return wrong(false, all, "the record names no policy".to_owned());
+    };
+    let digest = *rules.policy();
+    let Some(engine) = log.enforced.policies.get(&digest) else {
+        let why = format!("policy {} was never enforced, or not kept", hex(&digest));
+        return wrong(false, all, why);
+    };
+    if engine.catalogue().digest() != section.catalogue {
+        let why = format!("catalogue {} is not that of the policy", section.catalogue);
+        return wrong(true, all, why);
+    }
+    if !in_force(&log.enforced.timeline, &digest, section.time) {
+        let why = format!("policy {} was not in force then", hex(&digest));
+        return wrong(true, all, why);
+    }
+    let purpose = section.purpose.as_ref().map(ToString::to_string).unwrap_or_default();
+    let basis = section.basis.as_ref().and_then(|basis| LegalBasis::from_name(basis.as_str()));
+    let Some(basis) = basis else {
+        return wrong(true, all, "the record names no legal basis".to_owned());
+    };
+    let consumer = section.consumer.to_string();
+    let key = (digest, consumer, purpose.clone(), basis, agency.to_string());
+    let declared = *known.entry(key).or_insert_with(|| {
+        let question = Question { consumer: &section.consumer, purpose: &purpose, basis, agency };
+        let openings = engine.openings(&question).unwrap_or_default();
+        let open = openings.iter().filter(|opening| opening.explanation.allowed());
+        let open = open.fold(ItemSet::EMPTY, |all, opening| all.or(&opening.items));
+        open.and(&engine.catalogue().owned_by(agency))
+    });
+    let surplus = all.without(&declared);
+    if surplus.is_empty() {
+        return Judged { covered: true, wrong: None };
+    }
+    wrong(true, surplus, "the policy in force opened none of these".to_owned())
+}
+
+/// Whether a policy was in force at a time, with some leeway. An empty timeline
+/// says nothing against it.
+fn in_force(timeline: &[(Timestamp, [u8; 32])], digest: &[u8; 32], time: Timestamp) -> bool {
+    if timeline.is_empty() {
+        return true;
+    }
+    let ends = timeline.iter().skip(1).map(|(end, _)| end.0).chain([u64::MAX]);
+    timeline.iter().zip(ends).any(|((from, policy), to)| {
+        policy == digest
+            && from.0 <= time.0.saturating_add(LEEWAY)
+            && time.0 <= to.saturating_add(LEEWAY)
+    })
+}
+
+fn incident(
+    house: &str,
+    index: u64,
+    section: &SectionRecord,
+    agency: &AgencyId,
+    items: ItemSet,
+    why: String,
+) -> Incident {
+    Incident {
+        house: house.to_owned(),
+        index,
+        time: section.time,
+        request: section.request.to_string(),
+        agency: agency.clone(),
+        consumer: section.consumer.clone(),
+        purpose: section.purpose.as_ref().map(ToString::to_string),
+        basis: section.basis.as_ref().map(ToString::to_string),
+        items,
+        why,
+    }
+}
+
+impl Drift {
+    /// The incidents' items by route, for a picture.
+    pub fn undeclared(&self) -> BTreeMap<Route, ItemSet> {
+        let mut routes: BTreeMap<Route, ItemSet> = BTreeMap::new();
+        for incident in &self.incidents {
+            let purpose = incident.purpose.clone().unwrap_or_default();
+            let route = (incident.agency.clone(), incident.consumer.clone(), purpose);
+            let items = routes.entry(route).or_default();
+            *items = items.or(&incident.items);
+        }
+        routes
+    }
+
+    /// The agencies that released anything.
+    pub fn agencies(&self) -> BTreeSet<&AgencyId> {
+        self.observed.keys().map(|(agency, ..)| agency).collect()
+    }
+}
+
+fn hex(digest: &[u8; 32]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

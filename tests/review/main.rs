@@ -1,0 +1,20 @@
+//! The review of data flows: declared flows against Cedar itself, edits and what
+//! they are blamed on.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod command;
+mod drift;
+mod edits;
+mod flows;
+mod measure;
+mod page;
+mod subject;
+mod support;

@@ -1,0 +1,205 @@
+//! The page: escaped, deterministic, bounded, and opened in a browser.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{City, review};
+
+fn page(city: &City, more: &[&str]) -> String {
+    let file = city.path().join("review.html");
+    let mut arguments = vec![
+        "page",
+        city.path().to_str().unwrap(),
+        "-o",
+        file.to_str().unwrap(),
+        "--as-of",
+        "2026-11-24",
+    ];
+    arguments.extend(more);
+    let output = review(&arguments);
+    assert!(output.status.success(), "{output:?}");
+    std::fs::read_to_string(file).unwrap()
+}
+
+const HOSTILE: &str =
+    "<script>alert(1)</script><img src=x onerror=alert(2)>\\\" onmouseover=\\\"alert(3)";
+
+/// A name that would be markup, wherever a name can stand.
+fn make_hostile(city: &City) {
+    city.replace(
+        "catalogue/lending.toml",
+        "en = \"Months without a late payment\"",
+        &format!("en = \"{HOSTILE}\""),
+    );
+    city.replace(
+        "agencies/lending.toml",
+        "title = { en = \"",
+        &format!("title = {{ en = \"{HOSTILE}"),
+    );
+    city.replace("policies/gateway.cedar", "resource in Category::\"lending.history\" ||\n", "");
+    city.write("flows.lock", &format!(
+        "[[accepted]]\nclass = \"closed\"\nconsumer = \"spiffe://scoring.city.example/consumer/scoring-service\"\n\
+         purpose = \"rental_deposit_waiver\"\nagency = \"lending\"\nbases = [\"consent\", \"written_consent\"]\n\
+         items = [\"lending.history.clean_months\"]\nwho = \"{HOSTILE}\"\nwhy = \"{HOSTILE}\"\nuntil = \"2999-01-01\"\n"
+    ));
+}
+
+#[test]
+fn a_hostile_catalogue_is_text_and_never_markup() {
+    let (old, city) = (City::new(), City::new());
+    make_hostile(&city);
+    let lock = city.path().join("flows.lock");
+    let page =
+        page(&city, &["--against", old.path().to_str().unwrap(), "--lock", lock.to_str().unwrap()]);
+    assert!(page.contains("&lt;script&gt;alert(1)"), "the name is shown");
+    let lower = page.to_ascii_lowercase();
+    for markup in ["<script", "<img", "javascript:", "<iframe", "<a href=\"http"] {
+        assert!(!lower.contains(markup), "{markup}");
+    }
+    // No attribute of the name's own: each `onmouseover` stands behind an escaped quote.
+    let plain = page.matches("onmouseover").count();
+    assert_eq!(plain, page.matches("&quot; onmouseover=&quot;").count());
+    assert!(plain > 0);
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let city = City::new();
+    assert_eq!(page(&city, &[]), page(&city, &[]));
+}
+
+/// The city with 12 agencies and 20 consumers over the same 493 items.
+fn large() -> City {
+    let city = City::new();
+    let mut names = String::new();
+    let mut rules = String::new();
+    for at in 0..18 {
+        let id = format!("spiffe://bank.city.example/consumer/a-rather-long-name-of-desk-{at}");
+        write!(names, "\"{id}\",\n    ").unwrap();
+        write!(
+            rules,
+            "\n@id(\"large-{at}\")\npermit (principal == Consumer::\"{id}\", action == Action::\"read\", \
+             resource)\nwhen {{ context.basis != Basis::\"statute\" }};\n"
+        )
+        .unwrap();
+    }
+    city.replace("policies/vocabulary.toml", "consumers = [", &format!("consumers = [{names}"));
+    city.append("policies/gateway.cedar", &rules);
+    for at in 0..5 {
+        let (from, to) = (&format!("more_{at}"), at + 8);
+        // A second owner of what education holds.
+        city.append("gateway.toml", &format!(
+            "[[agency]]\nid = \"{from}\"\nidentity = \"spiffe://more{at}.city.example/agency/more\"\nendpoint = \"127.0.0.1:71{to:02}\"\n"
+        ));
+    }
+    let text = city.read("catalogue/education.toml");
+    let mut more = 0;
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| {
+            if line == "owners = [\"education\"]" && more < 60 {
+                more += 1;
+                format!(
+                    "owners = [\"education\", \"more_{}\"]\nsurvivorship = \"authoritative\"",
+                    more % 5
+                )
+            } else {
+                line.to_owned()
+            }
+        })
+        .collect();
+    city.write("catalogue/education.toml", &lines.join("\n"));
+    city.replace(
+        "policies/vocabulary.toml",
+        "agencies = [",
+        "agencies = [\n    \"more_0\", \"more_1\", \"more_2\", \"more_3\", \"more_4\",",
+    );
+    for agency in [
+        "education",
+        "employment",
+        "enterprise",
+        "lending",
+        "social_security",
+        "traffic",
+        "volunteering",
+    ] {
+        city.append(&format!("policies/agencies/{agency}.cedar"), &rules);
+    }
+    city
+}
+
+#[test]
+fn a_large_federation_stays_under_two_megabytes_and_renders() {
+    let city = large();
+    let page = page(&city, &[]);
+    assert!(page.len() < 2_000_000, "{} bytes", page.len());
+    println!("{} bytes", page.len());
+    let federation = city.load();
+    assert_eq!(federation.catalogue.items().len(), 493);
+    assert_eq!(federation.agencies.len(), 12);
+    assert_eq!(federation.gateway.engine.vocabulary().consumers.len(), 20);
+    renders(&city.path().join("review.html"), 1280, 900);
+}
+
+#[test]
+fn it_renders_on_a_desktop_and_on_a_phone() {
+    let (old, city) = (City::new(), City::new());
+    make_hostile(&city);
+    page(&city, &["--against", old.path().to_str().unwrap()]);
+    for (width, height) in [(1280, 900), (390, 844)] {
+        renders(&city.path().join("review.html"), width, height);
+    }
+}
+
+/// Opens a file in headless Chromium: it must draw something and complain of
+/// nothing. Without Chromium the test says that it did nothing.
+fn renders(file: &Path, width: u32, height: u32) {
+    let Some(browser) =
+        ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
+            Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
+        })
+    else {
+        println!("SKIPPED: no chromium here; scripts/test installs it");
+        return;
+    };
+    let profile = tempfile::tempdir().unwrap();
+    let shot = profile.path().join("shot.png");
+    let run = |more: &[String]| {
+        Command::new("timeout")
+            .arg("120")
+            .arg(browser)
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--hide-scrollbars",
+                "--enable-logging=stderr",
+                "--log-level=0",
+            ])
+            .arg(format!("--user-data-dir={}", profile.path().join("profile").display()))
+            .arg(format!("--window-size={width},{height}"))
+            .args(more)
+            .arg(format!("file://{}", file.display()))
+            .output()
+            .unwrap()
+    };
+    let output = run(&[format!("--screenshot={}", shot.display())]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let console: Vec<&str> = said.lines().filter(|line| line.contains("CONSOLE")).collect();
+    assert!(console.is_empty(), "{console:?}");
+    let bytes = std::fs::read(&shot).unwrap();
+    assert!(bytes.len() > 10_000, "a picture of {} bytes", bytes.len());
+    // What stands in the document after parsing: everything up to the footer, and no
+    // element that a name made.
+    let output = run(&["--dump-dom".to_owned()]);
+    let dom = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(dom.contains("What this rests on") && dom.contains("</footer>"), "{}", dom.len());
+    assert!(!dom.contains("<script") && !dom.contains("<img"));
+}
