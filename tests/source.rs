@@ -17,6 +17,8 @@ mod proxy;
 mod shared;
 #[path = "source/site.rs"]
 mod site;
+#[path = "source/tls.rs"]
+mod tls;
 #[path = "source/town.rs"]
 mod town;
 #[path = "source/typed.rs"]
