@@ -265,7 +265,7 @@ fn the_documents_commands_lead_to_a_first_section() {
     assert!(blocks.len() >= 5, "the document has lost its commands");
     let folder = tempfile::tempdir().unwrap();
     let script = format!(
-        "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n{}",
+        "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait || true' EXIT\n{}",
         blocks.concat()
     );
     std::fs::write(folder.path().join("script"), script).unwrap();

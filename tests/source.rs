@@ -19,6 +19,8 @@ mod service;
 mod shared;
 #[path = "source/site.rs"]
 mod site;
+#[path = "source/tls.rs"]
+mod tls;
 #[path = "source/town.rs"]
 mod town;
 #[path = "source/typed.rs"]

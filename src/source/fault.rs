@@ -74,6 +74,11 @@ impl fmt::Display for Prefix<'_> {
 impl SourceError {
     /// A server that cannot be reached, or not be trusted.
     pub(super) fn unreached(io: &std::io::Error) -> Self {
+        let mut io = io;
+        // A client may wrap one into another.
+        while let Some(inner) = io.get_ref().and_then(|inner| inner.downcast_ref()) {
+            io = inner;
+        }
         let inner = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         let detail = match inner {
             Some(tls) => format!("no trusted connection to the server: {tls}"),

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 use toml::Spanned;
 use tributary::clock;
 use tributary::config::mapping::{QueryEntry, SourceEntry};
-use tributary::domain::catalogue::{AgencyId, Catalogue, Source};
+use tributary::domain::catalogue::{AgencyId, Catalogue, Finding, Source};
 use tributary::domain::item::{ItemNumber, ItemSet};
 use tributary::domain::section::{Absence, HeldItem};
 use tributary::domain::subject::{Subject, SubjectFormat};
@@ -174,6 +174,10 @@ impl Town {
 }
 
 pub fn mapping(text: &str, folder: &Path) -> Mapping {
+    try_mapping(text, folder).unwrap()
+}
+
+pub fn try_mapping(text: &str, folder: &Path) -> Result<Mapping, Vec<Finding>> {
     let file: File = toml::from_str(text).unwrap();
     let catalogue = include_str!("catalogue.toml");
     let catalogue = Catalogue::parse(&[Source { name: "work.toml", text: catalogue }]).unwrap();
@@ -183,7 +187,7 @@ pub fn mapping(text: &str, folder: &Path) -> Mapping {
         source: &file.source,
         queries: &file.query,
     };
-    Mapping::compile(&AgencyId::new("employment").unwrap(), &catalogue, written).unwrap()
+    Mapping::compile(&AgencyId::new("employment").unwrap(), &catalogue, written)
 }
 
 pub fn item(number: u32) -> ItemNumber {

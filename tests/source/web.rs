@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
 use crate::site::{Cells, TABLES};
@@ -43,16 +44,22 @@ impl Web {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let web = serving.clone();
-                let service = service_fn(move |request| {
-                    let web = web.clone();
-                    async move { Ok::<_, Infallible>(web.answer(request).await) }
-                });
-                let connection = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service);
-                tokio::spawn(connection);
+                tokio::spawn(async move { web.serve(stream).await });
             }
         });
         (web, url)
+    }
+
+    /// Answers on one connection until it ends.
+    pub async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let web = self.clone();
+        let service = service_fn(move |request| {
+            let web = web.clone();
+            async move { Ok::<_, Infallible>(web.answer(request).await) }
+        });
+        let _ = hyper::server::conn::http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {

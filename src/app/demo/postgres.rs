@@ -54,7 +54,15 @@ impl Postgres {
         self.run(None, format!("create database {name} template template0")).await?;
         self.made.push(format!("drop database {name} with (force)"));
         // What is SQLite's own in the demo's schemas.
-        let schema = schema.replace(") without rowid", ")").replace(" real", " double precision");
+        let schema = ["real", "integer"].iter().zip(["double precision", "bigint"]).fold(
+            schema.replace(") without rowid", ")"),
+            |schema, (theirs, here)| {
+                // A type ends its line, or a constraint follows.
+                [",", "\n", " not"].iter().fold(schema, |schema, end| {
+                    schema.replace(&format!(" {theirs}{end}"), &format!(" {here}{end}"))
+                })
+            },
+        );
         let rights = format!(
             "revoke all on schema public from public; grant usage on schema public to {reader}; \
              grant select on all tables in schema public to {reader}"
