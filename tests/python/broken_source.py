@@ -27,7 +27,7 @@ class Honest(agency.Source):
 
 class SilentDescription(agency.Source):
     def DescribeSource(self, request, context):
-        time.sleep(4)
+        time.sleep(7)
         return super().DescribeSource(request, context)
 
 
@@ -299,7 +299,7 @@ class Late(agency.Source):
 
     def FetchRows(self, request, context):
         if len(request.subjects) > 100:
-            time.sleep(4)
+            time.sleep(7)
         return super().FetchRows(request, context)
 
 

@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""Scores people by a published card: the program that a scoring service starts from.
+
+    scoring_service.py --federation DIR/federation.json --subject NUMBER [--subject …]
+
+Perks only: a characteristic can add points and never takes any away. What is not known
+(an agency that did not answer, no record, no permission) is left out of the points and
+of the maximum alike. What the person disputes is left out, and said.
+
+Exit code: 0 every agency answered for everybody, 3 some did not, 1 error, 2 wrong usage.
+"""
+
+import argparse
+import json
+import sys
+import tomllib
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import grpc
+from fetch_profile import PARTIAL, Protocol, connect, explain, is_complete, iso, read_grant
+
+CARD = Path(__file__).with_name("score_card.toml")
+
+
+@dataclass(frozen=True)
+class Characteristic:
+    """One line of the card: what a value of an item from one agency is worth."""
+
+    code: str
+    item: str
+    agency: str
+    text: str
+    at: tuple[tuple[Decimal, int], ...] = ()
+    codes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def most(self) -> int:
+        """The most points that it can add."""
+        return max([points for _, points in self.at] + list(self.codes.values()))
+
+    def points(self, value: Any) -> int:
+        """The points of a value that is known."""
+        if self.codes:
+            return self.codes.get(value, 0)
+        return next((points for least, points in reversed(self.at) if value >= least), 0)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A score card that was read and checked."""
+
+    name: str
+    lowest: int
+    highest: int
+    least_known: int
+    perks: tuple[tuple[int, str], ...]
+    characteristics: tuple[Characteristic, ...]
+
+    def without(self, agency: str) -> "Card":
+        """The same card if this agency had never been on it."""
+        kept = tuple(c for c in self.characteristics if c.agency != agency)
+        return replace(self, characteristics=kept)
+
+
+def read_card(path: Path) -> Card:
+    """Reads a card; one that could punish is refused."""
+    text = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    characteristics = []
+    for entry in text["characteristic"]:
+        at = tuple((Decimal(least), points) for least, points in entry.get("at", []))
+        codes = entry.get("codes", {})
+        if bool(at) == bool(codes) or sorted(at) != list(at):
+            raise ValueError(f"{entry['code']}: state either `at`, rising, or `codes`")
+        if any(points < 0 for points in [p for _, p in at] + list(codes.values())):
+            raise ValueError(f"{entry['code']}: points below zero would punish; remove them")
+        rest = {key: entry[key] for key in ("code", "item", "agency", "text")}
+        characteristics.append(Characteristic(at=at, codes=codes, **rest))
+    perks = tuple(sorted((perk["from"], perk["text"]) for perk in text.get("perk", [])))
+    return Card(
+        text["name"], text["lowest"], text["highest"], text["least_known"],
+        perks, tuple(characteristics),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Known:
+    """One item as one agency holds it."""
+
+    value: Any
+    as_of: str = ""
+    disputed: bool = False
+
+
+def plain(value: Any) -> Any:
+    """A Value of the protocol as a number, a boolean or a code."""
+    kind = value.WhichOneof("kind")
+    match kind:
+        case "decimal":
+            return Decimal(value.decimal.value)
+        case "money":
+            return Decimal(value.money.units) + Decimal(value.money.nanos) / 10**9
+        case "boolean":
+            return int(value.boolean)
+        case "date":
+            return iso(value.date)
+        case None:
+            return None
+    return getattr(value, kind)
+
+
+def known_of(answer: Any) -> dict[tuple[str, str], Known]:
+    """What each agency said of each item, the surviving value and the others."""
+    known = {}
+    for item in answer.profile.items:
+        for said in [*item.alternatives, item]:
+            as_of = iso(said.as_of) if said.HasField("as_of") else ""
+            known[item.id, said.agency] = Known(plain(said.value), as_of, said.disputed)
+    return known
+
+
+def score(card: Card, known: dict[tuple[str, str], Known]) -> dict[str, Any]:
+    """The score and everything that led to it."""
+    used, disputed, unknown = [], [], []
+    for one in card.characteristics:
+        line = {"code": one.code, "item": one.item, "agency": one.agency, "text": one.text}
+        held = known.get((one.item, one.agency))
+        if held is None or held.value is None:
+            unknown.append(line)
+        elif held.disputed:
+            disputed.append(line | {"as_of": held.as_of})
+        else:
+            points = one.points(held.value)
+            used.append(line | {"points": points, "most": one.most, "as_of": held.as_of})
+    earned, most = sum(line["points"] for line in used), sum(line["most"] for line in used)
+    enough = most > 0 and most >= card.least_known
+    result = card.lowest + (card.highest - card.lowest) * earned // most if enough else None
+    used.sort(key=lambda line: (line["points"] - line["most"], -line["points"], line["code"]))
+    return {
+        "card": card.name,
+        # None: not enough is known. It is no low score, and nothing is refused for it.
+        "score": result,
+        "perks": [text for least, text in card.perks if result is not None and result >= least],
+        "helped": [line["code"] for line in used if line["points"] > 0],
+        "could_add": [line["code"] for line in used if line["points"] < line["most"]],
+        "used": sorted(used, key=lambda line: line["code"]),
+        "disputed_left_out": disputed,
+        "unknown_left_out": unknown,
+    }
+
+
+def show(result: dict[str, Any]) -> None:
+    """Prints a result for people."""
+    number = "no score: not enough is known" if result["score"] is None else result["score"]
+    print(f"{result['card']}: {number}")
+    for perk in result["perks"]:
+        print(f"  perk     {perk}")
+    for line in result["used"]:
+        points = f"{line['points']} of {line['most']}"
+        print(f"  {line['code']}  {points:>10}  {line['text']} ({line['agency']}, {line['as_of']})")
+    for line in result["disputed_left_out"]:
+        print(f"  {line['code']}  {'left out':>10}  {line['text']}: disputed by the person")
+    for line in result["unknown_left_out"]:
+        print(f"  {line['code']}  {'unknown':>10}  {line['text']}: neither for nor against")
+    print()
+
+
+def run(protocol: Protocol, arguments: argparse.Namespace) -> int:
+    """Fetches everybody at once and scores each."""
+    card = read_card(arguments.card)
+    federation = json.loads(arguments.federation.read_text(encoding="utf-8"))
+    items = sorted({one.item for one in card.characteristics})
+    with connect(federation, arguments.consumer) as channel:
+        profiles = protocol.profile_grpc.ProfileServiceStub(channel)
+        calls = []
+        for subject in arguments.subject:
+            whose = argparse.Namespace(grant=None, subject=subject)
+            grant = {"sd_jwt": read_grant(federation, whose)}
+            request = protocol.profile.GetProfileRequest(items=items, grant=grant)
+            calls.append(profiles.GetProfile.future(request, timeout=arguments.deadline))
+        answers = [call.result() for call in calls]
+    results = [score(card, known_of(answer)) for answer in answers]
+    if arguments.json:
+        print(json.dumps(results, indent=2, ensure_ascii=False))
+    else:
+        for result in results:
+            show(result)
+    return 0 if all(is_complete(protocol, answer) for answer in answers) else PARTIAL
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--federation", type=Path, required=True, help="federation.json of a running demo")
+    add("--consumer", default="", metavar="NAME", help="whom to be, by the end of its id")
+    add("--subject", action="append", required=True, metavar="N", help="whom to score; repeat")
+    add("--card", type=Path, default=CARD, metavar="FILE", help="the score card (score_card.toml)")
+    add("--deadline", type=float, default=2.0, metavar="S", help="seconds to wait (2)")
+    add("--json", action="store_true", help="print the results as JSON")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Runs the program; returns its exit code."""
+    arguments = parse_arguments()
+    try:
+        protocol = Protocol()
+        try:
+            return run(protocol, arguments)
+        except grpc.RpcError as error:
+            raise ValueError(explain(protocol, error)) from error
+    except KeyError as error:
+        print(f"error: the federation or the card lacks {error}", file=sys.stderr)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
