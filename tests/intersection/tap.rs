@@ -18,6 +18,8 @@ use tokio::sync::watch;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 use tower::ServiceExt;
 use tributary::config::agency::AgencyConfig;
 use tributary::config::gateway::GatewayConfig;
@@ -74,6 +76,13 @@ impl Sent {
     }
 }
 
+/// Asks something at once: a connection that is silent at first is closed, and on
+/// a busy machine it takes a while until the first real request.
+pub async fn greet(channel: &Channel) {
+    let mut health = HealthClient::new(channel.clone());
+    health.check(HealthCheckRequest::default()).await.unwrap();
+}
+
 /// The recorder of one agency, running.
 pub struct Tap {
     pub address: SocketAddr,
@@ -102,7 +111,9 @@ impl Tap {
         let address = behind.to_string();
         let connector = Connector::new(&address, expected, tls(&gateway.link), limits).unwrap();
         let sent = Arc::new(Mutex::new(Vec::new()));
-        let relay = Relay { agency: connector.channel().await.unwrap(), sent: sent.clone() };
+        let channel = connector.channel().await.unwrap();
+        greet(&channel).await;
+        let relay = Relay { agency: channel, sent: sent.clone() };
 
         let (own, _) = AgencyConfig::load(&federation.entry(agency).config).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -12,7 +12,7 @@ use tributary::wire::proto::pb;
 use crate::federation::{Federation, Served, link};
 use crate::grants::{AGENCIES, CLIENTS};
 use crate::policies::{self, Rule, Situation};
-use crate::tap::Tap;
+use crate::tap::{Tap, greet};
 
 /// 512 bits by chance, of which a quarter, a half or three quarters are set.
 pub fn any_set() -> impl Strategy<Value = ItemSet> {
@@ -92,6 +92,7 @@ impl World {
             let own = federation.described.consumers.iter().find(|known| known.id == id).unwrap();
             let channel =
                 federation.connect(gateway.address, &own.certificate, &own.key).await.unwrap();
+            greet(&channel).await;
             consumers.push(channel);
         }
         for id in AGENCIES {
