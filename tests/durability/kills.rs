@@ -47,10 +47,17 @@ impl End {
         let names = POINTS.len() as u64;
         // Every other one at a point, each point in turn.
         let point = (number % 2 == 1).then(|| POINTS[(number / 2 % names) as usize]);
-        Self { point, at: 1 + dice.roll(8), after: Duration::from_micros(dice.roll(40_000)) }
+        Self { point, at: dice.roll(8), after: Duration::from_micros(dice.roll(40_000)) }
     }
 
     fn start(&self, town: &Town, role: &str) -> There {
+        if self.at == 0 {
+            // A life that ends while it starts, and reads what the one before left.
+            let mut short = town.command(role).spawn().unwrap();
+            std::thread::sleep(10 * self.after);
+            short.kill().unwrap();
+            short.wait().unwrap();
+        }
         There::start(match self.point {
             Some(point) => points::command(town, role, point, self.at),
             None => town.command(role),

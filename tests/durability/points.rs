@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -45,17 +45,20 @@ fn die() -> ! {
     }
 }
 
-/// Kills the process at the `at`th time that it comes by the point.
+/// Kills the process at the `at`th time that it comes by the point once it listens.
 #[derive(Debug)]
 struct Deadly {
     point: String,
     at: u64,
     passed: AtomicU64,
+    listening: Arc<AtomicBool>,
 }
 
 impl Deadly {
     fn is_at(&self, point: usize) -> bool {
-        self.point == POINTS[point] && self.passed.fetch_add(1, Ordering::SeqCst) == self.at
+        self.listening.load(Ordering::SeqCst)
+            && self.point == POINTS[point]
+            && self.passed.fetch_add(1, Ordering::SeqCst) == self.at
     }
 }
 
@@ -119,16 +122,21 @@ impl Disk for Deadly {
 fn a_role_that_kills_itself() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let config = PathBuf::from(std::env::var(CONFIG).unwrap());
+    let listening = Arc::new(AtomicBool::new(false));
     let disk = Deadly {
         point: std::env::var(POINT).unwrap(),
         at: std::env::var(AT).unwrap().parse().unwrap(),
         passed: AtomicU64::new(0),
+        listening: listening.clone(),
     };
     let publish_every = Duration::from_millis(20);
     let options = Options { disk: Arc::new(disk), publish_every, ..Options::default() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let (_stop, stopped) = watch::channel(false);
-    let ready = |address| println!("{role} listening on {address}");
+    let ready = |address| {
+        println!("{role} listening on {address}");
+        listening.store(true, Ordering::SeqCst);
+    };
     runtime.block_on(async {
         if role == "gateway" {
             tributary::app::gateway::run_with(&config, options, ready, stopped).await.unwrap();
