@@ -83,11 +83,10 @@ pub async fn run_with(
     let authority = governing::authority(
         &catalogue,
         &config.grants,
-        &config.policy,
+        governing::enforcing(&config.policy, &config.audit, &config.catalogue, None)?,
         folder,
         Some(&config.id),
         pins,
-        governing::keeper(&config.audit, &config.catalogue, None)?,
         &stop,
     )
     .await?;

@@ -89,18 +89,11 @@ pub async fn run_with(
         })
     });
     let routing = serde_json::Value::Array(routing.collect()).to_string();
-    let keeper = governing::keeper(&config.audit, &config.catalogue, Some(routing))?;
-    let authority = governing::authority(
-        &catalogue,
-        &config.grants,
-        &config.policy,
-        folder,
-        None,
-        pins,
-        keeper,
-        &stop,
-    )
-    .await?;
+    let enforcing =
+        governing::enforcing(&config.policy, &config.audit, &config.catalogue, Some(routing))?;
+    let authority =
+        governing::authority(&catalogue, &config.grants, enforcing, folder, None, pins, &stop)
+            .await?;
     let log_key = config.audit.keys()?;
     let log_key = log_key.signing.verifying_key(&log_key.origin).map_err(AuditConfigError::from)?;
     let review = Arc::new(Review::new(

@@ -47,14 +47,14 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub(super) async fn authority(
     catalogue: &Arc<Catalogue>,
     grants: &GrantsConfig,
-    policy: &PolicyConfig,
+    enforcing: Enforcing<'_>,
     folder: &Path,
     own: Option<&AgencyId>,
     pins: PinsWatch,
-    keeper: Keeper,
     stop: &watch::Receiver<bool>,
 ) -> Result<Authority, StartError> {
     let cache = grants.cache;
+    let Enforcing { policy, keeper } = enforcing;
     let loaded = grants.load(folder, catalogue)?;
     let time = Arc::new(HighWater::starting_at(clock::utc()));
     let statuses = statuses::start(&loaded, time.clone(), stop)?;
@@ -148,13 +148,22 @@ pub(super) async fn while_recorded(
     served
 }
 
-/// Keeps what is enforced beside the log, for a review to evaluate again.
-pub(super) fn keeper(
+/// A policy's files, and where what of them is enforced is kept.
+pub(super) struct Enforcing<'a> {
+    policy: &'a PolicyConfig,
+    keeper: Keeper,
+}
+
+/// Keeps what is enforced beside the log, for a review to evaluate again. A gateway
+/// says whom it asks.
+pub(super) fn enforcing<'a>(
+    policy: &'a PolicyConfig,
     audit: &AuditConfig,
     catalogue: &Path,
     routing: Option<String>,
-) -> Result<Keeper, StartError> {
-    Ok(Keeper::new(&audit.folder, read_texts(catalogue, "toml")?, routing))
+) -> Result<Enforcing<'a>, StartError> {
+    let keeper = Keeper::new(&audit.folder, read_texts(catalogue, "toml")?, routing);
+    Ok(Enforcing { policy, keeper })
 }
 
 #[derive(Clone)]

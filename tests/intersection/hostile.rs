@@ -14,6 +14,7 @@ use prost::Message;
 use serde_json::Value;
 use tokio::sync::watch;
 use tributary::clock;
+use tributary::config::audit::OnContradiction;
 use tributary::config::gateway::GatewayConfig;
 use tributary::domain::catalogue::AgencyId;
 use tributary::domain::grant::{Algorithm, KeyId};
@@ -24,9 +25,15 @@ use tributary::link::identity::OwnIdentity;
 use tributary::link::limits::ConnectLimits;
 use tributary::link::tls::LinkTls;
 use tributary::link::trust::{Trust, TrustStore};
-use tributary::service::lane::Failure;
+use tributary::service::gather::{Gather, Woken};
+use tributary::service::lane::{Failure, Question};
+use tributary::service::recorder::Recorder;
 use tributary::service::uplink::Uplink;
+use tributary::service::witness::Witnesses;
+use tributary::store::audit_log::AuditLog;
+use tributary::store::witness::Witness;
 use tributary::wire::proto::pb;
+use tributary::wire::section::RequestHash;
 
 use crate::federation::{Federation, binary, within};
 use crate::forged::{Forgery, part_of};
@@ -52,13 +59,28 @@ impl Hostile {
         let tls = LinkTls::new(identity, Trust::new(TrustStore::load(&link.trust).unwrap()));
         let digest = federation.catalogue.digest();
         let (stop, stopped) = watch::channel(false);
+        // It shows its log to nobody and looks at nobody's.
+        let (folder, keys) = (tempfile::tempdir().unwrap(), config.audit.keys().unwrap());
+        let key = keys.signing.verifying_key(&keys.origin).unwrap();
+        let log = AuditLog::open(&folder.path().join("log"), &keys.origin, keys.signing).unwrap();
+        let recorder = Arc::new(Recorder::new(log, digest, None));
+        let witnesses = Arc::new(Witnesses::new(
+            &recorder,
+            folder.path().join("none"),
+            key,
+            Witness::open(&folder.path().join("held")).unwrap(),
+            Vec::new(),
+            Duration::from_secs(600),
+            OnContradiction::Refuse,
+        ));
         let uplinks: Vec<_> = config
             .agency
             .iter()
             .map(|entry| {
                 let (to, limits) = (entry.identity.clone(), ConnectLimits::default());
                 let connector = Connector::new(&entry.endpoint, to, tls.clone(), limits).unwrap();
-                Uplink::start(entry.id.clone(), connector, digest, lanes, &stopped)
+                let id = entry.id.clone();
+                Uplink::start(id, connector, digest, lanes, &witnesses, &stopped)
             })
             .collect();
         for uplink in &uplinks {
@@ -106,9 +128,14 @@ impl Hostile {
             grant: Some(pb::GrantPresentation { sd_jwt: part.into() }),
             ..Default::default()
         };
-        let bytes = Bytes::from(question.encode_to_vec());
-        let asked = uplink.unwrap().ask(&bytes, until).await.expect("the link is up");
-        let answer = match asked.arrival(until).await.outcome {
+        let request = Bytes::from(question.encode_to_vec());
+        let put = Question { hash: RequestHash::of(&request), request, until };
+        let gather = Gather::new(1);
+        let asked = uplink.unwrap().ask(&put, gather.reply(0)).expect("the link is up");
+        while gather.woken().await != Woken::All {}
+        asked.answered();
+        let arrival = gather.arrivals().pop().unwrap().unwrap();
+        let answer = match arrival.outcome {
             Ok(bytes) => Ok(pb::FetchSectionResponse::decode(bytes).unwrap().section.unwrap()),
             Err(Failure::Refused { reason, .. }) => Err(reason),
             Err(failure) => panic!("no answer: {failure:?}"),

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Read, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -58,7 +60,8 @@ pub(super) async fn run(args: StreamArgs) -> anyhow::Result<ExitCode> {
     let address = args.connection.address(|f| &f.consumers, args.consumer.as_deref())?;
     let pace = Pace { in_flight: args.in_flight.into(), deadline: args.deadline };
     let (asks, queue) = mpsc::channel(pace.in_flight);
-    let (bad, mut faults) = mpsc::unbounded_channel();
+    let bad = Arc::new(AtomicU64::new(0));
+    let count = bad.clone();
     // Standard input blocks, so it is read by a thread of its own.
     let prefix = format!("{:012x}", clock::utc().unix_timestamp_nanos() & 0xffff_ffff_ffff);
     std::thread::spawn(move || {
@@ -67,7 +70,11 @@ pub(super) async fn run(args: StreamArgs) -> anyhow::Result<ExitCode> {
         while let Some(read) = next(&mut input, &mut line, &prefix) {
             let gone = match read {
                 Input::Ask(ask) => asks.blocking_send(ask).is_err(),
-                Input::Bad(line, fault) => bad.send((line, fault)).is_err(),
+                Input::Bad(line, fault) => {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    let error = json!({ "reason": "BAD_LINE", "message": fault });
+                    put(&json!({ "line": line, "error": error })).is_err()
+                }
             };
             if gone {
                 return;
@@ -82,10 +89,7 @@ pub(super) async fn run(args: StreamArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let asked = profile_stream::run(&address, pace, queue, &mut give).await;
-    while let Ok((line, fault)) = faults.try_recv() {
-        tally.bad();
-        put(&json!({ "line": line, "error": { "reason": "BAD_LINE", "message": fault } }))?;
-    }
+    tally.bad(bad.load(Ordering::Relaxed));
     eprintln!("{}", tally.summary());
     if let Some(error) = failed {
         return Err(error);
@@ -201,8 +205,10 @@ impl Tally {
         })
     }
 
-    fn bad(&mut self) {
-        *self.refused.entry("BAD_LINE".to_owned()).or_default() += 1;
+    fn bad(&mut self, lines: u64) {
+        if lines > 0 {
+            self.refused.insert("BAD_LINE".to_owned(), lines);
+        }
     }
 
     fn summary(&self) -> String {
