@@ -136,24 +136,6 @@ fn our_agency_holds_and_one_that_is_closed_or_another_does_not() {
     assert_eq!((other.code, other.failed()), (3, vec![201]), "{other:?}");
     assert!(other.of("PASSED").is_empty(), "{other:?}");
 
-    // Another catalogue, by one item's title.
-    let copy = city.home.join("other-catalogue");
-    std::fs::create_dir(&copy).unwrap();
-    for file in std::fs::read_dir(city.home.join("catalogue")).unwrap() {
-        let file = file.unwrap();
-        let mut text = std::fs::read_to_string(file.path()).unwrap();
-        if file.file_name() == "traffic.toml" {
-            text = text.replacen("en = \"", "en = \"The ", 1);
-        }
-        std::fs::write(copy.join(file.file_name()), text).unwrap();
-    }
-    let plan = city.plan("employment", &ITEMS, |plan| {
-        plan["enforcing"]["catalogue"] = value(copy.to_str().unwrap());
-    });
-    let numbered = check_at(&endpoint, "enforcing", &plan);
-    assert!(numbered.failed().contains(&211), "{numbered:?}");
-    assert!(numbered.failed().contains(&220), "{numbered:?}");
-
     // A grant whose person the agency does not know is no good record; a purpose
     // that it does not list, no good grant: each is found out by the good question.
     let plan = city.plan("employment", &ITEMS, |plan| {

@@ -166,9 +166,9 @@ fn rows(rows: Vec<pb::SourceRow>) -> Option<Answer> {
     Some(Ok(pb::FetchRowsResponse { rows }))
 }
 
-/// A good row for everybody but those whose number starts with `nobody`.
+/// A good row for those whose number starts with `p`.
 fn all(request: &pb::FetchRowsRequest) -> Option<Answer> {
-    let known = request.subjects.iter().filter(|subject| !subject.starts_with("nobody"));
+    let known = request.subjects.iter().filter(|subject| subject.starts_with('p'));
     rows(known.map(|subject| good(subject)).collect())
 }
 
