@@ -359,7 +359,10 @@ const EDITS: &[Edit] = &[
     },
     Edit {
         name: "another identity of an agency",
-        apply: |city| city.replace("gateway.toml", "agency/traffic\"", "agency/traffic-2\""),
+        apply: |city| {
+            let (old, new) = ("agency/traffic\"\nendpoint", "agency/traffic-2\"\nendpoint");
+            city.replace("gateway.toml", old, new);
+        },
         classes: &[Rerouted],
         blames: &["route traffic changed gateway"],
     },

@@ -136,7 +136,22 @@ impl Differ<'_> {
 
     fn closed(&self, of: &Of<'_>, item: ItemNumber) -> (Vec<LegalBasis>, Found) {
         let (bases, found) = self.reasons(of, item, true);
-        (bases, found.undone())
+        (bases, self.by_new_name(item, found.undone()))
+    }
+
+    /// An item that changed is blamed by the name that it has now.
+    fn by_new_name(&self, item: ItemNumber, mut found: Found) -> Found {
+        let Some(now) = self.new.catalogue.item(item) else { return found };
+        let name = now.id.to_string();
+        let rename = |blame: Blame| match (blame.kind, blame.edit) {
+            (Kind::Item, Edit::Changed) => {
+                let place = place_of(self.new, Kind::Item, "", &name);
+                Blame { name: name.clone(), place, ..blame }
+            }
+            _ => blame,
+        };
+        found.blames = found.blames.into_iter().map(rename).collect();
+        found
     }
 
     fn reasons(&self, of: &Of<'_>, item: ItemNumber, closed: bool) -> (Vec<LegalBasis>, Found) {
