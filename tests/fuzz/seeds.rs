@@ -167,6 +167,8 @@ fn answered(agency: AgencyId, asked: ItemSet) -> Section {
             None => section.missing.push((item.number, Absence::NotRecorded)),
         }
     }
+    section.items.sort_unstable_by_key(|held| held.number);
+    section.missing.sort_unstable_by_key(|(number, _)| *number);
     section
 }
 
