@@ -28,6 +28,7 @@ mod postgres;
 mod review;
 mod rows;
 mod schema;
+mod server;
 mod sqlite;
 mod statements;
 #[cfg(test)]

@@ -18,9 +18,9 @@ use super::fault::{Reason, SourceError};
 use super::grpc::Grpc;
 use super::http::Http;
 use super::mapping::Mapping;
-use super::mysql::Mysql;
+use super::mysql;
 use super::place::Place;
-use super::postgres::Postgres;
+use super::postgres;
 use super::review::Review;
 use super::rows::{Found, Row, RowSink};
 use super::sqlite::Sqlite;
@@ -92,10 +92,10 @@ impl Holdings {
         let source: Arc<dyn Source> = match &mapping.place {
             Place::Sqlite(path) => Arc::new(Sqlite::new(&mapping, path)),
             Place::Postgres(options, password) => {
-                Arc::new(Postgres::new(&mapping, options, password.as_ref()))
+                Arc::new(postgres::open(&mapping, options, password.as_ref()))
             }
             Place::Mysql(options, password) => {
-                Arc::new(Mysql::new(&mapping, options, password.as_ref()))
+                Arc::new(mysql::open(&mapping, options, password.as_ref()))
             }
             Place::Csv(place) => Arc::new(Csv::new(&mapping, place)),
             Place::Http(place) => Arc::new(Http::new(&mapping, place)),

@@ -4,29 +4,26 @@
 mod cells;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
+use sqlx::error::DatabaseError;
 use sqlx::mysql::{MySql as Driver, MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{
     AssertSqlSafe, Column as _, ConnectOptions, Executor, SqlSafeStr, Statement as _, TypeInfo,
 };
 
 use super::fault::{Reason, SourceError};
-use super::lanes::{Connect, Lanes, Lease, secret};
-use super::mapping::{Mapping, Query};
-use super::review::{Kind, Plan, Review};
-use super::statements::{Dialect, Texts, numbers};
-use super::within::within;
-use super::{Key, RowSink, Source};
+use super::lanes::{Connect, secret};
+use super::mapping::Mapping;
+use super::review::Plan;
+use super::server::{Answer, Columns, People, Speaks, SqlServer, said};
+use super::statements::{Dialect, Texts};
 use crate::config::mapping::{SecretEntry, Server, SubjectType, TlsMode};
 
 /// A MySQL or MariaDB database, asked with a mapping's queries.
-pub(super) struct Mysql {
-    lanes: Lanes<Sessions>,
-    queries: Vec<Texts>,
-}
+pub(super) type Mysql = SqlServer<Sessions>;
 
 /// What every session is made from.
 pub(super) struct Sessions {
@@ -63,28 +60,18 @@ pub(super) fn options(server: &Server) -> Result<MySqlConnectOptions, sqlx::Erro
     Ok(options)
 }
 
-impl Mysql {
-    pub fn new(
-        mapping: &Mapping,
-        options: &MySqlConnectOptions,
-        password: Option<&SecretEntry>,
-    ) -> Self {
-        let limits = mapping.limits;
-        let texts = |query: &Query| Texts::new(query, limits.max_batch, Dialect::Mysql);
-        let queries: Vec<Texts> = mapping.queries.iter().map(texts).collect();
-        let statements: usize = queries.iter().map(Texts::len).sum();
-        let connect = Sessions {
-            options: options.clone().statement_cache_capacity(statements + 8),
-            password: password.cloned(),
-            timeout: limits.statement_timeout,
-        };
-        Self { lanes: Lanes::new(connect, limits.pool), queries }
-    }
-
-    fn texts(&self, query: usize) -> Result<&Texts, SourceError> {
-        let unknown = || SourceError::new(Reason::Schema, "there is no such query");
-        self.queries.get(query).ok_or_else(unknown)
-    }
+/// Opens a mapping's database. No connection is made before the first question.
+pub(super) fn open(
+    mapping: &Mapping,
+    options: &MySqlConnectOptions,
+    password: Option<&SecretEntry>,
+) -> Mysql {
+    let limits = mapping.limits;
+    SqlServer::new(&mapping.queries, limits, |statements| Sessions {
+        options: options.clone().statement_cache_capacity(statements + 8),
+        password: password.cloned(),
+        timeout: limits.statement_timeout,
+    })
 }
 
 impl Connect for Sessions {
@@ -125,154 +112,112 @@ async fn set_up(connection: &mut MySqlConnection, timeout: Duration) -> Result<(
     Ok(())
 }
 
-/// People as a statement takes them; the last one again until its places are full.
-enum People<'a> {
-    Texts(Vec<&'a str>),
-    Numbers(Vec<i64>),
-}
+impl Speaks for Sessions {
+    const DIALECT: Dialect = Dialect::Mysql;
 
-impl<'a> People<'a> {
-    fn new(people: &'a [Key], kind: SubjectType) -> Self {
-        match kind {
-            SubjectType::Integer => Self::Numbers(numbers(people)),
-            SubjectType::Text => Self::Texts(people.iter().map(|key| &**key.expose()).collect()),
+    fn same_name(left: &str, right: &str) -> bool {
+        left.eq_ignore_ascii_case(right)
+    }
+
+    fn binds(_: &str) -> bool {
+        true
+    }
+
+    fn statement(texts: &Texts, people: usize) -> Option<(&Arc<str>, usize)> {
+        texts.padded(people)
+    }
+
+    /// The last person stands again until the places are full.
+    fn ask<'a>(
+        connection: &'a mut MySqlConnection,
+        (text, places): (&'a Arc<str>, usize),
+        people: &'a People<'a>,
+        answer: &'a mut Answer<'_>,
+    ) -> BoxFuture<'a, Result<bool, sqlx::Error>> {
+        async move {
+            let mut statement = sqlx::query::<Driver>(AssertSqlSafe(Arc::clone(text)));
+            match people {
+                People::Texts(texts) => {
+                    let padding = texts.last().into_iter().cycle();
+                    for person in texts.iter().chain(padding).take(places) {
+                        statement = statement.bind(*person);
+                    }
+                }
+                People::Numbers(numbers) => {
+                    let padding = numbers.last().into_iter().cycle();
+                    for person in numbers.iter().chain(padding).take(places) {
+                        statement = statement.bind(*person);
+                    }
+                }
+            }
+            let mut rows = statement.fetch(connection);
+            while let Some(row) = rows.try_next().await? {
+                answer.given = true;
+                if cells::give(&row, answer.sink).is_break() {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
         }
+        .boxed()
     }
 
-    fn len(&self) -> usize {
-        match self {
-            Self::Texts(texts) => texts.len(),
-            Self::Numbers(numbers) => numbers.len(),
+    fn look(connection: &mut MySqlConnection) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+        async { connection.execute("select 1").await.map(drop) }.boxed()
+    }
+
+    fn columns(
+        connection: &mut MySqlConnection,
+        whole: Arc<str>,
+    ) -> BoxFuture<'_, Result<Columns, sqlx::Error>> {
+        async {
+            let prepared = connection.prepare(AssertSqlSafe(whole).into_sql_str()).await?;
+            let seen = prepared
+                .columns()
+                .iter()
+                .map(|column| (column.name().to_owned(), cells::kind(column.type_info().name())));
+            Ok(seen.collect())
         }
+        .boxed()
     }
-}
 
-async fn ask(
-    connection: &mut MySqlConnection,
-    text: &Arc<str>,
-    places: usize,
-    people: &People<'_>,
-    sink: &mut dyn RowSink,
-    given: &mut bool,
-) -> Result<bool, sqlx::Error> {
-    let mut statement = sqlx::query::<Driver>(AssertSqlSafe(Arc::clone(text)));
-    match people {
-        People::Texts(texts) => {
-            let padding = texts.last().into_iter().cycle();
-            for person in texts.iter().chain(padding).take(places) {
-                statement = statement.bind(*person);
-            }
+    fn plan<'a>(
+        connection: &'a mut MySqlConnection,
+        texts: &'a Texts,
+    ) -> BoxFuture<'a, Result<Option<Plan>, sqlx::Error>> {
+        async {
+            let Some((text, _)) = texts.padded(1) else { return Ok(None) };
+            let explain: Arc<str> = format!("explain format=json {text}").into();
+            let statement =
+                sqlx::query_scalar::<Driver, String>(AssertSqlSafe(explain)).persistent(false);
+            let statement = match texts.subjects {
+                SubjectType::Text => statement.bind("nobody"),
+                SubjectType::Integer => statement.bind(0_i64),
+            };
+            let text = statement.fetch_one(connection).await?;
+            let explained: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+            let mut plan = Plan::default();
+            read_plan(&explained, &mut plan);
+            Ok(Some(plan))
         }
-        People::Numbers(numbers) => {
-            let padding = numbers.last().into_iter().cycle();
-            for person in numbers.iter().chain(padding).take(places) {
-                statement = statement.bind(*person);
-            }
+        .boxed()
+    }
+
+    fn rights(connection: &mut MySqlConnection) -> BoxFuture<'_, Result<Vec<String>, sqlx::Error>> {
+        async {
+            let grants: Vec<String> =
+                sqlx::query_scalar("show grants").fetch_all(connection).await?;
+            Ok(grants.iter().filter_map(|grant| writing(grant)).collect())
         }
-    }
-    let mut rows = statement.fetch(connection);
-    while let Some(row) = rows.try_next().await? {
-        *given = true;
-        if cells::give(&row, sink).is_break() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-impl Source for Mysql {
-    fn rows<'a>(
-        &'a self,
-        query: usize,
-        people: &'a [Key],
-        until: Instant,
-        sink: &'a mut dyn RowSink,
-    ) -> BoxFuture<'a, Result<(), SourceError>> {
-        within(until, async move {
-            let texts = self.texts(query)?;
-            let people = People::new(people, texts.subjects);
-            if people.len() == 0 {
-                return Ok(());
-            }
-            let many = || SourceError::new(Reason::Schema, "no statement for so many people");
-            let (text, places) = texts.padded(people.len()).ok_or_else(many)?;
-            let mut lease = self.lanes.lease(until).await?;
-            let mut given = false;
-            let mut ended =
-                ask(&mut lease.connection, text, places, &people, sink, &mut given).await;
-            if let Err(error) = &ended
-                && !lease.fresh
-                && !given
-                && stale(error)
-            {
-                lease.renew(until).await?;
-                ended = ask(&mut lease.connection, text, places, &people, sink, &mut given).await;
-            }
-            if ended.map_err(|error| fault(&error))? {
-                lease.keep();
-            }
-            Ok(())
-        })
+        .boxed()
     }
 
-    fn missing_columns<'a>(
-        &'a self,
-        query: usize,
-        until: Instant,
-    ) -> BoxFuture<'a, Result<Vec<SourceError>, SourceError>> {
-        within(until, async move {
-            let seen = self.columns(query, until).await?;
-            let names: Vec<&str> = seen.iter().map(|(name, _)| name.as_str()).collect();
-            let missing = self.texts(query)?.missing(&names, str::eq_ignore_ascii_case);
-            Ok(missing.into_iter().map(|text| SourceError::new(Reason::Schema, text)).collect())
-        })
+    fn fault(error: &sqlx::Error) -> SourceError {
+        fault(error)
     }
 
-    fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>> {
-        within(until, async move {
-            let mut lease = self.lanes.lease(until).await?;
-            let mut looked = lease.connection.execute("select 1").await;
-            if !lease.fresh && looked.is_err() {
-                lease.renew(until).await?;
-                looked = lease.connection.execute("select 1").await;
-            }
-            looked.map_err(|error| fault(&error))?;
-            lease.keep();
-            Ok(())
-        })
-    }
-
-    fn review<'a>(
-        &'a self,
-        query: usize,
-        until: Instant,
-    ) -> BoxFuture<'a, Result<Review, SourceError>> {
-        within(until, async move {
-            let columns = self.columns(query, until).await?;
-            let mut lease = self.lanes.lease(until).await?;
-            // A statement that lacks a column has no plan.
-            let plan = self.plan(query, &mut lease).await.ok();
-            if plan.is_some() {
-                lease.keep();
-            }
-            Ok(Review { columns, plan: plan.flatten() })
-        })
-    }
-
-    fn writable<'a>(
-        &'a self,
-        until: Instant,
-    ) -> BoxFuture<'a, Result<Option<String>, SourceError>> {
-        within(until, async move {
-            let mut lease = self.lanes.lease(until).await?;
-            let grants: Vec<String> = sqlx::query_scalar("show grants")
-                .fetch_all(&mut lease.connection)
-                .await
-                .map_err(|error| fault(&error))?;
-            lease.keep();
-            let rights: Vec<String> = grants.iter().filter_map(|grant| writing(grant)).collect();
-            Ok((!rights.is_empty()).then(|| rights.join(", ")))
-        })
+    fn outdated(error: &dyn DatabaseError) -> bool {
+        matches!(number(error), 1053 | 1615 | 1927 | 4031)
     }
 }
 
@@ -293,57 +238,6 @@ fn writing(grant: &str) -> Option<String> {
         .collect();
     (!writing.is_empty())
         .then(|| format!("it may {} on {object}", writing.join(", ").to_lowercase()))
-}
-
-impl Mysql {
-    /// The columns of the mapping's own statement.
-    async fn columns(
-        &self,
-        query: usize,
-        until: Instant,
-    ) -> Result<Vec<(String, Kind)>, SourceError> {
-        let texts = self.texts(query)?;
-        let mut lease = self.lanes.lease(until).await?;
-        if !lease.fresh {
-            // What a kept connection has prepared may be older than the tables.
-            lease.renew(until).await?;
-        }
-        let text = AssertSqlSafe(Arc::clone(&texts.whole)).into_sql_str();
-        let prepared = lease.connection.prepare(text).await.map_err(|error| fault(&error))?;
-        let seen = prepared
-            .columns()
-            .iter()
-            .map(|column| (column.name().to_owned(), cells::kind(column.type_info().name())));
-        let seen = seen.collect();
-        drop(prepared);
-        lease.keep();
-        Ok(seen)
-    }
-
-    /// How the server would run a query.
-    async fn plan(
-        &self,
-        query: usize,
-        lease: &mut Lease<'_, Sessions>,
-    ) -> Result<Option<Plan>, sqlx::Error> {
-        let Some((texts, (text, _))) =
-            self.queries.get(query).and_then(|texts| texts.padded(1).map(|text| (texts, text)))
-        else {
-            return Ok(None);
-        };
-        let explain: Arc<str> = format!("explain format=json {text}").into();
-        let statement =
-            sqlx::query_scalar::<Driver, String>(AssertSqlSafe(explain)).persistent(false);
-        let statement = match texts.subjects {
-            SubjectType::Text => statement.bind("nobody"),
-            SubjectType::Integer => statement.bind(0_i64),
-        };
-        let text = statement.fetch_one(&mut lease.connection).await?;
-        let explained: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        let mut plan = Plan::default();
-        read_plan(&explained, &mut plan);
-        Ok(Some(plan))
-    }
 }
 
 /// Every table that a plan reads from end to end without an index to think of,
@@ -375,17 +269,7 @@ fn read_plan(value: &serde_json::Value, plan: &mut Plan) {
     }
 }
 
-/// Whether a kept connection had died, or had prepared for tables that have
-/// changed since: a new one may well answer.
-fn stale(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(error) => matches!(number(&**error), 1053 | 1615 | 1927 | 4031),
-        _ => false,
-    }
-}
-
-fn number(error: &dyn sqlx::error::DatabaseError) -> u16 {
+fn number(error: &dyn DatabaseError) -> u16 {
     error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map_or(0, |error| error.number())
 }
 
@@ -393,21 +277,12 @@ fn number(error: &dyn sqlx::error::DatabaseError) -> u16 {
 /// the account are repeated; others quote what it computed with.
 /// Numbers: <https://mariadb.com/kb/en/mariadb-error-code-reference/>
 pub(super) fn fault(error: &sqlx::Error) -> SourceError {
-    let database = match error {
-        sqlx::Error::Database(database) => database,
-        sqlx::Error::Io(io) => return SourceError::unreached(io),
-        sqlx::Error::Tls(tls) => {
-            let detail = format!("no trusted connection to the server: {tls}");
-            return SourceError::new(Reason::Down, detail);
-        }
-        sqlx::Error::Encode(_) | sqlx::Error::InvalidArgument(_) => {
-            let detail = "the driver refuses the statement: use no parameter but `{subjects}`";
-            return SourceError::new(Reason::Schema, detail);
-        }
-        _ => return SourceError::new(Reason::Down, "the connection failed"),
+    let database = match said(error) {
+        Ok(database) => database,
+        Err(fault) => return fault,
     };
     let message = database.message();
-    match (number(&**database), database.code().unwrap_or_default().get(..2)) {
+    match (number(database), database.code().unwrap_or_default().get(..2)) {
         (1969 | 3024 | 1317, _) => {
             SourceError::new(Reason::Timeout, "the statement ran into its time limit")
         }
