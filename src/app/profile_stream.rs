@@ -75,7 +75,6 @@ pub async fn run(
     let mut under_way = HashMap::new();
     let mut waits = backoff();
     loop {
-        let before = under_way.len();
         let mut progress = false;
         let mut give = |answer| {
             progress = true;
@@ -90,10 +89,7 @@ pub async fn run(
             waits = backoff();
         }
         let Some(wait) = waits.next() else { return Err(lost) };
-        tracing::warn!(
-            unanswered = before.max(under_way.len()),
-            "the stream was lost ({lost}); going on"
-        );
+        tracing::warn!(unanswered = under_way.len(), "the stream was lost ({lost}); going on");
         tokio::time::sleep(wait).await;
     }
 }
@@ -141,7 +137,8 @@ async fn once(
             () = silent => return Err(Status::unavailable("the gateway does not answer").into()),
         }
         if requests.is_none() && under_way.is_empty() {
-            return ended(&mut inbound).await;
+            ended(&mut inbound).await;
+            return Ok(());
         }
     }
 }
@@ -191,10 +188,9 @@ fn repeated() -> pb::ProfileFailure {
 }
 
 /// Everything is answered: how the stream ends does not matter any more.
-async fn ended(inbound: &mut Streaming<pb::StreamProfilesResponse>) -> Result<(), ClientError> {
+async fn ended(inbound: &mut Streaming<pb::StreamProfilesResponse>) {
     let end = async { while let Ok(Some(_)) = inbound.message().await {} };
     let _ = tokio::time::timeout(Duration::from_secs(1), end).await;
-    Ok(())
 }
 
 /// Whether it may be gone by the next attempt.

@@ -59,6 +59,12 @@ impl Link {
         *self.phase.borrow()
     }
 
+    /// Waits until the peer is no longer believed, or the connection is gone.
+    pub async fn distrusted(&self) {
+        let mut phase = self.phase.clone();
+        let _ = phase.wait_for(|phase| *phase == Phase::Distrusted).await;
+    }
+
     /// Waits until the connection is to go. Whoever serves a long stream then
     /// sends its Drain message and finishes.
     pub async fn closing(&self) -> Phase {

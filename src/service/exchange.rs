@@ -17,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
 use super::agency::Agency;
+use super::ending::{DISTRUSTED, ending};
 use super::witness::Swap;
 use crate::clock;
 use crate::link::authority::{Link, Phase};
@@ -128,7 +129,7 @@ impl Session {
                 () = self.answers.closed() => break,
                 () = grace.as_mut(), if draining => break,
                 reason = due.as_mut(), if !draining => {
-                    if reason == "DISTRUSTED" {
+                    if reason == DISTRUSTED {
                         break;
                     }
                     draining = true;
@@ -248,11 +249,7 @@ impl Session {
 async fn due(link: &Link, stop: &mut watch::Receiver<bool>, end: TokioInstant) -> &'static str {
     tokio::select! {
         () = sleep_until(end) => "AGE",
-        _ = stop.wait_for(|stop| *stop) => "STOPPING",
-        phase = link.closing() => match phase {
-            Phase::Distrusted => "DISTRUSTED",
-            Phase::Open | Phase::Draining => "CONNECTION_AGE",
-        },
+        reason = ending(link, stop) => reason,
     }
 }
 

@@ -5,11 +5,10 @@
 //! there is room in the window, so a consumer that does not read its answers
 //! waits and takes up no more than that.
 
-use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -17,6 +16,7 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
+use super::ending::{DISTRUSTED, ending};
 use super::gateway::Gateway;
 use crate::clock;
 use crate::link::authority::{Link, Phase};
@@ -64,6 +64,8 @@ impl Session {
         mut inbound: Streaming<pb::StreamProfilesRequest>,
         mut stop: watch::Receiver<bool>,
     ) {
+        let link = self.link.clone();
+        let mut ending = pin!(ending(&link, &mut stop));
         let ended = loop {
             // Room first: what is not read stays with the consumer.
             let next = async {
@@ -81,10 +83,9 @@ impl Session {
                     }
                 },
                 () = self.answers.closed() => return,
-                _ = stop.wait_for(|stop| *stop) => break Some("STOPPING"),
-                phase = self.link.closing() => match phase {
-                    Phase::Distrusted => return,
-                    Phase::Open | Phase::Draining => break Some("CONNECTION_AGE"),
+                reason = ending.as_mut() => match reason {
+                    DISTRUSTED => return,
+                    reason => break Some(reason),
                 },
             }
             // Tasks that ended are let go of.
@@ -97,12 +98,7 @@ impl Session {
         let (gateway, link) = (self.gateway.clone(), self.link.clone());
         let answers = self.answers.clone();
         self.under_way.spawn(async move {
-            let answer = AssertUnwindSafe(answer(&gateway, &link, request)).catch_unwind().await;
-            let answer = answer.unwrap_or_else(|_| {
-                tracing::error!(peer = %link.peer(), reason = "PANIC", "a request's handler panicked");
-                let fault = Refusal::new(Code::Internal, "PANIC", "the gateway failed inside");
-                response(String::new(), failure(fault, String::new()))
-            });
+            let answer = answer(&gateway, &link, request).await;
             // The peer's standing is looked at once more, right before release.
             if link.phase() != Phase::Distrusted {
                 let _ = answers.send(Ok(answer)).await;
@@ -118,19 +114,13 @@ impl Session {
         tokio::select! {
             _ = timeout(DRAIN_GRACE, idle) => {}
             () = self.answers.closed() => return,
-            () = distrusted(&link) => return,
+            () = link.distrusted() => return,
         }
         if let Some(reason) = ended {
             let message = "the stream ends; ask again on another, under the same request ids";
             let refusal = Refusal::new(Code::Unavailable, reason, message);
             let _ = self.answers.try_send(Err(refusal.into_status("")));
         }
-    }
-}
-
-async fn distrusted(link: &Link) {
-    while link.phase() != Phase::Distrusted {
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
