@@ -9,6 +9,7 @@ mod connection;
 mod demo;
 mod gateway;
 pub mod grant;
+mod html;
 pub mod pki;
 pub mod policy;
 mod profile;

@@ -9,6 +9,7 @@ pub mod authority;
 pub mod breaker;
 pub mod catalogue;
 pub mod edge;
+mod ending;
 pub mod exchange;
 pub mod fan_out;
 pub mod gateway;

@@ -75,11 +75,24 @@ struct GetArgs {
     /// How long to wait
     #[arg(long, default_value = "2s", value_parser = duration)]
     deadline: Duration,
+    #[command(flatten)]
+    as_consumer: AsConsumer,
+}
+
+/// Where the gateway is, and as which consumer to ask it.
+#[derive(Debug, Args)]
+struct AsConsumer {
     /// Which consumer of the federation to be, by the end of its id
     #[arg(long, value_name = "NAME", requires = "federation")]
     consumer: Option<String>,
     #[command(flatten)]
     connection: ConnectionArgs,
+}
+
+impl AsConsumer {
+    fn address(&self) -> anyhow::Result<Address> {
+        self.connection.address(|federation| &federation.consumers, self.consumer.as_deref())
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -96,7 +109,7 @@ pub(super) fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
 
 async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
     let grant = args.grant()?;
-    let mut client = GatewayClient::connect(&args.address()?).await?;
+    let mut client = GatewayClient::connect(&args.as_consumer.address()?).await?;
     let mut items = args.items.clone();
     if let Some(bundle) = &args.bundle {
         let more = client.bundle(bundle).await?;
@@ -154,12 +167,8 @@ fn granted_items(grant: &str) -> anyhow::Result<Vec<String>> {
 }
 
 impl GetArgs {
-    fn address(&self) -> anyhow::Result<Address> {
-        self.connection.address(|federation| &federation.consumers, self.consumer.as_deref())
-    }
-
     fn grant(&self) -> anyhow::Result<String> {
-        let file = match (&self.grant, &self.subject, &self.connection.federation) {
+        let file = match (&self.grant, &self.subject, &self.as_consumer.connection.federation) {
             (Some(file), _, _) => file.clone(),
             (None, Some(subject), Some(federation)) => {
                 let grants = read_federation(federation)?.grants;

@@ -13,9 +13,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{PARTIAL, duration, granted_items, table};
+use super::{AsConsumer, PARTIAL, duration, granted_items, table};
 use crate::app::profile_stream::{self, Answer, Ask, Pace};
-use crate::cli::connection::ConnectionArgs;
 use crate::clock;
 use crate::wire::json;
 use crate::wire::profile::is_request_id;
@@ -32,11 +31,8 @@ pub(super) struct StreamArgs {
     /// Time for each request
     #[arg(long, default_value = "2s", value_parser = duration)]
     deadline: Duration,
-    /// Which consumer of the federation to be, by the end of its id
-    #[arg(long, value_name = "NAME", requires = "federation")]
-    consumer: Option<String>,
     #[command(flatten)]
-    connection: ConnectionArgs,
+    as_consumer: AsConsumer,
 }
 
 /// A line of the input.
@@ -57,7 +53,7 @@ enum Input {
 }
 
 pub(super) async fn run(args: StreamArgs) -> anyhow::Result<ExitCode> {
-    let address = args.connection.address(|f| &f.consumers, args.consumer.as_deref())?;
+    let address = args.as_consumer.address()?;
     let pace = Pace { in_flight: args.in_flight.into(), deadline: args.deadline };
     let (asks, queue) = mpsc::channel(pace.in_flight);
     let bad = Arc::new(AtomicU64::new(0));

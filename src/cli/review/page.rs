@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, html};
 use time::{Date, Time};
 
 use super::diff::{Compared, Judged, code, summary};
@@ -22,6 +22,7 @@ use super::{diff, drift};
 use crate::app::review;
 use crate::app::review::revision::Revision;
 use crate::app::review::trust::{Anchor, anchors};
+use crate::cli::html::head;
 use crate::domain::catalogue::Sensitivity;
 use crate::domain::item::ItemSet;
 use crate::domain::review::change::Class;
@@ -202,15 +203,7 @@ pub(super) fn render(review: &Review) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; style-src 'unsafe-inline'; img-src data:";
-                link rel="icon" href="data:,";
-                title { (title) }
-                style { (PreEscaped(style::CSS)) }
-            }
+            (head(&title, style::CSS))
             body {
                 a.skip href="#matrix" { "Skip to the matrix" }
                 header {

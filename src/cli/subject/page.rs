@@ -1,8 +1,9 @@
 //! The page for a person: plain words, no value of any item, two languages.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, html};
 
 use super::words::Language;
+use crate::cli::html::head;
 use crate::domain::audit::access::{AccessReport, RequestAccess};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::item::ItemNumber;
@@ -23,15 +24,7 @@ pub(super) fn render(access: &AccessReport, catalogue: &Catalogue, log: &Report)
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; style-src 'unsafe-inline'; img-src data:";
-                link rel="icon" href="data:,";
-                title { "Who asked about you · 谁查询了您的信息" }
-                style { (PreEscaped(CSS)) }
-            }
+            (head("Who asked about you · 谁查询了您的信息", CSS))
             body {
                 nav { a href="#en" { "English" } " · " a href="#zh" lang="zh-Hans" { "中文" } }
                 main {
