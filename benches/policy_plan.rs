@@ -53,7 +53,7 @@ const PURPOSE: &str = "credit_profile";
 
 const ROUNDS: usize = 21;
 const ROUND: Duration = Duration::from_millis(100);
-const ITEMS_OF_EACH: usize = 40;
+const ITEMS_OF_EACH: usize = 30;
 
 /// Runs `work` in rounds and prints its median time.
 fn measure<T>(name: &str, mut work: impl FnMut() -> T) -> Duration {
