@@ -60,6 +60,12 @@ async fn append(config: &AuditConfig, entries: u64) {
     tokio::task::spawn_blocking(move || log.close().unwrap()).await.unwrap();
 }
 
+/// How many entries a log that nobody writes has: the second line of its checkpoint.
+fn size(log: &Path) -> u64 {
+    let checkpoint = std::fs::read_to_string(log.join("checkpoint")).unwrap();
+    checkpoint.lines().nth(1).unwrap().parse().unwrap()
+}
+
 fn put_back(from: &Path, to: &Path) {
     std::fs::remove_dir_all(to).unwrap();
     copy(from, to);
@@ -91,7 +97,7 @@ async fn a_gateway_put_back_to_an_older_log_is_found_and_refused_by_the_agency()
     stop(agency, gateway).await;
     let old = town.home.join("old");
     copy(&town.gateway_log(), &old);
-    let (agency, gateway) = run_until_seen(&town, 60).await;
+    let (agency, gateway) = run_until_seen(&town, size(&old) + 20).await;
     assert!(gateway.stop().await);
     put_back(&old, &town.gateway_log());
 
@@ -122,16 +128,18 @@ async fn a_gateway_whose_log_was_rewritten_is_found_though_it_is_longer() {
     assert!(gateway.stop().await);
     let old = town.home.join("old");
     copy(&town.gateway_log(), &old);
+    let beyond = size(&old) + 20;
     let gateway = town.gateway().await;
     let mut client = town.client(gateway.address).await.unwrap();
     eventually("more records", async || {
         assert_eq!(town.ask(&mut client, 0).await, "OK");
-        seen(&town, AGENCY, &town.key("gateway")) >= 40
+        seen(&town, AGENCY, &town.key("gateway")) >= beyond
     })
     .await;
     assert!(gateway.stop().await);
+    let longer = size(&town.gateway_log()) - size(&old) + 20;
     put_back(&old, &town.gateway_log());
-    append(&GatewayConfig::load(&town.gateway_config()).unwrap().audit, 200).await;
+    append(&GatewayConfig::load(&town.gateway_config()).unwrap().audit, longer).await;
 
     let gateway = town.gateway().await;
     let mut client = town.client(gateway.address).await.unwrap();
@@ -151,7 +159,7 @@ async fn an_agency_put_back_to_an_older_log_is_not_asked_any_more() {
     stop(agency, gateway).await;
     let old = town.home.join("old");
     copy(&town.agency_log(), &old);
-    let (agency, gateway) = run_until_seen(&town, 60).await;
+    let (agency, gateway) = run_until_seen(&town, size(&old) + 20).await;
     assert!(agency.stop().await);
     put_back(&old, &town.agency_log());
 
@@ -175,7 +183,7 @@ async fn told_to_raise_the_alarm_alone_the_gateway_goes_on_asking() {
     stop(agency, gateway).await;
     let old = town.home.join("old");
     copy(&town.agency_log(), &old);
-    let (agency, gateway) = run_until_seen(&town, 60).await;
+    let (agency, gateway) = run_until_seen(&town, size(&old) + 20).await;
     assert!(agency.stop().await);
     put_back(&old, &town.agency_log());
     let agency = town.agency().await;
