@@ -17,6 +17,8 @@
 mod federation;
 #[path = "../support/forged.rs"]
 mod forged;
+#[path = "../support/waiting.rs"]
+mod waiting;
 
 mod grants;
 mod hostile;
