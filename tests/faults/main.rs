@@ -21,6 +21,7 @@ mod waiting;
 
 mod answers;
 mod deadlines;
+mod descriptors;
 mod lanes;
 mod lies;
 mod overload;

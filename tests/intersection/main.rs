@@ -25,4 +25,5 @@ mod hostile;
 mod law;
 mod policies;
 mod tap;
+mod under_way;
 mod world;

@@ -81,7 +81,8 @@ impl Federation {
         fresh
     }
 
-    fn fresh() -> Self {
+    /// One of the test's own, whose processes it may change.
+    pub fn fresh() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("city");
         let mut demo = binary()
