@@ -33,6 +33,7 @@ const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const REFUSED_STREAM: u32 = 7;
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
@@ -157,11 +158,15 @@ struct City {
 
 impl City {
     async fn start() -> Self {
+        Self::bounded(LinkLimits::default()).await
+    }
+
+    async fn bounded(limits: LinkLimits) -> Self {
         let pki = Pki::new(&[GATEWAY, WORK]);
         let gateway = pki.issue(GATEWAY, Role::Gateway, "main");
         let work = pki.issue(WORK, Role::Agency, "employment");
         let tls = link_tls(&work, &[pki.trust(GATEWAY, &[Role::Gateway])]);
-        let server = Server::start(tls, LinkLimits::default()).await;
+        let server = Server::start(tls, limits).await;
         Self { pki, gateway, server }
     }
 
@@ -320,4 +325,28 @@ async fn row_17_streams_over_the_limit() {
     assert_eq!(seen.resets, over.collect());
     assert!(!seen.goaway && !seen.closed);
     city.serves_others().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_18_a_reader_that_takes_nothing_keeps_nobody_waiting() {
+    const ASKED: u32 = 100;
+    let drain = Duration::from_millis(300);
+    let city = City::bounded(LinkLimits { drain, ..LinkLimits::default() }).await;
+    let mut peer = Peer::connect(&city).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE of nothing: no byte of an answer may come.
+    assert!(peer.write(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await);
+    for nth in 0..ASKED {
+        let open = frame(HEADERS, END_HEADERS, stream(nth), &headers());
+        assert!(peer.write(&[open, frame(DATA, END_STREAM, stream(nth), &[0; 5])].concat()).await);
+    }
+    // Every answer has begun, and none of them can go on: their trailers would be
+    // headers too.
+    let asked = usize::try_from(ASKED).unwrap();
+    peer.saw(|seen| seen.answers >= asked).await;
+    city.serves_others().await;
+    assert_eq!(peer.seen.borrow().answers, asked);
+    // Nor does it hold up a stop.
+    let stopped = tokio::time::timeout(PATIENCE, city.server.stop()).await;
+    assert!(stopped.is_ok(), "the stop waits for whoever does not read");
+    peer.saw(|seen| seen.closed).await;
 }
