@@ -32,6 +32,7 @@ mod weather;
 #[path = "source/web.rs"]
 mod web;
 
+use std::task::Poll;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
@@ -282,7 +283,8 @@ async fn many_requests_share_few_statements_and_none_their_answers() {
         }
     });
     let mut fetches = std::pin::pin!(futures_util::future::join_all(fetches));
-    assert!(futures_util::poll!(&mut fetches).is_pending());
+    let begun = std::future::poll_fn(|context| Poll::Ready(fetches.as_mut().poll(context)));
+    assert!(begun.await.is_pending());
     drop(lock);
     fetches.await;
     let statements = holdings.statements();

@@ -18,7 +18,7 @@ use tributary::store::disk::Disk;
 use tributary::store::walk::walk;
 
 use crate::town::{DEADLINE, ITEM, Town, section};
-use crate::waiting::{becomes, within};
+use crate::waiting::{becomes, until, within};
 
 #[derive(Debug, Clone, Copy)]
 enum Trouble {
@@ -72,7 +72,10 @@ impl Disk for BadDisk {
     }
 
     fn sync(&self, file: &File) -> io::Result<()> {
-        self.syncs.fetch_add(1, Ordering::SeqCst);
+        // The publisher's thread has its own, now and then.
+        if std::thread::current().name() == Some("audit-writer") {
+            self.syncs.fetch_add(1, Ordering::SeqCst);
+        }
         match self.trouble() {
             Trouble::SyncFails => return Err(io::Error::other("the disk does not answer")),
             Trouble::SyncHangs => {
@@ -161,23 +164,27 @@ async fn row_38_on_a_disk_that_became_read_only_the_gateway_stops() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn row_40_while_a_sync_takes_long_what_finds_no_place_is_refused_at_once() {
-    // What is being synced, and what waits.
     const QUEUE: usize = 4;
     let (town, disk) = (Town::new(), BadDisk::new());
     let agency = town.agency().await;
     let gateway = town.gateway_of(Options { queue: QUEUE, ..disk.options() }).await;
     let mut client = town.client(gateway.address).await.unwrap();
+    let syncs = disk.syncs.load(Ordering::SeqCst);
     disk.set(Trouble::SyncHangs);
-    let mut asked: FuturesUnordered<_> = (0..40)
-        .map(|_| {
-            let (mut client, town) = (client.clone(), &town);
-            async move { ask(town, &mut client).await }
-        })
-        .collect();
-    // One frame is being synced, of no more requests than wait; nothing else can be
-    // answered before the sync ends.
+    let asking = || {
+        let (mut client, town) = (client.clone(), &town);
+        async move { ask(town, &mut client).await }
+    };
+    let mut asked = FuturesUnordered::from_iter([asking()]);
+    let under_way = async || disk.syncs.load(Ordering::SeqCst);
+    tokio::select! {
+        answer = asked.next() => panic!("without a sync: {answer:?}"),
+        _ = until("the sync", under_way, |now| *now > syncs) => {}
+    }
+    asked.extend((0..40).map(|_| asking()));
     let refusal = (Code::ResourceExhausted, "OVERLOADED".to_owned());
-    while asked.len() > 2 * QUEUE {
+    // Nothing else can be answered before the sync ends.
+    while asked.len() > 1 + QUEUE {
         assert_eq!(within(asked.next()).await.as_ref(), Some(&refusal));
     }
     disk.set(Trouble::None);
@@ -186,7 +193,8 @@ async fn row_40_while_a_sync_takes_long_what_finds_no_place_is_refused_at_once()
         assert!(answer == refusal || answer == (Code::Ok, "OK".into()), "{answer:?}");
         answered += usize::from(answer != refusal);
     }
-    assert!(answered > QUEUE, "only {answered} were answered");
+    // The log's own record of refusals may have taken one place.
+    assert!(answered >= QUEUE, "only {answered} were answered");
     assert_eq!(ask(&town, &mut client).await, (Code::Ok, "OK".into()));
     assert!(gateway.stop().await && agency.stop().await);
 }

@@ -29,7 +29,7 @@ async fn end_by(signal: &str) -> Option<i32> {
     });
     city.signal(signal);
     let home = city.home.clone();
-    becomes("the end of every process", 0, async || processes_of(&home)).await;
+    becomes("the end of every process", 0_usize, async || processes_of(&home)).await;
     asking.await.unwrap();
     // A process gives up its command line a moment before it can be waited for.
     city.end().await

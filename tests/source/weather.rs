@@ -157,7 +157,7 @@ async fn a_query_that_hangs_is_ended_and_stops_no_other() {
             }
         };
         let what = format!("{kind:?}: the end of every statement in the server");
-        becomes(&what, 0, async || site.number(running).await).await;
+        becomes(&what, 0_i64, async || site.number(running).await).await;
     }
 }
 
