@@ -68,11 +68,6 @@ impl<S> Bundled<S> {
     pub(super) fn new(inner: S) -> Self {
         Self { inner, held: BytesMut::new(), round: None }
     }
-
-    /// The stream beneath.
-    pub(super) const fn get_ref(&self) -> &S {
-        &self.inner
-    }
 }
 
 impl<S: AsyncWrite + Unpin> Bundled<S> {
@@ -159,5 +154,119 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Bundled<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_release(context))?;
         Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    /// Takes a few bytes at a time, and counts how often it is asked to.
+    #[derive(Debug, Default)]
+    struct Sink {
+        taken: Vec<u8>,
+        writes: usize,
+        at_once: usize,
+    }
+
+    impl AsyncWrite for Sink {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let count = bytes.len().min(self.at_once);
+            self.writes += 1;
+            self.taken.extend_from_slice(&bytes[..count]);
+            Poll::Ready(Ok(count))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn bundled(at_once: usize) -> Bundled<Sink> {
+        Bundled::new(Sink { at_once, ..Sink::default() })
+    }
+
+    /// As a connection does whose task is woken after a flush.
+    async fn flushed(stream: &mut Bundled<Sink>) {
+        while !stream.held.is_empty() {
+            stream.flush().await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_flushed_in_one_round_leaves_in_one_write() {
+        let mut stream = bundled(usize::MAX);
+        for byte in 0..100 {
+            stream.write_all(&[byte]).await.unwrap();
+            stream.flush().await.unwrap();
+        }
+        assert_eq!(stream.inner.writes, 0);
+        flushed(&mut stream).await;
+        assert_eq!(stream.inner.taken, (0..100).collect::<Vec<_>>());
+        assert_eq!(stream.inner.writes, 1);
+    }
+
+    /// Nobody may have to ask twice: a flush wakes whoever asked.
+    #[tokio::test]
+    async fn a_flush_wakes_the_connection_when_the_round_is_over() {
+        let mut stream = bundled(usize::MAX);
+        stream.write_all(b"hello").await.unwrap();
+        let mut polls = 0;
+        std::future::poll_fn(|context| {
+            polls += 1;
+            let flushed = Pin::new(&mut stream).poll_flush(context);
+            assert!(matches!(flushed, Poll::Ready(Ok(()))));
+            if stream.held.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        assert_eq!((polls, stream.inner.taken.as_slice()), (2, b"hello".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn no_more_is_held_than_the_bound_and_the_order_stays() {
+        let mut stream = bundled(1000);
+        let mut sent = Vec::new();
+        for (round, length) in [1, MOST - 1, 5, MOST, MOST + 1, 3 * MOST, 7].into_iter().enumerate()
+        {
+            let bytes = vec![u8::try_from(round).unwrap(); length];
+            let (one, other) = bytes.split_at(length / 2);
+            let mut slices = [IoSlice::new(one), IoSlice::new(other)];
+            let mut left = slices.as_mut_slice();
+            while !left.is_empty() {
+                let written = stream.write_vectored(left).await.unwrap();
+                assert!(stream.held.len() <= MOST);
+                IoSlice::advance_slices(&mut left, written);
+            }
+            sent.extend(bytes);
+        }
+        stream.shutdown().await.unwrap();
+        assert!(stream.inner.taken == sent);
+    }
+
+    #[tokio::test]
+    async fn a_closed_stream_has_written_everything() {
+        let (near, mut far) = duplex(64);
+        let mut stream = Bundled::new(near);
+        let sent: Vec<u8> = (0..10_000_u32).flat_map(u32::to_be_bytes).collect();
+        let writing = async {
+            stream.write_all(&sent).await.unwrap();
+            stream.shutdown().await.unwrap();
+            drop(stream);
+        };
+        let mut received = Vec::new();
+        let reading = async { far.read_to_end(&mut received).await.unwrap() };
+        tokio::join!(writing, reading);
+        assert!(received == sent);
     }
 }
