@@ -8,6 +8,7 @@
 //! | [`tls`] | the rustls configurations over both |
 //! | [`authority`] | how long an open connection may go on |
 //! | [`accept`] | inbound: the accept loop; [`connection`] serves one connection |
+//! | [`bundle`] | small writes go out together |
 //! | [`panic`] | a panicking handler answers INTERNAL |
 //! | [`connect`] | outbound: one connection a call |
 //! | [`https`] | beside the links: public signed documents, server authentication only |
@@ -19,6 +20,7 @@
 
 pub mod accept;
 pub mod authority;
+mod bundle;
 pub mod certificate;
 pub mod connect;
 mod connection;

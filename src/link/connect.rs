@@ -22,6 +22,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 use super::authority::Held;
+use super::bundle::Bundled;
 use super::limits::ConnectLimits;
 use super::tls::{HTTP2, LinkTls};
 use super::trust::{TrustError, Usage};
@@ -196,7 +197,7 @@ impl Connector {
 
         let (greeting, greeted) = oneshot::channel();
         let mut once = Some(TokioIo::new(LinkIo {
-            inner: stream,
+            inner: Bundled::new(stream),
             lost: Some(Box::pin(held.lost())),
             greeting: Some(greeting),
         }));
@@ -279,7 +280,7 @@ impl Connector {
 /// The bytes of one link. Reports the first that come, and ends when the peer is
 /// no longer believed.
 struct LinkIo {
-    inner: TlsStream<TcpStream>,
+    inner: Bundled<TlsStream<TcpStream>>,
     /// Asked whenever there is nothing to read; none once it has answered.
     lost: Option<Pin<Box<dyn Future<Output = TrustError> + Send>>>,
     greeting: Option<oneshot::Sender<io::Result<()>>>,
@@ -362,6 +363,7 @@ impl AsyncWrite for LinkIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.refuse_lost()?;
         Pin::new(&mut self.inner).poll_flush(context)
     }
 

@@ -18,6 +18,7 @@ use tonic::Status;
 use tower::{Service, ServiceExt};
 
 use super::authority::{Held, Link, Phase};
+use super::bundle::Bundled;
 use super::limits::LinkLimits;
 use super::panic::{self, GuardedBody, Origin};
 use super::trust::TrustError;
@@ -64,7 +65,7 @@ impl Connection {
             asked: Arc::clone(&asked),
         };
         let mut connection =
-            pin!(http2(limits).serve_connection(TokioIo::new(self.stream), requests));
+            pin!(http2(limits).serve_connection(TokioIo::new(Bundled::new(self.stream)), requests));
         let mut lost = pin!(self.held.lost());
         let silence = async {
             tokio::time::sleep(limits.silence).await;

@@ -27,6 +27,8 @@ pub(super) struct Publisher {
     tiles: TileBuilder,
     /// Where the entries after those in `tiles` begin.
     next: Place,
+    /// The segment there, once it is open.
+    segment: Option<File>,
     /// Files that are computed and not yet in place.
     waiting: Vec<(Tile, Vec<u8>)>,
     /// Folders of partial tiles whose full tile is in place.
@@ -47,6 +49,7 @@ impl Publisher {
             options: options.clone(),
             tiles,
             next,
+            segment: None,
             waiting: Vec::new(),
             needless: BTreeSet::new(),
         }
@@ -94,15 +97,22 @@ impl Publisher {
 
     /// Takes the next frame from its segment into the tiles.
     fn read_frame(&mut self) -> io::Result<()> {
-        let file = File::open(&self.next.path)?;
+        let file = match &self.segment {
+            Some(file) => file,
+            None => self.segment.insert(File::open(&self.next.path)?),
+        };
         let mut header = [0; wal::FRAME_HEADER];
-        if file.metadata()?.len() == self.next.offset {
-            // The writer has gone on to the next segment.
-            let path = wal::path(&self.dir, self.tiles.tree().size());
-            self.next = Place { path, offset: wal::SEGMENT_HEADER as u64 };
-            return Ok(());
+        match file.read_at(&mut header, self.next.offset)? {
+            0 => {
+                // The writer has gone on to the next segment.
+                let path = wal::path(&self.dir, self.tiles.tree().size());
+                self.next = Place { path, offset: wal::SEGMENT_HEADER as u64 };
+                self.segment = None;
+                return Ok(());
+            }
+            wal::FRAME_HEADER => {}
+            _ => file.read_exact_at(&mut header, self.next.offset)?,
         }
-        file.read_exact_at(&mut header, self.next.offset)?;
         let damaged = || io::Error::other("a frame of a segment is damaged");
         let mut bytes = vec![0; wal::frame_length(&header).ok_or_else(damaged)?];
         file.read_exact_at(&mut bytes, self.next.offset)?;
