@@ -5,6 +5,8 @@
 //! `review.toml` names them where they are called otherwise. No key, certificate or
 //! database is opened.
 
+#[cfg(feature = "prove")]
+pub mod prove;
 pub mod revision;
 pub mod trust;
 
