@@ -16,12 +16,13 @@ pub mod side;
 pub mod solver;
 
 use std::collections::BTreeSet;
+use std::str::FromStr as _;
 
-use cedar_policy::{PolicySet, Schema};
+use cedar_policy::{EntityId, EntityTypeName, EntityUid, PolicySet, Schema};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::guard::Guard;
-use self::question::{Holdings, Prover};
+use self::question::{Held, Holdings, Prover};
 use self::report::{Finding, Report, Scope, Statement, Unchecked, Verdict};
 use self::side::{Broken, Side};
 use self::solver::{Fault, Program};
@@ -118,7 +119,8 @@ async fn report(new: &Federation, old: Option<&Federation>, program: &Program) -
         None => Before::NotAsked,
         Some(old) => Before::Rules(&old.gateway.engine),
     };
-    house(GATEWAY, &new.gateway.engine, &before, (program, &solver), &mut findings).await;
+    let asked = (program, &solver);
+    house(GATEWAY, &new.gateway.engine, &before, asked, &mut findings).await;
     for agency in &new.agencies {
         let name = agency.id.as_str();
         let Some(own) = &agency.own else {
@@ -133,7 +135,7 @@ async fn report(new: &Federation, old: Option<&Federation>, program: &Program) -
                 Some(own) => Before::Rules(&own.house.engine),
             },
         };
-        house(name, &own.house.engine, &before, (program, &solver), &mut findings).await;
+        house(name, &own.house.engine, &before, asked, &mut findings).await;
     }
     Report { solver, findings, left_out }
 }
@@ -156,7 +158,7 @@ async fn house(
     ];
     let compared = !matches!(before, Before::NotAsked);
     let asked = asked.into_iter().filter(|(what, _)| compared || *what != Statement::OpensNothing);
-    let sides = Sides::new(engine, before);
+    let sides = Sides::new(name, engine, before);
     for (statement, scope) in asked {
         let verdict = match (solver, &sides) {
             (Err(fault), _) => Verdict::NotChecked(fault.clone().into()),
@@ -171,17 +173,21 @@ async fn house(
 struct Sides<'a> {
     engine: &'a Engine,
     schema: Schema,
+    /// The agency itself, for an agency's rules: they are asked of no other.
+    agency: Option<EntityUid>,
     new: Side,
     /// `None` where it is not at hand.
     old: Option<Side>,
 }
 
 impl<'a> Sides<'a> {
-    fn new(engine: &'a Engine, before: &Before<'_>) -> Result<Self, Broken> {
+    fn new(name: &str, engine: &'a Engine, before: &Before<'_>) -> Result<Self, Broken> {
         let mut all = engine.vocabulary().clone();
         if let Before::Rules(old) = before {
             extend(&mut all, old.vocabulary());
         }
+        let listed = all.agencies.iter().any(|agency| agency.as_str() == name);
+        let agency = if listed { Some(agency(name)?) } else { None };
         let schema = Schema::from_cedarschema_str(&schema(engine.catalogue(), &all));
         let (schema, _) = schema.map_err(side::broken)?;
         let old = match before {
@@ -189,11 +195,11 @@ impl<'a> Sides<'a> {
             Before::Nothing => Some(Side::of(PolicySet::new())),
             Before::Rules(old) => Some(Side::new(old, &all)?),
         };
-        Ok(Self { engine, schema, new: Side::new(engine, &all)?, old })
+        Ok(Self { engine, schema, agency, new: Side::new(engine, &all)?, old })
     }
 
     async fn check(&self, program: &Program, statement: Statement, scope: Scope) -> Verdict {
-        let prover = Prover { schema: &self.schema, program };
+        let prover = Prover { schema: &self.schema, program, agency: self.agency.as_ref() };
         match (statement, &self.old) {
             (Statement::Prohibited, _) => prover.never(&self.new, PROHIBITED).await,
             (Statement::Conditional, _) => prover.never(&self.new, CONDITIONAL).await,
@@ -207,16 +213,32 @@ impl<'a> Sides<'a> {
 
     async fn opens_nothing_here(&self, prover: &Prover<'_>, old: &Side) -> Verdict {
         let names: BTreeSet<_> = self.new.names().into_iter().chain(old.names()).collect();
-        let items: Vec<_> = self.engine.resources().cloned().collect();
+        let items: Vec<EntityUid> = self.engine.resources().cloned().collect();
         let entities = self.engine.entities();
-        match Guard::new(&items, entities, &names) {
+        let guarded = Guard::new(&items, entities, &names).and_then(|guard| {
+            let held = items.into_iter().map(|item| self.held(item));
+            Ok((guard, held.collect::<Result<Vec<Held>, Broken>>()?))
+        });
+        match guarded {
             Err(broken) => Verdict::NotChecked(broken.into()),
-            Ok(guard) => {
+            Ok((guard, items)) => {
                 let holdings = Holdings { items: &items, entities };
                 prover.opens_nothing_here(old, &self.new, &guard, holdings).await
             }
         }
     }
+
+    fn held(&self, item: EntityUid) -> Result<Held, Broken> {
+        let known = self.engine.catalogue().find(item.id().unescaped());
+        let owners = known.map_or(&[][..], |known| &known.owners);
+        let owners = owners.iter().map(|owner| agency(owner.as_str()));
+        Ok(Held { owners: owners.collect::<Result<_, _>>()?, item })
+    }
+}
+
+fn agency(name: &str) -> Result<EntityUid, Broken> {
+    let kind = EntityTypeName::from_str("Agency").map_err(side::broken)?;
+    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(name)))
 }
 
 fn extend(all: &mut Vocabulary, more: &Vocabulary) {

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use cedar_policy::{Context, Entities, EntityUid, EvalResult, PolicySet, Request, Schema};
+use cedar_policy::{
+    Context, Entities, EntityUid, EvalResult, PolicySet, Request, RestrictedExpression, Schema,
+};
 use cedar_policy_symcc::err::Error;
 use cedar_policy_symcc::{CedarSymCompiler, CompiledPolicy, CompiledPolicySet, Env};
 
@@ -19,13 +21,24 @@ pub struct Prover<'a> {
     pub schema: &'a Schema,
     /// The solver.
     pub program: &'a Program,
+    /// The agency of which alone these rules are ever asked; `None` for any.
+    pub agency: Option<&'a EntityUid>,
+}
+
+/// An item and the agencies that hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The item.
+    pub item: EntityUid,
+    /// Who holds it, as rules see them.
+    pub owners: Vec<EntityUid>,
 }
 
 /// The items that are there, in their groups.
 #[derive(Debug, Clone, Copy)]
 pub struct Holdings<'a> {
     /// The items.
-    pub items: &'a [EntityUid],
+    pub items: &'a [Held],
     /// The items and their groups.
     pub entities: &'a Entities,
 }
@@ -59,11 +72,12 @@ impl Prover<'_> {
         side: &Side,
         condition: &str,
     ) -> Result<Option<Counterexample>, Unchecked> {
-        self.satisfiable(condition).await?;
-        let Some(found) = self.permitted(&side.within(&[condition])?, None).await? else {
+        let condition = self.of_agency(condition);
+        self.satisfiable(&condition).await?;
+        let Some(found) = self.permitted(&side.within(&condition)?, None).await? else {
             return Ok(None);
         };
-        let fulfils = Side::of(permit_when(condition)?).answer(&found.request, &found.entities);
+        let fulfils = Side::of(permit_when(&condition)?).answer(&found.request, &found.entities);
         let answer = side.answer(&found.request, &found.entities);
         if !fulfils.permits || !answer.permits {
             return Err(Unchecked::NotReplayed(told(&found.request)));
@@ -81,10 +95,10 @@ impl Prover<'_> {
             return Err(Unchecked::CanFail(rule));
         }
         let condition = match guard {
-            None => Vec::new(),
+            None => self.of_agency("true"),
             Some((guard, holdings)) => {
                 self.guards(guard, holdings).await?;
-                vec![guard.condition()]
+                self.of_agency(guard.condition())
             }
         };
         let found = self.permitted(&new.within(&condition)?, Some(old.rules())).await?;
@@ -98,13 +112,26 @@ impl Prover<'_> {
                 .ok_or_else(|| Unchecked::NotReplayed(told(&found.request)))?;
             return Ok(Some(counterexample(&found.request, &found.entities, None, now, before)));
         };
-        // The solver makes an item up that is like one of these.
-        let real = items.iter().find_map(|item| {
-            let request = about(&found.request, item, self.schema)?;
+        // The solver makes an item up that is like one of these, at any agency.
+        let real = |item: &EntityUid, agency: Option<&EntityUid>| {
+            let request = about(&found.request, item, agency, self.schema)?;
             let (now, before) = opened(&request, entities)?;
             Some(counterexample(&request, entities, Some(item), now, before))
+        };
+        let may_be_asked = |owner: &&EntityUid| self.agency.is_none_or(|agency| agency == *owner);
+        let held = items.iter().find_map(|Held { item, owners }| {
+            owners.iter().filter(may_be_asked).find_map(|owner| real(item, Some(owner)))
         });
+        let real = held.or_else(|| items.iter().find_map(|Held { item, .. }| real(item, None)));
         real.map(Some).ok_or_else(|| Unchecked::NotReplayed(told(&found.request)))
+    }
+
+    /// A condition, asked of the one agency.
+    fn of_agency(&self, condition: &str) -> String {
+        match self.agency {
+            None => condition.to_owned(),
+            Some(agency) => format!("context.agency == {agency} && ({condition})"),
+        }
     }
 
     /// That something fulfils a condition.
@@ -121,9 +148,10 @@ impl Prover<'_> {
         if holdings.items.is_empty() {
             return Err(Unchecked::Vacuous("the catalogue has no items".to_owned()));
         }
-        match holdings.items.iter().find(|item| !guard.holds_for(item, holdings.entities)) {
+        let left_out = |held: &&Held| !guard.holds_for(&held.item, holdings.entities);
+        match holdings.items.iter().find(left_out) {
             None => Ok(()),
-            Some(item) => Err(Unchecked::Unsupported(format!(
+            Some(Held { item, .. }) => Err(Unchecked::Unsupported(format!(
                 "the catalogue's memberships, put as a condition, leave {item} out"
             ))),
         }
@@ -208,10 +236,25 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// The same request about another item.
-fn about(request: &Request, item: &EntityUid, schema: &Schema) -> Option<Request> {
+/// The same request about another item, and of another agency if one is given.
+fn about(
+    request: &Request,
+    item: &EntityUid,
+    agency: Option<&EntityUid>,
+    schema: &Schema,
+) -> Option<Request> {
     let (principal, action) = (request.principal()?.clone(), request.action()?.clone());
-    let context: Context = request.context()?.clone();
+    let mut context: Context = request.context()?.clone();
+    if let Some(agency) = agency {
+        let keep = |name: &str| match context.get(name) {
+            Some(EvalResult::EntityUid(uid)) => Some((name.to_owned(), uid)),
+            _ => None,
+        };
+        let agency = ("agency".to_owned(), agency.clone());
+        let pairs = [keep("purpose")?, keep("basis")?, agency];
+        let pairs = pairs.map(|(name, uid)| (name, RestrictedExpression::new_entity_uid(uid)));
+        context = Context::from_pairs(pairs).ok()?;
+    }
     Request::new(principal, action, item.clone(), context, Some(schema)).ok()
 }
 

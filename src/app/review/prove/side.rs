@@ -58,13 +58,11 @@ impl Side {
         &self.rules
     }
 
-    /// The rules, and that nothing is permitted outside these conditions.
-    pub(super) fn within(&self, conditions: &[&str]) -> Result<PolicySet, Broken> {
+    /// The rules, and that nothing is permitted outside this condition.
+    pub(super) fn within(&self, condition: &str) -> Result<PolicySet, Broken> {
         let mut rules = self.rules.clone();
-        for (at, condition) in conditions.iter().enumerate() {
-            let text = format!("forbid (principal, action, resource) unless {{ {condition} }};");
-            rules.add(policy(&format!("WITHIN {at}"), &text)?).map_err(broken)?;
-        }
+        let text = format!("forbid (principal, action, resource) unless {{ {condition} }};");
+        rules.add(policy("WITHIN", &text)?).map_err(broken)?;
         Ok(rules)
     }
 
