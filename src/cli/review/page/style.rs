@@ -34,7 +34,7 @@ caption{text-align:left;padding:8px 12px;color:var(--soft)}
 th,td{text-align:left;vertical-align:top;padding:7px 12px;border-bottom:1px solid var(--line)}
 thead th{background:var(--tint);font-weight:600;white-space:nowrap}
 tbody tr:last-child>*{border-bottom:0}
-td[data-h=items]{min-width:12em}
+td[data-h=items]{min-width:12em}td[data-h='valid until']{white-space:nowrap}
 td.id,code{font:13px/1.5 ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;
 overflow-wrap:anywhere}
 .badge{display:inline-block;font-weight:700;white-space:nowrap}
