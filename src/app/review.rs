@@ -57,7 +57,7 @@ pub enum ReviewError {
     #[error(transparent)]
     Gateway(#[from] GatewayConfigError),
     /// A policy, by whose.
-    #[error("the policy of {house}: {source}")]
+    #[error("the policy of {house}")]
     Policy {
         /// Whose.
         house: String,
@@ -68,7 +68,7 @@ pub enum ReviewError {
     #[error("the catalogue is not sound:\n{0}")]
     Catalogue(String),
     /// Somebody's grants section.
-    #[error("the grants of {house}: {source}")]
+    #[error("the grants of {house}")]
     Grants {
         /// Whose.
         house: String,

@@ -81,12 +81,8 @@ pub fn prove(
     program: &Program,
 ) -> Result<Report, ProveError> {
     on_large_stack(async {
-        let mut ends = [SignalKind::interrupt(), SignalKind::terminate()]
-            .map(|kind| signal(kind).map_err(ProveError::Start));
-        let [interrupt, terminate] = &mut ends;
-        let (Ok(interrupt), Ok(terminate)) = (interrupt, terminate) else {
-            return Err(ProveError::Start(std::io::Error::other("no signals")));
-        };
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(ProveError::Start)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(ProveError::Start)?;
         tokio::select! {
             report = report(new, old, program) => Ok(report),
             _ = interrupt.recv() => Err(ProveError::Interrupted),
