@@ -26,10 +26,11 @@ use self::question::{Held, Holdings, Prover};
 use self::report::{Finding, Report, Scope, Statement, Unchecked, Verdict};
 use self::side::{Broken, Side};
 use self::solver::{Fault, Program};
+use crate::domain::catalogue::AgencyId;
 use crate::domain::policy::engine::Engine;
 use crate::domain::policy::schema::schema;
 use crate::domain::policy::vocabulary::Vocabulary;
-use crate::domain::review::federation::Federation;
+use crate::domain::review::federation::{Agency, Federation};
 use crate::domain::review::places::GATEWAY;
 
 /// What no request may ever be permitted.
@@ -58,6 +59,7 @@ pub enum ProveError {
 }
 
 /// The rules of a house on the side before.
+#[derive(Clone, Copy)]
 enum Before<'a> {
     /// Nothing is compared.
     NotAsked,
@@ -109,59 +111,67 @@ pub fn on_large_stack<T: Send>(work: impl Future<Output = T> + Send) -> Result<T
 
 async fn report(new: &Federation, old: Option<&Federation>, program: &Program) -> Report {
     let solver = program.version().await;
-    let mut findings = Vec::new();
-    let mut left_out = Vec::new();
     let before = match old {
         None => Before::NotAsked,
         Some(old) => Before::Rules(&old.gateway.engine),
     };
-    let asked = (program, &solver);
-    house(GATEWAY, &new.gateway.engine, &before, asked, &mut findings).await;
-    for agency in &new.agencies {
-        let name = agency.id.as_str();
-        let Some(own) = &agency.own else {
-            left_out.push(name.to_owned());
+    let mut houses = vec![House { agency: None, engine: &new.gateway.engine, before }];
+    let mut left_out = Vec::new();
+    for Agency { id, own, .. } in &new.agencies {
+        let Some(own) = own else {
+            left_out.push(id.to_string());
             continue;
         };
-        let before = match old.map(|old| old.agency(&agency.id)) {
+        let before = match old.map(|old| old.agency(id)) {
             None => Before::NotAsked,
             Some(None) => Before::Nothing,
-            Some(Some(was)) => match &was.own {
-                None => Before::Unknown,
-                Some(own) => Before::Rules(&own.house.engine),
-            },
+            Some(Some(Agency { own: None, .. })) => Before::Unknown,
+            Some(Some(Agency { own: Some(own), .. })) => Before::Rules(&own.house.engine),
         };
-        house(name, &own.house.engine, &before, asked, &mut findings).await;
+        houses.push(House { agency: Some(id), engine: &own.house.engine, before });
+    }
+    let mut findings = Vec::new();
+    for house in &houses {
+        house.check(program, &solver, &mut findings).await;
     }
     Report { solver, findings, left_out }
 }
 
-async fn house(
-    name: &str,
-    engine: &Engine,
-    before: &Before<'_>,
-    (program, solver): (&Program, &Result<String, Fault>),
-    findings: &mut Vec<Finding>,
-) {
-    let mut find = |statement, scope, verdict| {
-        findings.push(Finding { house: name.to_owned(), statement, scope, verdict });
-    };
-    let asked = [
-        (Statement::Prohibited, Scope::EveryCatalogue),
-        (Statement::Conditional, Scope::EveryCatalogue),
-        (Statement::OpensNothing, Scope::EveryCatalogue),
-        (Statement::OpensNothing, Scope::ThisCatalogue),
-    ];
-    let compared = !matches!(before, Before::NotAsked);
-    let asked = asked.into_iter().filter(|(what, _)| compared || *what != Statement::OpensNothing);
-    let sides = Sides::new(name, engine, before);
-    for (statement, scope) in asked {
-        let verdict = match (solver, &sides) {
-            (Err(fault), _) => Verdict::NotChecked(fault.clone().into()),
-            (_, Err(broken)) => Verdict::NotChecked(broken.clone().into()),
-            (Ok(_), Ok(sides)) => sides.check(program, statement, scope).await,
-        };
-        find(statement, scope, verdict);
+/// A house whose rules are looked at.
+struct House<'a> {
+    /// Which agency; `None` for the gateway.
+    agency: Option<&'a AgencyId>,
+    engine: &'a Engine,
+    before: Before<'a>,
+}
+
+impl House<'_> {
+    async fn check(
+        &self,
+        program: &Program,
+        solver: &Result<String, Fault>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let asked = [
+            (Statement::Prohibited, Scope::EveryCatalogue),
+            (Statement::Conditional, Scope::EveryCatalogue),
+            (Statement::OpensNothing, Scope::EveryCatalogue),
+            (Statement::OpensNothing, Scope::ThisCatalogue),
+        ];
+        let compared = !matches!(self.before, Before::NotAsked);
+        let sides = Sides::new(self);
+        for (statement, scope) in asked {
+            if statement == Statement::OpensNothing && !compared {
+                continue;
+            }
+            let verdict = match (solver, &sides) {
+                (Err(fault), _) => Verdict::NotChecked(fault.clone().into()),
+                (_, Err(broken)) => Verdict::NotChecked(broken.clone().into()),
+                (Ok(_), Ok(sides)) => sides.check(program, statement, scope).await,
+            };
+            let house = self.agency.map_or(GATEWAY, AgencyId::as_str).to_owned();
+            findings.push(Finding { house, statement, scope, verdict });
+        }
     }
 }
 
@@ -177,13 +187,14 @@ struct Sides<'a> {
 }
 
 impl<'a> Sides<'a> {
-    fn new(name: &str, engine: &'a Engine, before: &Before<'_>) -> Result<Self, Broken> {
+    fn new(house: &House<'a>) -> Result<Self, Broken> {
+        let House { engine, before, .. } = house;
         let mut all = engine.vocabulary().clone();
         if let Before::Rules(old) = before {
             extend(&mut all, old.vocabulary());
         }
-        let listed = all.agencies.iter().any(|agency| agency.as_str() == name);
-        let agency = if listed { Some(agency(name)?) } else { None };
+        let agency = house.agency.filter(|agency| all.agencies.contains(*agency));
+        let agency = agency.map(named).transpose()?;
         let schema = Schema::from_cedarschema_str(&schema(engine.catalogue(), &all));
         let (schema, _) = schema.map_err(side::broken)?;
         let old = match before {
@@ -227,14 +238,15 @@ impl<'a> Sides<'a> {
     fn held(&self, item: EntityUid) -> Result<Held, Broken> {
         let known = self.engine.catalogue().find(item.id().unescaped());
         let owners = known.map_or(&[][..], |known| &known.owners);
-        let owners = owners.iter().map(|owner| agency(owner.as_str()));
+        let owners = owners.iter().map(named);
         Ok(Held { owners: owners.collect::<Result<_, _>>()?, item })
     }
 }
 
-fn agency(name: &str) -> Result<EntityUid, Broken> {
+/// An agency as rules name it.
+fn named(agency: &AgencyId) -> Result<EntityUid, Broken> {
     let kind = EntityTypeName::from_str("Agency").map_err(side::broken)?;
-    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(name)))
+    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(agency.as_str())))
 }
 
 fn extend(all: &mut Vocabulary, more: &Vocabulary) {
