@@ -5,6 +5,8 @@
 //! `review.toml` names them where they are called otherwise. No key, certificate or
 //! database is opened.
 
+#[cfg(feature = "prove")]
+pub mod prove;
 pub mod revision;
 pub mod trust;
 
@@ -55,7 +57,7 @@ pub enum ReviewError {
     #[error(transparent)]
     Gateway(#[from] GatewayConfigError),
     /// A policy, by whose.
-    #[error("the policy of {house}: {source}")]
+    #[error("the policy of {house}")]
     Policy {
         /// Whose.
         house: String,
@@ -66,7 +68,7 @@ pub enum ReviewError {
     #[error("the catalogue is not sound:\n{0}")]
     Catalogue(String),
     /// Somebody's grants section.
-    #[error("the grants of {house}: {source}")]
+    #[error("the grants of {house}")]
     Grants {
         /// Whose.
         house: String,

@@ -12,6 +12,7 @@ mod forms;
 mod markdown;
 mod pack;
 mod page;
+mod prove;
 mod sarif;
 
 use std::io::Write as _;
@@ -40,6 +41,9 @@ enum Command {
     /// Say whether what verified logs say happened was declared
     #[command(after_help = drift::EXAMPLES)]
     Drift(drift::DriftArgs),
+    /// Prove that rules and their change keep what they must keep closed
+    #[command(after_help = prove::EXAMPLES)]
+    Prove(prove::ProveArgs),
     /// Write the whole review as one HTML page
     #[command(after_help = page::EXAMPLES)]
     Page(page::PageArgs),
@@ -81,6 +85,7 @@ pub fn run(args: ReviewArgs) -> anyhow::Result<ExitCode> {
         Command::Diff(args) => diff::run(&args),
         Command::Accept(args) => accept::run(&args),
         Command::Drift(args) => drift::run(&args),
+        Command::Prove(args) => prove::run(&args),
         Command::Page(args) => page::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::VerifyPack(args) => pack::verify(&args),

@@ -149,7 +149,7 @@ fn an_undeclared_disclosure_is_an_incident_with_its_record_and_proof() {
     assert_eq!(Some(proof.index), incident["index"].as_u64());
     let text = stdout(&recorded.drift(&[]));
     assert!(text.contains("UNDECLARED") && text.contains("lending.card.open_count"), "{text}");
-    assert!(text.contains("Logs of gateway were read, of education"), "{text}");
+    assert!(text.contains("Logs read: gateway; not read: education"), "{text}");
 }
 
 #[test]

@@ -16,5 +16,9 @@ mod edits;
 mod flows;
 mod measure;
 mod page;
+#[cfg(feature = "prove")]
+mod prove;
 mod subject;
 mod support;
+#[cfg(not(feature = "prove"))]
+mod unproven;

@@ -61,7 +61,7 @@ impl City {
     }
 
     pub fn load(&self) -> tributary::domain::review::federation::Federation {
-        tributary::app::review::load(self.path()).unwrap_or_else(|error| panic!("{error}"))
+        tributary::app::review::load(self.path()).unwrap_or_else(|error| panic!("{error:?}"))
     }
 }
 

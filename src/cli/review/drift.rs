@@ -109,10 +109,8 @@ impl Found {
     pub(super) fn coverage(&self) -> String {
         let logs: Vec<&str> = self.logs.iter().map(|log| log.house.as_str()).collect();
         match self.missing.as_slice() {
-            [] => format!("Logs of {} were read.", logs.join(", ")),
-            missing => {
-                format!("Logs of {} were read, of {} not.", logs.join(", "), missing.join(", "))
-            }
+            [] => format!("Logs read: {}.", logs.join(", ")),
+            missing => format!("Logs read: {}; not read: {}.", logs.join(", "), missing.join(", ")),
         }
     }
 

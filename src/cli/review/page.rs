@@ -173,12 +173,13 @@ fn verdict(review: &Review, judged: Option<&[Judged<'_>]>) -> Verdict {
             if !drift.incidents.is_empty() || found.omitted() > 0 {
                 grave = 2;
             }
-            more.push(format!(
-                "{} releases looked at, {} undeclared, {} in one log and not in the other.",
-                drift.releases,
-                drift.incidents.len(),
-                found.omitted()
-            ));
+            let (looked, undeclared) = (drift.releases, drift.incidents.len());
+            let looked = format!("{looked} releases looked at, {undeclared} undeclared");
+            more.push(match found.logs.len() {
+                // Nothing to hold it against.
+                0 | 1 => format!("{looked}. No agency's log was compared with the gateway's."),
+                _ => format!("{looked}, {} in one log and not in the other.", found.omitted()),
+            });
         }
     }
     let expired = tables::expired(review);

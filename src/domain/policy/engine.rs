@@ -14,8 +14,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cedar_policy::{
-    Authorizer, Context, Decision as CedarDecision, EntityUid, PolicyId, PolicySet, Request,
-    Response, RestrictedExpression,
+    Authorizer, Context, Decision as CedarDecision, Entities, EntityUid, PolicyId, PolicySet,
+    Request, Response, RestrictedExpression,
 };
 use serde_json::Value;
 
@@ -161,6 +161,21 @@ impl Engine {
     /// The rules' `@id`s, those that ship with the product included.
     pub fn rule_ids(&self) -> BTreeSet<&str> {
         self.rules.policies().map(|rule| rule.id().as_ref()).collect()
+    }
+
+    /// The rules, those that ship with the product included.
+    pub const fn rules(&self) -> &PolicySet {
+        &self.rules
+    }
+
+    /// The items and their groups as rules see them.
+    pub fn entities(&self) -> &Entities {
+        &self.world.entities
+    }
+
+    /// The catalogue's items as rules see them, by number.
+    pub fn resources(&self) -> impl Iterator<Item = &EntityUid> {
+        self.world.items.iter().map(|(_, item)| item)
     }
 
     /// Where a rule stands.

@@ -75,6 +75,7 @@ pub(super) fn matrix(review: &Review, judged: Option<&[Judged<'_>]>) -> Markup {
                 @for (class, sign, word) in MARKS {
                     li { b class=(class) aria-hidden="true" { (sign) } " " (word) }
                 }
+                li { "empty: closed" }
             }
             div.scroll tabindex="0" role="region" aria-labelledby="matrix" {
                 table.matrix.many[many] {
@@ -89,7 +90,7 @@ pub(super) fn matrix(review: &Review, judged: Option<&[Judged<'_>]>) -> Markup {
                         }
                         tr {
                             @for (_, purpose) in columns.keys() {
-                                th scope="col" { span.purpose { (purpose) } }
+                                th scope="col" { span.purpose { (breakable(purpose)) } }
                             }
                         }
                     }
@@ -110,6 +111,11 @@ pub(super) fn matrix(review: &Review, judged: Option<&[Judged<'_>]>) -> Markup {
             }
         }
     }
+}
+
+/// A code that may be broken after its underscores, and not in the middle of a word.
+fn breakable(code: &str) -> Markup {
+    html! { @for part in code.split_inclusive('_') { (part) wbr; } }
 }
 
 fn mark(cell: &Cell, items: &ItemSet) -> Markup {

@@ -34,7 +34,7 @@ caption{text-align:left;padding:8px 12px;color:var(--soft)}
 th,td{text-align:left;vertical-align:top;padding:7px 12px;border-bottom:1px solid var(--line)}
 thead th{background:var(--tint);font-weight:600;white-space:nowrap}
 tbody tr:last-child>*{border-bottom:0}
-td[data-h=items]{min-width:12em}
+td[data-h=items]{min-width:12em}td[data-h='valid until']{white-space:nowrap}
 td.id,code{font:13px/1.5 ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;
 overflow-wrap:anywhere}
 .badge{display:inline-block;font-weight:700;white-space:nowrap}
@@ -49,7 +49,7 @@ details ul{margin:4px 0 4px 18px;padding:0}
 .matrix th,.matrix td{padding:3px 10px;white-space:nowrap}
 .matrix thead th{vertical-align:bottom;text-align:center;border-left:1px solid var(--line)}
 .matrix thead th:first-child{text-align:left;border-left:0}
-.matrix .purpose{font-weight:400;white-space:normal;max-width:12em;overflow-wrap:anywhere}
+.matrix .purpose{font-weight:400;white-space:normal;overflow-wrap:break-word}
 .matrix td{text-align:center;border-left:1px solid var(--line);font-variant-numeric:tabular-nums}
 .matrix tbody th{position:sticky;left:0;background:var(--ground);font-weight:400;z-index:1}
 .matrix tr.domain th{background:var(--tint);font-weight:700}
@@ -84,8 +84,10 @@ body{font-size:11px}table{font-size:10px}h1{font-size:18px}h2{font-size:14px}
 header,main,footer{max-width:none;padding:0}
 section{margin:16px 0}.skip{display:none}
 .scroll{overflow:visible;border:0}svg{min-width:0;max-height:170mm}
-.verdict,tr,.figures{break-inside:avoid}thead{display:table-header-group}
+.verdict,tr,p,.figures,svg,footer dl{break-inside:avoid}h2,section>p,summary,tr.domain{break-after:avoid}
+footer dl{font-size:10px}thead{display:table-header-group}
 .matrix th,.matrix td{padding:1px 4px}.matrix tbody th{position:static}
+details::details-content{content-visibility:visible;display:block;block-size:auto}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 }
 ";

@@ -116,7 +116,7 @@ pub(super) fn drift(review: &Review, found: &Found) -> Markup {
             h2 #drift { "What happened" }
             p {
                 @match drift.window {
-                    Some((from, to)) => { "Releases from " (from) " to " (to) ". " },
+                    Some((from, to)) => { "Releases from " (second(from)) " to " (second(to)) ". " },
                     None => "Nothing was released. ",
                 }
                 "For " (drift.covered) " of " (drift.releases) " the policy of that moment was \
@@ -164,6 +164,15 @@ pub(super) fn drift(review: &Review, found: &Found) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// A time as people read it; records have it to the microsecond.
+fn second(time: impl std::fmt::Display) -> String {
+    let time = time.to_string();
+    match time.split_once('.') {
+        Some((second, _)) => format!("{second}Z"),
+        None => time,
     }
 }
 
