@@ -23,7 +23,6 @@ mod lanes;
 mod mapping;
 mod mysql;
 mod place;
-mod pool;
 mod postgres;
 mod review;
 mod rows;

@@ -2,18 +2,25 @@
 """Scores people by a published card: the program that a scoring service starts from.
 
     scoring_service.py --federation DIR/federation.json --subject NUMBER [--subject …]
+    scoring_service.py --federation DIR/federation.json --stream --subjects FILE
+
+The first asks with a call for each person; --stream asks over one stream, for many
+people. One person's refusal is that person's: the others get their scores.
 
 Perks only: a characteristic can add points and never takes any away. What is not known
 (an agency that did not answer, no record, no permission) is left out of the points and
 of the maximum alike. What the person disputes is left out, and said.
 
-Exit code: 0 every agency answered for everybody, 3 some did not, 1 error, 2 wrong usage.
+Exit code: 0 every agency answered for everybody, 3 some did not or some person was
+refused, 1 error, 2 wrong usage.
 """
 
 import argparse
 import json
 import sys
 import tomllib
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +28,7 @@ from typing import Any
 
 import grpc
 from fetch_profile import PARTIAL, Protocol, connect, explain, is_complete, iso, read_grant
+from stream_profiles import stream_profiles
 
 CARD = Path(__file__).with_name("score_card.toml")
 
@@ -154,6 +162,8 @@ def score(card: Card, known: dict[tuple[str, str], Known]) -> dict[str, Any]:
 def show(result: dict[str, Any]) -> None:
     """Prints a result for people."""
     number = "no score: not enough is known" if result["score"] is None else result["score"]
+    if "refused" in result:
+        number = f"no score: {result['refused']}"
     print(f"{result['card']}: {number}")
     for perk in result["perks"]:
         print(f"  perk     {perk}")
@@ -167,27 +177,83 @@ def show(result: dict[str, Any]) -> None:
     print()
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """What came of one person's request."""
+
+    answer: Any = None
+    refused: str = ""
+
+
+def requests(
+    protocol: Protocol, card: Card, federation: dict[str, Any], people: list[str]
+) -> Iterator[Any]:
+    """A request for each person, made when it is taken."""
+    items = sorted({one.item for one in card.characteristics})
+    for subject in people:
+        grant = {"sd_jwt": read_grant(federation, argparse.Namespace(grant=None, subject=subject))}
+        yield protocol.profile.GetProfileRequest(
+            request_id=uuid.uuid4().hex, items=items, grant=grant
+        )
+
+
+def fetch_unary(protocol: Protocol, profiles: Any, asked: Iterator[Any], deadline: float) -> Any:
+    """Fetches everybody at once, with a call for each."""
+    calls = {r.request_id: profiles.GetProfile.future(r, timeout=deadline) for r in asked}
+    for request_id, call in calls.items():
+        try:
+            yield request_id, Fetched(call.result())
+        except grpc.RpcError as error:
+            yield request_id, Fetched(refused=explain(protocol, error))
+
+
+def fetch_stream(protocol: Protocol, profiles: Any, asked: Iterator[Any], args: Any) -> Any:
+    """Fetches everybody over one stream, at most `args.window` at a time."""
+    for answer in stream_profiles(protocol, profiles, asked, args.window, args.deadline):
+        match answer.WhichOneof("outcome"):
+            case "profile":
+                yield answer.request_id, Fetched(answer.profile)
+            case _:
+                failure = answer.failure
+                yield answer.request_id, Fetched(refused=f"{failure.reason}: {failure.message}")
+
+
 def run(protocol: Protocol, arguments: argparse.Namespace) -> int:
-    """Fetches everybody at once and scores each."""
+    """Fetches everybody and scores each, in the order asked."""
     card = read_card(arguments.card)
     federation = json.loads(arguments.federation.read_text(encoding="utf-8"))
-    items = sorted({one.item for one in card.characteristics})
+    people = arguments.subject or arguments.subjects.read_text(encoding="utf-8").split()
+    order: list[str] = []
+
+    def asked() -> Iterator[Any]:
+        for request in requests(protocol, card, federation, people):
+            order.append(request.request_id)
+            yield request
+
     with connect(federation, arguments.consumer) as channel:
         profiles = protocol.profile_grpc.ProfileServiceStub(channel)
-        calls = []
-        for subject in arguments.subject:
-            whose = argparse.Namespace(grant=None, subject=subject)
-            grant = {"sd_jwt": read_grant(federation, whose)}
-            request = protocol.profile.GetProfileRequest(items=items, grant=grant)
-            calls.append(profiles.GetProfile.future(request, timeout=arguments.deadline))
-        answers = [call.result() for call in calls]
-    results = [score(card, known_of(answer)) for answer in answers]
+        if arguments.stream:
+            fetching = fetch_stream(protocol, profiles, asked(), arguments)
+        else:
+            fetching = fetch_unary(protocol, profiles, asked(), arguments.deadline)
+        results, complete = {}, True
+        for request_id, fetched in fetching:
+            if fetched.answer is None:
+                results[request_id] = score(card, {}) | {"refused": fetched.refused}
+                complete = False
+            else:
+                results[request_id] = score(card, known_of(fetched.answer))
+                complete = complete and is_complete(protocol, fetched.answer)
+    in_order = [results[request_id] for request_id in order]
     if arguments.json:
-        print(json.dumps(results, indent=2, ensure_ascii=False))
+        print(json.dumps(in_order, indent=2, ensure_ascii=False))
     else:
-        for result in results:
+        for result in in_order:
             show(result)
-    return 0 if all(is_complete(protocol, answer) for answer in answers) else PARTIAL
+    refused = [result["refused"] for result in in_order if "refused" in result]
+    if refused and len(refused) == len(in_order):
+        raise ValueError(refused[0])
+    return 0 if complete else PARTIAL
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -196,11 +262,18 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--federation", type=Path, required=True, help="federation.json of a running demo")
     add("--consumer", default="", metavar="NAME", help="whom to be, by the end of its id")
-    add("--subject", action="append", required=True, metavar="N", help="whom to score; repeat")
+    whom = parser.add_mutually_exclusive_group(required=True)
+    whom.add_argument("--subject", action="append", metavar="N", help="whom to score; repeat")
+    whom.add_argument("--subjects", type=Path, metavar="FILE", help="whom to score, one a line")
+    add("--stream", action="store_true", help="ask over one stream, not a call for each")
+    add("--window", type=int, default=64, metavar="N", help="on the stream at a time (64)")
     add("--card", type=Path, default=CARD, metavar="FILE", help="the score card (score_card.toml)")
     add("--deadline", type=float, default=2.0, metavar="S", help="seconds to wait (2)")
     add("--json", action="store_true", help="print the results as JSON")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.window < 1:
+        parser.error("--window is at least 1")
+    return arguments
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ use crate::domain::sensitive::Sensitive;
 use crate::domain::value::Value;
 
 /// Rows that a statement may give for each person, before it is cut off.
-const MAX_ROWS_EACH: usize = 4;
+pub(super) const MAX_ROWS_EACH: usize = 4;
 
 /// Takes rows as a source finds them.
 pub trait RowSink: Send {

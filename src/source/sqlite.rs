@@ -1,6 +1,8 @@
-//! SQLite as a source: statements of bound placeholders over a read-only pool.
+//! SQLite as a source: statements of bound placeholders over connections that read only.
 //!
 //! Its values have kinds of their own, whatever their column was declared as.
+
+mod session;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -17,17 +19,20 @@ use sqlx::{
 
 use super::cell::Cell;
 use super::fault::{Reason, SourceError};
+use super::lanes::{Lanes, Lease};
 use super::mapping::{Mapping, Query};
-use super::pool::Pool;
 use super::review::{Kind, Plan, Review};
+use super::rows::MAX_ROWS_EACH;
 use super::statements::{Dialect, Texts, numbers};
 use super::within::within;
 use super::{Key, RowSink, Source};
 use crate::config::mapping::SubjectType;
 
+use session::Sessions;
+
 /// An SQLite database, asked with a mapping's queries.
 pub(super) struct Sqlite {
-    pool: Pool,
+    lanes: Lanes<Sessions>,
     queries: Vec<Texts>,
 }
 
@@ -37,8 +42,17 @@ impl Sqlite {
         let texts = |query: &Query| Texts::new(query, limits.max_batch, Dialect::Sqlite);
         let queries: Vec<Texts> = mapping.queries.iter().map(texts).collect();
         let statements = queries.iter().map(Texts::len).sum();
-        let busy = limits.statement_timeout;
-        Self { pool: Pool::new(path, limits.pool, statements, busy), queries }
+        // A statement's every row: its thread need not wait for us between them.
+        let rows = limits.max_batch.saturating_mul(MAX_ROWS_EACH) + 2;
+        let sessions = Sessions::new(path, statements, rows, limits.statement_timeout);
+        Self { lanes: Lanes::new(sessions, limits.pool), queries }
+    }
+
+    /// A connection whose statements are interrupted at `until`.
+    async fn lease(&self, until: Instant) -> Result<Lease<'_, Sessions>, SourceError> {
+        let lease = self.lanes.lease(until).await?;
+        lease.connection.stop_at(until);
+        Ok(lease)
     }
 
     fn texts(&self, query: usize) -> Result<&Texts, SourceError> {
@@ -83,9 +97,9 @@ impl Source for Sqlite {
                     }
                 }
             }
-            let mut lease = self.pool.lease(until).await?;
+            let mut lease = self.lease(until).await?;
             let ended = {
-                let mut rows = statement.fetch(lease.connection());
+                let mut rows = statement.fetch(&mut lease.connection.connection);
                 loop {
                     match rows.try_next().await {
                         Ok(Some(row)) => {
@@ -112,9 +126,10 @@ impl Source for Sqlite {
     ) -> BoxFuture<'a, Result<Vec<SourceError>, SourceError>> {
         within(until, async move {
             let texts = self.texts(query)?;
-            let mut lease = self.pool.lease(until).await?;
+            let mut lease = self.lease(until).await?;
             let text = AssertSqlSafe(Arc::clone(&texts.whole)).into_sql_str();
-            let prepared = lease.connection().prepare(text).await.map_err(|error| fault(&error))?;
+            let prepared =
+                lease.connection.connection.prepare(text).await.map_err(|error| fault(&error))?;
             let names: Vec<&str> = prepared.columns().iter().map(|column| column.name()).collect();
             let missing = texts.missing(&names, str::eq_ignore_ascii_case);
             let errors = missing.into_iter().map(|text| SourceError::new(Reason::Schema, text));
@@ -131,9 +146,10 @@ impl Source for Sqlite {
     ) -> BoxFuture<'a, Result<Review, SourceError>> {
         within(until, async move {
             let texts = self.texts(query)?;
-            let mut lease = self.pool.lease(until).await?;
+            let mut lease = self.lease(until).await?;
             let text = AssertSqlSafe(Arc::clone(&texts.whole)).into_sql_str();
-            let prepared = lease.connection().prepare(text).await.map_err(|error| fault(&error))?;
+            let prepared =
+                lease.connection.connection.prepare(text).await.map_err(|error| fault(&error))?;
             // A column's declared type binds none of its values.
             let names = prepared.columns().iter();
             let columns = names.map(|column| (column.name().to_owned(), Kind::Unknown)).collect();
@@ -146,9 +162,9 @@ impl Source for Sqlite {
 
     fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>> {
         within(until, async move {
-            let mut lease = self.pool.lease(until).await?;
+            let mut lease = self.lease(until).await?;
             let looked = sqlx::query::<Driver>("select 1 from sqlite_schema limit 1")
-                .fetch_optional(lease.connection())
+                .fetch_optional(&mut lease.connection.connection)
                 .await;
             looked.map_err(|error| fault(&error))?;
             lease.keep();
@@ -164,10 +180,10 @@ impl Sqlite {
         let Some((text, _)) = texts.padded(1) else {
             return Ok(plan);
         };
-        let mut lease = self.pool.lease(until).await?;
+        let mut lease = self.lease(until).await?;
         let explain: Arc<str> = format!("explain query plan {text}").into();
         let statement = sqlx::query::<Driver>(AssertSqlSafe(explain)).persistent(false);
-        let steps = statement.bind("nobody").fetch_all(lease.connection()).await;
+        let steps = statement.bind("nobody").fetch_all(&mut lease.connection.connection).await;
         for step in steps.map_err(|error| fault(&error))? {
             let detail: &str = step.try_get("detail").unwrap_or_default();
             // https://www.sqlite.org/eqp.html: SCAN reads all, SEARCH by an index.

@@ -13,9 +13,9 @@ use crate::config::mapping::SubjectType;
 /// How a database takes its people.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Dialect {
-    /// `?1, ?2, …`; padded to powers of two, so that it sees few statements.
+    /// `?, ?, …`; padded to powers of two, so that it sees few statements.
     Sqlite,
-    /// `?, ?, …`, padded alike.
+    /// The same, with other quotes around names.
     Mysql,
     /// One array.
     Postgres,
@@ -103,8 +103,7 @@ impl Dialect {
         let places: Vec<String> = match (self, subjects) {
             (Self::Postgres, SubjectType::Text) => vec!["select unnest($1::text[])".into()],
             (Self::Postgres, SubjectType::Integer) => vec!["select unnest($1::bigint[])".into()],
-            (Self::Sqlite, _) => (1..=people).map(|place| format!("?{place}")).collect(),
-            (Self::Mysql, _) => vec!["?".into(); people],
+            (Self::Sqlite | Self::Mysql, _) => vec!["?".into(); people],
         };
         format!("({})", places.join(","))
     }
@@ -138,9 +137,9 @@ mod tests {
         assert_eq!(sqlite.len(), 4, "1, 2, 4 and 8 people");
         let (one, _) = sqlite.padded(1).unwrap();
         assert!(one.starts_with("select asked.\"person_id\", asked.\"updated_on\", "));
-        assert!(one.contains("where person_id in (?1)\n"));
+        assert!(one.contains("where person_id in (?)\n"));
         let (four, places) = sqlite.padded(3).unwrap();
-        assert!(four.contains("where person_id in (?1,?2,?3,?4)\n") && places == 4);
+        assert!(four.contains("where person_id in (?,?,?,?)\n") && places == 4);
         let mysql = texts(Dialect::Mysql);
         assert!(mysql.padded(1).unwrap().0.starts_with("select asked.`person_id`, "));
         assert!(mysql.padded(2).unwrap().0.contains("where person_id in (?,?)\n"));

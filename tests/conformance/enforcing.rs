@@ -30,7 +30,7 @@ fn until(command: &mut std::process::Command, start: &str) -> (Running, String) 
     (running, line.unwrap_or_else(|| panic!("no line `{start}…`")))
 }
 
-struct City {
+pub struct City {
     home: PathBuf,
     federation: Value,
     _demo: Running,
@@ -38,7 +38,7 @@ struct City {
 }
 
 impl City {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("city");
         let mut demo = binary();
@@ -55,11 +55,11 @@ impl City {
         agencies.iter().find(|agency| agency["id"] == id).unwrap()
     }
 
-    fn endpoint(&self, id: &str) -> String {
+    pub fn endpoint(&self, id: &str) -> String {
         self.agency(id)["endpoint"].as_str().unwrap().to_owned()
     }
 
-    fn config(&self, id: &str) -> PathBuf {
+    pub fn config(&self, id: &str) -> PathBuf {
         self.agency(id)["config"].as_str().unwrap().into()
     }
 
@@ -72,7 +72,7 @@ impl City {
     }
 
     /// A plan for an agency, as docs/conformance.md has it.
-    fn plan(&self, id: &str, items: &[&str], change: impl FnOnce(&mut DocumentMut)) -> PathBuf {
+    pub fn plan(&self, id: &str, items: &[&str], change: impl FnOnce(&mut DocumentMut)) -> PathBuf {
         let (home, consumer) = (self.home.display(), &self.federation["consumers"][0]);
         let certificate = consumer["certificate"].as_str().unwrap();
         let proof = Path::new(certificate).with_file_name("proof.pub.jwk");
@@ -121,7 +121,7 @@ fn nobody() -> String {
     format!("{digits}{}", gb11643_check_character(digits).unwrap())
 }
 
-const ITEMS: [&str; 2] = ["employment.current.started_on", "employment.current.employed"];
+pub const ITEMS: [&str; 2] = ["employment.current.started_on", "employment.current.employed"];
 
 #[test]
 fn our_agency_holds_and_one_that_is_closed_or_another_does_not() {

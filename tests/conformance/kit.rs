@@ -51,6 +51,15 @@ pub fn check_at(endpoint: &str, level: &str, plan: &Path) -> Findings {
     Findings { code: output.status.code().unwrap(), report }
 }
 
+/// The numbers of a level's checks.
+pub fn checks(level: &str) -> Vec<u64> {
+    let output =
+        binary().args(["conformance", "--list", "--format", "json", "--level", level]).output();
+    let listed: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    let listed = listed["checks"].as_array().unwrap().iter();
+    listed.map(|check| check["number"].as_u64().unwrap()).collect()
+}
+
 /// A Python with grpcio; `None`, visibly, without one.
 pub fn python() -> Option<PathBuf> {
     let python = std::env::var_os("TRIBUTARY_PYTHON");

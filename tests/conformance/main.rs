@@ -8,7 +8,11 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod broken;
 mod command;
 mod enforcing;
+mod faults;
 mod kit;
+mod open_door;
+mod proxy;
 mod source;

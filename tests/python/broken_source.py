@@ -170,6 +170,40 @@ class WrongValue(Rows):
                     cell.integer += 1
 
 
+class BatchedOtherwise(Rows):
+    def change(self, rows, request):
+        for row in rows if len(request.subjects) > 1 else ():
+            for name, cell in zip(request.columns, row.cells):
+                if name == "level":
+                    cell.integer += 1
+
+
+class LonelyColumn(Rows):
+    def change(self, rows, request):
+        for row in rows if len(request.columns) == 2 else ():
+            row.cells[1].Clear()
+
+
+class MisfitValue(Rows):
+    """A level that no catalogue allows."""
+
+    def change(self, rows, request):
+        for row in rows:
+            for name, cell in zip(request.columns, row.cells):
+                if name == "level":
+                    cell.integer = 999
+
+
+class ColumnWithheld(Described):
+    def change(self, described):
+        for query in described.queries:
+            kept = [column for column in query.columns if column.name != "sector"]
+            kept = [pb.SourceColumn.FromString(column.SerializeToString()) for column in kept]
+            del query.columns[:]
+            query.columns.extend(kept)
+        return described
+
+
 class Asked(agency.Source):
     """Changes the question before it is answered."""
 
@@ -184,6 +218,38 @@ class Trimming(agency.Source):
         trimmed = sorted({subject.strip(" ") for subject in request.subjects})
         del request.subjects[:]
         request.subjects.extend(trimmed)
+        return super().FetchRows(request, context)
+
+
+class Forgetful(Asked):
+    def change(self, request):
+        kept = [subject for subject in request.subjects if not subject.endswith("27")]
+        del request.subjects[:]
+        request.subjects.extend(kept)
+        return request
+
+
+class EverythingForNoColumn(agency.Source):
+    def FetchRows(self, request, context):
+        if not request.columns:
+            with self.open() as db:
+                request.columns.extend(self.columns(db, request.query))
+        return super().FetchRows(request, context)
+
+
+class Lenient(agency.Source):
+    """Takes a message that is none for a question about nothing."""
+
+    @staticmethod
+    def decode(message):
+        try:
+            return pb.FetchRowsRequest.FromString(message)
+        except Exception:
+            return pb.FetchRowsRequest()
+
+    def FetchRows(self, request, context):
+        if not request.query:
+            return pb.FetchRowsResponse()
         return super().FetchRows(request, context)
 
 
@@ -328,13 +394,34 @@ def variants(parent=agency.Source):
         yield from variants(kind)
 
 
+def register(server, source):
+    """Adds a source to a server; a lenient one reads messages its own way."""
+    if not isinstance(source, Lenient):
+        agency.services.add_SourceServiceServicer_to_server(source, server)
+        return
+    methods = {
+        "DescribeSource": (source.DescribeSource, pb.DescribeSourceRequest.FromString),
+        "FetchRows": (source.FetchRows, source.decode),
+    }
+    handlers = {
+        name: grpc.unary_unary_rpc_method_handler(
+            method,
+            request_deserializer=decode,
+            response_serializer=lambda answer: answer.SerializeToString(),
+        )
+        for name, (method, decode) in methods.items()
+    }
+    service = "tributary.v1.SourceService"
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+
+
 def main():
     """Serves each variant on a socket of its own."""
     folder, database = sys.argv[1:]
     servers = []
     for name, kind in sorted(dict(variants()).items()):
         server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))
-        agency.services.add_SourceServiceServicer_to_server(kind(database), server)
+        register(server, kind(database))
         server.add_insecure_port(f"unix:{folder}/{name}.sock")
         server.start()
         servers.append(server)

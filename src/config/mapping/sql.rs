@@ -27,7 +27,8 @@ pub struct SqlEntry {
     /// How the server's certificate is checked. Without it: not at all on this
     /// machine, fully on any other.
     pub tls: Option<TlsMode>,
-    /// Authorities beside the public ones, in PEM.
+    /// Authorities beside the public ones, in PEM. The driver has no way of leaving
+    /// the public ones out.
     pub ca: Option<PathBuf>,
     /// The account's own certificate, in PEM.
     pub certificate: Option<PathBuf>,
@@ -53,7 +54,7 @@ pub struct SqlEntry {
 pub enum TlsMode {
     /// It is valid and names the host.
     VerifyFull,
-    /// It is valid.
+    /// It is valid, whomever it names: a public authority's will do.
     VerifyCa,
     /// No TLS at all.
     Off,

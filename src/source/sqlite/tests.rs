@@ -8,22 +8,23 @@ use sqlx::sqlite::SqliteConnectOptions;
 use super::*;
 use crate::clock;
 
-/// A pool over a new database with one table.
-async fn pool(folder: &std::path::Path) -> Pool {
+/// A source over a new database with one table.
+async fn source(folder: &std::path::Path) -> Sqlite {
     let path = folder.join("x.db");
     let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
     let mut connection = options.connect().await.unwrap();
     connection.execute("create table t (a integer)").await.unwrap();
-    Pool::new(&path, 1, 10, Duration::from_secs(1))
+    let sessions = Sessions::new(&path, 10, 10, Duration::from_secs(1));
+    Sqlite { lanes: Lanes::new(sessions, 1), queries: Vec::new() }
 }
 
 #[tokio::test]
 async fn a_connection_cannot_write() {
     let folder = tempfile::tempdir().unwrap();
-    let pool = pool(folder.path()).await;
-    let mut lease = pool.lease(clock::now() + Duration::from_secs(5)).await.unwrap();
+    let source = source(folder.path()).await;
+    let mut lease = source.lease(clock::now() + Duration::from_secs(5)).await.unwrap();
     for statement in ["insert into t values (1)", "create table u (a)", "drop table t"] {
-        let refused = lease.connection().execute(statement).await.unwrap_err();
+        let refused = lease.connection.connection.execute(statement).await.unwrap_err();
         assert_eq!(fault(&refused).reason, Reason::Schema, "{refused}");
     }
 }
@@ -31,11 +32,11 @@ async fn a_connection_cannot_write() {
 #[tokio::test]
 async fn a_statement_past_its_deadline_is_stopped_inside_the_database() {
     let folder = tempfile::tempdir().unwrap();
-    let pool = pool(folder.path()).await;
-    let mut lease = pool.lease(clock::now() + Duration::from_secs(1)).await.unwrap();
+    let source = source(folder.path()).await;
+    let mut lease = source.lease(clock::now() + Duration::from_secs(1)).await.unwrap();
     let endless =
         "with recursive c(n) as (select 1 union all select n + 1 from c) select max(n) from c";
-    let running = lease.connection().execute(endless);
+    let running = lease.connection.connection.execute(endless);
     let ended = tokio::time::timeout(Duration::from_secs(90), running).await;
     let stopped = ended.expect("the statement runs on").unwrap_err();
     assert_eq!(fault(&stopped).reason, Reason::Timeout);
@@ -44,34 +45,37 @@ async fn a_statement_past_its_deadline_is_stopped_inside_the_database() {
 #[tokio::test]
 async fn a_replaced_file_is_opened_anew() {
     let folder = tempfile::tempdir().unwrap();
-    let pool = pool(folder.path()).await;
+    let source = source(folder.path()).await;
     let until = clock::now() + Duration::from_secs(5);
-    pool.lease(until).await.unwrap().keep();
+    source.lease(until).await.unwrap().keep();
     std::fs::rename(folder.path().join("x.db"), folder.path().join("old.db")).unwrap();
-    let gone = pool.lease(until).await.err().unwrap();
+    let gone = source.lease(until).await.err().unwrap();
     assert_eq!(gone.reason, Reason::Down);
     let path = folder.path().join("x.db");
     let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
     options.connect().await.unwrap().execute("create table fresh (a)").await.unwrap();
-    let mut lease = pool.lease(until).await.unwrap();
-    lease.connection().execute("select a from fresh").await.unwrap();
+    let mut lease = source.lease(until).await.unwrap();
+    lease.connection.connection.execute("select a from fresh").await.unwrap();
 }
 
 #[tokio::test]
 async fn a_connection_is_used_again_unless_its_statement_failed() {
     let folder = tempfile::tempdir().unwrap();
-    let pool = pool(folder.path()).await;
+    let source = source(folder.path()).await;
     let until = clock::now() + Duration::from_secs(5);
-    let mut lease = pool.lease(until).await.unwrap();
+    let mut lease = source.lease(until).await.unwrap();
     // A setting of the connection shows which one it is.
-    lease.connection().execute("pragma cache_size = 77").await.unwrap();
+    lease.connection.connection.execute("pragma cache_size = 77").await.unwrap();
     lease.keep();
-    let mut lease = pool.lease(until).await.unwrap();
+    let mut lease = source.lease(until).await.unwrap();
     assert_eq!(cache_size(&mut lease).await, 77);
     drop(lease);
-    assert_ne!(cache_size(&mut pool.lease(until).await.unwrap()).await, 77);
+    assert_ne!(cache_size(&mut source.lease(until).await.unwrap()).await, 77);
 }
 
-async fn cache_size(lease: &mut crate::source::pool::Lease<'_>) -> i64 {
-    sqlx::query_scalar("pragma cache_size").fetch_one(lease.connection()).await.unwrap()
+async fn cache_size(lease: &mut Lease<'_, Sessions>) -> i64 {
+    sqlx::query_scalar("pragma cache_size")
+        .fetch_one(&mut lease.connection.connection)
+        .await
+        .unwrap()
 }

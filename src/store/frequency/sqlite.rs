@@ -3,16 +3,17 @@
 //! Write-ahead log with `synchronous = FULL`: a commit is on disk when it returns.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection, QueryBuilder, Row, Sqlite};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
 use super::batch::{Released, State};
 use super::tables::{Tables, TablesError, UPGRADE};
-use super::writer::{KEEP, PRUNE_ROWS, latest};
+use super::writer::{BATCH, KEEP, PRUNE_ROWS, latest};
 use super::{CounterError, Job, Release};
 
 const SCHEMA: &str = "
@@ -28,21 +29,70 @@ create index if not exists releases_first on releases (first);
 
 pub(super) struct File {
     database: SqliteConnection,
+    /// For 1, 2, 4, 8 … uses.
+    by_power: Vec<Statements>,
+}
+
+/// The statements for so many uses at most. A place that stays unbound is NULL, and
+/// NULL is nobody's key, so that SQLite sees few texts and prepares each once.
+struct Statements {
+    uses: Arc<str>,
+    releases: Arc<str>,
+    count: Arc<str>,
+    remember: Arc<str>,
+}
+
+impl Statements {
+    /// How many they are.
+    const EACH: usize = 4;
+
+    fn new(most: usize) -> Self {
+        let places = |one: &str| vec![one; most].join(",");
+        let (keys, threes, fours) = (places("?"), places("(?,?,?)"), places("(?,?,?,?)"));
+        Self {
+            uses: format!(
+                "select grant_window, used, expires from uses where grant_window in ({keys})"
+            )
+            .into(),
+            releases: format!(
+                "select request, digest, first, times from releases where request in ({keys})"
+            )
+            .into(),
+            count: format!(
+                "insert into uses (grant_window, used, expires) \
+                 select column1, column2, column3 from (values {threes}) where column1 is not null \
+                 on conflict (grant_window) do update set used = excluded.used, \
+                 expires = excluded.expires"
+            )
+            .into(),
+            remember: format!(
+                "insert into releases (request, digest, first, times) \
+                 select column1, column2, column3, column4 from (values {fours}) \
+                 where column1 is not null \
+                 on conflict (request) do update set times = excluded.times"
+            )
+            .into(),
+        }
+    }
 }
 
 impl File {
     pub(super) async fn open(file: &Path) -> Result<Self, CounterError> {
+        let powers = 0..=BATCH.next_power_of_two().trailing_zeros();
+        let by_power: Vec<_> = powers.map(|power| Statements::new(1 << power)).collect();
         let mut database = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(2))
+            .statement_cache_capacity(by_power.len() * Statements::EACH + 8)
+            .row_buffer_size(BATCH + 2)
             .disable_statement_logging()
             .connect()
             .await?;
         tables(&mut database).await?;
-        Ok(Self { database })
+        Ok(Self { database, by_power })
     }
 
     pub(super) async fn count(
@@ -50,11 +100,14 @@ impl File {
         batch: &[Job],
         prune: bool,
     ) -> Result<Vec<Release>, CounterError> {
+        let power = batch.len().next_power_of_two().trailing_zeros();
+        let statements = usize::try_from(power).ok().and_then(|power| self.by_power.get(power));
+        let statements = statements.ok_or(CounterError::Overloaded)?;
         // Immediate: another process on the same file waits its turn.
         let mut transaction = self.database.begin_with("begin immediate").await?;
-        let mut state = read(&mut transaction, batch).await?;
+        let mut state = read(&mut transaction, statements, batch).await?;
         let outcomes = batch.iter().map(|job| state.count(job)).collect();
-        write(&mut transaction, &state).await?;
+        write(&mut transaction, statements, &state).await?;
         if prune {
             forget(&mut transaction, latest(batch)).await?;
         }
@@ -91,21 +144,25 @@ async fn found(database: &mut SqliteConnection) -> Result<Tables, sqlx::Error> {
     Ok(Tables::of(&columns))
 }
 
-async fn read(database: &mut SqliteConnection, batch: &[Job]) -> Result<State, sqlx::Error> {
+async fn read(
+    database: &mut SqliteConnection,
+    statements: &Statements,
+    batch: &[Job],
+) -> Result<State, sqlx::Error> {
     let mut state = State::default();
-    let mut uses = QueryBuilder::<Sqlite>::new(
-        "select grant_window, used, expires from uses where grant_window in (",
-    );
-    bind(&mut uses, batch.iter().map(|job| &job.key));
-    for row in uses.build().fetch_all(&mut *database).await? {
+    let mut uses = sqlx::query(AssertSqlSafe(Arc::clone(&statements.uses)));
+    for job in batch {
+        uses = uses.bind(&job.key[..]);
+    }
+    for row in uses.fetch_all(&mut *database).await? {
         let used = u32::try_from(row.try_get::<i64, _>(1)?).unwrap_or(u32::MAX);
         state.used.insert(key(&row, 0)?, (used, row.try_get(2)?));
     }
-    let mut releases = QueryBuilder::<Sqlite>::new(
-        "select request, digest, first, times from releases where request in (",
-    );
-    bind(&mut releases, batch.iter().map(|job| &job.request));
-    for row in releases.build().fetch_all(&mut *database).await? {
+    let mut releases = sqlx::query(AssertSqlSafe(Arc::clone(&statements.releases)));
+    for job in batch {
+        releases = releases.bind(&job.request[..]);
+    }
+    for row in releases.fetch_all(&mut *database).await? {
         let times = u32::try_from(row.try_get::<i64, _>(3)?).unwrap_or(u32::MAX);
         let released = Released { digest: key(&row, 1)?, at: row.try_get(2)?, times };
         state.released.insert(key(&row, 0)?, released);
@@ -113,42 +170,33 @@ async fn read(database: &mut SqliteConnection, batch: &[Job]) -> Result<State, s
     Ok(state)
 }
 
-fn bind<'a>(query: &mut QueryBuilder<Sqlite>, keys: impl Iterator<Item = &'a [u8; 32]>) {
-    let mut list = query.separated(", ");
-    for key in keys {
-        list.push_bind(key.to_vec());
-    }
-    list.push_unseparated(")");
-}
-
 fn key(row: &SqliteRow, column: usize) -> Result<[u8; 32], sqlx::Error> {
     let bytes: &[u8] = row.try_get(column)?;
     bytes.try_into().map_err(|_| sqlx::Error::Protocol("a key of another length".into()))
 }
 
-async fn write(database: &mut SqliteConnection, state: &State) -> Result<(), sqlx::Error> {
+async fn write(
+    database: &mut SqliteConnection,
+    statements: &Statements,
+    state: &State,
+) -> Result<(), sqlx::Error> {
     if !state.used.is_empty() {
-        let mut uses =
-            QueryBuilder::<Sqlite>::new("insert into uses (grant_window, used, expires) ");
-        uses.push_values(&state.used, |mut row, (key, (used, expires))| {
-            row.push_bind(key.to_vec()).push_bind(i64::from(*used)).push_bind(*expires);
-        });
-        uses.push(
-            " on conflict (grant_window) do update set used = excluded.used, expires = excluded.expires",
-        );
-        uses.build().execute(&mut *database).await?;
+        let mut uses = sqlx::query(AssertSqlSafe(Arc::clone(&statements.count)));
+        for (key, (used, expires)) in &state.used {
+            uses = uses.bind(&key[..]).bind(i64::from(*used)).bind(*expires);
+        }
+        uses.execute(&mut *database).await?;
     }
     if !state.released.is_empty() {
-        let mut releases =
-            QueryBuilder::<Sqlite>::new("insert into releases (request, digest, first, times) ");
-        releases.push_values(&state.released, |mut row, (request, released)| {
-            row.push_bind(request.to_vec())
-                .push_bind(released.digest.to_vec())
-                .push_bind(released.at)
-                .push_bind(i64::from(released.times));
-        });
-        releases.push(" on conflict (request) do update set times = excluded.times");
-        releases.build().execute(&mut *database).await?;
+        let mut releases = sqlx::query(AssertSqlSafe(Arc::clone(&statements.remember)));
+        for (request, released) in &state.released {
+            releases = releases
+                .bind(&request[..])
+                .bind(&released.digest[..])
+                .bind(released.at)
+                .bind(i64::from(released.times));
+        }
+        releases.execute(&mut *database).await?;
     }
     Ok(())
 }

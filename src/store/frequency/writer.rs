@@ -14,7 +14,7 @@ use crate::config::counters::{CountersConfig, CountersDatabase};
 
 /// Uses of one transaction at most; each binds four values, and SQLite takes
 /// 32,766.
-const BATCH: usize = 1024;
+pub(super) const BATCH: usize = 1024;
 
 /// After so many batches old rows are deleted, so many at a time.
 const PRUNE_EVERY: u32 = 256;
