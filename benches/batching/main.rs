@@ -13,7 +13,6 @@
 //! figures move with the machine.
 
 mod asked;
-#[path = "../federation/cpu.rs"]
 mod cpu;
 mod load;
 mod plain;

@@ -38,17 +38,28 @@ pub(super) struct File {
 struct Statements {
     uses: Arc<str>,
     releases: Arc<str>,
+    begin: Arc<str>,
     count: Arc<str>,
     remember: Arc<str>,
 }
 
+/// For what is rare: a grant that was issued again with another end, and a request
+/// that is repeated.
+const EXTEND: &str = "update uses set used = $2, expires = $3 where grant_window = $1";
+const REPEAT: &str = "update releases set times = $2 where request = $1";
+
+/// Pages in SQLite's log before they are copied into the file, 32 MiB: a page that is
+/// written by many transactions is then copied once.
+const LOG_PAGES: &str = "8192";
+
 impl Statements {
     /// How many they are.
-    const EACH: usize = 4;
+    const EACH: usize = 5;
 
     fn new(most: usize) -> Self {
         let places = |one: &str| vec![one; most].join(",");
-        let (keys, threes, fours) = (places("?"), places("(?,?,?)"), places("(?,?,?,?)"));
+        let (keys, twos) = (places("?"), places("(?,?)"));
+        let (threes, fours) = (places("(?,?,?)"), places("(?,?,?,?)"));
         Self {
             uses: format!(
                 "select grant_window, used, expires from uses where grant_window in ({keys})"
@@ -58,18 +69,22 @@ impl Statements {
                 "select request, digest, first, times from releases where request in ({keys})"
             )
             .into(),
+            // OR FAIL: no copy of each page for taking a single statement back. What
+            // fails takes back its transaction.
+            begin: format!(
+                "insert or fail into uses (grant_window, used, expires) \
+                 select column1, column2, column3 from (values {threes}) where column1 is not null"
+            )
+            .into(),
             count: format!(
-                "insert into uses (grant_window, used, expires) \
-                 select column1, column2, column3 from (values {threes}) where column1 is not null \
-                 on conflict (grant_window) do update set used = excluded.used, \
-                 expires = excluded.expires"
+                "update or fail uses set used = new.column2 from (values {twos}) as new \
+                 where grant_window = new.column1"
             )
             .into(),
             remember: format!(
-                "insert into releases (request, digest, first, times) \
+                "insert or fail into releases (request, digest, first, times) \
                  select column1, column2, column3, column4 from (values {fours}) \
-                 where column1 is not null \
-                 on conflict (request) do update set times = excluded.times"
+                 where column1 is not null"
             )
             .into(),
         }
@@ -88,6 +103,7 @@ impl File {
             .busy_timeout(Duration::from_secs(2))
             .statement_cache_capacity(by_power.len() * Statements::EACH + 8)
             .row_buffer_size(BATCH + 2)
+            .pragma("wal_autocheckpoint", LOG_PAGES)
             .disable_statement_logging()
             .connect()
             .await?;
@@ -105,9 +121,11 @@ impl File {
         let statements = statements.ok_or(CounterError::Overloaded)?;
         // Immediate: another process on the same file waits its turn.
         let mut transaction = self.database.begin_with("begin immediate").await?;
-        let mut state = read(&mut transaction, statements, batch).await?;
+        let before = read(&mut transaction, statements, batch).await?;
+        let mut state = before.clone();
         let outcomes = batch.iter().map(|job| state.count(job)).collect();
-        write(&mut transaction, statements, &state).await?;
+        write_uses(&mut transaction, statements, &before, &state).await?;
+        write_releases(&mut transaction, statements, &before, &state).await?;
         if prune {
             forget(&mut transaction, latest(batch)).await?;
         }
@@ -175,28 +193,70 @@ fn key(row: &SqliteRow, column: usize) -> Result<[u8; 32], sqlx::Error> {
     bytes.try_into().map_err(|_| sqlx::Error::Protocol("a key of another length".into()))
 }
 
-async fn write(
+async fn write_uses(
     database: &mut SqliteConnection,
     statements: &Statements,
+    before: &State,
     state: &State,
 ) -> Result<(), sqlx::Error> {
-    if !state.used.is_empty() {
-        let mut uses = sqlx::query(AssertSqlSafe(Arc::clone(&statements.count)));
-        for (key, (used, expires)) in &state.used {
-            uses = uses.bind(&key[..]).bind(i64::from(*used)).bind(*expires);
+    let (mut begun, mut counted) = (Vec::new(), Vec::new());
+    for (key, now) in &state.used {
+        match before.used.get(key) {
+            None => begun.push((key, now)),
+            Some(then) if then == now => {}
+            // The index over ends stays as it is.
+            Some((_, expires)) if *expires == now.1 => counted.push((key, now.0)),
+            Some(_) => {
+                let extend = sqlx::query(EXTEND).bind(&key[..]).bind(i64::from(now.0)).bind(now.1);
+                extend.execute(&mut *database).await?;
+            }
         }
-        uses.execute(&mut *database).await?;
     }
-    if !state.released.is_empty() {
-        let mut releases = sqlx::query(AssertSqlSafe(Arc::clone(&statements.remember)));
-        for (request, released) in &state.released {
-            releases = releases
+    if !begun.is_empty() {
+        let mut begin = sqlx::query(AssertSqlSafe(Arc::clone(&statements.begin)));
+        for (key, (used, expires)) in begun {
+            begin = begin.bind(&key[..]).bind(i64::from(*used)).bind(*expires);
+        }
+        begin.execute(&mut *database).await?;
+    }
+    if !counted.is_empty() {
+        let mut count = sqlx::query(AssertSqlSafe(Arc::clone(&statements.count)));
+        for (key, used) in counted {
+            count = count.bind(&key[..]).bind(i64::from(used));
+        }
+        count.execute(&mut *database).await?;
+    }
+    Ok(())
+}
+
+async fn write_releases(
+    database: &mut SqliteConnection,
+    statements: &Statements,
+    before: &State,
+    state: &State,
+) -> Result<(), sqlx::Error> {
+    let mut fresh = Vec::new();
+    for (request, released) in &state.released {
+        match before.released.get(request) {
+            None => fresh.push((request, released)),
+            Some(then) if then == released => {}
+            Some(_) => {
+                let times = i64::from(released.times);
+                let repeat = sqlx::query(REPEAT).bind(&request[..]).bind(times);
+                repeat.execute(&mut *database).await?;
+            }
+        }
+    }
+    if !fresh.is_empty() {
+        let mut remember = sqlx::query(AssertSqlSafe(Arc::clone(&statements.remember)));
+        for (request, released) in fresh {
+            remember = remember
                 .bind(&request[..])
                 .bind(&released.digest[..])
                 .bind(released.at)
                 .bind(i64::from(released.times));
         }
-        releases.execute(&mut *database).await?;
+        remember.execute(&mut *database).await?;
     }
     Ok(())
 }
