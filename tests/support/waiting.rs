@@ -45,7 +45,8 @@ pub async fn becomes<T: Debug + PartialEq<U>, U>(
 
 /// Fails where an event does not come at all.
 pub async fn within<T>(event: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, event).await.expect("what was awaited did not come")
+    let came = tokio::time::timeout(PATIENCE, event).await;
+    came.unwrap_or_else(|_| panic!("what was awaited did not come"))
 }
 
 /// A port of loopback that is kept: the system gives it to nobody who asks for any

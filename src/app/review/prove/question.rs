@@ -166,10 +166,12 @@ impl Prover<'_> {
         let mut asked = false;
         for kind in self.schema.request_envs() {
             asked = true;
-            let compile = |rules| CompiledPolicySet::compile(rules, &kind, self.schema);
-            let rules = compile(rules).map_err(|error| unchecked(None, &error))?;
-            let besides = besides.map(compile).transpose();
-            let besides = besides.map_err(|error| unchecked(None, &error))?;
+            let compile = |rules| {
+                CompiledPolicySet::compile(rules, &kind, self.schema)
+                    .map_err(|error| unchecked(None, &error))
+            };
+            let rules = compile(rules)?;
+            let besides = besides.map(compile).transpose()?;
             let mut compiler = self.compiler()?;
             let found = match &besides {
                 None => compiler.check_always_denies_with_counterexample_opt(&rules).await,
