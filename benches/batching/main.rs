@@ -78,8 +78,8 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     if part("sqlite") {
         let town = Town::sqlite().await?;
         let mut ways = vec![
-            Way::new("batched", asked::Asked::new(&town, MANY)?),
-            Way::new("one a request", asked::Asked::new(&town, ONE)?),
+            Way::new("batched", asked::Asked::work(&town, MANY)?),
+            Way::new("one a request", asked::Asked::work(&town, ONE)?),
         ];
         measure(args, "SQLite", &mut ways).await?;
     }
@@ -94,11 +94,11 @@ async fn run(args: &Args) -> anyhow::Result<()> {
 async fn postgres(args: &Args, server: &str) -> anyhow::Result<()> {
     let town = Town::postgres(server).await?;
     let mut ways = vec![
-        Way::new("batched", asked::Asked::new(&town, MANY)?),
-        Way::new("one a request", asked::Asked::new(&town, ONE)?),
+        Way::new("batched", asked::Asked::work(&town, MANY)?),
+        Way::new("one a request", asked::Asked::work(&town, ONE)?),
     ];
     for size in POOLS {
-        ways.push(Way::new(&format!("plain pool of {size}"), plain::Plain::new(server, size)?));
+        ways.push(Way::new(&format!("plain pool of {size}"), plain::Plain::work(server, size)?));
     }
     measure(args, "PostgreSQL", &mut ways).await
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::str::FromStr as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cedar_policy::{EntityUid, PolicyId, PolicySet, Schema};
 use serde_json::Value;
@@ -411,10 +411,10 @@ fn who_stops_the_proof_stops_the_solver() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = tributary::clock::now() + Duration::from_secs(60);
     let wait = |done: &dyn Fn() -> bool| {
         while !done() {
-            assert!(Instant::now() < until, "in vain");
+            assert!(tributary::clock::now() < until, "in vain");
             std::thread::sleep(Duration::from_millis(5));
         }
     };

@@ -32,6 +32,7 @@ use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::profile_service_client::ProfileServiceClient;
 use tributary::wire::refusal::reason_of;
 
+#[allow(unused_imports, reason = "each test takes what it needs")]
 pub use crate::waiting::{PATIENCE, becomes, until, within};
 
 /// The deadline of an ordinary request. The gateway's own cap, a minute unless the
