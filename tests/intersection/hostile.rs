@@ -115,7 +115,7 @@ impl Hostile {
             let everything = &self.everything;
             self.put(agency, id, CLIENTS[0], everything, part.into()).await.answer.map(drop)
         };
-        until("an answer again", asked, Result::is_ok).await;
+        drop(until("an answer again", asked, Result::is_ok).await);
     }
 
     /// Asks one agency.

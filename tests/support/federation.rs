@@ -32,7 +32,7 @@ use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::profile_service_client::ProfileServiceClient;
 use tributary::wire::refusal::reason_of;
 
-pub use crate::waiting::{PATIENCE, becomes, until, within};
+pub use crate::waiting::{until, within};
 
 /// The deadline of an ordinary request. The gateway's own cap, a minute unless the
 /// test states another, is what ends its waiting; a caller that gives up no sooner
