@@ -257,7 +257,7 @@ async fn row_04_revoked_on_an_open_connection() {
     let store = TrustStore::load(&[gateways]).unwrap();
     server.tls.trust().replace(store);
 
-    until("a refusal", async || check(&channel, "").await, Result::is_err).await;
+    drop(until("a refusal", async || check(&channel, "").await, Result::is_err).await);
     let seen = server.probe.seen.lock().unwrap().len();
     check(&channel, "").await.unwrap_err();
     assert_eq!(server.probe.seen.lock().unwrap().len(), seen, "a request got through");
@@ -541,7 +541,7 @@ async fn row_10_stalled_handshakes_are_closed_and_keep_nobody_out() {
     }
     let config = rude(Some(&Pair::from(&city.gateway)), &["h2"]);
     let honest = async || rude_connect(server.address, config.clone()).await.map(drop);
-    until("a handshake within its time", honest, Result::is_ok).await;
+    drop(until("a handshake within its time", honest, Result::is_ok).await);
 }
 
 #[tokio::test]

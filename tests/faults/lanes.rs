@@ -16,8 +16,9 @@ use tributary::wire::proto::pb::exchange_response::Message as ToGateway;
 use crate::answers::{
     AGENCY, Draft, ITEMS, RATIO, honest, others_are_right, own_or_nothing, request_id,
 };
-use crate::federation::{CUT, DEADLINE, Federation, PATIENCE, link, outcome, within};
+use crate::federation::{CUT, DEADLINE, Federation, link, outcome, within};
 use crate::rogue::{Asked, Event, Rogue, Step};
+use crate::waiting::PATIENCE;
 
 /// The honest answer of a FetchSection call.
 fn unary(asked: &Asked) -> Vec<Step> {

@@ -13,8 +13,9 @@ use tributary::wire::proto::pb::value::Kind;
 use crate::answers::{
     AGENCY, Draft, ITEMS, RATIO, honest, others_are_right, own_or_nothing, request_id, sha256, with,
 };
-use crate::federation::{CUT, DEADLINE, Federation, becomes, outcome};
+use crate::federation::{CUT, DEADLINE, Federation, outcome};
 use crate::rogue::{Asked, Rogue, Script, Step, answer};
+use crate::waiting::becomes;
 
 /// Whether questions beside the bad one on the same lane may be lost with it.
 #[derive(Clone, Copy, PartialEq)]

@@ -16,8 +16,9 @@ use tributary::wire::proto::google::rpc;
 use tributary::wire::refusal::reason_of;
 
 use crate::answers::{AGENCY, ITEMS, honest, others_are_right, own_or_nothing, request_id};
-use crate::federation::{DEADLINE, Federation, becomes, link, outcome, within};
+use crate::federation::{DEADLINE, Federation, link, outcome, within};
 use crate::rogue::{Asked, Event, Rogue, Step};
+use crate::waiting::becomes;
 
 /// Refused for want of room, and told when to come again.
 fn assert_shed(status: &Status) {
