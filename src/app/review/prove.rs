@@ -188,7 +188,7 @@ struct Sides<'a> {
 
 impl<'a> Sides<'a> {
     fn new(house: &House<'a>) -> Result<Self, Broken> {
-        let House { engine, before, .. } = house;
+        let House { engine, before, .. } = *house;
         let mut all = engine.vocabulary().clone();
         if let Before::Rules(old) = before {
             extend(&mut all, old.vocabulary());

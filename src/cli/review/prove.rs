@@ -30,7 +30,7 @@ in time, or none that is an answer.";
 const NOT_CHECKED: u8 = 4;
 
 #[derive(Debug, Args)]
-#[cfg_attr(not(feature = "prove"), expect(dead_code, reason = "such a build only reads them"))]
+#[cfg_attr(not(feature = "prove"), allow(dead_code, reason = "such a build only reads them"))]
 pub(super) struct ProveArgs {
     /// The federation: a folder, or a git revision such as main or v1:city
     #[arg(default_value = ".")]
