@@ -20,7 +20,7 @@ pub struct Plain {
 }
 
 impl Plain {
-    pub fn new(server: &str, size: u32) -> anyhow::Result<Work> {
+    pub fn pool(server: &str, size: u32) -> anyhow::Result<Work> {
         let options: PgConnectOptions = server.parse()?;
         let pool = PgPoolOptions::new()
             .max_connections(size)
