@@ -78,8 +78,13 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     if part("sqlite") {
         let town = Town::sqlite().await?;
         let mut ways = vec![
+<<<<<<< HEAD
             Way::new("batched", asked::Asked::work(&town, MANY)?),
             Way::new("one a request", asked::Asked::work(&town, ONE)?),
+=======
+            Way::new("batched", asked::Asked::over(&town, MANY)?),
+            Way::new("one a request", asked::Asked::over(&town, ONE)?),
+>>>>>>> sources5
         ];
         measure(args, "SQLite", &mut ways).await?;
     }
@@ -94,11 +99,19 @@ async fn run(args: &Args) -> anyhow::Result<()> {
 async fn postgres(args: &Args, server: &str) -> anyhow::Result<()> {
     let town = Town::postgres(server).await?;
     let mut ways = vec![
+<<<<<<< HEAD
         Way::new("batched", asked::Asked::work(&town, MANY)?),
         Way::new("one a request", asked::Asked::work(&town, ONE)?),
     ];
     for size in POOLS {
         ways.push(Way::new(&format!("plain pool of {size}"), plain::Plain::work(server, size)?));
+=======
+        Way::new("batched", asked::Asked::over(&town, MANY)?),
+        Way::new("one a request", asked::Asked::over(&town, ONE)?),
+    ];
+    for size in POOLS {
+        ways.push(Way::new(&format!("plain pool of {size}"), plain::Plain::pool(server, size)?));
+>>>>>>> sources5
     }
     measure(args, "PostgreSQL", &mut ways).await
 }
@@ -137,7 +150,7 @@ async fn measure(args: &Args, title: &str, ways: &mut [Way]) -> anyhow::Result<(
         let cpu = Figure::of(way.runs.iter().map(Run::cpu_each));
         let people = Figure::of(way.runs.iter().map(Run::people_each));
         println!(
-            "  {:<16}{rate} requests/s, {cpu} µs of our CPU each, {people} a statement",
+            "  {:<16} {rate} requests/s, {cpu} µs of our CPU each, {people} a statement",
             way.name
         );
     }

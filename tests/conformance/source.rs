@@ -120,6 +120,8 @@ fn plan(folder: &Path) -> PathBuf {
     let text = std::fs::read_to_string(script("examples/city/agencies/employment.toml")).unwrap();
     let mut agency: DocumentMut = text.parse().unwrap();
     agency["catalogue"] = value("catalogue");
+    // Numbers that are nobody's have no right check digit.
+    agency["subject"].as_table_mut().unwrap().remove("check_digit");
     let own: DocumentMut = QUERY.parse().unwrap();
     for key in ["source", "query"] {
         agency[key] = own[key].clone();
