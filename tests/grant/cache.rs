@@ -121,3 +121,20 @@ fn the_cache_is_bounded_and_keeps_what_is_used() {
         assert!(cache.len() <= 64, "{}", cache.len());
     }
 }
+
+#[test]
+fn a_long_grant_takes_the_places_of_several() {
+    let mut attempt = Attempt::new();
+    // 40 KiB: three places.
+    let items: Vec<String> = (0..500).map(|number| format!("education.{number:048}")).collect();
+    attempt.agencies[0].1["items"] = items.into();
+    let cache = GrantCache::new(256);
+    for number in 0..300 {
+        attempt.claims["jti"] = format!("{number:022}").into();
+        let text = attempt.texts().0;
+        assert!((33_000..49_000).contains(&text.len()), "{}", text.len());
+        cache.insert(Arc::new(SignedGrant::check(text.as_bytes(), &attempt.world.pins).unwrap()));
+        assert!(cache.len() <= 256 / 3, "{}", cache.len());
+    }
+    assert!(cache.len() > 32, "{}", cache.len());
+}

@@ -1,13 +1,18 @@
 //! From the issuer through the gateway to the agency.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use time::{Date, Duration, Month};
+use tributary::domain::catalogue::AgencyId;
 use tributary::domain::grant::{
-    Frequency, LegalBasis, Per, PurposeCode, SealError, StatusList, StatusLists, base64, verify,
+    Contents, Frequency, GrantError, LegalBasis, MAX_BYTES, Per, Presentation, PurposeCode,
+    SealError, StatusList, StatusLists, base64, verify,
 };
 use tributary::domain::item::ItemSet;
-use tributary::issuer::{AgencyRequest, GrantRequest, Issuer, PersonKeys, StatusDirectory};
+use tributary::issuer::{
+    AgencyRequest, GrantRequest, IssueError, Issuer, PersonKeys, SealingKeyPair, StatusDirectory,
+};
 
 use crate::support::*;
 
@@ -194,4 +199,60 @@ fn a_subject_opens_for_its_own_grant_agency_and_key_alone() {
     // Opened once, it still needs the key.
     assert_eq!(verified.open_subject(&Default::default()), Err(SealError::UnknownKey));
     assert!(!format!("{:?}", verified.open_subject(&keys)).contains(SUBJECT));
+}
+
+/// An issuer that pins a sealing key for each of these agencies.
+fn issuer_for(world: &World, folder: &std::path::Path, agencies: &[AgencyId]) -> Issuer {
+    let pair = SealingKeyPair::generate(kid("seal-1")).unwrap();
+    let sealing = agencies.iter().map(|agency| (agency.clone(), (kid("seal-1"), pair.public)));
+    Issuer { sealing: sealing.collect(), ..issuer(world, folder) }
+}
+
+#[test]
+fn a_grant_over_the_whole_catalogue_fits() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let city = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/city/catalogue");
+    let catalogue = tributary::config::catalogue::load(&city).unwrap();
+    let issuer = issuer_for(&world, folder.path(), catalogue.agencies());
+    let ids = |owner: &AgencyId| -> Vec<String> {
+        let owned = catalogue.owned_by(owner);
+        owned.iter().map(|number| catalogue.item(number).unwrap().id.to_string()).collect()
+    };
+    let wanted: Vec<(&str, Vec<String>)> =
+        catalogue.agencies().iter().map(|owner| (owner.as_str(), ids(owner))).collect();
+    let issued = issuer.issue(&request(&world, wanted.clone()), world.now).unwrap();
+
+    let presentation = Presentation::parse(issued.presentation.as_bytes()).unwrap();
+    let contents = Contents::read(&presentation).unwrap();
+    assert_eq!(contents.agencies().count(), wanted.len());
+    for (disclosed, (owner, mut items)) in contents.agencies().zip(wanted) {
+        items.sort_unstable();
+        assert_eq!(disclosed.agency.as_str(), owner);
+        assert!(disclosed.items.iter().map(|id| &**id).eq(items.iter().map(String::as_str)));
+    }
+    // Room for names twice as long.
+    assert!(
+        issued.presentation.len() < MAX_BYTES / 2 + MAX_BYTES / 8,
+        "{}",
+        presentation.text().len()
+    );
+}
+
+#[test]
+fn a_grant_names_64_agencies_and_no_more() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..65).map(|place| format!("agency_{place}")).collect();
+    let agencies: Vec<AgencyId> = names.iter().map(|name| agency(name)).collect();
+    let issuer = issuer_for(&world, folder.path(), &agencies);
+    let issue = |count| {
+        let items = || vec!["education.degree".to_owned()];
+        let wanted = names.iter().take(count).map(|name| (name.as_str(), items())).collect();
+        issuer.issue(&request(&world, wanted), world.now)
+    };
+    let issued = issue(64).unwrap();
+    let presentation = Presentation::parse(issued.presentation.as_bytes()).unwrap();
+    assert_eq!(Contents::read(&presentation).unwrap().agencies().count(), 64);
+    assert!(matches!(issue(65), Err(IssueError::Refused(GrantError::Size))));
 }

@@ -14,12 +14,17 @@ use super::verified::{Context, VerifiedGrant};
 
 const SHARDS: usize = 16;
 
+/// Bytes of a presentation for which one place is taken.
+const PLACE: usize = 16 * 1024;
+
 /// Two generations: what is used moves to the young one, and when that is full
 /// the old one is dropped.
 #[derive(Debug, Default)]
 struct Shard {
     young: HashMap<PresentationDigest, Arc<SignedGrant>>,
     old: HashMap<PresentationDigest, Arc<SignedGrant>>,
+    /// Places that the young ones take.
+    taken: usize,
 }
 
 impl Shard {
@@ -33,10 +38,14 @@ impl Shard {
     }
 
     fn insert(&mut self, digest: PresentationDigest, grant: Arc<SignedGrant>, half: usize) {
-        if self.young.len() >= half {
+        let places = grant.bytes().div_ceil(PLACE);
+        if self.taken + places > half && self.taken > 0 {
             self.old = std::mem::take(&mut self.young);
+            self.taken = 0;
         }
-        self.young.insert(digest, grant);
+        if self.young.insert(digest, grant).is_none() {
+            self.taken += places;
+        }
     }
 }
 
@@ -44,13 +53,13 @@ impl Shard {
 #[derive(Debug)]
 pub struct GrantCache {
     shards: Vec<Mutex<Shard>>,
-    /// Entries of one generation of one shard.
+    /// Places of one generation of one shard.
     half: usize,
 }
 
 impl GrantCache {
-    /// A cache of at most `capacity` grants, and never fewer than 32. A grant
-    /// takes about three times its bytes, which are 16 KiB at most.
+    /// A cache with `capacity` places, and never fewer than 32. A grant takes one
+    /// for every 16 KiB or part of it, and of memory about three times its bytes.
     pub fn new(capacity: usize) -> Self {
         let half = (capacity / SHARDS / 2).max(1);
         Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), half }

@@ -23,7 +23,7 @@ pub const TYPE: &str = "tributary-grant+sd-jwt";
 pub const MIN_DIGESTS: usize = 16;
 
 /// Most digests of a grant.
-pub const MAX_DIGESTS: usize = 64;
+pub const MAX_DIGESTS: usize = 128;
 
 /// Latest time that a claim may state, in unix seconds: the end of 9999.
 const MAX_TIME: i64 = 253_402_300_799;

@@ -7,11 +7,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::error::GrantError;
 
-/// Most bytes of a whole grant.
-pub const MAX_BYTES: usize = 16 * 1024;
+/// Most bytes of a whole grant: one over every item of a full catalogue, from all
+/// the agencies that hold it, fits.
+pub const MAX_BYTES: usize = 64 * 1024;
 
-/// Most disclosures of a grant: 32 agencies and the gateway's own.
-pub const MAX_DISCLOSURES: usize = 33;
+/// Most disclosures of a grant: 64 agencies and the gateway's own.
+pub const MAX_DISCLOSURES: usize = 65;
 
 /// SHA-256 over the exact bytes of a presentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

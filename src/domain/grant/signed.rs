@@ -140,6 +140,11 @@ impl SignedGrant {
         self.digest
     }
 
+    /// How long the presentation is.
+    pub(super) fn bytes(&self) -> usize {
+        self.contents.text.len()
+    }
+
     /// The signed part with one disclosure, to be forwarded.
     pub(super) fn forward(&self, granted: &Granted) -> Option<Vec<u8>> {
         let text = &self.contents.text;

@@ -20,8 +20,8 @@ fn digests_and_disclosures() {
         }),
         ("fifteen digests", DIGESTS, DIGESTS, |a| digests(a, |all| all[..15].to_vec())),
         ("eight digests", DIGESTS, DIGESTS, |a| digests(a, |all| all[..8].to_vec())),
-        ("128 digests", DIGESTS, DIGESTS, |a| {
-            digests(a, |_| (0..128).map(|n| base64::encode(&[n; 32]).into()).collect());
+        ("256 digests", DIGESTS, DIGESTS, |a| {
+            digests(a, |_| (0..=255).map(|n| base64::encode(&[n; 32]).into()).collect());
         }),
         ("no digests", DIGESTS, DIGESTS, |a| digests(a, |_| vec![])),
         ("short digest", DIGESTS, DIGESTS, |a| {

@@ -50,8 +50,8 @@ fn the_form_of_the_whole() {
                 parts
             });
         }),
-        ("oversize", SIZE, SIZE, |a| text(a, |text| text + &"A".repeat(16 * 1024) + "~")),
-        ("too many disclosures", SIZE, SIZE, |a| text(a, |text| text + &"AAAA~".repeat(40))),
+        ("oversize", SIZE, SIZE, |a| text(a, |text| text + &"A".repeat(64 * 1024) + "~")),
+        ("too many disclosures", SIZE, SIZE, |a| text(a, |text| text + &"AAAA~".repeat(66))),
         ("payload not UTF-8", MALFORMED, MALFORMED, |a| {
             parts(a, |mut parts| {
                 parts[0] = format!("{}.{}.AAAA", parts[0].split('.').next().unwrap(), "__79");
