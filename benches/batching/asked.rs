@@ -20,11 +20,7 @@ pub struct Asked {
 
 impl Asked {
     /// Asks with so many people in one statement at most.
-<<<<<<< HEAD
-    pub fn work(town: &Town, max_batch: usize) -> anyhow::Result<Work> {
-=======
     pub fn over(town: &Town, max_batch: usize) -> anyhow::Result<Work> {
->>>>>>> sources5
         let holdings = town.holdings(max_batch)?;
         let format = SubjectFormat::new(".+", None)?;
         Ok(Arc::new(Self { items: holdings.items(), holdings, format }))

@@ -78,13 +78,8 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     if part("sqlite") {
         let town = Town::sqlite().await?;
         let mut ways = vec![
-<<<<<<< HEAD
-            Way::new("batched", asked::Asked::work(&town, MANY)?),
-            Way::new("one a request", asked::Asked::work(&town, ONE)?),
-=======
             Way::new("batched", asked::Asked::over(&town, MANY)?),
             Way::new("one a request", asked::Asked::over(&town, ONE)?),
->>>>>>> sources5
         ];
         measure(args, "SQLite", &mut ways).await?;
     }
@@ -99,19 +94,11 @@ async fn run(args: &Args) -> anyhow::Result<()> {
 async fn postgres(args: &Args, server: &str) -> anyhow::Result<()> {
     let town = Town::postgres(server).await?;
     let mut ways = vec![
-<<<<<<< HEAD
-        Way::new("batched", asked::Asked::work(&town, MANY)?),
-        Way::new("one a request", asked::Asked::work(&town, ONE)?),
-    ];
-    for size in POOLS {
-        ways.push(Way::new(&format!("plain pool of {size}"), plain::Plain::work(server, size)?));
-=======
         Way::new("batched", asked::Asked::over(&town, MANY)?),
         Way::new("one a request", asked::Asked::over(&town, ONE)?),
     ];
     for size in POOLS {
         ways.push(Way::new(&format!("plain pool of {size}"), plain::Plain::pool(server, size)?));
->>>>>>> sources5
     }
     measure(args, "PostgreSQL", &mut ways).await
 }

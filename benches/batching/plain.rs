@@ -20,11 +20,7 @@ pub struct Plain {
 }
 
 impl Plain {
-<<<<<<< HEAD
-    pub fn work(server: &str, size: u32) -> anyhow::Result<Work> {
-=======
     pub fn pool(server: &str, size: u32) -> anyhow::Result<Work> {
->>>>>>> sources5
         let options: PgConnectOptions = server.parse()?;
         let pool = PgPoolOptions::new()
             .max_connections(size)

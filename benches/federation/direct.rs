@@ -5,7 +5,6 @@
 //! The agencies are the real ones, with every check, or the bare ones; those also
 //! behind a proxy.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -31,6 +30,7 @@ use tributary::wire::section::{self, Question, RequestHash};
 
 use crate::city::{Asked, City};
 use crate::grants::Person;
+use crate::row::next_request;
 
 /// By this header a proxy knows the agency.
 pub const AGENCY_HEADER: &str = "x-agency";
@@ -51,7 +51,6 @@ pub struct Direct {
     lanes: Vec<Lanes>,
     agencies: Agencies,
     consumer: String,
-    next: AtomicUsize,
 }
 
 /// The connections over which one agency is asked.
@@ -95,11 +94,11 @@ impl Direct {
 
     fn over(city: &City, lanes: Vec<Lanes>, agencies: Agencies) -> anyhow::Result<Self> {
         let consumer = city.federation.consumers.first().context("no consumer")?.id.clone();
-        Ok(Self { lanes, agencies, consumer, next: AtomicUsize::new(0) })
+        Ok(Self { lanes, agencies, consumer })
     }
 
     pub async fn fetch(&self, city: &City, person: &Person) -> anyhow::Result<Profile> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let turn = next_request();
         let asked = city.agencies.iter().zip(&self.lanes).zip(&person.parts);
         let sections = asked.map(|((asked, lanes), part)| {
             let grant = match self.agencies {

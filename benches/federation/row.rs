@@ -1,5 +1,6 @@
 //! A way to one person's profile.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -51,6 +52,13 @@ pub enum Answer {
 pub struct Fetched {
     pub answer: Answer,
     pub waited: Option<Duration>,
+}
+
+/// A number that no other request of this process has: agencies know a request
+/// again by its id, whoever's connection it comes over.
+pub fn next_request() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Row {

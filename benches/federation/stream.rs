@@ -2,7 +2,6 @@
 //! them many requests.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, anyhow, bail};
@@ -14,6 +13,7 @@ use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::stream_profiles_response::Outcome;
 
 use crate::city::City;
+use crate::row::next_request;
 use crate::unary::{self, DEADLINE};
 
 /// Requests that wait to be written on a stream.
@@ -24,7 +24,6 @@ type Waiting = Arc<Mutex<HashMap<usize, oneshot::Sender<Outcome>>>>;
 /// A consumer with streams to the gateway.
 pub struct Streams {
     lanes: Vec<Lane>,
-    next: AtomicUsize,
 }
 
 struct Lane {
@@ -52,11 +51,11 @@ impl Streams {
             tokio::spawn(read(inbound, waiting.clone()));
             lanes.push(Lane { requests, waiting });
         }
-        Ok(Self { lanes, next: AtomicUsize::new(0) })
+        Ok(Self { lanes })
     }
 
     pub async fn fetch(&self, city: &City, grant: &str) -> anyhow::Result<pb::GetProfileResponse> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let turn = next_request();
         let lane = self.lanes.get(turn % self.lanes.len()).context("no stream")?;
         let request = pb::GetProfileRequest {
             request_id: turn.to_string(),

@@ -74,9 +74,5 @@ async fn row_46_out_of_descriptors_it_rests_and_recovers() {
     // It answers again: a handshake that ends was accepted and answered.
     let config = rude(Some(&consumer(&federation)), &["h2"]);
     let again = async || rude_connect(address, config.clone()).await.map(drop);
-<<<<<<< HEAD
-    let _ = until("a connection again", again, Result::is_ok).await;
-=======
     drop(until("a connection again", again, Result::is_ok).await);
->>>>>>> flakes
 }

@@ -112,12 +112,8 @@ async fn only_named_reviewers_read_the_log_and_they_get_no_profile() {
 
     // A reviewer reads the log and nothing else.
     let mut client = board(&city).await;
-<<<<<<< HEAD
-    let _ = until("publication", async || client.inclusion(0).await.map(drop), Result::is_ok).await;
-=======
     let included = async || client.inclusion(0).await.map(drop);
     drop(until("publication", included, Result::is_ok).await);
->>>>>>> flakes
     assert_eq!(refusals(&mut client).await, ["OK"; 5]);
     let board = &city.federation.reviewers[0];
     let address = city.address(board.certificate.clone(), board.key.clone());

@@ -119,11 +119,7 @@ fn both(work: &str, lending: &str) -> (String, String) {
 /// for half an hour.
 async fn is_cut(client: &mut GatewayClient) {
     let asked = async || client.bundle("basic").await.map(drop);
-<<<<<<< HEAD
-    let _ = until("the end of the open connection", asked, Result::is_err).await;
-=======
     drop(until("the end of the open connection", asked, Result::is_err).await);
->>>>>>> flakes
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,11 +150,7 @@ async fn rows_03_04_a_revoked_consumer_is_cut_off_and_kept_out() {
     // Taken off the list again, and then its whole trust domain is taken out.
     city.revoke(SCORING, &[], tomorrow());
     let again = async || city.try_client("scoring-service").await.map(drop);
-<<<<<<< HEAD
-    let _ = until("the pardon", again, Result::is_ok).await;
-=======
     drop(until("the pardon", again, Result::is_ok).await);
->>>>>>> flakes
     let mut client = city.client().await;
     client.bundle("basic").await.unwrap();
     edit(&config, |trust| trust.retain(|entry| entry["domain"].as_str() != Some(SCORING)));

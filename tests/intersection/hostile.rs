@@ -115,11 +115,7 @@ impl Hostile {
             let everything = &self.everything;
             self.put(agency, id, CLIENTS[0], everything, part.into()).await.answer.map(drop)
         };
-<<<<<<< HEAD
-        let _ = until("an answer again", asked, Result::is_ok).await;
-=======
         drop(until("an answer again", asked, Result::is_ok).await);
->>>>>>> flakes
     }
 
     /// Asks one agency.

@@ -32,12 +32,7 @@ use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::profile_service_client::ProfileServiceClient;
 use tributary::wire::refusal::reason_of;
 
-<<<<<<< HEAD
-#[allow(unused_imports, reason = "each test takes what it needs")]
-pub use crate::waiting::{PATIENCE, becomes, until, within};
-=======
 pub use crate::waiting::{until, within};
->>>>>>> flakes
 
 /// The deadline of an ordinary request. The gateway's own cap, a minute unless the
 /// test states another, is what ends its waiting; a caller that gives up no sooner
