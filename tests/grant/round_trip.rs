@@ -214,13 +214,14 @@ fn a_grant_over_the_whole_catalogue_fits() {
     let folder = tempfile::tempdir().unwrap();
     let city = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/city/catalogue");
     let catalogue = tributary::config::catalogue::load(&city).unwrap();
-    let issuer = issuer_for(&world, folder.path(), catalogue.agencies());
+    let agencies: Vec<AgencyId> = catalogue.agencies().into_iter().cloned().collect();
+    let issuer = issuer_for(&world, folder.path(), &agencies);
     let ids = |owner: &AgencyId| -> Vec<String> {
         let owned = catalogue.owned_by(owner);
         owned.iter().map(|number| catalogue.item(number).unwrap().id.to_string()).collect()
     };
     let wanted: Vec<(&str, Vec<String>)> =
-        catalogue.agencies().iter().map(|owner| (owner.as_str(), ids(owner))).collect();
+        agencies.iter().map(|owner| (owner.as_str(), ids(owner))).collect();
     let issued = issuer.issue(&request(&world, wanted.clone()), world.now).unwrap();
 
     let presentation = Presentation::parse(issued.presentation.as_bytes()).unwrap();
