@@ -96,7 +96,7 @@ impl Fault for Greedy {
         changed(said, |envelope, body| {
             for number in wanted.iter().map(|item| u32::from(item.get())) {
                 if body.items.iter().all(|item| item.number != number) {
-                    let stamp = pb::EnvelopeItem { number, ..envelope.items[0].clone() };
+                    let stamp = pb::EnvelopeItem { number, ..envelope.items[0] };
                     envelope.missing.retain(|item| item.number != number);
                     envelope.items.push(stamp);
                     body.items.push(pb::SectionItem { number, ..body.items[0].clone() });
