@@ -205,6 +205,6 @@ async fn the_example_passes_and_its_end_is_a_finding() {
     child.kill().unwrap();
     child.wait().unwrap();
     let gone = check_at(&endpoint, "source", &plan);
-    assert_eq!(gone.failed(), [101]);
+    assert_eq!(gone.failed(), [101, 140, 141]);
     assert!(gone.why(110).contains("see check 101"), "{gone:?}");
 }
