@@ -28,9 +28,6 @@ pub use stages::{FIRST_STAGE, Revocation, SectionOutcome, Stage};
 
 use crate::domain::sensitive::Sensitive;
 
-/// How long a fetch of the demo may take.
-const DEADLINE: Duration = Duration::from_secs(1);
-
 /// What kind of demo to run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -45,6 +42,9 @@ pub struct Options {
     pub postgres: Option<Sensitive<String>>,
     /// How often each grant may be used in a day.
     pub grant_uses: u32,
+    /// How long a fetch of the demo may take. The gateway and the agencies allow at
+    /// least as much.
+    pub deadline: Duration,
     /// The bundle that the stages fetch.
     pub bundle: String,
 }
@@ -67,6 +67,8 @@ pub struct Running {
     pub federation: Federation,
     /// The first person's grant.
     grant: Option<consent::Granted>,
+    /// How long a fetch may take.
+    deadline: Duration,
     // Last: the folder goes when the processes are gone.
     home: Home,
 }
@@ -98,7 +100,7 @@ pub async fn start(options: &Options, audience: &mut dyn Audience) -> Result<Run
     };
     let people = People::new(options.seed, options.people);
     audience.progress("writing configuration, catalogue and certificates");
-    let city = city::City::build(home.path(), options.grant_uses)?;
+    let city = city::City::build(home.path(), options)?;
     let kind = if options.postgres.is_some() { "PostgreSQL" } else { "SQLite" };
     audience
         .progress(&format!("making {} synthetic people in seven {kind} databases", options.people));
@@ -145,7 +147,15 @@ async fn start_in(
     city.set_gateway_address(address)?;
     let federation = federation::describe(&city, &processes, grants)?;
     federation.write(home.path())?;
-    let running = Running { city, postgres: None, processes, federation, grant, home };
+    let running = Running {
+        city,
+        postgres: None,
+        processes,
+        federation,
+        grant,
+        deadline: options.deadline,
+        home,
+    };
     audience.progress("waiting until the gateway has a link to every agency");
     running.wait_until_healthy().await?;
     Ok(running)

@@ -17,7 +17,7 @@ use super::serving::StartError;
 use super::statuses;
 use crate::clock;
 use crate::config::audit::AuditConfig;
-use crate::config::file;
+use crate::config::file::{self, FileError};
 use crate::config::grants::GrantsConfig;
 use crate::config::policy::{PolicyConfig, PolicyLoadError, read_texts};
 use crate::config::reload::{LastGood, Reload, Watch};
@@ -34,7 +34,7 @@ use crate::store::enforced::Keeper;
 use crate::store::witness::Witness;
 
 /// How long a start waits for the first status lists.
-const FIRST_LISTS_WITHIN: Duration = Duration::from_secs(3);
+const FIRST_LISTS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long the warming lets go of the engine after each evaluation.
 const WARM_GAP: Duration = Duration::from_millis(2);
@@ -236,8 +236,8 @@ fn warm(engine: Arc<Engine>, own: Option<AgencyId>) {
     });
 }
 
-/// Watches `enabled` in an agency's file. A file that cannot be read, or that says
-/// neither true nor false, changes nothing.
+/// Watches `enabled` in an agency's file. A file that cannot be read, or is none of
+/// an agency's, changes nothing.
 pub(super) fn kill_switch(
     path: &Path,
     enabled: bool,
@@ -248,22 +248,52 @@ pub(super) fn kill_switch(
     switch
 }
 
+/// The keys that are looked at; the rest of the file is not for now.
+#[derive(Deserialize)]
+struct Switch {
+    /// In every agency's file, so that an empty one says nothing.
+    #[serde(rename = "id")]
+    _id: String,
+    #[serde(default = "on")]
+    enabled: bool,
+}
+
+const fn on() -> bool {
+    true
+}
+
 async fn watch_switch(path: PathBuf, switch: Arc<AtomicBool>) {
-    /// The one key that is looked at; the rest of the file is not for now.
-    #[derive(Deserialize)]
-    struct Switch {
-        #[serde(default = "on")]
-        enabled: bool,
-    }
-    const fn on() -> bool {
-        true
-    }
+    let (mut before, mut failures) = (None, 0_u32);
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let file = path.clone();
-        let read = tokio::task::spawn_blocking(move || file::read_toml::<Switch>(&file));
-        let Ok(Ok(Switch { enabled })) = read.await else { continue };
-        if switch.swap(enabled, Ordering::AcqRel) != enabled {
+        let looked = tokio::task::spawn_blocking(move || {
+            let text = file::read_text(&file)?;
+            let Switch { enabled, .. } = file::parse_toml(&file, &text)?;
+            Ok::<_, FileError>((text, enabled))
+        });
+        let Ok(looked) = looked.await else { return };
+        let (text, enabled) = match looked {
+            Ok(looked) => looked,
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                // The first time it may be half written.
+                if failures == 2 {
+                    tracing::error!(
+                        reason = "SWITCH_KEPT",
+                        "the kill switch cannot be read and stays as it is: {error}"
+                    );
+                }
+                before = None;
+                continue;
+            }
+        };
+        failures = 0;
+        // Closed at once; opened only by a file that nobody is still writing, since
+        // one that ends before the key says the same as one without it.
+        let settled = before.as_ref() == Some(&text);
+        before = Some(text);
+        if (settled || !enabled) && switch.swap(enabled, Ordering::AcqRel) != enabled {
             tracing::warn!(enabled, "the administrator turned the kill switch");
         }
     }

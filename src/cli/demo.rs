@@ -3,9 +3,11 @@
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 
+use super::profile::duration;
 use super::profile::table::{self, Legend};
 use crate::app::client::GatewayClient;
 use crate::app::demo::{self, Audience, Evidence, Options, Revocation, Running, Stage};
@@ -42,6 +44,10 @@ pub(super) struct DemoArgs {
     /// How often each of the demo's grants may be used in a day
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     grant_uses: u32,
+    /// How long a fetch may take, and the gateway and the agencies allow it to: more
+    /// on a slow machine
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    deadline: Duration,
     /// The bundle of items to fetch
     #[arg(long, default_value = "basic")]
     bundle: String,
@@ -55,6 +61,7 @@ pub(super) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
             postgres: args.postgres.clone().map(Into::into),
             dir: args.dir.clone(),
             grant_uses: args.grant_uses,
+            deadline: args.deadline,
             bundle: args.bundle.clone(),
         };
         let mut teller = Teller { quiet: args.json };

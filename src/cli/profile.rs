@@ -95,7 +95,8 @@ impl AsConsumer {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A time that is not nothing, such as `2s`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if parsed.is_zero() { Err("must be longer than nothing".into()) } else { Ok(parsed) }
 }

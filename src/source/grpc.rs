@@ -28,7 +28,7 @@ use crate::wire::proto::pb::source_service_client::SourceServiceClient;
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
 /// How long a connection on this machine may take.
-const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// A channel to a service on this machine. It connects when it is first used,
 /// and again after the service was restarted.

@@ -3,11 +3,15 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::consent;
+use tokio::net::TcpSocket;
+
+use super::{Options, consent};
 use crate::clock;
 use crate::config::agency::AgencyConfig;
 use crate::config::catalogue;
+use crate::config::gateway::GatewayConfig;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::peer::{Role, SpiffeId, TrustDomain};
 use crate::link::pki::{Authority, PkiError, Request, Validity};
@@ -148,6 +152,8 @@ pub(super) struct City {
     pub(super) reviewers: Vec<Consumer>,
     /// The consent service's certificate, key and address.
     pub(super) consent: Option<Consent>,
+    /// What keeps the consent service's port for it.
+    reserved: Option<TcpSocket>,
 }
 
 /// The consent service's files and address.
@@ -187,7 +193,7 @@ pub(super) fn claim(dir: &Path) -> Result<PathBuf, DemoError> {
 }
 
 impl City {
-    pub(super) fn build(home: &Path, grant_uses: u32) -> Result<Self, DemoError> {
+    pub(super) fn build(home: &Path, options: &Options) -> Result<Self, DemoError> {
         for (path, text) in FILES {
             write(&home.join(path), text)?;
         }
@@ -202,6 +208,7 @@ impl City {
             consumers: Vec::new(),
             reviewers: Vec::new(),
             consent: None,
+            reserved: None,
         };
         city.edit(&city.gateway_config(), |gateway| {
             gateway.insert("listen", toml_edit::value("127.0.0.1:0"));
@@ -214,7 +221,10 @@ impl City {
             })?;
             city.agencies.push(id);
         }
-        city.publish_status_list(consent::free_port()?, grant_uses)?;
+        let (port, reserved) = consent::reserve_port()?;
+        city.reserved = reserved;
+        city.publish_status_list(port, options.grant_uses)?;
+        city.allow_time(options.deadline)?;
         consent::make_keys(&city)?;
         Ok(city)
     }
@@ -328,6 +338,40 @@ impl City {
         if let Some(consent) = &mut self.consent {
             consent.port = port;
             consent.status_uri = uri;
+        }
+        Ok(())
+    }
+
+    /// Lets a request, and a statement in it, take as long as the demo may wait,
+    /// where that is longer than the examples allow.
+    fn allow_time(&self, deadline: Duration) -> Result<(), DemoError> {
+        let allow = |document: &mut toml_edit::DocumentMut| {
+            let limits = document.entry("limits").or_insert_with(toml_edit::table);
+            if let Some(limits) = limits.as_table_like_mut() {
+                let text = humantime::format_duration(deadline).to_string();
+                limits.insert("max_deadline", toml_edit::value(text));
+            }
+        };
+        let config = GatewayConfig::load(&self.gateway_config());
+        let config = config.map_err(|error| DemoError::Inconsistent(error.to_string()))?;
+        if deadline <= config.limits.max_deadline {
+            return Ok(());
+        }
+        self.edit(&self.gateway_config(), allow)?;
+        for id in &self.agencies {
+            let longer = deadline > self.load_agency(id)?.limits.max_deadline;
+            self.edit(&self.agency_config(id), |agency| {
+                if longer {
+                    allow(agency);
+                }
+                let sql = agency.get_mut("source").and_then(|source| source.get_mut("sql"));
+                if let Some(sql) = sql.and_then(|sql| sql.as_table_like_mut()) {
+                    // The longest that a mapping may state.
+                    let time = deadline.min(Duration::from_secs(60));
+                    let text = humantime::format_duration(time).to_string();
+                    sql.insert("statement_timeout", toml_edit::value(text));
+                }
+            })?;
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! The demo's consent service: its keys, the agencies' sealing keys, and a grant
 //! for each of the people whom the demo shows.
 
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use time::{Duration, OffsetDateTime};
+use tokio::net::TcpSocket;
 
 use super::Options;
 use super::city::{City, DemoError, domain_of};
@@ -96,9 +97,16 @@ fn broken(error: impl std::error::Error) -> DemoError {
 }
 
 /// A port for the consent service: the address stands in every grant, so it must
-/// be known before the service listens.
-pub(super) fn free_port() -> Result<u16, DemoError> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+/// be known before the service listens. While the socket is kept the system gives
+/// the port to nobody who asks for any, and the service, which asks for this one,
+/// gets it.
+pub(super) fn reserve_port() -> Result<(u16, Option<TcpSocket>), DemoError> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let port = socket.local_addr()?.port();
+    // Other systems keep a port that is bound from everybody.
+    Ok((port, cfg!(target_os = "linux").then_some(socket)))
 }
 
 /// Issues a grant for each of these people over a bundle's items, as each would

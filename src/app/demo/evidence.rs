@@ -17,7 +17,7 @@ use crate::store::verify::{Report, Verdict, verify};
 use crate::wire::profile::receipt_file;
 
 /// Tiles follow a record within about a second.
-const PUBLISHED_WITHIN: Duration = Duration::from_secs(10);
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the log proves, as `--json` prints it.
 #[derive(Debug, Clone, Serialize)]
@@ -61,7 +61,7 @@ impl Running {
         );
         let mut client = GatewayClient::connect(&self.client_address()?).await?;
         let items = client.bundle(bundle).await?;
-        let response = client.proved_profile(self.presentation()?, items, super::DEADLINE).await?;
+        let response = client.proved_profile(self.presentation()?, items, self.deadline).await?;
         let receipt = response.receipt.ok_or_else(|| broken("there is no receipt"))?;
         let receipt = receipt_file(&receipt);
         let key = self.log_key()?;

@@ -16,7 +16,7 @@ use super::city::{City, DemoError};
 use super::consent;
 
 /// How long a process may take to listen.
-const READY_WITHIN: Duration = Duration::from_secs(20);
+const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long a process may take to stop by itself.
 const STOP_WITHIN: Duration = Duration::from_secs(25);
 

@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use super::city::DemoError;
 use super::consent;
-use super::{Audience, DEADLINE, Running};
+use super::{Audience, Running};
 use crate::app::client::{Address, ClientError, GatewayClient};
 use crate::clock;
 use crate::wire::proto::pb;
 
 /// How long the gateway may take to have a link to every agency.
-const HEALTHY_WITHIN: Duration = Duration::from_secs(20);
+const HEALTHY_WITHIN: Duration = Duration::from_secs(60);
 
 /// How soon a revoked grant must be refused.
 const REVOKED_WITHIN: Duration = Duration::from_secs(10);
@@ -160,7 +160,7 @@ impl Running {
         consent::revoke(&self.city, &granted.jti)?;
         let began = clock::now();
         loop {
-            let answer = client.profile(&granted.presentation, items.clone(), DEADLINE).await;
+            let answer = client.profile(&granted.presentation, items.clone(), self.deadline).await;
             let after = clock::now().saturating_duration_since(began);
             match answer {
                 Err(ClientError::Refused { reason, .. }) => {
@@ -190,7 +190,7 @@ impl Running {
     ) -> Result<Stage, DemoError> {
         let began: Instant = clock::now();
         let response =
-            client.profile(&self.grant()?.presentation, items.to_vec(), DEADLINE).await?;
+            client.profile(&self.grant()?.presentation, items.to_vec(), self.deadline).await?;
         let elapsed = clock::now().saturating_duration_since(began);
         let profile = response.profile.as_ref();
         let items = profile.map_or(&[][..], |profile| &profile.items);
