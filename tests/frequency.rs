@@ -29,3 +29,5 @@ mod proxy;
 mod sqlite;
 #[path = "frequency/support.rs"]
 mod support;
+#[path = "support/waiting.rs"]
+mod waiting;

@@ -19,3 +19,5 @@ mod poll;
 mod server;
 #[path = "status/support.rs"]
 mod support;
+#[path = "support/waiting.rs"]
+mod waiting;

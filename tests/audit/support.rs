@@ -72,6 +72,15 @@ pub fn record(number: u64) -> Record {
     section(number).into()
 }
 
+/// Waits for what will come true; only a hang reaches the bound.
+pub fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = tributary::clock::now() + Duration::from_secs(90);
+    while !holds() {
+        assert!(tributary::clock::now() < end, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 pub fn wait<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
@@ -142,7 +151,8 @@ impl Dice {
 pub enum Trouble {
     None,
     SyncFails,
-    SyncTakes(Duration),
+    /// Until there is another trouble.
+    SyncHangs,
     Full,
     ReadOnly,
     /// The machine stops at this operation: half of it is done, and none after it.
@@ -206,8 +216,10 @@ impl Disk for BadDisk {
         let trouble = *self.trouble.lock().unwrap();
         match trouble {
             Trouble::SyncFails => Err(io::Error::other("the disk does not answer")),
-            Trouble::SyncTakes(time) => {
-                std::thread::sleep(time);
+            Trouble::SyncHangs => {
+                while *self.trouble.lock().unwrap() == Trouble::SyncHangs {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
                 file.sync_data()
             }
             _ => file.sync_data(),

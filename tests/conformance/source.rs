@@ -22,7 +22,7 @@ const PLAN: &str = r#"
 [source]
 known = ["900000000000000011", "900000000000000027"]
 unknown = "900000000000000035"
-deadline = "4s"
+deadline = "8s"
 [[source.expect]]
 query = "job"
 subject = "900000000000000011"

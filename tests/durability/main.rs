@@ -14,4 +14,6 @@ mod disk;
 mod kills;
 mod points;
 mod town;
+#[path = "../support/waiting.rs"]
+mod waiting;
 mod witness;

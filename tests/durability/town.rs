@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
@@ -27,9 +26,11 @@ use tributary::link::trust::{Trust, TrustStore};
 use tributary::store::audit_log::Options;
 use tributary::wire::proto::pb;
 
+pub use crate::waiting::UNHURRIED as DEADLINE;
+use crate::waiting::{Reserved, becomes};
+
 pub const AGENCY: &str = "employment";
 pub const ITEM: &str = "employment.current.started_on";
-pub const DEADLINE: Duration = Duration::from_secs(2);
 
 /// What the demo left behind.
 struct Master {
@@ -50,7 +51,8 @@ fn master() -> &'static Master {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().canonicalize().unwrap().join("city");
         let mut demo = binary()
-            .args(["demo", "--serve", "--people", "12", "--grant-uses", "1000000", "--dir"])
+            .args(["demo", "--serve", "--people", "12", "--grant-uses", "1000000"])
+            .args(["--deadline", "60s", "--dir"])
             .arg(&home)
             .stdout(Stdio::piped())
             .spawn()
@@ -103,15 +105,6 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Waits for what is to come true within bounds.
-pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let until = tributary::clock::now() + Duration::from_secs(30);
-    while !holds().await {
-        assert!(tributary::clock::now() < until, "{what} did not come true");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// A role that runs in this process.
 pub struct Here {
     pub address: SocketAddr,
@@ -160,6 +153,8 @@ impl There {
 /// A copy of the files, for one test.
 pub struct Town {
     pub home: PathBuf,
+    /// Where the agency listens, in each of its lives.
+    agency: Reserved,
     _folder: TempDir,
 }
 
@@ -172,7 +167,7 @@ impl Town {
             copy(&from.join(part), &home.join(part));
         }
         std::fs::copy(from.join("gateway.toml"), home.join("gateway.toml")).unwrap();
-        let town = Self { home, _folder: folder };
+        let town = Self { home, agency: Reserved::new(), _folder: folder };
         // Fewer combinations to evaluate at each start.
         town.edit(&town.home.join("policies/vocabulary.toml"), |vocabulary| {
             let agencies = toml_edit::Array::from_iter([AGENCY]);
@@ -185,9 +180,9 @@ impl Town {
             agencies.retain(|agency| agency["id"].as_str() == Some(AGENCY));
         });
         town.edit(&town.agency_config(), |agency| {
-            agency["listen"] = toml_edit::value("127.0.0.1:0");
             agency["audit"]["look_every"] = toml_edit::value("100ms");
         });
+        town.settle(town.agency.address());
         town
     }
 
@@ -219,8 +214,8 @@ impl Town {
         std::fs::read_to_string(file).unwrap().parse().unwrap()
     }
 
-    /// Puts an agency's address where the gateway looks for it; it keeps it.
-    pub fn settle(&self, address: SocketAddr) {
+    /// Puts the agency's address into both files.
+    fn settle(&self, address: SocketAddr) {
         self.edit(&self.agency_config(), |agency| {
             agency["listen"] = toml_edit::value(address.to_string());
         });
@@ -241,9 +236,7 @@ impl Town {
             let ready = move |address| ready.send(address).unwrap();
             tributary::app::agency::run_with(&config, options, ready, stopped).await.is_ok()
         });
-        let here = Here { address: listening.await.unwrap(), stop, task };
-        self.settle(here.address);
-        here
+        Here { address: listening.await.unwrap(), stop, task }
     }
 
     pub async fn gateway(&self) -> Here {
@@ -300,6 +293,20 @@ impl Town {
             Err(ClientError::Refused { reason, .. }) => reason,
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Starts both, and waits until the agency answers.
+    pub async fn both(&self) -> (Here, Here) {
+        let agency = self.agency().await;
+        (agency, self.gateway_of(Options::default()).await)
+    }
+
+    /// A gateway that is answered by the agency, which runs.
+    pub async fn gateway_of(&self, options: Options) -> Here {
+        let gateway = self.gateway_with(options).await;
+        let mut client = self.client(gateway.address).await.unwrap();
+        becomes("an answer", "OK", async || self.ask(&mut client, 0).await).await;
+        gateway
     }
 
     /// What a role's health service says of a name.

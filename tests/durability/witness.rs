@@ -7,10 +7,11 @@ use tributary::config::audit::AuditConfig;
 use tributary::config::gateway::GatewayConfig;
 use tributary::domain::audit::{Reason, Record, RefusalsRecord, Timestamp, VerifyingKey};
 use tributary::domain::peer::Role;
-use tributary::store::audit_log::AuditLog;
+use tributary::store::audit_log::{AuditLog, Options};
 use tributary::store::witness::{Contradiction, Witness};
 
-use crate::town::{AGENCY, Here, Town, copy, eventually};
+use crate::town::{AGENCY, Here, Town, copy};
+use crate::waiting::{becomes, until};
 
 const OWN: &str = "log/gateway.city.example/2026";
 const ITS: &str = "log/employment.city.example/2026";
@@ -27,15 +28,15 @@ fn contradiction(town: &Town, side: &str, key: &VerifyingKey) -> Option<Contradi
 
 /// Starts both, asks until both have seen the other's log at least so large.
 async fn run_until_seen(town: &Town, least: u64) -> (Here, Here) {
-    let agency = town.agency().await;
-    let gateway = town.gateway().await;
+    let (agency, gateway) = town.both().await;
     let mut client = town.client(gateway.address).await.unwrap();
-    eventually("the swap", async || {
+    let both = async || {
         assert_eq!(town.ask(&mut client, 0).await, "OK");
-        seen(town, "gateway", &town.key("employment")) >= least
-            && seen(town, AGENCY, &town.key("gateway")) >= least
-    })
-    .await;
+        let of_agency = seen(town, "gateway", &town.key("employment"));
+        (of_agency, seen(town, AGENCY, &town.key("gateway")))
+    };
+    let enough = |seen: &(u64, u64)| seen.0 >= least && seen.1 >= least;
+    until("what each has seen of the other", both, enough).await;
     (agency, gateway)
 }
 
@@ -75,8 +76,10 @@ fn put_back(from: &Path, to: &Path) {
 async fn both_sides_keep_the_highest_checkpoint_of_the_other() {
     let town = Town::new();
     let (agency, gateway) = run_until_seen(&town, 30).await;
-    assert_eq!(town.health(Role::Gateway, gateway.address, ITS).await, "SERVING");
-    assert_eq!(town.health(Role::Agency, agency.address, OWN).await, "SERVING");
+    let its = async || town.health(Role::Gateway, gateway.address, ITS).await;
+    becomes("a sound log of the agency's", "SERVING", its).await;
+    let own = async || town.health(Role::Agency, agency.address, OWN).await;
+    becomes("a sound log of the gateway's", "SERVING", own).await;
     // Nobody has shown this one.
     let other = "log/traffic.city.example/2026";
     assert_eq!(town.health(Role::Gateway, gateway.address, other).await, "UNKNOWN");
@@ -103,21 +106,26 @@ async fn a_gateway_put_back_to_an_older_log_is_found_and_refused_by_the_agency()
 
     let gateway = town.gateway().await;
     let mut client = town.client(gateway.address).await.unwrap();
-    eventually("the agency's refusal", async || {
-        town.ask(&mut client, 1).await == "DENIED LOG_ROLLED_BACK"
-    })
-    .await;
-    assert_eq!(town.health(Role::Agency, agency.address, OWN).await, "NOT_SERVING");
+    let asked = async || town.ask(&mut client, 1).await;
+    becomes("the agency's refusal", "DENIED LOG_ROLLED_BACK", asked).await;
+    let own = async || town.health(Role::Agency, agency.address, OWN).await;
+    becomes("the alarm", "NOT_SERVING", own).await;
     let key = town.key("gateway");
     assert_eq!(contradiction(&town, AGENCY, &key), Some(Contradiction::Rollback));
     stop(agency, gateway).await;
 
     // A restart of the agency forgets nothing, even of a gateway that keeps silent.
     let agency = town.agency().await;
-    assert_eq!(town.health(Role::Agency, agency.address, OWN).await, "NOT_SERVING");
+    let own = async || town.health(Role::Agency, agency.address, OWN).await;
+    becomes("the alarm", "NOT_SERVING", own).await;
     let gateway = town.gateway().await;
     let mut client = town.client(gateway.address).await.unwrap();
-    assert_eq!(town.ask(&mut client, 2).await, "DENIED LOG_ROLLED_BACK");
+    let asked = async || {
+        let answer = town.ask(&mut client, 2).await;
+        assert_ne!(answer, "OK");
+        answer
+    };
+    becomes("the agency's refusal", "DENIED LOG_ROLLED_BACK", asked).await;
     stop(agency, gateway).await;
 }
 
@@ -129,13 +137,13 @@ async fn a_gateway_whose_log_was_rewritten_is_found_though_it_is_longer() {
     let old = town.home.join("old");
     copy(&town.gateway_log(), &old);
     let beyond = size(&old) + 20;
-    let gateway = town.gateway().await;
+    let gateway = town.gateway_of(Options::default()).await;
     let mut client = town.client(gateway.address).await.unwrap();
-    eventually("more records", async || {
+    let more = async || {
         assert_eq!(town.ask(&mut client, 0).await, "OK");
-        seen(&town, AGENCY, &town.key("gateway")) >= beyond
-    })
-    .await;
+        seen(&town, AGENCY, &town.key("gateway"))
+    };
+    until("more records", more, |seen| *seen >= beyond).await;
     assert!(gateway.stop().await);
     let longer = size(&town.gateway_log()) - size(&old) + 20;
     put_back(&old, &town.gateway_log());
@@ -143,10 +151,8 @@ async fn a_gateway_whose_log_was_rewritten_is_found_though_it_is_longer() {
 
     let gateway = town.gateway().await;
     let mut client = town.client(gateway.address).await.unwrap();
-    eventually("the agency's refusal", async || {
-        town.ask(&mut client, 1).await == "DENIED LOG_FORKED"
-    })
-    .await;
+    let asked = async || town.ask(&mut client, 1).await;
+    becomes("the agency's refusal", "DENIED LOG_FORKED", asked).await;
     let key = town.key("gateway");
     assert_eq!(contradiction(&town, AGENCY, &key), Some(Contradiction::Fork));
     stop(agency, gateway).await;
@@ -165,11 +171,10 @@ async fn an_agency_put_back_to_an_older_log_is_not_asked_any_more() {
 
     let agency = town.agency().await;
     let mut client = town.client(gateway.address).await.unwrap();
-    eventually("the gateway's refusal", async || {
-        town.ask(&mut client, 1).await == "UNAVAILABLE LOG_ROLLED_BACK"
-    })
-    .await;
-    assert_eq!(town.health(Role::Gateway, gateway.address, ITS).await, "NOT_SERVING");
+    let asked = async || town.ask(&mut client, 1).await;
+    becomes("the gateway's refusal", "UNAVAILABLE LOG_ROLLED_BACK", asked).await;
+    let its = async || town.health(Role::Gateway, gateway.address, ITS).await;
+    becomes("the alarm", "NOT_SERVING", its).await;
     stop(agency, gateway).await;
 }
 
@@ -187,12 +192,11 @@ async fn told_to_raise_the_alarm_alone_the_gateway_goes_on_asking() {
     assert!(agency.stop().await);
     put_back(&old, &town.agency_log());
     let agency = town.agency().await;
-    eventually("the alarm", async || {
-        town.health(Role::Gateway, gateway.address, ITS).await == "NOT_SERVING"
-    })
-    .await;
+    let its = async || town.health(Role::Gateway, gateway.address, ITS).await;
+    becomes("the alarm", "NOT_SERVING", its).await;
     let mut client = town.client(gateway.address).await.unwrap();
-    assert_eq!(town.ask(&mut client, 1).await, "OK");
+    becomes("an answer all the same", "OK", async || town.ask(&mut client, 1).await).await;
+    assert_eq!(its().await, "NOT_SERVING");
     stop(agency, gateway).await;
 }
 
@@ -213,12 +217,12 @@ async fn another_log_than_the_pinned_one_is_named_until_the_pinned_one_is_back()
     let agency = town.agency().await;
     let mut client = town.client(gateway.address).await.unwrap();
     let standing = async || town.health(Role::Gateway, gateway.address, ITS).await;
-    eventually("the alarm", async || standing().await == "NOT_SERVING").await;
+    becomes("the alarm", "NOT_SERVING", standing).await;
     // Nothing is proven, so it is asked all the same.
-    eventually("an answer", async || town.ask(&mut client, 1).await == "OK").await;
+    becomes("an answer", "OK", async || town.ask(&mut client, 1).await).await;
     assert!(agency.stop().await);
     std::fs::write(&config, own).unwrap();
     let agency = town.agency().await;
-    eventually("the end of the alarm", async || standing().await == "SERVING").await;
+    becomes("the end of the alarm", "SERVING", standing).await;
     stop(agency, gateway).await;
 }

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::exchange_response::Message as ToGateway;
@@ -13,8 +16,9 @@ use tributary::wire::proto::pb::exchange_response::Message as ToGateway;
 use crate::answers::{
     AGENCY, Draft, ITEMS, RATIO, honest, others_are_right, own_or_nothing, request_id,
 };
-use crate::federation::{DEADLINE, Federation, link, outcome};
+use crate::federation::{CUT, DEADLINE, Federation, link, outcome, within};
 use crate::rogue::{Asked, Event, Rogue, Step};
+use crate::waiting::PATIENCE;
 
 /// The honest answer of a FetchSection call.
 fn unary(asked: &Asked) -> Vec<Step> {
@@ -25,7 +29,7 @@ fn unary(asked: &Asked) -> Vec<Step> {
 async fn an_agency_without_exchange_is_asked_by_single_calls() {
     let federation = Federation::start();
     let rogue = Rogue::start(&federation, AGENCY, false, unary).await;
-    let gateway = federation.gateway(&[(AGENCY, rogue.address)]).await;
+    let gateway = federation.gateway_capped(CUT, &[(AGENCY, rogue.address)]).await;
     let channel = federation.consumer(gateway.address).await;
     link(&channel, AGENCY, ServingStatus::Serving).await;
     let people = federation.described.grants.len().min(16);
@@ -49,7 +53,7 @@ async fn an_agency_without_exchange_is_asked_by_single_calls() {
             vec![Step::Frame(draft.finish().to_vec()), Step::End(tonic::Code::Ok)]
         }),
         ("UNAVAILABLE AGENCY_OVERLOADED", |_| vec![Step::End(tonic::Code::ResourceExhausted)]),
-        ("TIMEOUT DEADLINE", |_| vec![Step::Wait(Duration::from_secs(20))]),
+        ("TIMEOUT DEADLINE", |_| vec![Step::Wait(PATIENCE)]),
     ];
     for (nth, (expected, script)) in lies.into_iter().enumerate() {
         rogue.script(script);
@@ -140,30 +144,37 @@ async fn load(
 async fn questions_beyond_the_window_are_refused_at_once_and_the_rest_answered() {
     let federation = Federation::start();
     // Answers only after every question that will come has come.
-    let slow =
-        |asked: &Asked| [vec![Step::Wait(Duration::from_millis(500))], honest(asked)].concat();
+    let (open, gate) = watch::channel(false);
+    let slow = move |asked: &Asked| [vec![Step::Until(gate.clone())], honest(asked)].concat();
     let rogue = Rogue::start(&federation, AGENCY, true, slow).await;
     rogue.hello(|hello| hello.limits.as_mut().unwrap().max_in_flight = 2);
     let gateway = federation.gateway(&[(AGENCY, rogue.address)]).await;
     let channel = federation.consumer(gateway.address).await;
     link(&channel, AGENCY, ServingStatus::Serving).await;
     let people = federation.described.grants.len().min(24);
-    let asked = (0..people).map(async |person| {
-        let id = request_id("window", person, 0);
-        let answer = federation.ask(&channel, &id, person, &ITEMS, DEADLINE).await.unwrap();
-        (person, answer)
-    });
+    let mut asked: FuturesUnordered<_> = (0..people)
+        .map(async |person| {
+            let id = request_id("window", person, 0);
+            let answer = federation.ask(&channel, &id, person, &ITEMS, DEADLINE).await.unwrap();
+            (person, answer)
+        })
+        .collect();
     let mut refused = 0;
-    for (person, answer) in join_all(asked).await {
+    while let Some((person, answer)) = within(asked.next()).await {
         own_or_nothing(&answer, person);
         others_are_right(&federation, &answer, person).await;
         match outcome(&answer, AGENCY).as_str() {
-            "OK" => {}
+            // None is answered before the last one that is too much was refused.
+            "OK" => assert!(*open.borrow()),
             "UNAVAILABLE WINDOW_FULL" => refused += 1,
             other => panic!("{other}"),
         }
+        // Two lanes of two questions, at most.
+        if asked.len() <= 4 {
+            open.send_replace(true);
+        }
     }
-    assert!(refused > 0, "the window never filled");
+    assert!(refused >= people - 4, "{refused} of {people} were refused");
     let answered = people - refused;
     assert!(answered >= 2, "only {answered} of {people} were answered");
     let sent = rogue.count(|event| matches!(event, Event::Fetch(_)));

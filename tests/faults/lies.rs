@@ -2,7 +2,6 @@
 //! told why, and one answer's bytes are never shown as another's.
 
 use std::sync::Mutex;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use tonic::Code;
@@ -14,8 +13,9 @@ use tributary::wire::proto::pb::value::Kind;
 use crate::answers::{
     AGENCY, Draft, ITEMS, RATIO, honest, others_are_right, own_or_nothing, request_id, sha256, with,
 };
-use crate::federation::{DEADLINE, Federation, PATIENCE, outcome};
+use crate::federation::{CUT, DEADLINE, Federation, outcome};
 use crate::rogue::{Asked, Rogue, Script, Step, answer};
+use crate::waiting::becomes;
 
 /// Whether questions beside the bad one on the same lane may be lost with it.
 #[derive(Clone, Copy, PartialEq)]
@@ -194,21 +194,18 @@ fn stream_lies() -> Vec<Lie> {
 async fn tell(lies: Vec<Lie>) {
     let federation = Federation::start();
     let rogue = Rogue::start(&federation, AGENCY, true, honest).await;
-    let gateway = federation.gateway(&[(AGENCY, rogue.address)]).await;
+    let gateway = federation.gateway_capped(CUT, &[(AGENCY, rogue.address)]).await;
     let channel = federation.consumer(gateway.address).await;
     let people = federation.described.grants.len().min(12);
     for (nth, lie) in lies.into_iter().enumerate() {
         // Waits for lanes that the lie before ended.
-        let until = tributary::clock::now() + PATIENCE;
-        while {
+        becomes(&format!("recovery before `{}`", lie.name), "OK", async || {
             let id = request_id("plain", 0, nth);
             let answer = federation.ask(&channel, &id, 0, &ITEMS, DEADLINE).await.unwrap();
             own_or_nothing(&answer, 0);
-            outcome(&answer, AGENCY) != "OK"
-        } {
-            assert!(tributary::clock::now() < until, "no recovery before: {}", lie.name);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            outcome(&answer, AGENCY)
+        })
+        .await;
         let Lie { name, outcome: expected, lane, tell } = lie;
         rogue.script(move |asked| match asked.request.request_id.starts_with("bad") {
             true => tell(asked),

@@ -16,6 +16,8 @@ mod federation;
 mod rogue;
 #[path = "../support/rude.rs"]
 mod rude;
+#[path = "../support/waiting.rs"]
+mod waiting;
 
 mod answers;
 mod deadlines;

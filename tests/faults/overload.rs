@@ -2,8 +2,8 @@
 //! refused, what is asked again, and who does not suffer.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -18,6 +18,7 @@ use tributary::wire::refusal::reason_of;
 use crate::answers::{AGENCY, ITEMS, honest, others_are_right, own_or_nothing, request_id};
 use crate::federation::{DEADLINE, Federation, link, outcome, within};
 use crate::rogue::{Asked, Event, Rogue, Step};
+use crate::waiting::becomes;
 
 /// Refused for want of room, and told when to come again.
 fn assert_shed(status: &Status) {
@@ -122,23 +123,29 @@ async fn row_45_a_flood_of_one_consumer_leaves_room_for_the_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn row_31_a_question_whose_lane_is_lost_is_asked_once_more() {
     let federation = Federation::start();
-    let seen = std::sync::Mutex::new(HashMap::new());
+    let (seen, cuts) = (std::sync::Mutex::new(HashMap::new()), Arc::new(AtomicUsize::new(0)));
+    let cutting = cuts.clone();
     let script = move |asked: &Asked| {
         let mut seen = seen.lock().unwrap();
         let times = seen.entry(asked.request.request_id.clone()).or_insert(0);
         *times += 1;
-        match asked.request.request_id.starts_with("always") || *times == 1 {
-            true => vec![Step::Cut],
-            false => honest(asked),
+        if asked.request.request_id.starts_with("always") || *times == 1 {
+            cutting.fetch_add(1, Ordering::SeqCst);
+            return vec![Step::Cut];
         }
+        honest(asked)
     };
     let mut rogue = Rogue::start(&federation, AGENCY, true, script).await;
     let gateway = federation.gateway(&[(AGENCY, rogue.address)]).await;
     let channel = federation.consumer(gateway.address).await;
-    for nth in 0..10 {
+    for nth in 0..5 {
         for kind in ["once", "always"] {
-            // Both lanes are up again.
-            let before = rogue.count(|event| *event == Event::Opened);
+            // Both lanes are up again: each that was cut was opened anew.
+            let lanes = 2 + cuts.load(Ordering::SeqCst);
+            let opened = |events: &Vec<Event>| {
+                events.iter().filter(|event| **event == Event::Opened).count() >= lanes
+            };
+            drop(within(rogue.events.wait_for(opened)).await.unwrap());
             link(&channel, AGENCY, ServingStatus::Serving).await;
             let id = request_id(kind, 1, nth);
             let answer = federation.ask(&channel, &id, 1, &ITEMS, DEADLINE).await.unwrap();
@@ -154,17 +161,11 @@ async fn row_31_a_question_whose_lane_is_lost_is_asked_once_more() {
                 _ if times == 2 => assert_eq!(outcome(&answer, AGENCY), "OK"),
                 _ => assert_eq!(outcome(&answer, AGENCY), "UNAVAILABLE LANE_LOST"),
             }
-            within(rogue.events.wait_for(|events| {
-                events.iter().filter(|event| **event == Event::Opened).count() >= before.max(2)
-            }))
-            .await
-            .unwrap();
         }
     }
     let asked = |kind: &str, nth| Event::Fetch(request_id(kind, 1, nth));
-    let again = (0..10).filter(|nth| rogue.count(|event| *event == asked("once", *nth)) == 2);
+    let again = (0..5).filter(|nth| rogue.count(|event| *event == asked("once", *nth)) == 2);
     assert!(again.count() > 0, "nothing was ever asked again");
-    rogue.saw(|event| *event == Event::Opened).await;
 }
 
 /// A quarter of the questions are lost, again and again: what is asked again stays
@@ -223,7 +224,7 @@ async fn row_32_an_agency_that_breaks_every_question_is_left_alone() {
         others_are_right(&federation, &answer, person).await;
         outcome(&answer, AGENCY)
     };
-    within(async { while ask(1).await != "UNAVAILABLE AGENCY_FAILING" {} }).await;
+    becomes("its being left alone", "UNAVAILABLE AGENCY_FAILING", async || ask(1).await).await;
     // Now many are asked, and the agency sees hardly any.
     let fetched = |rogue: &Rogue| rogue.count(|event| matches!(event, Event::Fetch(_)));
     let before = fetched(&rogue);
@@ -233,11 +234,6 @@ async fn row_32_an_agency_that_breaks_every_question_is_left_alone() {
     let after = fetched(&rogue) - before;
     assert!(after <= 50, "{after} of 100 reached an agency that breaks everything");
     rogue.script(honest);
-    within(async {
-        while ask(1).await != "OK" {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    becomes("its being found again", "OK", async || ask(1).await).await;
     assert_eq!(ask(1).await, "OK");
 }

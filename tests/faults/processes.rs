@@ -73,13 +73,15 @@ async fn keep_asking(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn row_35_a_gateway_stops_under_load_with_stalled_peers() {
-    let federation = Arc::new(Federation::start());
+    let federation = Federation::start();
     // Never answers: some of what is under way cannot finish by itself.
     let mut rogue = Rogue::start(&federation, AGENCY, true, |_| Vec::new()).await;
     let config = federation.copy_of(&federation.described.gateway.config, |document| {
         let entries = document["agency"].as_array_of_tables_mut().unwrap();
         let entry = entries.iter_mut().find(|e| e["id"].as_str() == Some(AGENCY)).unwrap();
         entry["endpoint"] = toml_edit::value(rogue.address.to_string());
+        // What is never answered ends long before the stop must.
+        document["limits"]["max_deadline"] = toml_edit::value("2s");
     });
     let gateway = Process::start("gateway", &config);
     // One peer that never speaks, one that shook hands and is silent.
@@ -105,7 +107,7 @@ async fn row_35_a_gateway_stops_under_load_with_stalled_peers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn row_35_an_agency_stops_under_load_and_loses_no_question() {
-    let federation = Arc::new(Federation::start());
+    let federation = Federation::start();
     let config = federation.copy_of(&federation.entry(AGENCY).config, |_| {});
     let agency = Process::start("agency", &config);
     let mute = TcpStream::connect(agency.address).unwrap();

@@ -9,7 +9,7 @@ use tributary::wire::proto::pb;
 use tributary::wire::refusal::reason_of;
 
 use crate::answers::{ITEMS, MODE, RATIO, STARTED};
-use crate::federation::{DEADLINE, Federation, Profiles, within};
+use crate::federation::{DEADLINE, Federation, Profiles, until};
 use crate::raw::{Headers, Raw, frame};
 
 /// The fields that a status names as wrong.
@@ -151,12 +151,7 @@ async fn row_23_control_characters_make_no_line_in_a_log() {
         assert!(!text.contains(['\r', '\0']), "{text}");
         lines
     };
-    within(async {
-        while refused().await < 15 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    until("a line for each refusal", refused, |lines| *lines >= 15).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

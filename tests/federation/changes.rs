@@ -6,6 +6,7 @@ use tributary::wire::proto::pb;
 use tributary::wire::refusal::reason_of;
 
 use crate::city::{City, DEADLINE, ask, binary, part_of};
+use crate::waiting::becomes;
 
 const AGENCY: &str = "employment";
 const ITEM: &str = "employment.current.started_on";
@@ -29,16 +30,15 @@ async fn row_50_a_revoked_grant_is_refused_at_both_ends_and_no_other() {
         .output()
         .unwrap();
     assert!(revoke.status.success(), "{}", String::from_utf8_lossy(&revoke.stderr));
-    city.eventually("the revocation at the gateway", async || {
-        city.at_gateway(&mut client, &revoked, ITEM).await == "GRANT_REVOKED"
+    becomes("the revocation at the gateway", "GRANT_REVOKED", async || {
+        city.at_gateway(&mut client, &revoked, ITEM).await
     })
     .await;
     let mut nth = 0;
-    city.eventually("the revocation at the agency", async || {
+    becomes("the revocation at the agency", ("GRANT_REVOKED".to_owned(), None), async || {
         nth += 1;
         let question = city.question(&format!("after-{nth}"), &part, &[ITEM]);
-        let (answer, section) = ask(&mut agency, question).await;
-        answer == "GRANT_REVOKED" && section.is_none()
+        ask(&mut agency, question).await
     })
     .await;
     assert_eq!(city.at_gateway(&mut client, &other, ITEM).await, "OK");
@@ -127,16 +127,12 @@ async fn rows_41_50_the_gateways_policy_narrows_while_it_runs_and_a_broken_one_c
     let forbid = "@id(\"no-cards\")\nforbid (principal, action == Action::\"read\", resource in \
                   Category::\"lending.card\");\n";
     std::fs::write(&policy, format!("{wide}\n{forbid}")).unwrap();
-    city.eventually("the narrower policy", async || card().await == "ABSENCE_DENIED").await;
+    becomes("the narrower policy", "ABSENCE_DENIED", &mut card).await;
 
     // Broken: what was in force stays in force, and the log raises the alarm.
     std::fs::write(&policy, "permit (principal, action, resource").unwrap();
-    city.eventually("the alarm", async || {
-        let log = std::fs::read_to_string(city.home.join("logs/gateway.log")).unwrap();
-        log.contains("POLICY_KEPT")
-    })
-    .await;
+    city.logs("gateway", "POLICY_KEPT", 1).await;
     assert_eq!(card().await, "ABSENCE_DENIED");
     std::fs::write(&policy, wide).unwrap();
-    city.eventually("the policy back", async || card().await == "held").await;
+    becomes("the policy back", "held", &mut card).await;
 }

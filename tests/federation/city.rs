@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use prost::Message;
 use tempfile::TempDir;
@@ -25,8 +24,9 @@ use tributary::wire::proto::pb::profile_service_client::ProfileServiceClient;
 use tributary::wire::refusal::reason_of;
 
 pub use crate::forged::{name_in, part_of};
+use crate::waiting::until;
 
-pub const DEADLINE: Duration = Duration::from_secs(2);
+pub use crate::waiting::UNHURRIED as DEADLINE;
 
 /// A running demo; dropping it stops every process.
 pub struct City {
@@ -53,7 +53,7 @@ impl City {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("city");
         let mut demo = binary()
-            .args(["demo", "--serve", "--people", "60", "--dir"])
+            .args(["demo", "--serve", "--people", "60", "--deadline", "60s", "--dir"])
             .arg(&home)
             .args(extra)
             .stdin(Stdio::null())
@@ -70,15 +70,6 @@ impl City {
         let federation = serde_json::from_str(&text).unwrap();
         let catalogue = tributary::config::catalogue::load(&home.join("catalogue")).unwrap();
         Self { home, federation, catalogue, demo, _folder: folder }
-    }
-
-    /// Waits for what is to come true within bounds.
-    pub async fn eventually(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        let until = tributary::clock::now() + Duration::from_secs(15);
-        while !holds().await {
-            assert!(tributary::clock::now() < until, "{what} did not come true");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
     }
 
     pub fn address(&self, certificate: PathBuf, key: PathBuf) -> Address {
@@ -185,16 +176,23 @@ impl City {
         assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     }
 
+    /// What a process of the demo has logged.
+    pub fn log(&self, process: &str) -> String {
+        std::fs::read_to_string(self.home.join(format!("logs/{process}.log"))).unwrap()
+    }
+
+    /// Waits until a process has logged a word so many times.
+    pub async fn logs(&self, process: &str, word: &str, times: usize) {
+        let what = format!("`{word}` in the log of {process}, {times} times");
+        let enough = |log: &String| log.matches(word).count() >= times;
+        until(&what, async || self.log(process), enough).await;
+    }
+
     /// Waits for the demo's own end; gives its exit code, and a signal has none.
     pub async fn end(&mut self) -> Option<i32> {
-        let until = tributary::clock::now() + Duration::from_secs(15);
-        loop {
-            if let Some(status) = self.demo.try_wait().unwrap() {
-                return status.code();
-            }
-            assert!(tributary::clock::now() < until, "the demo did not end");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let look = async || self.demo.try_wait().unwrap();
+        let ended = until("the end of the demo", look, Option::is_some).await;
+        ended.unwrap().code()
     }
 
     pub fn config_of(&self, agency: &str) -> &Path {

@@ -17,6 +17,7 @@ use tributary::wire::section::RequestHash;
 
 use crate::city::{City, part_of, word};
 use crate::refusals::{AGENCY, ITEM, all};
+use crate::waiting::within;
 
 struct Stream {
     out: mpsc::Sender<pb::ExchangeRequest>,
@@ -38,16 +39,15 @@ impl Stream {
     }
 
     async fn ask(&self, exchange_id: u64, request: Bytes) {
-        let fetch = pb::ExchangeFetch { exchange_id, remaining_micros: 5_000_000, request };
+        let fetch = pb::ExchangeFetch { exchange_id, remaining_micros: 60_000_000, request };
         self.say(Some(Asked::Fetch(fetch))).await;
     }
 
     /// The next message, but for the agency's questions about the gateway's log.
     async fn next(&mut self) -> Result<Option<Told>, Status> {
         loop {
-            let next = self.answers.message();
-            let next = tokio::time::timeout(std::time::Duration::from_secs(20), next);
-            match next.await.expect("nothing came")?.map(|told| told.message.unwrap()) {
+            let next = within(self.answers.message()).await?;
+            match next.map(|told| told.message.unwrap()) {
                 Some(Told::AskLog(_)) => {}
                 told => return Ok(told),
             }
@@ -135,7 +135,7 @@ async fn a_bad_question_fails_alone_and_a_broken_rule_ends_the_stream() {
 
     let twice = || pb::ExchangeFetch {
         exchange_id: 5,
-        remaining_micros: 5_000_000,
+        remaining_micros: 60_000_000,
         request: good("twice"),
     };
     let falling = pb::ExchangeFetch { exchange_id: 4, ..twice() };

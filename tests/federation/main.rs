@@ -11,6 +11,8 @@
 
 #[path = "../support/forged.rs"]
 mod forged;
+#[path = "../support/waiting.rs"]
+mod waiting;
 
 mod bad_input;
 mod changes;

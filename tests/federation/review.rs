@@ -12,6 +12,7 @@ use tributary::domain::audit::export::Line;
 use tributary::domain::audit::{Query, RequestId, SubjectTag};
 
 use crate::city::{City, DEADLINE, binary};
+use crate::waiting::until;
 
 const ORIGIN: &str = "gateway.city.example/2026";
 
@@ -111,7 +112,8 @@ async fn only_named_reviewers_read_the_log_and_they_get_no_profile() {
 
     // A reviewer reads the log and nothing else.
     let mut client = board(&city).await;
-    city.eventually("publication", async || client.inclusion(0).await.is_ok()).await;
+    let included = async || client.inclusion(0).await.map(drop);
+    drop(until("publication", included, Result::is_ok).await);
     assert_eq!(refusals(&mut client).await, ["OK"; 5]);
     let board = &city.federation.reviewers[0];
     let address = city.address(board.certificate.clone(), board.key.clone());
@@ -213,10 +215,8 @@ async fn a_search_finds_what_was_asked_and_is_itself_in_the_log() {
     let known = city.home.join("known.checkpoint");
     std::fs::write(&known, printed(&review(&city, &["checkpoint"]))).unwrap();
     let index = found[0].index().to_string();
-    city.eventually("its tile", async || {
-        review(&city, &["prove", "--index", &index]).status.code() == Some(0)
-    })
-    .await;
+    let proved = async || review(&city, &["prove", "--index", &index]);
+    until("its tile", proved, |output| output.status.success()).await;
     let continued = review(&city, &["consistency", "--known", known.to_str().unwrap()]);
     assert!(printed(&continued).contains("continues"), "{continued:?}");
     let beyond = review(&city, &["prove", "--index", "100000"]);

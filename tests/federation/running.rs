@@ -10,6 +10,7 @@ use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::value::Kind;
 
 use crate::city::{City, DEADLINE, binary};
+use crate::waiting::{Reserved, becomes, until};
 
 fn section<'a>(answer: &'a pb::GetProfileResponse, agency: &str) -> &'a pb::SectionReport {
     answer.sections.iter().find(|section| section.agency == agency).unwrap()
@@ -98,20 +99,23 @@ async fn an_agency_dies_and_comes_back_without_the_gateway_being_told() {
     let entry = city.federation.agencies.iter().find(|agency| agency.id == "traffic").unwrap();
     let killed = Command::new("kill").args(["-KILL", &entry.pid.to_string()]).status().unwrap();
     assert!(killed.success());
-    city.eventually("the section's loss", async || {
+    let kept = Reserved::after(entry.endpoint.parse().unwrap()).await;
+    let mut now = async || {
         let answer = client.profile(&grant, items.clone(), DEADLINE).await.unwrap();
-        let others = answer.sections.iter().filter(|section| section.agency != "traffic");
-        assert!(others.into_iter().all(|section| section.status() == pb::SectionStatus::Ok));
-        status(&answer, "traffic").starts_with("UNAVAILABLE")
-    })
-    .await;
+        for other in answer.sections.iter().filter(|section| section.agency != "traffic") {
+            assert_eq!(status(&answer, &other.agency), "OK", "{}", other.agency);
+        }
+        status(&answer, "traffic")
+    };
+    until("the section's loss", &mut now, |seen| seen.starts_with("UNAVAILABLE")).await;
 
     // The command line says so by its exit code.
     let federation = city.home.join("federation.json");
     let get = |more: &[&str]| {
         let mut get = binary();
         get.args(["profile", "get", "--subject", &city.federation.subjects[0], "--federation"]);
-        get.arg(&federation).args(more).stdin(Stdio::null()).output().unwrap()
+        get.arg(&federation).args(["--deadline", "60s"]).args(more);
+        get.stdin(Stdio::null()).output().unwrap()
     };
     let partial = get(&["--json"]);
     assert_eq!(partial.status.code(), Some(3));
@@ -129,14 +133,11 @@ async fn an_agency_dies_and_comes_back_without_the_gateway_being_told() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    city.eventually("the section's return", async || {
-        let answer = client.profile(&grant, items.clone(), DEADLINE).await.unwrap();
-        status(&answer, "traffic") == "OK"
-    })
-    .await;
+    becomes("the section's return", "OK", &mut now).await;
     assert_eq!(get(&["--json"]).status.code(), Some(0));
     again.kill().unwrap();
     again.wait().unwrap();
+    drop(kept);
 }
 
 #[tokio::test]
@@ -145,38 +146,33 @@ async fn the_kill_switch_and_the_policy_hold_without_a_restart() {
     let mut client = city.client().await;
     let items = client.bundle("basic").await.unwrap();
     let grant = city.grant(0);
-    let mut now = async || client.profile(&grant, items.clone(), DEADLINE).await.unwrap();
-    assert_eq!(status(&now().await, "education"), "OK");
+    let mut now = async || {
+        let answer = client.profile(&grant, items.clone(), DEADLINE).await.unwrap();
+        status(&answer, "education")
+    };
+    assert_eq!(now().await, "OK");
 
     let config = city.config_of("education");
     let text = std::fs::read_to_string(config).unwrap();
     std::fs::write(config, text.replace("enabled = true", "enabled = false")).unwrap();
-    city.eventually("the switch", async || {
-        status(&now().await, "education") == "DENIED AGENCY_CLOSED"
-    })
-    .await;
+    becomes("the switch", "DENIED AGENCY_CLOSED", &mut now).await;
     // Half a file changes nothing.
     std::fs::write(config, "id = \"educ").unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
-    assert_eq!(status(&now().await, "education"), "DENIED AGENCY_CLOSED");
+    city.logs("education", "SWITCH_KEPT", 1).await;
+    assert_eq!(now().await, "DENIED AGENCY_CLOSED");
     std::fs::write(config, text).unwrap();
-    city.eventually("the switch back", async || status(&now().await, "education") == "OK").await;
+    becomes("the switch back", "OK", &mut now).await;
 
     // A broken policy keeps the last good one; an empty one denies all.
     let policy = city.home.join("policies/agencies/education.cedar");
     let good = std::fs::read_to_string(&policy).unwrap();
     std::fs::write(&policy, "permit (principal, action, resource").unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(2000)).await;
-    assert_eq!(status(&now().await, "education"), "OK");
-    let log = std::fs::read_to_string(city.home.join("logs/education.log")).unwrap();
-    assert!(log.contains("POLICY_KEPT"), "{log}");
+    city.logs("education", "POLICY_KEPT", 1).await;
+    assert_eq!(now().await, "OK");
     std::fs::write(&policy, "").unwrap();
-    city.eventually("the empty policy", async || {
-        status(&now().await, "education") == "DENIED NOTHING_PERMITTED"
-    })
-    .await;
+    becomes("the empty policy", "DENIED NOTHING_PERMITTED", &mut now).await;
     std::fs::write(&policy, good).unwrap();
-    city.eventually("the policy back", async || status(&now().await, "education") == "OK").await;
+    becomes("the policy back", "OK", &mut now).await;
 }
 
 #[tokio::test]
@@ -195,12 +191,13 @@ async fn every_answer_has_a_receipt_that_the_log_bears_out() {
         binary().args(["audit", "verify"]).arg(log).arg("--key").arg(&key).output().unwrap()
     };
     let log = city.home.join("audit/gateway");
-    city.eventually("publication", async || verify(&log).status.code() == Some(0)).await;
+    until("publication", async || verify(&log), |output| output.status.success()).await;
 
     // The receipt as a file: proved by itself, and borne out by the log.
     let file = city.home.join("receipt.json");
     let mut get = binary();
-    get.args(["profile", "get", "--json", "--subject", &city.federation.subjects[0]]);
+    get.args(["profile", "get", "--json", "--deadline", "60s", "--subject"]);
+    get.arg(&city.federation.subjects[0]);
     get.arg("--federation").arg(city.home.join("federation.json")).arg("--receipt").arg(&file);
     let got = get.stdin(Stdio::null()).output().unwrap();
     assert_eq!(got.status.code(), Some(0), "{}", String::from_utf8_lossy(&got.stderr));
@@ -212,11 +209,8 @@ async fn every_answer_has_a_receipt_that_the_log_bears_out() {
     let alone = audit(&["check-receipt"], &[&file]);
     let said = String::from_utf8_lossy(&alone.stdout).into_owned();
     assert!(alone.status.success() && said.contains("proves its records"), "{said}");
-    city.eventually("its tiles", async || {
-        let held = audit(&["check-receipt", "--log"], &[&log, &file]);
-        held.status.code() == Some(0)
-    })
-    .await;
+    let held = async || audit(&["check-receipt", "--log"], &[&log, &file]);
+    until("its tiles", held, |output| output.status.success()).await;
     let proofs = city.home.join("proofs");
     std::fs::create_dir(&proofs).unwrap();
     let proved = audit(&["prove", "--receipt"], &[&file, "--out".as_ref(), &proofs, &log]);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::city::City;
+use crate::waiting::becomes;
 
 /// Processes whose command line names a folder: the demo and its children.
 fn processes_of(home: &Path) -> usize {
@@ -28,7 +29,7 @@ async fn end_by(signal: &str) -> Option<i32> {
     });
     city.signal(signal);
     let home = city.home.clone();
-    city.eventually("the end of every process", async || processes_of(&home) == 0).await;
+    becomes("the end of every process", 0_usize, async || processes_of(&home)).await;
     asking.await.unwrap();
     // A process gives up its command line a moment before it can be waited for.
     city.end().await

@@ -8,9 +8,11 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::waiting::Reserved;
+
 pub struct Proxy {
     server: String,
-    port: u16,
+    kept: Reserved,
     frozen: Arc<AtomicBool>,
     running: Option<JoinHandle<()>>,
 }
@@ -18,17 +20,15 @@ pub struct Proxy {
 impl Proxy {
     /// A way to the server at this address.
     pub async fn start(url: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let server = authority(url).to_owned();
-        let mut proxy = Self { server, port, frozen: Arc::default(), running: None };
-        proxy.serve(listener);
+        let (server, kept) = (authority(url).to_owned(), Reserved::new());
+        let mut proxy = Self { server, kept, frozen: Arc::default(), running: None };
+        proxy.resume().await;
         proxy
     }
 
     /// The same address, but by this way.
     pub fn url(&self, url: &str) -> String {
-        url.replace(authority(url), &format!("127.0.0.1:{}", self.port))
+        url.replace(authority(url), &self.kept.address().to_string())
     }
 
     /// From now on nothing comes through, and nobody is told.
@@ -46,7 +46,7 @@ impl Proxy {
 
     pub async fn resume(&mut self) {
         self.frozen = Arc::default();
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
+        let listener = TcpListener::bind(self.kept.address()).await.unwrap();
         self.serve(listener);
     }
 

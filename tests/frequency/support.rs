@@ -120,7 +120,7 @@ pub async fn release(counters: &Counters, ask: &Ask) -> Result<Release, CounterE
         expires: OffsetDateTime::from_unix_timestamp(START + ask.expires).unwrap(),
         now: OffsetDateTime::from_unix_timestamp(START + ask.at).unwrap(),
     };
-    counters.release(one, clock::now() + Duration::from_secs(20)).await
+    counters.release(one, clock::now() + Duration::from_secs(90)).await
 }
 
 pub async fn counted(counters: &Counters, ask: &Ask) -> Release {

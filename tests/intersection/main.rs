@@ -17,10 +17,13 @@
 mod federation;
 #[path = "../support/forged.rs"]
 mod forged;
+#[path = "../support/waiting.rs"]
+mod waiting;
 
 mod grants;
 mod hostile;
 mod law;
 mod policies;
 mod tap;
+mod under_way;
 mod world;

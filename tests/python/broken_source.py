@@ -27,7 +27,7 @@ class Honest(agency.Source):
 
 class SilentDescription(agency.Source):
     def DescribeSource(self, request, context):
-        time.sleep(7)
+        time.sleep(12)
         return super().DescribeSource(request, context)
 
 
@@ -299,7 +299,7 @@ class Late(agency.Source):
 
     def FetchRows(self, request, context):
         if len(request.subjects) > 100:
-            time.sleep(7)
+            time.sleep(12)
         return super().FetchRows(request, context)
 
 
@@ -311,7 +311,7 @@ class GoesAway(agency.Source):
     def FetchRows(self, request, context):
         if self.broken.is_set():
             context.abort(grpc.StatusCode.INTERNAL, "broken")
-        time.sleep(0.005)
+        time.sleep(0.05)
         if not context.is_active():
             self.broken.set()
         return super().FetchRows(request, context)

@@ -25,7 +25,7 @@ use super::town::{held, item, mapping, numbers, subject};
 const SERVICE: &str = r#"
 [source.grpc]
 endpoint = "unix:source.sock"
-statement_timeout = "10s"
+statement_timeout = "60s"
 "#;
 
 const JOB: &str = r#"
@@ -128,7 +128,7 @@ impl Drop for Service {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             // Until every connection is closed.
-            tokio::task::block_in_place(|| runtime.shutdown_timeout(Duration::from_secs(10)));
+            tokio::task::block_in_place(|| runtime.shutdown_timeout(Duration::from_secs(60)));
         }
         let _ = std::fs::remove_file(&self.socket);
     }
@@ -178,13 +178,13 @@ fn holdings(folder: &Path) -> Holdings {
 
 /// Of a mapping that does not wait long.
 fn impatient(folder: &Path) -> Holdings {
-    let text = format!("{SERVICE}{JOB}").replace("10s", "400ms");
+    let text = format!("{SERVICE}{JOB}").replace("60s", "400ms");
     Holdings::open(mapping(&text, folder))
 }
 
 async fn fetch(holdings: &Holdings, person: &str) -> Held {
     let items = [1, 2, 4, 5, 6].into_iter().map(item).collect();
-    let deadline = clock::now() + Duration::from_secs(20);
+    let deadline = clock::now() + Duration::from_secs(90);
     holdings.fetch(&subject(person), &items, deadline).await
 }
 

@@ -19,7 +19,7 @@ const JOB: &[u32] = &[1, 2, 3, 4, 5, 6, 70];
 
 pub async fn ask(holdings: &Holdings, person: &str, items: &[u32]) -> Held {
     let items: ItemSet = items.iter().map(|number| item(*number)).collect();
-    holdings.fetch(&subject(person), &items, clock::now() + Duration::from_secs(10)).await
+    holdings.fetch(&subject(person), &items, clock::now() + Duration::from_secs(60)).await
 }
 
 pub fn text(cell: &str) -> Option<String> {

@@ -339,7 +339,7 @@ impl Site {
     pub fn mapping(&self) -> String {
         let queries: String =
             ["job", "defaults", "amounts"].map(|table| self.query(table)).concat();
-        self.source(&self.url, "statement_timeout = \"1s\"") + &queries
+        self.source(&self.url, "statement_timeout = \"60s\"") + &queries
     }
 
     pub fn holdings(&self) -> Holdings {

@@ -102,7 +102,7 @@ async fn a_postgresql_server_is_believed_by_its_authority() {
     site.run("select pg_reload_conf()").await;
     let ca = authority.anchors().display().to_string();
     let open = |lines: &str| site.open(&(site.source(&site.url, lines) + &site.query("job")));
-    let patience = clock::now() + std::time::Duration::from_secs(20);
+    let patience = clock::now() + std::time::Duration::from_secs(90);
     // A reload takes a moment.
     let holdings = loop {
         let holdings = open(&format!("tls = \"verify-full\"\nca = \"{ca}\""));

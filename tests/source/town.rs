@@ -28,7 +28,7 @@ create table amounts (asked_id text not null, person_id text, amount_fen, ended_
 const SOURCE: &str = r#"
 [source.sql]
 url = "sqlite:work.db"
-statement_timeout = "400ms"
+statement_timeout = "60s"
 "#;
 
 const JOB: &str = r#"
@@ -160,7 +160,21 @@ impl Town {
     }
 
     pub fn holdings_with(&self, queries: &str) -> Holdings {
-        Holdings::open(mapping(&format!("{SOURCE}{queries}"), self.folder.path()))
+        self.holdings_for("60s", queries)
+    }
+
+    /// Of statements that end at this time.
+    pub fn holdings_for(&self, time: &str, queries: &str) -> Holdings {
+        let text = format!("{}{queries}", SOURCE.replace("60s", time));
+        Holdings::open(mapping(&text, self.folder.path()))
+    }
+
+    /// Keeps everybody else from the file until it is dropped.
+    pub async fn lock(&self) -> sqlx::SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.database());
+        let mut connection = options.connect().await.unwrap();
+        connection.execute("begin exclusive").await.unwrap();
+        connection
     }
 
     pub async fn fetch(&self, holdings: &Holdings, person: &str) -> Held {
@@ -169,7 +183,7 @@ impl Town {
 
     pub async fn fetch_items(&self, holdings: &Holdings, person: &str, items: &[u32]) -> Held {
         let items: ItemSet = items.iter().map(|number| item(*number)).collect();
-        holdings.fetch(&subject(person), &items, clock::now() + Duration::from_secs(10)).await
+        holdings.fetch(&subject(person), &items, clock::now() + Duration::from_secs(60)).await
     }
 }
 

@@ -18,6 +18,7 @@ use tributary::domain::catalogue::{Catalogue, Source};
 use tributary::domain::grant::{HighWater, Jws, StatusFault};
 
 use crate::support::*;
+use crate::waiting::Reserved;
 
 const AUTHORITY: &str = "certs/consent.city.example/ca.pem";
 const CERTIFICATE: &str = "certs/consent.city.example/issuer-consent.pem";
@@ -48,13 +49,13 @@ async fn tributary(folder: &Path, input: &str, line: &str) -> Result<String, Str
 /// An issuer that was set up by hand, as its operator would.
 struct Desk {
     folder: tempfile::TempDir,
-    port: u16,
+    kept: Reserved,
 }
 
 impl Desk {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let desk = Self { folder, port: free_port() };
+        let desk = Self { folder, kept: Reserved::new() };
         for line in [
             "pki init --dir certs --domain consent.city.example",
             "pki issue --dir certs --domain consent.city.example --role issuer --id consent",
@@ -76,7 +77,7 @@ impl Desk {
     }
 
     fn uri(&self) -> String {
-        format!("https://localhost:{}{PATH}", self.port)
+        format!("https://localhost:{}{PATH}", self.kept.address().port())
     }
 
     fn settings(&self) -> String {
@@ -131,9 +132,9 @@ items = ["education.*"]
 
     async fn serve(&self) -> Child {
         let line = format!(
-            "grant serve --dir . --listen 127.0.0.1:{} --certificate {CERTIFICATE} --key {KEY} \
+            "grant serve --dir . --listen {} --certificate {CERTIFICATE} --key {KEY} \
              --until-stdin-closes",
-            self.port
+            self.kept.address()
         );
         let mut child = Command::new(env!("CARGO_BIN_EXE_tributary"))
             .args(line.split(' '))
@@ -146,7 +147,7 @@ items = ["education.*"]
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         tokio::time::timeout(LONG, out.read_line(&mut line)).await.unwrap().unwrap();
-        assert_eq!(line, format!("issuer listening on 127.0.0.1:{}\n", self.port));
+        assert_eq!(line, format!("issuer listening on {}\n", self.kept.address()));
         child
     }
 }
@@ -174,10 +175,6 @@ fn catalogue() -> Catalogue {
         .map(|name| (name, fs::read_to_string(folder.join(name)).unwrap()));
     let sources: Vec<Source<'_>> = files.iter().map(|(name, text)| Source { name, text }).collect();
     Catalogue::parse(&sources).unwrap()
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A grant's number and its place in the list.

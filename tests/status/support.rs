@@ -36,7 +36,7 @@ pub const DOMAIN: &str = "consent.city.example";
 pub const PATH: &str = "/status/1";
 
 /// Longer than anything here takes when it works.
-pub const LONG: Duration = Duration::from_secs(20);
+pub const LONG: Duration = Duration::from_secs(90);
 
 pub fn spiffe(name: &str) -> SpiffeId {
     format!("spiffe://{DOMAIN}/issuer/{name}").parse().unwrap()
@@ -235,7 +235,7 @@ pub fn plan(anchors: &Anchors, issuers: &[(&Signer, &str)]) -> StatusPlan {
         anchors: anchors.collect(),
         max_age: time::Duration::seconds(60),
         fetch_every: Duration::from_millis(50),
-        limits: FetchLimits { total: Duration::from_secs(2), ..fetch_limits() },
+        limits: FetchLimits { connect: LONG, total: LONG, ..fetch_limits() },
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -31,13 +32,16 @@ use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::profile_service_client::ProfileServiceClient;
 use tributary::wire::refusal::reason_of;
 
-/// The deadline of an ordinary request. The gateway's own cap, two seconds, is
-/// what ends its waiting; a caller that gives up no sooner sees what it says then,
-/// however busy the machine.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub use crate::waiting::{until, within};
 
-/// Longer than anything here may take; only a hang reaches it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The deadline of an ordinary request. The gateway's own cap, a minute unless the
+/// test states another, is what ends its waiting; a caller that gives up no sooner
+/// sees what it says then, however busy the machine.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// The cap where somebody never answers: as long as a test can wait, and long
+/// enough for everybody else on a busy machine.
+pub const CUT: &str = "8s";
 
 pub type Profiles = ProfileServiceClient<Channel>;
 
@@ -45,7 +49,8 @@ pub fn binary() -> Command {
     Command::new(env!("CARGO_BIN_EXE_tributary"))
 }
 
-/// A served demo; dropping it stops every process.
+/// A served demo; dropping it stops every process. Nothing changes its own
+/// processes, so that tests can share it.
 pub struct Federation {
     pub home: PathBuf,
     pub described: demo::Federation,
@@ -64,11 +69,26 @@ impl Drop for Federation {
 }
 
 impl Federation {
-    pub fn start() -> Self {
+    /// The one that other tests use at this time, or a new one.
+    pub fn start() -> Arc<Self> {
+        static RUNNING: Mutex<Weak<Federation>> = Mutex::new(Weak::new());
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = running.upgrade() {
+            return running;
+        }
+        let fresh = Arc::new(Self::fresh());
+        *running = Arc::downgrade(&fresh);
+        fresh
+    }
+
+    /// One of the test's own, whose processes it may change.
+    pub fn fresh() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("city");
         let mut demo = binary()
-            .args(["demo", "--serve", "--people", "40", "--dir"])
+            .args(["demo", "--serve", "--people", "40", "--deadline", "60s"])
+            // However often a test asks.
+            .args(["--grant-uses", "1000000", "--dir"])
             .arg(&home)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -112,6 +132,14 @@ impl Federation {
         self.gateway_with(elsewhere, |_| {}).await
     }
 
+    /// The same, with a cap on the time of every request.
+    pub async fn gateway_capped(&self, cap: &str, elsewhere: &[(&str, SocketAddr)]) -> Served {
+        let edit = |document: &mut DocumentMut| {
+            document["limits"]["max_deadline"] = toml_edit::value(cap);
+        };
+        self.gateway_with(elsewhere, edit).await
+    }
+
     /// The same, with a changed configuration.
     pub async fn gateway_with(
         &self,
@@ -137,16 +165,12 @@ impl Federation {
     /// Waits until gateway and agencies have the issuer's status list, without
     /// which they refuse every grant.
     pub async fn informed(&self, channel: &Channel, items: &[&str]) {
-        let stale = async || match self.ask(channel, "", 0, items, DEADLINE).await {
-            Ok(answer) => answer.sections.iter().any(|s| s.reason == "GRANT_STATUS_STALE"),
-            Err(status) => reason_of(&status) == "GRANT_STATUS_STALE",
+        let reasons = async || match self.ask(channel, "", 0, items, DEADLINE).await {
+            Ok(answer) => answer.sections.into_iter().map(|section| section.reason).collect(),
+            Err(status) => vec![reason_of(&status)],
         };
-        within(async {
-            while stale().await {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        })
-        .await;
+        let fresh = |reasons: &Vec<String>| reasons.iter().all(|one| one != "GRANT_STATUS_STALE");
+        until("the issuer's status list", reasons, fresh).await;
     }
 
     /// An agency in this process, with a changed configuration.
@@ -259,11 +283,6 @@ pub async fn link(channel: &Channel, agency: &str, wanted: ServingStatus) {
     let request = HealthCheckRequest { service: format!("agency/{agency}") };
     let mut states = HealthClient::new(channel.clone()).watch(request).await.unwrap().into_inner();
     within(async { while states.message().await.unwrap().unwrap().status() != wanted {} }).await;
-}
-
-/// Fails where an event does not come at all.
-pub async fn within<T>(event: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, event).await.expect("what was awaited did not come")
 }
 
 pub fn section<'a>(answer: &'a pb::GetProfileResponse, agency: &str) -> &'a pb::SectionReport {

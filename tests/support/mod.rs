@@ -192,6 +192,14 @@ impl Health for Probe {
     }
 }
 
+impl Probe {
+    /// Waits until so many requests have come.
+    pub async fn saw(&self, requests: usize) {
+        let look = async || self.seen.lock().unwrap().len();
+        crate::waiting::until("a request at the server", look, |seen| *seen >= requests).await;
+    }
+}
+
 /// The small server, running.
 pub struct Server {
     pub address: SocketAddr,
@@ -203,7 +211,11 @@ pub struct Server {
 
 impl Server {
     pub async fn start(tls: LinkTls, limits: LinkLimits) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), tls, limits).await
+    }
+
+    pub async fn at(address: SocketAddr, tls: LinkTls, limits: LinkLimits) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let probe = Probe::default();
         let service = HealthServer::new(probe.clone());
