@@ -288,9 +288,12 @@ async fn row_04_a_revoked_server_loses_its_open_connection() {
     let mut work = city.pki.trust(WORK, &[Role::Agency]);
     work.crl = Some(city.pki.crl(WORK, &[&city.work], tomorrow));
     tls.trust().replace(TrustStore::load(&[work]).unwrap());
-    let refused = until("a refusal", async || check(&channel, "").await, Result::is_err).await;
+    // The one that finds it out may have been under way.
+    drop(
+        until("the end of the connection", async || check(&channel, "").await, Result::is_err)
+            .await,
+    );
     let seen = server.probe.seen.lock().unwrap().len();
-    assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
     assert_eq!(check(&channel, "").await.unwrap_err().code(), Code::Unavailable);
     assert_eq!(server.probe.seen.lock().unwrap().len(), seen, "a request got through");
 }

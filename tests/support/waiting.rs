@@ -3,6 +3,7 @@
 //! seen last.
 
 #![allow(dead_code, reason = "each suite uses what it needs")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
