@@ -14,4 +14,5 @@ mod disk;
 mod kills;
 mod points;
 mod town;
+mod withheld;
 mod witness;
