@@ -1,7 +1,8 @@
 //! `tributary audit`: verify, prove, check, search, reconcile and export a log.
 //!
-//! Reads logs, by itself or through a gateway, and never writes one; `keygen` makes the key of a new one. Results go to standard output, progress and
-//! warnings to standard error.
+//! Reads logs, by itself or through a gateway, and never writes one; `keygen` makes the
+//! key of a new one. Results go to standard output, progress and warnings to standard
+//! error.
 
 mod find;
 mod keygen;
@@ -20,6 +21,14 @@ use clap::{Args, Subcommand};
 
 /// Arguments of `tributary audit`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tributary audit verify audit/gateway --key gateway.vkey --known peers.checkpoint
+  tributary audit check-receipt receipt.json --key gateway.vkey --log audit/gateway
+  tributary audit search audit/gateway --key gateway.vkey --agency lending
+  tributary audit reconcile gateway.jsonl employment.jsonl
+
+Exit codes: 0 sound, found or done; 1 error; 2 tampered, contradicted, or a release was
+left out; 3 incomplete.")]
 pub struct AuditArgs {
     #[command(subcommand)]
     command: AuditCommand,

@@ -3,22 +3,25 @@
 //!
 //! It holds of each entry the leaf hash and what can be searched by. It is never
 //! believed: it reaches as far as a signed checkpoint and its leaves are counted;
-//! each record that is found is read from the log again. Whatever does not fit is
-//! made anew. What a damaged row hides is found by [`Index::compare`].
+//! each record that is found is read from the log again, and must lead to that
+//! checkpoint's root. Whatever does not fit is made anew. What a damaged row hides is
+//! found by [`Index::compare`].
 
+mod entries;
 mod file;
 mod rows;
 mod tail;
 
 use std::path::{Path, PathBuf};
 
+use entries::{Entries, learn, read_hit};
 use file::{connect, remove};
 use rows::{Reading, Row};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
 
 use super::proof::{self, ProveError, Tiles};
-use crate::domain::audit::{Dictionary, Edge, Entry, Hash, Query, Record, VerifyingKey, leaf_hash};
+use crate::domain::audit::{Checkpoint, Dictionary, Edge, Hash, Query, Record, VerifyingKey};
 
 /// Bundles that are read at a time: 16,384 entries.
 const BUNDLES: u64 = 64;
@@ -181,25 +184,21 @@ impl Index {
         if then.old_root.0 != root {
             return Ok(Some("the log has another history".into()));
         }
-        if let Some(last) = size.checked_sub(1) {
-            let (row, entry) = (
-                rows::range(&mut self.database, last, size).await?,
-                proof::entry(&self.log, published, last)?,
-            );
-            if row.first().is_none_or(|row| row.leaf != leaf_hash(&entry).0) {
-                return Ok(Some("its last entry is not the log's".into()));
-            }
-        }
-        self.dictionary = Dictionary::default();
-        for index in rows::names(&mut self.database).await? {
-            let entry = proof::entry(&self.log, published, index)?;
-            let read = Entry::decode(&entry).map_err(|_| ProveError::Tiles)?;
-            if self.dictionary.learn(index, &read).is_err() {
-                return Ok(Some("it takes a record for a name".into()));
-            }
-        }
+        let row = match size.checked_sub(1) {
+            Some(last) => rows::range(&mut self.database, last, size).await?.pop(),
+            None => None,
+        };
+        let names = rows::names(&mut self.database).await?;
         (self.reach, self.root) = (size, Hash(root));
-        Ok(None)
+        let (log, under) = (self.log.clone(), self.under());
+        let learnt = blocking(move || learn(&log, &under, row.as_ref(), names)).await??;
+        Ok(learnt.map(|dictionary| self.dictionary = dictionary).err().map(str::to_owned))
+    }
+
+    /// The tree over which it reaches.
+    fn under(&self) -> Checkpoint {
+        let origin = self.key.origin().clone();
+        Checkpoint { origin, size: self.reach, root: self.root }
     }
 
     /// Throws away what is there.
@@ -300,12 +299,13 @@ impl Index {
     ) -> Result<Found, IndexError> {
         let wanted = limit.saturating_add(1);
         let found = rows::find(&mut self.database, query, from, wanted).await?;
-        let (log, reach) = (self.log.clone(), self.reach);
+        let (log, under) = (self.log.clone(), self.under());
         let (dictionary, asked) = (self.dictionary.clone(), query.clone());
         let mut hits = blocking(move || {
             let mut hits = Vec::with_capacity(found.len());
+            let mut entries = Entries::new(&log, &under);
             for (index, leaf) in found {
-                hits.push(read_hit(&log, reach, &dictionary, &asked, index, &leaf)?);
+                hits.push(read_hit(&mut entries, &dictionary, &asked, index, &leaf)?);
             }
             if hits.len() < wanted {
                 let mut take = |index, leaf, record: Record| {
@@ -313,7 +313,7 @@ impl Index {
                         hits.push(Hit { index, leaf, record });
                     }
                 };
-                tail::unpublished(&log, reach, dictionary, &mut take)
+                tail::unpublished(&log, under.size, dictionary, &mut take)
                     .map_err(|source| IndexError::File { path: log.clone(), source })?;
             }
             Ok::<_, IndexError>(hits)
@@ -363,23 +363,6 @@ impl Index {
         }
         Ok(())
     }
-}
-
-/// Reads a record that the index names from the log itself.
-fn read_hit(
-    log: &Path,
-    reach: u64,
-    dictionary: &Dictionary,
-    query: &Query,
-    index: u64,
-    leaf: &[u8],
-) -> Result<Hit, IndexError> {
-    let bytes = proof::entry(log, reach, index)?;
-    let own = leaf_hash(&bytes);
-    let entry = Entry::decode(&bytes).map_err(|_| IndexError::Differs(index))?;
-    let record = dictionary.resolve(&entry).map_err(|_| IndexError::Differs(index))?;
-    let record = record.filter(|record| own.0 == *leaf && query.takes(record));
-    record.map(|record| Hit { index, leaf: own, record }).ok_or(IndexError::Differs(index))
 }
 
 fn empty_root() -> Result<Hash, IndexError> {

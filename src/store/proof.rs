@@ -200,7 +200,7 @@ pub fn check_receipt(
 }
 
 /// The bytes of an entry of the published log, as its bundle holds them.
-pub(super) fn entry(log: &Path, size: u64, index: u64) -> Result<Vec<u8>, ProveError> {
+fn entry(log: &Path, size: u64, index: u64) -> Result<Vec<u8>, ProveError> {
     let bundle = read_tile(log, size, Shelf::Entries, index / TILE_WIDTH)?;
     usize::try_from(index % TILE_WIDTH)
         .ok()

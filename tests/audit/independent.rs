@@ -1,5 +1,6 @@
 //! A second implementation, straight from the specifications, that shares no code
-//! with the log: RFC 6962 hashes, C2SP tiles, notes and checkpoints.
+//! with the log: RFC 6962 hashes, C2SP tiles, notes and checkpoints. Proofs are
+//! `ct-merkle`'s: see `second.rs`.
 
 use std::path::Path;
 
@@ -27,63 +28,6 @@ pub fn root(leaves: &[Hash]) -> Hash {
             sha256(&[&[1], &root(&leaves[..half]), &root(&leaves[half..])])
         }
     }
-}
-
-/// The root to which an inclusion path leads (RFC 9162, section 2.1.3.2).
-pub fn climb(leaf: Hash, index: u64, size: u64, path: &[Hash]) -> Hash {
-    let (mut at, mut last, mut hash) = (index, size - 1, leaf);
-    for sibling in path {
-        assert!(last > 0, "the path is too long");
-        if at & 1 == 1 || at == last {
-            hash = sha256(&[&[1], sibling, &hash]);
-            while at & 1 == 0 && at != 0 {
-                at >>= 1;
-                last >>= 1;
-            }
-        } else {
-            hash = sha256(&[&[1], &hash, sibling]);
-        }
-        at >>= 1;
-        last >>= 1;
-    }
-    assert_eq!(last, 0, "the path is too short");
-    hash
-}
-
-/// Whether a path shows that a tree continues a smaller one (RFC 9162, section
-/// 2.1.4.2).
-pub fn continues(old_root: Hash, old: u64, new_root: Hash, new: u64, path: &[Hash]) -> bool {
-    if old == new {
-        return path.is_empty() && old_root == new_root;
-    }
-    let own = [old_root];
-    let mut path = path.iter();
-    let (mut at, mut last) = (old - 1, new - 1);
-    while at & 1 == 1 {
-        at >>= 1;
-        last >>= 1;
-    }
-    let first = if old.is_power_of_two() { own.first() } else { path.next() };
-    let Some(first) = first else { return false };
-    let (mut before, mut after) = (*first, *first);
-    for hash in path {
-        if last == 0 {
-            return false;
-        }
-        if at & 1 == 1 || at == last {
-            before = sha256(&[&[1], hash, &before]);
-            after = sha256(&[&[1], hash, &after]);
-            while at & 1 == 0 && at != 0 {
-                at >>= 1;
-                last >>= 1;
-            }
-        } else {
-            after = sha256(&[&[1], &after, hash]);
-        }
-        at >>= 1;
-        last >>= 1;
-    }
-    last == 0 && before == old_root && after == new_root
 }
 
 /// Origin, size and root of a note that the key has signed.

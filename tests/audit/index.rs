@@ -4,9 +4,11 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use tributary::domain::audit::{Query, Record, RequestId, SubjectTag, Timestamp};
+use tributary::domain::audit::tiles::split_bundle;
+use tributary::domain::audit::{Query, Record, RequestId, SubjectTag, Timestamp, leaf_hash};
 use tributary::domain::catalogue::AgencyId;
-use tributary::store::index::{Index, IndexError};
+use tributary::store::index::{Found, Index, IndexError};
+use tributary::store::proof::ProveError;
 use tributary::store::walk::walk;
 
 use crate::support::{append, closed_log, copy, open, options, section, verifying_key};
@@ -76,13 +78,27 @@ fn wait_io<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
+/// What a search gives to somebody who opens the index anew.
+fn searched(log: &Path, file: &Path, query: &Query) -> Result<Found, IndexError> {
+    wait_io(async {
+        let mut index = Index::open(log, &verifying_key(), file).await?;
+        index.update(&mut |_| {}).await?;
+        let found = index.search(query, 0, 1000).await;
+        index.close().await;
+        found
+    })
+}
+
 /// Changes the index behind its back.
-fn edit(file: &Path, statement: &'static str) {
+fn edit(file: &Path, statement: &str) {
     use sqlx::ConnectOptions as _;
     wait_io(async {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
         let mut database = options.connect().await.unwrap();
-        let done = sqlx::raw_sql(statement).execute(&mut database).await.unwrap();
+        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()))
+            .execute(&mut database)
+            .await
+            .unwrap();
         assert!(done.rows_affected() > 0, "{statement} changed nothing");
         sqlx::Connection::close(database).await.unwrap();
     });
@@ -198,11 +214,43 @@ fn a_changed_log_gives_no_answer_through_the_index() {
     assert!(matches!(update, Err(IndexError::Log(_))), "{update:?}");
     std::fs::write(&bundle, &bytes).unwrap();
     assert_eq!(answers_as_the_log(&log, &file), None);
+    // Whatever the query: the whole bundle is in doubt.
+    for query in [&queries()[1], &queries()[4]] {
+        std::fs::write(&bundle, &changed).unwrap();
+        let found = searched(&log, &file, query);
+        assert!(matches!(found, Err(IndexError::Log(ProveError::Tiles))), "{found:?}");
+    }
+    // The index was changed to fit.
+    std::fs::write(&bundle, &bytes).unwrap();
+    let leaves = |bundle: &[u8]| split_bundle(bundle).flatten().map(leaf_hash).collect::<Vec<_>>();
+    let (own, forged) = (leaves(&bytes), leaves(&changed));
+    let at = own.iter().zip(&forged).position(|(own, forged)| own != forged).unwrap();
+    edit(
+        &file,
+        &format!(
+            "update entry set request = 'request-6', leaf = x'{}' where leaf = x'{}'",
+            forged[at], own[at]
+        ),
+    );
     std::fs::write(&bundle, &changed).unwrap();
-    let found = wait_io(async {
-        let mut index = Index::open(&log, &verifying_key(), &file).await.unwrap();
-        index.update(&mut |_| {}).await.unwrap();
-        index.search(&queries()[1], 0, 10).await
-    });
-    assert!(matches!(found, Err(IndexError::Differs(_))), "{found:?}");
+    let found = searched(&log, &file, &queries()[0]);
+    assert!(matches!(found, Err(IndexError::Log(ProveError::Tiles))), "{found:?}");
+}
+
+#[test]
+fn a_name_that_was_changed_in_the_log_names_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, file) = (dir.path().join("log"), dir.path().join("log.index"));
+    closed_log(&log, 600);
+    assert_eq!(answers_as_the_log(&log, &file), None);
+    // The entry that says who `consumer 1` is; the searched record is in another bundle.
+    let bundle = log.join("tile/entries/000");
+    let mut bytes = std::fs::read(&bundle).unwrap();
+    let name = b"consumer/scoring";
+    let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    bytes[at + name.len() - 1] = b'f';
+    std::fs::write(&bundle, &bytes).unwrap();
+    let last = Query { request: RequestId::new("request-590").ok(), ..Query::default() };
+    let found = searched(&log, &file, &last);
+    assert!(matches!(found, Err(IndexError::Log(ProveError::Tiles))), "{found:?}");
 }

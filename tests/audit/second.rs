@@ -1,13 +1,33 @@
-//! Proofs and notes held against a second implementation, and keys and signatures
-//! against a vector of Go's `golang.org/x/mod/sumdb/note`.
+//! Roots and proofs held against `ct-merkle`, and what other implementations made:
+//! a checkpoint and a proof of a running log, and a note of Go's
+//! `golang.org/x/mod/sumdb/note`.
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use tributary::domain::audit::VerifyingKey;
+use ct_merkle::mem_backed_tree::MemoryBackedTree;
+use ct_merkle::{ConsistencyProof, InclusionProof, RootHash};
+use sha2::Sha256;
+use tributary::domain::audit::{Hash, VerifyingKey, check_inclusion, leaf_hash};
 use tributary::store::proof::{prove, prove_consistency};
 
-use crate::independent::{climb, continues, entries, leaf, open_note, root};
-use crate::support::{Dice, closed_log, origin, public, verifying_key};
+use crate::independent::{entries, open_note};
+use crate::support::{
+    Dice, closed_log, open, options, origin, public, record, verifying_key, wait,
+};
+
+fn bytes(hashes: &[Hash]) -> Vec<u8> {
+    hashes.iter().flat_map(|hash| hash.0).collect()
+}
+
+fn root(root: [u8; 32], size: u64) -> RootHash<Sha256> {
+    RootHash::new(root.into(), size)
+}
+
+/// Whether ct-merkle takes an inclusion proof for an entry.
+fn holds(entry: &[u8], index: u64, signed: &RootHash<Sha256>, path: &[Hash]) -> bool {
+    let proof = InclusionProof::try_from_bytes(bytes(path)).unwrap();
+    signed.verify_inclusion(&entry, index, &proof).is_ok()
+}
 
 #[test]
 fn proofs_hold_by_another_implementation() {
@@ -16,28 +36,127 @@ fn proofs_hold_by_another_implementation() {
     let key = verifying_key();
     let note = std::fs::read_to_string(dir.path().join("checkpoint")).unwrap();
     let (size, signed) = open_note(&note, origin().as_str(), &public());
-    let leaves: Vec<_> = entries(dir.path(), size).iter().map(|entry| leaf(entry)).collect();
-    assert_eq!(root(&leaves), signed);
+    let signed = root(signed, size);
+    let mut tree = MemoryBackedTree::<Sha256, Vec<u8>>::new();
+    // The root at every size.
+    let mut roots = vec![tree.root()];
+    for entry in entries(dir.path(), size) {
+        tree.push(entry);
+        roots.push(tree.root());
+    }
+    assert_eq!(tree.root(), signed);
+
     let mut dice = Dice(77);
     let edges = [0, 1, 2, 3, 255, 256, 257, 511, 512, size - 2, size - 1];
     let sizes: Vec<u64> = edges.into_iter().chain((0..60).map(|_| dice.roll(size))).collect();
     for index in &sizes {
         let proof = prove(dir.path(), &key, *index).unwrap();
-        let path: Vec<_> = proof.path.iter().map(|hash| hash.0).collect();
-        let own = leaf(&proof.entry);
-        assert_eq!(own, leaves[*index as usize]);
-        assert_eq!(climb(own, *index, size, &path), signed, "entry {index}");
+        assert_eq!(proof.entry, tree.items()[*index as usize]);
+        assert!(holds(&proof.entry, *index, &signed, &proof.path), "entry {index}");
+        assert_eq!(bytes(&proof.path), tree.prove_inclusion(*index as usize).as_bytes());
+        let mut other = proof.entry;
+        other[0] ^= 1;
+        assert!(!holds(&other, *index, &signed, &proof.path), "entry {index}");
     }
     for old in sizes.into_iter().filter(|old| *old > 0).chain([size]) {
-        let proof = prove_consistency(dir.path(), &key, old).unwrap();
-        let path: Vec<_> = proof.hashes.iter().map(|hash| hash.0).collect();
-        let before = root(&leaves[..old as usize]);
-        assert_eq!(proof.old_root.0, before);
-        assert!(continues(before, old, signed, size, &path), "size {old}");
-        let mut forged = before;
+        let ours = prove_consistency(dir.path(), &key, old).unwrap();
+        assert_eq!(root(ours.old_root.0, old), roots[old as usize], "size {old}");
+        let proof = ConsistencyProof::try_from_bytes(bytes(&ours.hashes)).unwrap();
+        signed.verify_consistency(&roots[old as usize], &proof).unwrap();
+        assert_eq!(
+            proof.as_bytes(),
+            tree.prove_consistency((size - old) as usize).as_bytes(),
+            "size {old}"
+        );
+        let mut forged = ours.old_root.0;
         forged[0] ^= 1;
-        assert!(!continues(forged, old, signed, size, &path), "size {old}");
+        assert!(signed.verify_consistency(&root(forged, old), &proof).is_err(), "size {old}");
     }
+}
+
+#[test]
+fn what_a_receipt_proves_holds_by_another_implementation() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut proved = Vec::new();
+    // Tiles end in the middle, so that paths come from tiles and from memory.
+    for part in 0..2u64 {
+        let log = open(dir.path(), options()).unwrap();
+        for number in part * 300..(part + 1) * 300 {
+            let records = (0..1 + number % 3).map(|nth| record(number * 10 + nth)).collect();
+            let receipt = wait(log.append(records)).unwrap();
+            let paths = log.prove(&receipt).unwrap();
+            let checkpoint = receipt.checkpoint().as_str();
+            let (size, signed) = open_note(checkpoint, origin().as_str(), &public());
+            proved.extend(receipt.indexes().zip(paths).map(|pair| (pair, root(signed, size))));
+        }
+        log.close().unwrap();
+    }
+    let size = verifying_key()
+        .verify(&std::fs::read_to_string(dir.path().join("checkpoint")).unwrap())
+        .unwrap()
+        .checkpoint()
+        .size;
+    let entries = entries(dir.path(), size);
+    assert!(proved.len() > 1000);
+    for ((index, path), signed) in proved {
+        let entry = &entries[index as usize];
+        assert!(holds(entry, index, &signed, &path), "entry {index}");
+        assert!(!holds(entry, index + 1, &signed, &path), "entry {index}");
+    }
+}
+
+/// From a log that others run with other software: Rekor's shard of 2025, C2SP
+/// tlog-tiles by Tessera, in Go. Its entry 412,114, the last of the checkpoint; and
+/// a checkpoint of 2026.
+const REKOR: &str =
+    "log2025-1.rekor.sigstore.dev+cf119915+AbfK5adZJxsI323FwGD2AJJ9F4i89cfDuLdGJBIYntuO";
+const REKOR_CHECKPOINTS: [&str; 2] = [
+    "log2025-1.rekor.sigstore.dev\n412115\n+8vUkEgBK/ansexBUomzocaWoPEmPIzxJC/y+xNMQN4=\n\n\
+     \u{2014} log2025-1.rekor.sigstore.dev zxGZFahCZ/+MqTjH4rC5MWcdLDWbpetE5l30RZfQc4BQkRjWSoKip\
+     EUPjvHENeZDHIlAsuezJcLzUVvItpNjaSRoMAs=\n",
+    "log2025-1.rekor.sigstore.dev\n34356369\ndA9mMr0smTXgo7nGsE01Zdc5KOOqTs2/zYfdSqxO+ks=\n\n\
+     \u{2014} log2025-1.rekor.sigstore.dev zxGZFQZgTebN28s0D7vKP5gX8R+CsXCved700HCQAHgDHbdkaH3tf\
+     x7+DMPkccNhzsnSy7LijLzWMa+evZduylLs0wc=\n",
+];
+const REKOR_ENTRY: &str = "\
+    eyJhcGlWZXJzaW9uIjoiMC4wLjIiLCJraW5kIjoiaGFzaGVkcmVrb3JkIiwic3BlYyI6eyJoYXNoZWRSZWtv\
+    cmRWMDAyIjp7ImRhdGEiOnsiYWxnb3JpdGhtIjoiU0hBMl8yNTYiLCJkaWdlc3QiOiI1ZEoyU2FrVWVPWFk0\
+    dXQxaEJIUG9teitoVG42dGMwS1R6Y0dvc0ErZXBFPSJ9LCJzaWduYXR1cmUiOnsiY29udGVudCI6Ik1FWUNJ\
+    UURjSk84Mm56MXJydHUxRHhTcHJ1WDFvZ0p1bThkbDRJaUdCTVB6M2pZY2JnSWhBS3dROHdOdTFPbjhwWWZo\
+    QUpDSzhPcVQwT09HVGgveUFRK0FuL2UzZC9kVSIsInZlcmlmaWVyIjp7ImtleURldGFpbHMiOiJQS0lYX0VD\
+    RFNBX1AyNTZfU0hBXzI1NiIsInB1YmxpY0tleSI6eyJyYXdCeXRlcyI6Ik1Ga3dFd1lIS29aSXpqMENBUVlJ\
+    S29aSXpqMERBUWNEUWdBRTBxOVErdGRHMTk1Q1hLZm1VeDFZYXR2Wi9tTjNyaGpwT2ZtMWx2c2tXcHJIOVB4\
+    cGU5WGM2TGpFSmJCY1ZQaHV0a2ZVdkJCOVJEays0MlNORTYvNXhnPT0ifX19fX19";
+const REKOR_PATH: [&str; 9] = [
+    "KIoYVJ0TqmaEkFboP7YWTjSh8vFjVECmokcTOAByfIM=",
+    "Umf0h0cK2hegTzNnSgsXszyiA4bp5OvEvP+GrWq3C8w=",
+    "vNQeSNBfepYZI2Ez3ViKdCft0JH87ZS8IGKwixxUVjc=",
+    "JBAugd5awOqmHXIKgz1MOjlR5f37VqmP0bWoRVcHX5M=",
+    "xYH2mAxGxfOgvSOLnItT2LsJt+Z2a2egjf8QJFwK7jA=",
+    "PbZWM3NitzChx9A22m/kddDtzh2bAKX5Fy7j76l3z2k=",
+    "sKX9Sbsahvw5DiC2oP6pbZsDi1NzuNS1nIULXkCC57o=",
+    "pfTCxXHnCM253jwYxVJcuUhmoTTtDxznn92QhN0M4Ws=",
+    "cJ8uk2ZvZyfg+HRILKOHcyHu2pvI8Fz3R1MyMvyzWtA=",
+];
+
+#[test]
+fn what_another_log_has_signed_and_proves_is_taken() {
+    let key: VerifyingKey = REKOR.parse().unwrap();
+    let [first, later] = REKOR_CHECKPOINTS.map(|note| key.verify(note).unwrap());
+    assert_eq!((first.checkpoint().size, later.checkpoint().size), (412_115, 34_356_369));
+    for note in REKOR_CHECKPOINTS {
+        assert!(key.verify(&note.replacen('1', "2", 1)).is_err(), "another name");
+        assert!(key.verify(&note.replacen("\n3", "\n2", 1).replacen("\n4", "\n3", 1)).is_err());
+        assert!(verifying_key().verify(note).is_err(), "another key");
+    }
+    let entry = BASE64_STANDARD.decode(REKOR_ENTRY).unwrap();
+    let path: Vec<Hash> = REKOR_PATH
+        .map(|hash| Hash(BASE64_STANDARD.decode(hash).unwrap().try_into().unwrap()))
+        .into();
+    check_inclusion(first.checkpoint(), 412_114, leaf_hash(&entry), &path).unwrap();
+    assert!(check_inclusion(first.checkpoint(), 412_113, leaf_hash(&entry), &path).is_err());
+    assert!(check_inclusion(later.checkpoint(), 412_114, leaf_hash(&entry), &path).is_err());
+    assert!(check_inclusion(first.checkpoint(), 412_114, leaf_hash(b"other"), &path).is_err());
 }
 
 #[test]

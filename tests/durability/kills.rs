@@ -146,10 +146,11 @@ async fn row_34_an_agency_killed_at_random_and_at_named_points_released_nothing_
     let (settling, gateway) = town.both().await;
     assert!(settling.stop().await);
     let heard = Arc::new(Mutex::new(Acknowledged::default()));
-    let mut client = town.client(gateway.address).await.unwrap();
     let (grant, key) = (town.grant(0), town.key("gateway"));
     let mut dice = Dice(43);
     for number in 0..kills() {
+        // Many kills take longer than a connection lives.
+        let client = town.client(gateway.address).await.unwrap();
         let end = End::roll(number, &mut dice);
         let agency = end.start(&town, "agency");
         let first = Arc::new(Notify::new());
@@ -182,6 +183,7 @@ async fn row_34_an_agency_killed_at_random_and_at_named_points_released_nothing_
         }
     }
     let agency = town.agency().await;
+    let mut client = town.client(gateway.address).await.unwrap();
     becomes("an answer at the end", "OK", async || town.ask(&mut client, 1).await).await;
     assert!(gateway.stop().await && agency.stop().await);
     let heard = heard.lock().await;

@@ -16,4 +16,5 @@ mod points;
 mod town;
 #[path = "../support/waiting.rs"]
 mod waiting;
+mod withheld;
 mod witness;

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tributary::app::client::{Address, ClientError, GatewayClient};
@@ -309,9 +310,9 @@ impl Town {
         gateway
     }
 
-    /// What a role's health service says of a name.
-    pub async fn health(&self, role: Role, at: SocketAddr, name: &str) -> String {
-        // A consumer sees the gateway, and the gateway sees the agency.
+    /// A channel as whoever may speak to a role: a consumer to the gateway, and the
+    /// gateway to the agency.
+    pub async fn channel(&self, role: Role, at: SocketAddr) -> Channel {
         let (pair, expected) = match role {
             Role::Gateway => (self.consumer(), "spiffe://gateway.city.example/gateway/main"),
             _ => {
@@ -329,12 +330,35 @@ impl Town {
         let tls = LinkTls::new(identity, Trust::new(TrustStore::load(&[trust]).unwrap()));
         let limits = ConnectLimits::default();
         let connector = Connector::new(&at.to_string(), expected, tls, limits).unwrap();
-        let mut client = HealthClient::new(connector.channel().await.unwrap());
+        connector.channel().await.unwrap()
+    }
+
+    /// What a role's health service says of a name.
+    pub async fn health(&self, role: Role, at: SocketAddr, name: &str) -> String {
+        let mut client = HealthClient::new(self.channel(role, at).await);
         let request = HealthCheckRequest { service: name.to_owned() };
         match client.check(request).await {
             Ok(answer) => answer.into_inner().status().as_str_name().to_owned(),
             Err(status) => format!("{:?}", status.code()),
         }
+    }
+
+    /// Revokes a person's grant at the consent service, for every test of this
+    /// process: let nobody else use that person.
+    pub fn revoke(&self, person: usize) {
+        let federation = &master().federation;
+        let revoked = binary()
+            .args(["grant", "revoke", "--settings"])
+            .arg(&federation.issuer.settings)
+            .arg(&federation.grants[person].jti)
+            .output()
+            .unwrap();
+        assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
+    }
+
+    /// The consumer as whom clients ask.
+    pub fn asks_as(&self) -> String {
+        master().federation.consumers[0].id.clone()
     }
 }
 

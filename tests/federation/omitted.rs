@@ -64,20 +64,39 @@ impl Logs {
             Some((of, forged)) if of == name => forged.to_owned(),
             _ => own.to_owned(),
         };
-        let mut reconcile = binary();
-        reconcile.args(["audit", "reconcile", "--json"]);
-        reconcile.arg(folder("gateway", &self.gateway.folder));
-        for (name, config) in &self.agencies {
-            reconcile.arg(folder(name, &config.folder));
-        }
-        for key in &self.keys {
-            reconcile.arg("--key").arg(key);
-        }
-        let output = reconcile.output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        let report = serde_json::from_slice(&output.stdout);
-        (output.status.code(), report.unwrap_or_else(|_| panic!("{errors}")))
+        let mut logs = vec![folder("gateway", &self.gateway.folder)];
+        logs.extend(self.agencies.iter().map(|(name, config)| folder(name, &config.folder)));
+        report(&logs, &self.keys)
     }
+
+    /// The same by exports of the logs, which hold no tags.
+    fn reconcile_exports(&self, to: &Path) -> (Option<i32>, serde_json::Value) {
+        let folders = self.agencies.iter().map(|(_, config)| &config.folder);
+        let folders = std::iter::once(&self.gateway.folder).chain(folders);
+        let exports = folders.zip(&self.keys).enumerate().map(|(number, (folder, key))| {
+            let mut export = binary();
+            let output = export.args(["audit", "export"]).arg(folder).arg("--key").arg(key);
+            let output = output.output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let file = to.join(format!("{number}.jsonl"));
+            std::fs::write(&file, output.stdout).unwrap();
+            file
+        });
+        report(&exports.collect::<Vec<_>>(), &[])
+    }
+}
+
+/// Exit code and report of a reconciliation, the gateway's log first.
+fn report(logs: &[PathBuf], keys: &[PathBuf]) -> (Option<i32>, serde_json::Value) {
+    let mut reconcile = binary();
+    reconcile.args(["audit", "reconcile", "--json"]).args(logs);
+    for key in keys {
+        reconcile.arg("--key").arg(key);
+    }
+    let output = reconcile.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let report = serde_json::from_slice(&output.stdout);
+    (output.status.code(), report.unwrap_or_else(|_| panic!("{errors}")))
 }
 
 #[tokio::test]
@@ -105,6 +124,7 @@ async fn a_release_that_either_side_leaves_out_is_named() {
     assert_eq!(report["matched"], releases, "{report}");
 
     let work = tempfile::tempdir().unwrap();
+    assert_eq!(logs.reconcile_exports(work.path()), (code, report));
     for (side, config) in [
         ("gateway", &logs.gateway),
         ("agency", &logs.agencies.iter().find(|(id, _)| *id == agency).unwrap().1),

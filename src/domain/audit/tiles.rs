@@ -83,7 +83,6 @@ impl Tile {
 struct Growing {
     number: u64,
     bytes: Vec<u8>,
-    edge: Edge,
 }
 
 /// Builds the tiles of a log from its entries, one after the other.
@@ -105,32 +104,30 @@ impl TileBuilder {
     /// # Errors
     /// As [`Edge::push`].
     pub fn push(&mut self, leaf: Hash, entry: &[u8]) -> Result<Vec<(Tile, Vec<u8>)>, TreeError> {
+        let Self { tree, bundle, levels } = self;
         let mut filled = Vec::new();
-        let number = self.tree.size() / TILE_WIDTH;
-        self.tree.push(leaf)?;
-        self.bundle.extend_from_slice(&(entry.len() as u16).to_be_bytes());
-        self.bundle.extend_from_slice(entry);
-        if self.tree.size().is_multiple_of(TILE_WIDTH) {
+        bundle.extend_from_slice(&(entry.len() as u16).to_be_bytes());
+        bundle.extend_from_slice(entry);
+        let number = tree.size() / TILE_WIDTH;
+        if (tree.size() + 1).is_multiple_of(TILE_WIDTH) {
             let tile = Tile { shelf: Shelf::Entries, number, width: TILE_WIDTH };
-            filled.push((tile, std::mem::take(&mut self.bundle)));
+            filled.push((tile, std::mem::take(bundle)));
         }
-        let mut carried = Some(leaf);
-        for level in 0..=u8::MAX {
-            let Some(hash) = carried.take() else { break };
-            if self.levels.len() == usize::from(level) {
-                self.levels.push(Growing::default());
+        // A tile holds every eighth level's roots.
+        tree.push_each(leaf, |level, hash| {
+            let Some(level) = level.is_multiple_of(8).then_some(level / 8) else { return };
+            if levels.len() <= level as usize {
+                levels.push(Growing::default());
             }
-            let Some(growing) = self.levels.get_mut(usize::from(level)) else { break };
+            let Some(growing) = levels.get_mut(level as usize) else { return };
             growing.bytes.extend_from_slice(&hash.0);
-            growing.edge.push(hash)?;
-            if growing.edge.size() == TILE_WIDTH {
-                carried = Some(growing.edge.root()?);
-                let number = growing.number;
-                let full = Tile { shelf: Shelf::Level(level), number, width: TILE_WIDTH };
+            if growing.bytes.len() as u64 == TILE_WIDTH * 32 {
+                let shelf = Shelf::Level(level as u8);
+                let full = Tile { shelf, number: growing.number, width: TILE_WIDTH };
                 filled.push((full, std::mem::take(&mut growing.bytes)));
-                *growing = Growing { number: number + 1, ..Growing::default() };
+                growing.number += 1;
             }
-        }
+        })?;
         Ok(filled)
     }
 

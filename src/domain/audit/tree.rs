@@ -1,13 +1,13 @@
 //! The Merkle tree's right edge: enough to add leaves and to give the root.
 //!
-//! The arithmetic is `tlog_tiles`' own; this file only keeps the few hashes that
-//! it asks for. It reads no tiles: what comes from a file is recomputed.
+//! Leaves and nodes are hashed by `tlog_tiles`; this file only keeps the few hashes
+//! that the next leaf can need (RFC 6962, section 2.1). It reads no tiles: what comes
+//! from a file is recomputed.
 
 use std::fmt;
 
 use tlog_tiles::tlog::{
-    Hash as TlogHash, HashReader, record_hash, stored_hash_index, stored_hashes_for_record_hash,
-    tree_hash,
+    EMPTY_HASH, Hash as TlogHash, HashReader, node_hash, record_hash, stored_hash_index,
 };
 
 /// A SHA-256 hash of the tree (RFC 6962, section 2.1).
@@ -51,23 +51,12 @@ pub struct TreeError {
     reason: String,
 }
 
-/// The roots of the complete subtrees along the right edge.
+/// The roots of the complete subtrees along the right edge, the largest first: one
+/// for each bit of the size.
 #[derive(Debug, Clone, Default)]
 pub struct Edge {
     size: u64,
-    peaks: Vec<(u64, TlogHash)>,
-}
-
-impl HashReader for Edge {
-    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<TlogHash>, tlog_tiles::tlog::Error> {
-        indexes
-            .iter()
-            .map(|index| {
-                let peak = self.peaks.iter().find(|(at, _)| at == index);
-                peak.map(|(_, hash)| *hash).ok_or(tlog_tiles::tlog::Error::IndexesNotInTree)
-            })
-            .collect()
-    }
+    peaks: Vec<TlogHash>,
 }
 
 impl Edge {
@@ -82,10 +71,10 @@ impl Edge {
             indexes.push(stored_hash_index(level, before >> level));
             before += 1 << level;
         }
-        let hashes = reader
+        let peaks = reader
             .read_hashes(&indexes)
             .map_err(|error| TreeError { size, reason: error.to_string() })?;
-        Ok(Self { size, peaks: indexes.into_iter().zip(hashes).collect() })
+        Ok(Self { size, peaks })
     }
 
     /// How many leaves there are.
@@ -98,15 +87,25 @@ impl Edge {
     /// # Errors
     /// [`TreeError`] never for an edge that grew from the empty one.
     pub fn push(&mut self, leaf: Hash) -> Result<(), TreeError> {
-        let added = stored_hashes_for_record_hash(self.size, leaf.into(), self)
-            .map_err(|error| self.error(&error))?;
-        // The new leaf and as many subtrees as it completes: each of these swallows
-        // one of the old roots.
-        let completed = added.len().saturating_sub(1);
-        self.peaks.truncate(self.peaks.len().saturating_sub(completed));
-        if let (Some(root), Ok(level)) = (added.last(), u8::try_from(completed)) {
-            self.peaks.push((stored_hash_index(level, self.size >> level), *root));
+        self.push_each(leaf, |_, _| ())
+    }
+
+    /// The same, and hands over the leaf, level 0, and the root of each subtree that
+    /// it completes, with its level.
+    pub(super) fn push_each(
+        &mut self,
+        leaf: Hash,
+        mut on_root: impl FnMut(u32, Hash),
+    ) -> Result<(), TreeError> {
+        let mut hash = leaf.into();
+        on_root(0, leaf);
+        // Each completed subtree swallows one of the old roots.
+        for level in 1..=self.size.trailing_ones() {
+            let left = self.peaks.pop().ok_or_else(|| self.missing())?;
+            hash = node_hash(left, hash);
+            on_root(level, hash.into());
         }
+        self.peaks.push(hash);
         self.size += 1;
         Ok(())
     }
@@ -116,10 +115,14 @@ impl Edge {
     /// # Errors
     /// As [`push`](Self::push).
     pub fn root(&self) -> Result<Hash, TreeError> {
-        tree_hash(self.size, self).map(Hash::from).map_err(|error| self.error(&error))
+        if self.peaks.len() != self.size.count_ones() as usize {
+            return Err(self.missing());
+        }
+        let root = self.peaks.iter().rev().copied().reduce(|right, left| node_hash(left, right));
+        Ok(root.unwrap_or(EMPTY_HASH).into())
     }
 
-    fn error(&self, error: &tlog_tiles::tlog::Error) -> TreeError {
-        TreeError { size: self.size, reason: error.to_string() }
+    fn missing(&self) -> TreeError {
+        TreeError { size: self.size, reason: "a subtree's root is missing".into() }
     }
 }
