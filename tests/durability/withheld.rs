@@ -158,7 +158,7 @@ async fn row_40_a_grant_revoked_during_the_gateways_slow_sync_releases_nothing()
     let (town, disk) = (Town::new(), Arc::new(SlowDisk::default()));
     let person = town.people() - 1;
     let agency = town.agency().await;
-    let gateway = town.gateway_with(disk.options()).await;
+    let gateway = town.gateway_of(disk.options()).await;
     let (channel, grant) = (town.channel(Role::Gateway, gateway.address).await, town.grant(person));
     let answer = revoked_while_syncing(&town, person, &disk, |request| {
         at_gateway(channel.clone(), grant.clone(), request)
