@@ -79,6 +79,13 @@ pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// Whether an error says that no file descriptor is left, in this process (EMFILE) or
+/// in the system (ENFILE). The standard library has no kind for them; their numbers are
+/// the same on Linux, macOS and the BSDs.
+pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
+}
+
 /// Writes a file whole: under a temporary name, synced, then renamed. The caller
 /// syncs the folder.
 pub(super) fn place(

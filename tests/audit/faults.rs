@@ -1,4 +1,4 @@
-//! A disk that fails: rows 34 (crash points), 37, 38 and 40.
+//! A disk that fails: rows 34 (crash points), 37, 38, 40 and 46.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -78,6 +78,32 @@ fn row_38_a_disk_that_becomes_read_only_puts_the_log_out_of_use() {
     let log = open(dir.path(), on(&disk)).unwrap();
     disk.set(Trouble::ReadOnly);
     assert!(matches!(append(&log, 1), Err(AuditError::Poisoned { .. })));
+}
+
+#[test]
+fn row_46_without_descriptors_records_go_on_and_tiles_follow_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = BadDisk::new(Trouble::None);
+    let log = open(dir.path(), on(&disk)).unwrap();
+    append(&log, 0).unwrap();
+    until("the first tiles", || {
+        log.published().checkpoint().size == log.latest().checkpoint().size
+    });
+    disk.set(Trouble::NoDescriptors);
+    let before = disk.operations.load(Ordering::SeqCst);
+    append(&log, 1).unwrap();
+    // The publisher tries in vain, more than once.
+    until("two rounds without a descriptor", || {
+        disk.operations.load(Ordering::SeqCst) >= before + 5 || log.health() != Health::Ready
+    });
+    append(&log, 2).unwrap();
+    assert_eq!(log.health(), Health::Ready);
+    assert!(log.published().checkpoint().size < log.latest().checkpoint().size);
+    disk.set(Trouble::None);
+    until("the tiles", || log.published().checkpoint().size == log.latest().checkpoint().size);
+    log.close().unwrap();
+    let report = verify(dir.path(), &verifying_key(), None, &mut |_| {}).unwrap();
+    assert_eq!(report.verdict, Verdict::Sound, "{report:?}");
 }
 
 #[test]

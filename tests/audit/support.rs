@@ -155,6 +155,8 @@ pub enum Trouble {
     SyncHangs,
     Full,
     ReadOnly,
+    /// The process can open no file any more.
+    NoDescriptors,
     /// The machine stops at this operation: half of it is done, and none after it.
     StopsAt(u64),
 }
@@ -177,6 +179,17 @@ impl BadDisk {
         *self.trouble.lock().unwrap() = trouble;
     }
 
+    /// EMFILE, where a file would be opened.
+    fn open(&self) -> io::Result<()> {
+        match *self.trouble.lock().unwrap() {
+            Trouble::NoDescriptors => {
+                self.operations.fetch_add(1, Ordering::SeqCst);
+                Err(io::Error::from_raw_os_error(24))
+            }
+            _ => self.gate(false).map_err(|(_, error)| error),
+        }
+    }
+
     /// Whether the operation may go on; `Err(true)` when half of it is done.
     fn gate(&self, writes: bool) -> Result<(), (bool, io::Error)> {
         let number = self.operations.fetch_add(1, Ordering::SeqCst);
@@ -193,7 +206,7 @@ impl BadDisk {
 
 impl Disk for BadDisk {
     fn create(&self, path: &Path) -> io::Result<File> {
-        self.gate(false).map_err(|(_, error)| error)?;
+        self.open()?;
         File::options().append(true).create_new(true).open(path)
     }
 
@@ -237,7 +250,7 @@ impl Disk for BadDisk {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        self.gate(false).map_err(|(_, error)| error)?;
+        self.open()?;
         File::open(path)?.sync_all()
     }
 

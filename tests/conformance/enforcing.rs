@@ -12,7 +12,7 @@ use tributary::domain::subject::gb11643_check_character;
 use crate::kit::{binary, check_at, python, script};
 
 /// A process that ends with the test.
-struct Running(Child);
+pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use toml_edit::{DocumentMut, value};
 
+use crate::enforcing::Running;
 use crate::kit::{Findings, check_at, checks, python, script};
 
 const SCHEMA: &str = "
@@ -188,22 +189,23 @@ async fn the_example_passes_and_its_end_is_a_finding() {
     let database = database(folder.path()).await;
     let plan = plan(folder.path());
     let endpoint = format!("unix:{}", folder.path().join("source.sock").display());
-    let mut child = Command::new(&python)
+    let child = Command::new(&python)
         .arg(script("examples/python/agency.py"))
         .args([&endpoint, database.to_str().unwrap()])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    // Ended with the test, also when it fails.
+    let mut source = Running(child);
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(source.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.starts_with("listening on"), "{line}");
     let found = check_at(&endpoint, "source", &plan);
     assert_eq!((found.code, found.failed()), (0, vec![]), "{found:?}");
     assert!(found.of("PASSED").len() >= 30, "{found:?}");
     // What is not announced or not in the plan is skipped, and said.
     assert_eq!(found.of("SKIPPED"), [125]);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(source);
     let gone = check_at(&endpoint, "source", &plan);
     assert_eq!(gone.failed(), [101, 140, 141]);
     assert!(gone.why(110).contains("see check 101"), "{gone:?}");

@@ -16,7 +16,7 @@ use super::shared::Shared;
 use super::{Health, Options};
 use crate::domain::audit::tiles::{TILE_WIDTH, Tile, TileBuilder};
 use crate::domain::audit::{SignedCheckpoint, leaf_hash};
-use crate::store::disk::{is_full, place};
+use crate::store::disk::{is_full, is_out_of_descriptors, place};
 use crate::store::wal;
 use crate::store::walk::{CHECKPOINT, Place};
 
@@ -65,6 +65,8 @@ impl Publisher {
                 Ok(()) => {}
                 // The tiles can wait for room; the segments hold everything.
                 Err(error) if is_full(&error) => self.shared.set_full(true),
+                // Nor do they need a descriptor at once: records need none.
+                Err(error) if is_out_of_descriptors(&error) => {}
                 Err(error) => {
                     self.shared.poison(&format!("tiles could not be derived: {error}"));
                     return;
