@@ -21,7 +21,6 @@ mod waiting;
 
 mod answers;
 mod deadlines;
-mod descriptors;
 mod lanes;
 mod lies;
 mod overload;
