@@ -301,7 +301,7 @@ fn the_documents_commands_lead_to_a_first_section() {
 fn the_demo_runs_on_postgresql_and_leaves_nothing_there() {
     let Some(server) = server("the_demo_runs_on_postgresql") else { return };
     let output = Command::new(BINARY)
-        .args(["demo", "--json", "--people", "60", "--postgres", &server])
+        .args(["demo", "--json", "--people", "60", "--deadline", "60s", "--postgres", &server])
         .stdin(Stdio::null())
         .output()
         .unwrap();

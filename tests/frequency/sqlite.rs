@@ -146,14 +146,15 @@ async fn while_writing_fails_nothing_is_released_and_nothing_counted() {
     let mut database = connect(folder.path()).await;
     run(
         &mut database,
-        "create trigger full before insert on releases begin select raise(abort, 'full'); end",
+        "create trigger full before insert on releases begin select raise(abort, 'full'); end;
+         create trigger again before update on releases begin select raise(abort, 'full'); end",
     )
     .await;
     for request in ["2", "3", "1"] {
         let error = release(&counters, &Ask::new("g", request)).await.unwrap_err();
         assert!(matches!(error, CounterError::Database(_)), "{error}");
     }
-    run(&mut database, "drop trigger full").await;
+    run(&mut database, "drop trigger full; drop trigger again").await;
     assert_eq!(counted(&counters, &Ask::new("g", "2")).await, Release::Counted { used: 2 });
     assert_eq!(counted(&counters, &Ask::new("g", "1")).await, Release::Repeated { times: 2 });
 }
