@@ -97,7 +97,8 @@ struct RevokeArgs {
     #[arg(long, value_name = "FILE", default_value = "issuer.toml")]
     settings: PathBuf,
     /// Numbers (`jti`) of grants to revoke; none just signs the list anew
-    #[arg(value_name = "JTI")]
+    // Numbers of other issuers, and of earlier versions, may begin with a hyphen.
+    #[arg(value_name = "JTI", allow_hyphen_values = true)]
     grants: Vec<String>,
     /// Revoke every grant of one person; the number is read from standard input
     #[arg(long, conflicts_with = "grants")]

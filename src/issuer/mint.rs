@@ -129,7 +129,7 @@ impl Issuer {
         request: &GrantRequest,
         now: OffsetDateTime,
     ) -> Result<IssuedGrant, IssueError> {
-        let jti = random::token()?;
+        let jti = random::number()?;
         let tag = self.persons.tag(&request.subject, &self.id, &jti);
         let mut disclosures =
             vec![disclosure(GATEWAY_CLAIM, &json!({"subject_tag": tag.to_string()}))?];

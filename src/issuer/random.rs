@@ -14,7 +14,17 @@ pub(super) fn bytes<const N: usize>() -> Result<[u8; N], RandomError> {
     Ok(bytes)
 }
 
-/// 128 random bits as text: a salt or a grant's number.
+/// 128 random bits as text.
 pub(super) fn token() -> Result<String, RandomError> {
     Ok(base64::encode(&bytes::<16>()?))
+}
+
+/// A grant's number: a token that no command line takes for an option.
+pub(super) fn number() -> Result<String, RandomError> {
+    loop {
+        let token = token()?;
+        if !token.starts_with('-') {
+            return Ok(token);
+        }
+    }
 }

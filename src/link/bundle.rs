@@ -92,12 +92,19 @@ impl<S: AsyncWrite + Unpin> Bundled<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Bundled<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Bundled<S> {
+    /// Whoever was told that it is flushed may do nothing but read from then on, so
+    /// what is due leaves here too.
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.round.is_some()
+            && let Poll::Ready(Err(error)) = self.as_mut().poll_flush(context)
+        {
+            return Poll::Ready(Err(error));
+        }
         Pin::new(&mut self.inner).poll_read(context, buffer)
     }
 }
@@ -252,6 +259,21 @@ mod tests {
         }
         stream.shutdown().await.unwrap();
         assert!(stream.inner.taken == sent);
+    }
+
+    /// As a server does that has sent its settings and waits for the client's.
+    #[tokio::test]
+    async fn what_was_flushed_leaves_although_nobody_does_more_than_read() {
+        let (near, mut far) = duplex(64);
+        let mut stream = Bundled::new(near);
+        stream.write_all(b"hello").await.unwrap();
+        stream.flush().await.unwrap();
+        let reading = tokio::spawn(async move { stream.read(&mut [0; 8]).await });
+        let mut received = [0; 5];
+        far.read_exact(&mut received).await.unwrap();
+        assert_eq!(&received, b"hello");
+        drop(far);
+        assert_eq!(reading.await.unwrap().unwrap(), 0);
     }
 
     #[tokio::test]

@@ -181,7 +181,8 @@ impl BadDisk {
 
     /// EMFILE, where a file would be opened.
     fn open(&self) -> io::Result<()> {
-        match *self.trouble.lock().unwrap() {
+        let trouble = *self.trouble.lock().unwrap();
+        match trouble {
             Trouble::NoDescriptors => {
                 self.operations.fetch_add(1, Ordering::SeqCst);
                 Err(io::Error::from_raw_os_error(24))

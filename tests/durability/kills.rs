@@ -149,10 +149,11 @@ async fn row_34_an_agency_killed_at_random_and_at_named_points_released_nothing_
     let (grant, key) = (town.grant(0), town.key("gateway"));
     let mut dice = Dice(43);
     for number in 0..kills() {
-        // Many kills take longer than a connection lives.
-        let client = town.client(gateway.address).await.unwrap();
         let end = End::roll(number, &mut dice);
         let agency = end.start(&town, "agency");
+        // Many kills take longer than a connection lives, and a start longer than it may
+        // be silent.
+        let client = town.client(gateway.address).await.unwrap();
         let first = Arc::new(Notify::new());
         let before = heard.lock().await.released.len();
         let over = std::sync::atomic::AtomicBool::new(false);

@@ -156,5 +156,10 @@ fn withhold(
 /// The items of a profile that came with a value.
 pub fn held(answer: &pb::GetProfileResponse) -> ItemSet {
     let items = answer.profile.iter().flat_map(|profile| &profile.items);
-    items.map(|item| ItemNumber::new(item.number).unwrap()).collect()
+    // Where another source of the same item gave no answer, what came stands beside
+    // the gap.
+    let gaps = answer.profile.iter().flat_map(|profile| &profile.gaps);
+    let beside = gaps.filter(|gap| !gap.alternatives.is_empty()).map(|gap| gap.number);
+    let numbers = items.map(|item| item.number).chain(beside);
+    numbers.map(|number| ItemNumber::new(number).unwrap()).collect()
 }
