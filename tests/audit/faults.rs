@@ -84,7 +84,8 @@ fn row_38_a_disk_that_becomes_read_only_puts_the_log_out_of_use() {
 fn row_46_without_descriptors_records_go_on_and_tiles_follow_later() {
     let dir = tempfile::tempdir().unwrap();
     let disk = BadDisk::new(Trouble::None);
-    let log = open(dir.path(), on(&disk)).unwrap();
+    let often = Options { publish_every: Duration::from_millis(20), ..on(&disk) };
+    let log = open(dir.path(), often).unwrap();
     append(&log, 0).unwrap();
     until("the first tiles", || {
         log.published().checkpoint().size == log.latest().checkpoint().size
