@@ -79,7 +79,10 @@ fn configuration(city: &City, address: SocketAddr, bare: &[Server]) -> anyhow::R
     let tls = |anchors: &Path, identity: &str| {
         json!({
             "alpn_protocols": ["h2"],
-            "tls_params": {"tls_minimum_protocol_version": "TLSv1_3"},
+            "tls_params": {
+                "tls_minimum_protocol_version": "TLSv1_3",
+                "tls_maximum_protocol_version": "TLSv1_3",
+            },
             "tls_certificates": own,
             "validation_context": {
                 "trusted_ca": {"filename": anchors},

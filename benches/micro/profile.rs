@@ -19,14 +19,17 @@ use crate::world;
 /// Sections of one profile.
 const SECTIONS: usize = 8;
 
-/// Every item once or, where it has several owners, from each of them that is
-/// among the eight with most items; what the others alone hold goes to the last.
+/// Every item from each of its owners, the largest first. The city has seven
+/// agencies: half of the largest one's items come from an eighth.
 fn sections(catalogue: &Catalogue) -> Vec<Section> {
-    let mut owners = catalogue.agencies();
+    let mut owners: Vec<AgencyId> = catalogue.agencies().into_iter().cloned().collect();
     owners.sort_by_key(|owner| std::cmp::Reverse(catalogue.owned_by(owner).len()));
-    owners.truncate(SECTIONS);
-    let asked: Vec<ItemSet> = owners.iter().map(|owner| catalogue.owned_by(owner)).collect();
-    let section = |(owner, asked): (&&AgencyId, &ItemSet)| {
+    let mut asked: Vec<ItemSet> = owners.iter().map(|owner| catalogue.owned_by(owner)).collect();
+    let half: ItemSet = asked[0].iter().skip(asked[0].len() / 2).collect();
+    asked[0] = asked[0].without(&half);
+    asked.push(half);
+    owners.push(AgencyId::new("eighth").unwrap());
+    let section = |(owner, asked): (&AgencyId, &ItemSet)| {
         let items = asked.iter().map(|number| HeldItem {
             number,
             value: Sensitive::new(value(catalogue.item(number).unwrap())),
@@ -36,7 +39,7 @@ fn sections(catalogue: &Catalogue) -> Vec<Section> {
         });
         let items = items.collect();
         let status = SectionStatus::Ok;
-        let agency = (*owner).clone();
+        let agency = owner.clone();
         Section { agency, asked: *asked, status, reason: "", items, missing: Vec::new() }
     };
     owners.iter().zip(&asked).map(section).collect()
