@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tributary::clock;
 
-use crate::cpu;
+use crate::process;
 
 /// What is done for one request.
 pub trait Request: Send + Sync {
@@ -48,7 +48,7 @@ impl Run {
 
 /// Does the work for a while.
 pub async fn run(work: &Work, in_flight: usize, length: Duration) -> anyhow::Result<Run> {
-    let (statements, cpu) = (work.statements(), cpu::of(std::process::id())?);
+    let (statements, cpu) = (work.statements(), process::cpu(std::process::id())?);
     let begun = clock::now();
     let mut callers = JoinSet::new();
     for caller in 0..in_flight {
@@ -59,7 +59,7 @@ pub async fn run(work: &Work, in_flight: usize, length: Duration) -> anyhow::Res
         done += caller.context("a caller failed")??;
     }
     let took = begun.elapsed();
-    let cpu = cpu::of(std::process::id())?.saturating_sub(cpu);
+    let cpu = process::cpu(std::process::id())?.saturating_sub(cpu);
     Ok(Run { done, took, cpu, statements: work.statements() - statements })
 }
 

@@ -13,9 +13,11 @@
 //! figures move with the machine.
 
 mod asked;
-mod cpu;
 mod load;
 mod plain;
+#[path = "../federation/process.rs"]
+#[allow(dead_code, reason = "this benchmark pins nothing and asks for no memory")]
+mod process;
 mod town;
 mod uses;
 

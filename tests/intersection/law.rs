@@ -65,7 +65,7 @@ async fn everything(federation: &Federation) -> Held {
     let mut known = Held::new();
     for person in 0..PEOPLE {
         for (agency, tap) in world.taps.iter().enumerate() {
-            // A grant has 16 KiB at most, so there is one for each agency.
+            // One for each agency: no grant comes near its bound.
             let mut items = [ItemSet::EMPTY; 3];
             items[agency] = owned(federation)[agency];
             let id = format!("everything-{person}-{agency}");
@@ -92,7 +92,7 @@ fn owned(federation: &Federation) -> [ItemSet; 3] {
 
 fn granted(federation: &Federation, ask: &Ask) -> [ItemSet; 3] {
     let owned = owned(federation);
-    // No more than fits into a grant, which has 16 KiB at most.
+    // Only a part of what may be granted: grants stay small.
     let mut granted = [0, 1, 2].map(|at| {
         let both = ask.granted[at].and(&owned[at]);
         let every = both.len().div_ceil(MOST_GRANTED).max(1);
