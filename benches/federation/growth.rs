@@ -136,29 +136,43 @@ async fn once(step: &Step, length: Duration) -> anyhow::Result<Run> {
     Ok(run)
 }
 
-/// A row over the first so many gateways.
+/// Through the first so many gateways. A gateway closes a connection over which
+/// nothing is asked, so whoever makes this asks at once, and steps share it.
 async fn unary(city: &City, gateways: usize) -> anyhow::Result<Row> {
     let gateways: Vec<_> = city.gateways.iter().take(gateways).collect();
     let endpoints = gateways.iter().map(|gateway| gateway.endpoint.as_str());
     let unary = Unary::balanced(city, endpoints, CONNECTIONS).await?;
-    Ok(row("unary", Way::Unary(unary), gateways.iter().map(|gateway| gateway.pid), city))
+    Ok(row("unary", Way::Unary(unary), gateways.iter().map(|gateway| gateway.pid)))
 }
 
 async fn stream(city: &City) -> anyhow::Result<Row> {
     let endpoint = &city.federation.gateway.endpoint;
     let streams = Streams::open(city, endpoint, CONNECTIONS, 1).await?;
-    Ok(row("stream", Way::Streams(streams), [city.federation.gateway.pid], city))
+    Ok(row("stream", Way::Streams(streams), [city.federation.gateway.pid]))
 }
 
-fn row(name: &'static str, way: Way, gateways: impl IntoIterator<Item = u32>, city: &City) -> Row {
-    let agencies = city.agencies.iter().map(|asked| asked.pid).collect();
+/// A row of which the agencies are not known yet.
+fn row(name: &'static str, way: Way, gateways: impl IntoIterator<Item = u32>) -> Row {
     let gateway = gateways.into_iter().collect();
-    Row { name, way, fresh: false, partial: false, gateway, agencies }
+    Row { name, way: Arc::new(way), fresh: false, partial: false, gateway, agencies: Vec::new() }
 }
 
+/// The agencies of a step are those of its city.
 fn step(at: usize, city: &Arc<City>, row: Row, in_flight: usize) -> Step {
-    let label = String::new();
-    Step { at: at as f64, label, city: city.clone(), row: Arc::new(row), in_flight }
+    let agencies = city.agencies.iter().map(|asked| asked.pid).collect();
+    let row = Arc::new(Row { agencies, ..row });
+    Step { at: at as f64, label: String::new(), city: city.clone(), row, in_flight }
+}
+
+/// A step for each city, in each of which fewer are asked for less.
+fn narrowed(
+    cities: impl IntoIterator<Item = anyhow::Result<(usize, City)>>,
+    row: Row,
+) -> anyhow::Result<Vec<Step>> {
+    let step = |city: anyhow::Result<(usize, City)>| {
+        city.map(|(count, city)| step(count, &Arc::new(city), row.clone(), STEADY))
+    };
+    cities.into_iter().map(step).collect()
 }
 
 fn spec(agencies: usize, items: usize) -> Spec {
@@ -169,12 +183,8 @@ fn spec(agencies: usize, items: usize) -> Spec {
 async fn agencies(pace: Pace, report: &mut Report) -> anyhow::Result<()> {
     let most = AGENCIES.into_iter().max().unwrap_or(1);
     let town = town::start(&spec(most, 5 * most)).await?;
-    let mut steps = Vec::new();
-    for count in AGENCIES {
-        let city = Arc::new(town.narrowed(count, 5 * count)?);
-        let row = unary(&city, 1).await?;
-        steps.push(step(count, &city, row, STEADY));
-    }
+    let cities = AGENCIES.map(|count| town.narrowed(count, 5 * count).map(|city| (count, city)));
+    let steps = narrowed(cities, unary(&town, 1).await?)?;
     report.add_curve(measure("agencies", pace, &steps).await?);
     Ok(())
 }
@@ -183,16 +193,13 @@ async fn agencies(pace: Pace, report: &mut Report) -> anyhow::Result<()> {
 async fn items(pace: Pace, report: &mut Report) -> anyhow::Result<()> {
     let most = ITEMS.into_iter().max().unwrap_or(1);
     let town = town::start(&spec(8, most)).await?;
-    let mut steps = Vec::new();
-    for count in ITEMS {
-        let city = Arc::new(town.narrowed(count.min(8), count)?);
-        let row = unary(&city, 1).await?;
-        steps.push(step(count, &city, row, STEADY));
-    }
+    let cities = ITEMS.map(|count| town.narrowed(count.min(8), count).map(|city| (count, city)));
+    let steps = narrowed(cities, unary(&town, 1).await?)?;
     report.add_curve(measure("items", pace, &steps).await?);
     let city = Arc::new(town.narrowed(8, most)?);
-    for row in [unary(&city, 1).await?, stream(&city).await?] {
-        once(&step(512, &city, row, 512), pace.length).await?;
+    let ways = [unary(&city, 1).await?, stream(&city).await?];
+    for way in ways {
+        once(&step(512, &city, way, 512), pace.length).await?;
     }
     let pid = city.federation.gateway.pid;
     report.set_single("memory_512_in_flight_493_items", process::peak_memory(pid)?);
@@ -201,16 +208,10 @@ async fn items(pace: Pace, report: &mut Report) -> anyhow::Result<()> {
 
 async fn in_flight(pace: Pace, report: &mut Report) -> anyhow::Result<()> {
     let city = Arc::new(town::start(&spec(4, 20)).await?);
-    let mut steps = Vec::new();
-    for count in IN_FLIGHT {
-        steps.push(step(count, &city, unary(&city, 1).await?, count));
+    for (name, way) in [("unary", unary(&city, 1).await?), ("streaming", stream(&city).await?)] {
+        let steps = IN_FLIGHT.map(|count| step(count, &city, way.clone(), count));
+        report.add_curve(measure(&format!("in flight, {name}"), pace, &steps).await?);
     }
-    report.add_curve(measure("in flight, unary", pace, &steps).await?);
-    steps.clear();
-    for count in IN_FLIGHT {
-        steps.push(step(count, &city, stream(&city).await?, count));
-    }
-    report.add_curve(measure("in flight, streaming", pace, &steps).await?);
     Ok(())
 }
 

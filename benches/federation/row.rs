@@ -1,5 +1,6 @@
 //! A way to one person's profile.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -16,10 +17,11 @@ use crate::stream::Streams;
 use crate::unary::Unary;
 
 /// One of the arrangements that are compared.
+#[derive(Clone)]
 pub struct Row {
     /// Its name in every table.
     pub name: &'static str,
-    pub way: Way,
+    pub way: Arc<Way>,
     /// Whether each grant is used once.
     pub fresh: bool,
     /// Whether sections may be missing.
@@ -63,7 +65,7 @@ pub fn next_request() -> usize {
 
 impl Row {
     pub async fn fetch(&self, city: &City, person: &Person) -> anyhow::Result<Fetched> {
-        match &self.way {
+        match &*self.way {
             Way::Direct(direct) => {
                 let answer = Answer::Merged(direct.fetch(city, person).await?);
                 Ok(Fetched { answer, waited: None })

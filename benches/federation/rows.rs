@@ -21,7 +21,7 @@ pub async fn all(city: &City, peers: &Peers, args: &Args) -> anyhow::Result<Vec<
     let mut rows = Vec::new();
     let mut add = |name, way, fresh, gateway: &[u32], agencies: &[u32]| {
         let (gateway, agencies) = (gateway.to_vec(), agencies.to_vec());
-        let partial = false;
+        let (way, partial) = (Arc::new(way), false);
         rows.push(Arc::new(Row { name, way, fresh, partial, gateway, agencies }));
     };
     let endpoints: Vec<String> = city.agencies.iter().map(|a| a.endpoint.clone()).collect();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::growth::Point;
 use crate::report::{Figure, Kind, Report};
 
 /// In flight where rates are compared.
@@ -49,6 +50,11 @@ pub fn of(report: &Report) -> Vec<Target> {
     let p50 = |row| report.figure(Kind::Rate(1), row, "p50");
     let single = |name: &str| report.single.get(name).cloned().unwrap_or_default();
     let open = |name| report.figure(Kind::Open, "unary", name);
+    let at = |curve: &str, at: f64, of: fn(&Point) -> Figure| {
+        let curve = report.curves.iter().find(|known| known.name == curve);
+        let point = curve.and_then(|curve| curve.points.iter().find(|point| point.at == at));
+        point.map(of).unwrap_or_default()
+    };
     let alone = p50("unary").with(&single("fdatasync"), |unary, sync| unary - sync);
     let found = [
         ("unary rate over direct with the same checks", AtLeast(1.8), rates("unary", "direct")),
@@ -81,8 +87,32 @@ pub fn of(report: &Report) -> Vec<Target> {
         ),
         ("added by the gateway at 70 % load, p50, ms", AtMost(1.0), open("added_p50")),
         ("added by the gateway at 70 % load, p99, ms", AtMost(5.0), open("added_p99")),
+        (
+            "cost of 64 agencies over that of 4, for each section",
+            AtMost(1.1),
+            at("agencies", 64.0, each_section).with(&at("agencies", 4.0, each_section), over),
+        ),
+        (
+            "rate with the audit log on the disk over that with it in memory",
+            AtLeast(0.9),
+            at("log", 0.0, rate_at).with(&at("log", 1.0, rate_at), over),
+        ),
         ("idle gateway, MiB", AtMost(60.0), single("idle_memory")),
+        (
+            "gateway with 512 in flight and 493 items, MiB",
+            AtMost(200.0),
+            single("memory_512_in_flight_493_items"),
+        ),
     ];
     let found = found.into_iter().map(|(what, bound, figure)| Target { what, bound, figure });
     found.filter(|target| !target.figure.0.is_empty()).collect()
+}
+
+fn rate_at(point: &Point) -> Figure {
+    point.rate.clone()
+}
+
+/// CPU of everybody behind the consumer, for each section.
+fn each_section(point: &Point) -> Figure {
+    point.gateway_cpu.with(&point.agencies_cpu, |gateway, agencies| (gateway + agencies) / point.at)
 }
