@@ -2,8 +2,8 @@
 //! are not.
 //!
 //! Our own rather than the driver's pool: a connection whose statement did not run
-//! to its end is closed, never given to the next one; the secret is read anew for
-//! each connection; and none is kept that leads elsewhere than a new one would.
+//! to its end is closed, never given to the next one; and the secret is read anew for
+//! each connection.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -19,11 +19,6 @@ use crate::domain::sensitive::Sensitive;
 pub(super) trait Connect: Send + Sync {
     /// What it makes.
     type Connection: Send;
-    /// Where connections lead.
-    type Target: Copy + PartialEq + Send;
-
-    /// Where a new connection would lead now.
-    fn target(&self) -> BoxFuture<'_, Result<Self::Target, SourceError>>;
 
     /// A new connection, with its session set up.
     fn connect(&self) -> BoxFuture<'_, Result<Self::Connection, SourceError>>;
@@ -33,7 +28,7 @@ pub(super) struct Lanes<C: Connect> {
     connect: C,
     permits: Semaphore,
     /// The last one used comes first: its statements are prepared.
-    idle: Mutex<Vec<(C::Target, C::Connection)>>,
+    idle: Mutex<Vec<C::Connection>>,
 }
 
 /// A connection in use. It goes back only by `keep`: whatever ends otherwise, by
@@ -42,7 +37,6 @@ pub(super) struct Lease<'a, C: Connect> {
     pub connection: C::Connection,
     /// Nothing was asked on it before.
     pub fresh: bool,
-    target: C::Target,
     lanes: &'a Lanes<C>,
     _permit: SemaphorePermit<'a>,
 }
@@ -60,20 +54,13 @@ impl<C: Connect> Lanes<C> {
             .await
             .map_err(busy)?
             .map_err(closed)?;
-        let target = self.connect.target().await?;
-        let kept = self.kept(target);
+        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let fresh = kept.is_none();
         let connection = match kept {
             Some(connection) => connection,
             None => self.new_connection(until).await?,
         };
-        Ok(Lease { connection, fresh, target, lanes: self, _permit: permit })
-    }
-
-    fn kept(&self, target: C::Target) -> Option<C::Connection> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|(led, _)| *led == target);
-        idle.pop().map(|(_, connection)| connection)
+        Ok(Lease { connection, fresh, lanes: self, _permit: permit })
     }
 
     async fn new_connection(&self, until: Instant) -> Result<C::Connection, SourceError> {
@@ -86,7 +73,7 @@ impl<C: Connect> Lease<'_, C> {
     /// Gives the connection back after a statement that ran to its end.
     pub fn keep(self) {
         let mut idle = self.lanes.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.push((self.target, self.connection));
+        idle.push(self.connection);
     }
 
     /// Takes a new connection in place of a kept one that had died meanwhile, and

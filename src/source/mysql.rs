@@ -76,12 +76,6 @@ pub(super) fn open(
 
 impl Connect for Sessions {
     type Connection = MySqlConnection;
-    type Target = ();
-
-    /// Whoever answers at the address.
-    fn target(&self) -> BoxFuture<'_, Result<(), SourceError>> {
-        std::future::ready(Ok(())).boxed()
-    }
 
     fn connect(&self) -> BoxFuture<'_, Result<MySqlConnection, SourceError>> {
         async move {

@@ -84,12 +84,6 @@ fn setup(timeout: Duration) -> String {
 
 impl Connect for Sessions {
     type Connection = PgConnection;
-    type Target = ();
-
-    /// Whoever answers at the address.
-    fn target(&self) -> BoxFuture<'_, Result<(), SourceError>> {
-        std::future::ready(Ok(())).boxed()
-    }
 
     fn connect(&self) -> BoxFuture<'_, Result<PgConnection, SourceError>> {
         async move {

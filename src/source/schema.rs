@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Row as _};
 
 use super::lanes::secret;
@@ -186,34 +185,33 @@ async fn of_mysql(
 }
 
 async fn of_sqlite(path: &Path) -> Result<Vec<TableSeen>, SchemaError> {
-    let failed = |error: sqlx::Error| SchemaError::Database(super::sqlite::fault(&error).detail);
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .read_only(true)
-        .create_if_missing(false)
-        .disable_statement_logging();
-    let mut connection = options.connect().await.map_err(failed)?;
-    let rows = sqlx::query(
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || lines_of_sqlite(&path)).await;
+    let ended = |_| SchemaError::Database("the reading was cut off".to_owned());
+    let failed = |error| SchemaError::Database(super::sqlite::fault(&error).detail);
+    Ok(gathered(read.map_err(ended)?.map_err(failed)?, ""))
+}
+
+/// Blocking.
+fn lines_of_sqlite(path: &Path) -> rusqlite::Result<Vec<Line>> {
+    let connection = super::sqlite::read_only(path)?;
+    let mut statement = connection.prepare(
         "select t.name, c.name, c.type, c.\"notnull\" = 0 and c.pk = 0, c.pk > 0,
            c.pk = 1 or exists (select 1 from pragma_index_list(t.name) as l,
              pragma_index_info(l.name) as i where i.seqno = 0 and i.name = c.name)
          from sqlite_schema as t, pragma_table_info(t.name) as c
          where t.type in ('table', 'view') and t.name not like 'sqlite\\_%' escape '\\'
          order by t.name, c.cid",
-    )
-    .fetch_all(&mut connection)
-    .await
-    .map_err(failed)?;
-    let line = |row: &sqlx::sqlite::SqliteRow| -> Result<Line, sqlx::Error> {
+    )?;
+    let line = |row: &rusqlite::Row<'_>| {
         let column = ColumnSeen {
-            name: row.try_get(1)?,
-            type_name: row.try_get(2)?,
-            nullable: row.try_get(3)?,
-            primary: row.try_get(4)?,
-            indexed: row.try_get(5)?,
+            name: row.get(1)?,
+            type_name: row.get(2)?,
+            nullable: row.get(3)?,
+            primary: row.get(4)?,
+            indexed: row.get(5)?,
         };
-        Ok((String::new(), row.try_get(0)?, None, column))
+        Ok((String::new(), row.get(0)?, None, column))
     };
-    let lines: Result<Vec<Line>, _> = rows.iter().map(line).collect();
-    Ok(gathered(lines.map_err(failed)?, ""))
+    statement.query_map([], line)?.collect()
 }

@@ -15,7 +15,9 @@ mod sqlite;
 mod tables;
 mod writer;
 
+use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -87,7 +89,10 @@ pub enum CounterError {
     Url(#[from] CountersUrlError),
     /// The database.
     #[error("the counters' database cannot be used: {0}")]
-    Database(std::sync::Arc<sqlx::Error>),
+    Database(Arc<dyn Error + Send + Sync>),
+    /// The thread of the writer.
+    #[error("the counters' thread cannot be started: {0}")]
+    Thread(Arc<std::io::Error>),
     /// Tables of another version.
     #[error(transparent)]
     Tables(#[from] TablesError),
@@ -105,7 +110,13 @@ pub enum CounterError {
 
 impl From<sqlx::Error> for CounterError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.into())
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl From<rusqlite::Error> for CounterError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(Arc::new(error))
     }
 }
 
@@ -134,11 +145,11 @@ impl Counters {
     /// ends with the last clone.
     ///
     /// # Errors
-    /// [`CounterError::Url`], [`CounterError::Tables`] and [`CounterError::Database`].
+    /// [`CounterError::Url`], [`CounterError::Tables`], [`CounterError::Database`] and
+    /// [`CounterError::Thread`].
     pub async fn open(config: &CountersConfig, folder: &Path) -> Result<Self, CounterError> {
-        let writer = writer::Writer::open(config, folder).await?;
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(writer.run(jobs));
+        writer::start(config, folder, jobs).await?;
         Ok(Self { queue })
     }
 

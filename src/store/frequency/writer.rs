@@ -5,15 +5,14 @@
 
 use std::path::Path;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::postgres::Server;
-use super::sqlite::File;
+use super::sqlite::{self, File};
 use super::{CounterError, Job, Release};
 use crate::config::counters::{CountersConfig, CountersDatabase};
 
-/// Uses of one transaction at most; each binds four values, and SQLite takes
-/// 32,766.
+/// Uses of one transaction at most.
 pub(super) const BATCH: usize = 1024;
 
 /// After so many batches old rows are deleted, so many at a time.
@@ -29,58 +28,95 @@ pub(super) fn latest(batch: &[Job]) -> i64 {
     batch.iter().map(|job| job.at).max().unwrap_or_default()
 }
 
-enum Database {
-    Sqlite(File),
-    Postgres(Box<Server>),
+/// Opens the database and starts its writer, which ends with the last sender: on a
+/// thread of its own where each statement would block one, else as a task.
+pub(super) async fn start(
+    config: &CountersConfig,
+    folder: &Path,
+    jobs: mpsc::Receiver<Job>,
+) -> Result<(), CounterError> {
+    match config.database(folder)? {
+        CountersDatabase::Sqlite(file) => {
+            let (opened, opening) = oneshot::channel();
+            let thread = std::thread::Builder::new().name("counters".to_owned());
+            thread
+                .spawn(move || on_thread(&file, opened, jobs))
+                .map_err(|error| CounterError::Thread(error.into()))?;
+            opening.await.map_err(|_| CounterError::Closed)?
+        }
+        CountersDatabase::Postgres(url) => {
+            tokio::spawn(as_task(Server::open(&url).await?, jobs));
+            Ok(())
+        }
+    }
 }
 
-pub(super) struct Writer {
-    database: Database,
-    batches: u32,
+async fn as_task(mut server: Server, mut jobs: mpsc::Receiver<Job>) {
+    let mut batch = Batch::default();
+    while jobs.recv_many(&mut batch.jobs, BATCH).await > 0 {
+        if batch.begin() {
+            let counted = server.count(&batch.jobs, batch.prunes()).await;
+            batch.answer(counted);
+        }
+    }
+    server.close().await;
 }
 
-impl Writer {
-    pub(super) async fn open(config: &CountersConfig, folder: &Path) -> Result<Self, CounterError> {
-        let database = match config.database(folder)? {
-            CountersDatabase::Sqlite(file) => Database::Sqlite(File::open(&file).await?),
-            CountersDatabase::Postgres(url) => Database::Postgres(Server::open(&url).await?.into()),
-        };
-        Ok(Self { database, batches: 0 })
+fn on_thread(
+    file: &Path,
+    opened: oneshot::Sender<Result<(), CounterError>>,
+    mut jobs: mpsc::Receiver<Job>,
+) {
+    let database = match sqlite::open(file) {
+        Ok(database) => database,
+        Err(error) => return drop(opened.send(Err(error))),
+    };
+    let mut file = match File::new(&database) {
+        Ok(file) => file,
+        Err(error) => return drop(opened.send(Err(error))),
+    };
+    let _ = opened.send(Ok(()));
+    let mut batch = Batch::default();
+    while jobs.blocking_recv_many(&mut batch.jobs, BATCH) > 0 {
+        if batch.begin() {
+            let counted = file.count(&batch.jobs, batch.prunes());
+            batch.answer(counted);
+        }
+    }
+}
+
+/// The uses that are counted together, and how many batches there were.
+#[derive(Default)]
+struct Batch {
+    jobs: Vec<Job>,
+    number: u32,
+}
+
+impl Batch {
+    /// Whether there is anything to count.
+    fn begin(&mut self) -> bool {
+        // Whoever no longer waits must not use a use up.
+        self.jobs.retain(|job| !job.answer.is_closed());
+        self.number = self.number.wrapping_add(u32::from(!self.jobs.is_empty()));
+        !self.jobs.is_empty()
     }
 
-    pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while jobs.recv_many(&mut batch, BATCH).await > 0 {
-            // Whoever no longer waits must not use a use up.
-            batch.retain(|job| !job.answer.is_closed());
-            match self.count(&batch).await {
-                Ok(outcomes) => {
-                    for (job, outcome) in batch.drain(..).zip(outcomes) {
-                        let _ = job.answer.send(Ok(outcome));
-                    }
-                }
-                Err(error) => {
-                    for job in batch.drain(..) {
-                        let _ = job.answer.send(Err(error.clone()));
-                    }
+    const fn prunes(&self) -> bool {
+        self.number.is_multiple_of(PRUNE_EVERY)
+    }
+
+    fn answer(&mut self, counted: Result<Vec<Release>, CounterError>) {
+        match counted {
+            Ok(outcomes) => {
+                for (job, outcome) in self.jobs.drain(..).zip(outcomes) {
+                    let _ = job.answer.send(Ok(outcome));
                 }
             }
-        }
-        match self.database {
-            Database::Sqlite(file) => file.close().await,
-            Database::Postgres(server) => server.close().await,
-        }
-    }
-
-    async fn count(&mut self, batch: &[Job]) -> Result<Vec<Release>, CounterError> {
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.batches = self.batches.wrapping_add(1);
-        let prune = self.batches.is_multiple_of(PRUNE_EVERY);
-        match &mut self.database {
-            Database::Sqlite(file) => file.count(batch, prune).await,
-            Database::Postgres(server) => server.count(batch, prune).await,
+            Err(error) => {
+                for job in self.jobs.drain(..) {
+                    let _ = job.answer.send(Err(error.clone()));
+                }
+            }
         }
     }
 }
