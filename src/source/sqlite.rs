@@ -198,9 +198,13 @@ pub(super) fn fault(error: &Error) -> SourceError {
     let (code, message) = match error {
         Error::SqliteFailure(code, message) => (code, message.as_deref().unwrap_or_default()),
         Error::SqlInputError { error, msg, .. } => (error, msg.as_str()),
-        Error::InvalidParameterCount(..) | Error::MultipleStatement | Error::NulError(_) => {
-            let detail = "the driver refuses the statement: write one, with no parameter but \
-                          `{subjects}`";
+        Error::InvalidParameterCount(..) => {
+            let detail = "SQLite takes the people nowhere in the statement, or wants more than \
+                          them: write `{subjects}` outside comments, and no other parameter";
+            return SourceError::new(Reason::Schema, detail);
+        }
+        Error::MultipleStatement | Error::NulError(_) => {
+            let detail = "this is not one statement: write one, and no zero byte in it";
             return SourceError::new(Reason::Schema, detail);
         }
         _ => return SourceError::new(Reason::Down, "the connection failed"),

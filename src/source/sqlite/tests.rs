@@ -57,7 +57,7 @@ async fn a_statement_that_nobody_awaits_is_stopped_and_its_connection_closed() {
     let sessions = sessions(folder.path());
     run(&sessions, "pragma cache_size = 77").await.unwrap();
     let (begun, mut begins) = tokio::sync::mpsc::channel(1);
-    let (ended, ends) = mpsc::channel();
+    let (ended, ends) = mpsc::sync_channel(1);
     let running = sessions.run(clock::now() + Duration::from_secs(900), move |connection| {
         begun.blocking_send(()).unwrap();
         let ran = connection.query_row(ENDLESS, [], |_| Ok(()));
