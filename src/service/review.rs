@@ -4,8 +4,9 @@
 //! The log is read from its files, like any tlog-tiles reader does; what is asked
 //! for is found by the index.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -43,8 +44,8 @@ pub struct Review {
     recorder: Arc<Recorder>,
     log: PathBuf,
     key: VerifyingKey,
-    /// Opened by the first search.
-    index: AsyncMutex<Option<Index>>,
+    /// Opened by the first search; held by whichever is under way, on its own thread.
+    index: Arc<AsyncMutex<Option<Index>>>,
     room: Semaphore,
 }
 
@@ -64,7 +65,7 @@ impl Review {
             recorder,
             log,
             key,
-            index: AsyncMutex::new(None),
+            index: Arc::default(),
             room: Semaphore::new(MAX_IN_FLIGHT),
         }
     }
@@ -93,16 +94,8 @@ impl Review {
         search: message::Search,
     ) -> Result<Found, Refusal> {
         self.recorder.check_ready()?;
-        let mut index = self.index.lock().await;
-        let found = match self.find(&mut index, &search).await {
-            Err(IndexError::Differs(_)) => {
-                // What is there is not what the log says: once more, from nothing.
-                *index = None;
-                self.find(&mut index, &search).await
-            }
-            found => found,
-        };
-        drop(index);
+        let keys = search.query.keys();
+        let found = self.find(search).await;
         let found = found.map_err(|error| {
             tracing::error!(reason = "INDEX_DOWN", "the audit log cannot be searched: {error}");
             let message = "the audit log cannot be searched now; the gateway's own log says why";
@@ -112,35 +105,31 @@ impl Review {
             time: Timestamp::new(clock::utc()),
             reviewer: peer.spiffe().clone(),
             kind,
-            keys: search.query.keys(),
+            keys,
             hits: found.hits.len() as u64,
         };
         self.recorder.record_search(record).await?;
         Ok(found)
     }
 
-    async fn find(
-        &self,
-        index: &mut Option<Index>,
-        search: &message::Search,
-    ) -> Result<Found, IndexError> {
-        let open = match index.take() {
-            Some(open) => open,
-            None => Index::open(&self.log, &self.key, &Index::beside(&self.log)).await?,
-        };
-        // Whatever fails or is cut off leaves nothing half-used: it is opened anew.
-        let mut open = open;
-        open.update(&mut |_| {}).await?;
-        let found = match open.search(&search.query, search.from, search.page).await {
-            Err(error @ IndexError::Differs(_)) => {
-                tracing::warn!("the audit log's index is made anew: {error}");
-                open.rebuild(error.to_string()).await?;
-                return Err(error);
+    /// Searches on a thread that may wait. When nobody awaits the answer any more, what
+    /// brings the index up to date ends, and the next search has it afterwards.
+    async fn find(&self, search: message::Search) -> Result<Found, IndexError> {
+        let mut index = Arc::clone(&self.index).lock_owned().await;
+        let (log, key) = (self.log.clone(), self.key.clone());
+        let awaited = Arc::new(());
+        let asker = Arc::downgrade(&awaited);
+        let found = tokio::task::spawn_blocking(move || {
+            let mut once = || find(&mut index, (&log, &key), &search, &asker);
+            match once() {
+                // What is there is not what the log says: once more, from nothing.
+                Err(IndexError::Differs(_)) => once(),
+                found => found,
             }
-            found => found?,
-        };
-        *index = Some(open);
-        Ok(found)
+        });
+        let found = found.await;
+        drop(awaited);
+        found.map_err(|_| IndexError::Ended)?
     }
 
     async fn prove<T: Send + 'static>(
@@ -161,6 +150,34 @@ impl Review {
             Err(_) => Err(no_proof()),
         }
     }
+}
+
+/// Blocking. Whatever fails or is cut off leaves nothing half-used: the index is then
+/// opened anew.
+fn find(
+    index: &mut Option<Index>,
+    (log, key): (&Path, &VerifyingKey),
+    search: &message::Search,
+    asker: &Weak<()>,
+) -> Result<Found, IndexError> {
+    let mut open = match index.take() {
+        Some(open) => open,
+        None => Index::open(log, key, &Index::beside(log))?,
+    };
+    open.update(&mut |_| match asker.strong_count() {
+        0 => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })?;
+    let found = match open.search(&search.query, search.from, search.page) {
+        Err(error @ IndexError::Differs(_)) => {
+            tracing::warn!("the audit log's index is made anew: {error}");
+            open.rebuild(error.to_string())?;
+            return Err(error);
+        }
+        found => found?,
+    };
+    *index = Some(open);
+    Ok(found)
 }
 
 fn no_proof() -> Refusal {

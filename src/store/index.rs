@@ -6,19 +6,21 @@
 //! each record that is found is read from the log again, and must lead to that
 //! checkpoint's root. Whatever does not fit is made anew. What a damaged row hides is
 //! found by [`Index::compare`].
+//!
+//! All of it is blocking.
 
 mod entries;
 mod file;
 mod rows;
 mod tail;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use entries::{Entries, learn, read_hit};
 use file::{connect, remove};
 use rows::{Reading, Row};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection as _, Row as _};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::proof::{self, ProveError, Tiles};
 use crate::domain::audit::{Checkpoint, Dictionary, Edge, Hash, Query, Record, VerifyingKey};
@@ -39,7 +41,7 @@ pub enum IndexError {
     },
     /// The database.
     #[error("the index cannot be used: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[from] rusqlite::Error),
     /// The log.
     #[error(transparent)]
     Log(#[from] ProveError),
@@ -50,6 +52,10 @@ pub enum IndexError {
     #[error("the index's work was cut off")]
     Ended,
 }
+
+/// Is told, between two parts of a long work, how many entries are done, and says
+/// whether to go on: what stops is as if it had not begun.
+pub type Progress<'a> = &'a mut dyn FnMut(u64) -> ControlFlow<()>;
 
 /// A record that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +83,7 @@ pub struct Index {
     log: PathBuf,
     key: VerifyingKey,
     file: PathBuf,
-    database: SqliteConnection,
+    database: Connection,
     dictionary: Dictionary,
     reach: u64,
     root: Hash,
@@ -99,14 +105,14 @@ impl Index {
     /// # Errors
     /// [`IndexError`] when the file cannot be made or the log's checkpoint is not
     /// there.
-    pub async fn open(log: &Path, key: &VerifyingKey, file: &Path) -> Result<Self, IndexError> {
+    pub fn open(log: &Path, key: &VerifyingKey, file: &Path) -> Result<Self, IndexError> {
         // No log, no file.
         proof::published(log, key)?;
-        let (database, damage) = match connect(file).await {
+        let (database, damage) = match connect(file) {
             Ok(database) => (database, None),
             Err(IndexError::Database(error)) => {
                 remove(file)?;
-                (connect(file).await?, Some(error.to_string()))
+                (connect(file)?, Some(error.to_string()))
             }
             Err(error) => return Err(error),
         };
@@ -120,18 +126,13 @@ impl Index {
             root: empty_root()?,
             rebuilt: damage,
         };
-        match index.load().await {
+        match index.load() {
             Ok(None) => {}
-            Ok(Some(why)) => index.rebuild(why).await?,
-            Err(IndexError::Database(error)) => index.rebuild(error.to_string()).await?,
+            Ok(Some(why)) => index.rebuild(why)?,
+            Err(IndexError::Database(error)) => index.rebuild(error.to_string())?,
             Err(error) => return Err(error),
         }
         Ok(index)
-    }
-
-    /// Closes the file.
-    pub async fn close(self) {
-        let _ = self.database.close().await;
     }
 
     /// Why what was there had to be made anew, if it had.
@@ -146,29 +147,24 @@ impl Index {
 
     /// Reads how far it reaches and holds that against the log; says what does not
     /// fit.
-    async fn load(&mut self) -> Result<Option<String>, IndexError> {
-        let reach = sqlx::query("select origin, size, root from reach");
-        let Some(row) = reach.fetch_optional(&mut self.database).await? else {
-            let rows: i64 = sqlx::query_scalar("select count(*) from entry")
-                .fetch_one(&mut self.database)
-                .await?;
+    fn load(&mut self) -> Result<Option<String>, IndexError> {
+        type Reach = (String, i64, Vec<u8>);
+        let reach = "select origin, size, root from reach";
+        let reach = self.database.query_row(reach, [], |row| Reach::try_from(row)).optional()?;
+        let Some((origin, size, root)) = reach else {
+            let rows = "select count(*) from entry";
+            let rows: i64 = self.database.query_row(rows, [], |row| row.get(0))?;
             return Ok((rows != 0).then(|| "it holds entries and does not say of what".into()));
         };
-        let (origin, size, root): (String, i64, Vec<u8>) =
-            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let (Ok(size), Ok(root)) = (u64::try_from(size), <[u8; 32]>::try_from(root)) else {
             return Ok(Some("its reach is not in order".into()));
         };
         if origin != self.key.origin().as_str() {
             return Ok(Some(format!("it is of the log `{origin}`")));
         }
-        let counted = sqlx::query(
-            "select count(*), coalesce(max(idx), -1), coalesce(min(idx), 0) from entry",
-        )
-        .fetch_one(&mut self.database)
-        .await?;
+        let counted = "select count(*), coalesce(max(idx), -1), coalesce(min(idx), 0) from entry";
         let (count, last, first): (i64, i64, i64) =
-            (counted.try_get(0)?, counted.try_get(1)?, counted.try_get(2)?);
+            self.database.query_row(counted, [], |row| row.try_into())?;
         if (count, last, first) != (rows::clamp(size), rows::clamp(size) - 1, 0) {
             return Ok(Some(format!("it reaches over {size} entries and holds {count}")));
         }
@@ -179,19 +175,17 @@ impl Index {
                  the log put back to an older copy?"
             )));
         }
-        let (log, key) = (self.log.clone(), self.key.clone());
-        let then = blocking(move || proof::prove_consistency(&log, &key, size)).await??;
+        let then = proof::prove_consistency(&self.log, &self.key, size)?;
         if then.old_root.0 != root {
             return Ok(Some("the log has another history".into()));
         }
         let row = match size.checked_sub(1) {
-            Some(last) => rows::range(&mut self.database, last, size).await?.pop(),
+            Some(last) => rows::range(&self.database, last, size)?.pop(),
             None => None,
         };
-        let names = rows::names(&mut self.database).await?;
+        let names = rows::names(&self.database)?;
         (self.reach, self.root) = (size, Hash(root));
-        let (log, under) = (self.log.clone(), self.under());
-        let learnt = blocking(move || learn(&log, &under, row.as_ref(), names)).await??;
+        let learnt = learn(&self.log, &self.under(), row.as_ref(), names)?;
         Ok(learnt.map(|dictionary| self.dictionary = dictionary).err().map(str::to_owned))
     }
 
@@ -205,11 +199,12 @@ impl Index {
     ///
     /// # Errors
     /// [`IndexError::File`] and [`IndexError::Database`].
-    pub async fn rebuild(&mut self, why: String) -> Result<(), IndexError> {
-        let cleared = sqlx::raw_sql("delete from entry; delete from reach;");
-        if cleared.execute(&mut self.database).await.is_err() {
+    pub fn rebuild(&mut self, why: String) -> Result<(), IndexError> {
+        if self.database.execute_batch("delete from entry; delete from reach;").is_err() {
+            // Closed first: closing takes the helper files away by their names.
+            self.database = Connection::open_in_memory()?;
             remove(&self.file)?;
-            self.database = connect(&self.file).await?;
+            self.database = connect(&self.file)?;
         }
         (self.reach, self.root) = (0, empty_root()?);
         self.dictionary = Dictionary::default();
@@ -218,58 +213,48 @@ impl Index {
     }
 
     /// Brings it up to the log's published checkpoint, all or nothing: the leaves
-    /// that are added must lead to the signed root. `progress` is told the number of
-    /// entries.
+    /// that are added must lead to the signed root.
     ///
     /// # Errors
-    /// [`IndexError::Log`] when the log is not what its checkpoint says.
-    pub async fn update(
-        &mut self,
-        progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<(), IndexError> {
+    /// [`IndexError::Log`] when the log is not what its checkpoint says,
+    /// [`IndexError::Ended`] when `progress` said so.
+    pub fn update(&mut self, progress: Progress<'_>) -> Result<(), IndexError> {
         let signed = proof::published(&self.log, &self.key)?;
         let target = signed.checkpoint();
         if target.size == self.reach && target.root == self.root {
             return Ok(());
         }
         let mut reading = self.resume(target.size)?;
-        let mut transaction = self.database.begin_with("begin immediate").await?;
+        let transaction =
+            self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let there: Option<i64> =
-            sqlx::query_scalar("select size from reach").fetch_optional(&mut *transaction).await?;
+            transaction.query_row("select size from reach", [], |row| row.get(0)).optional()?;
         if there.unwrap_or_default() != rows::clamp(self.reach) {
             // Another process was faster.
-            transaction.rollback().await?;
-            return match self.load().await? {
+            transaction.rollback()?;
+            return match self.load()? {
                 None => Ok(()),
-                Some(why) => self.rebuild(why).await,
+                Some(why) => self.rebuild(why),
             };
         }
         loop {
-            let read = blocking(move || {
-                let rows = reading.rows(BUNDLES);
-                (reading, rows)
-            });
-            let (next, rows) = read.await?;
-            reading = next;
-            let rows = rows?;
+            let rows = reading.rows(BUNDLES)?;
             if rows.is_empty() {
                 break;
             }
-            rows::insert(&mut transaction, &rows).await?;
-            progress(reading.edge.size());
+            rows::insert(&transaction, &rows)?;
+            if progress(reading.edge.size()).is_break() {
+                return Err(IndexError::Ended);
+            }
         }
         if reading.edge.root().map_err(|_| ProveError::Tiles)? != target.root {
             return Err(IndexError::Log(ProveError::Tiles));
         }
-        let reach = "insert into reach (one, origin, size, root) values (1, $1, $2, $3) on conflict \
+        let reach = "insert into reach (one, origin, size, root) values (1, ?1, ?2, ?3) on conflict \
                      (one) do update set size = excluded.size, root = excluded.root";
-        sqlx::query(reach)
-            .bind(self.key.origin().as_str())
-            .bind(rows::clamp(target.size))
-            .bind(target.root.0.to_vec())
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
+        let size = rows::clamp(target.size);
+        transaction.execute(reach, params![self.key.origin().as_str(), size, target.root.0])?;
+        transaction.commit()?;
         (self.reach, self.root) = (target.size, target.root);
         self.dictionary = reading.dictionary;
         Ok(())
@@ -291,34 +276,24 @@ impl Index {
     ///
     /// # Errors
     /// [`IndexError::Differs`]: make it anew and search again.
-    pub async fn search(
-        &mut self,
-        query: &Query,
-        from: u64,
-        limit: usize,
-    ) -> Result<Found, IndexError> {
+    pub fn search(&self, query: &Query, from: u64, limit: usize) -> Result<Found, IndexError> {
         let wanted = limit.saturating_add(1);
-        let found = rows::find(&mut self.database, query, from, wanted).await?;
-        let (log, under) = (self.log.clone(), self.under());
-        let (dictionary, asked) = (self.dictionary.clone(), query.clone());
-        let mut hits = blocking(move || {
-            let mut hits = Vec::with_capacity(found.len());
-            let mut entries = Entries::new(&log, &under);
-            for (index, leaf) in found {
-                hits.push(read_hit(&mut entries, &dictionary, &asked, index, &leaf)?);
-            }
-            if hits.len() < wanted {
-                let mut take = |index, leaf, record: Record| {
-                    if index >= from && hits.len() < wanted && asked.takes(&record) {
-                        hits.push(Hit { index, leaf, record });
-                    }
-                };
-                tail::unpublished(&log, under.size, dictionary, &mut take)
-                    .map_err(|source| IndexError::File { path: log.clone(), source })?;
-            }
-            Ok::<_, IndexError>(hits)
-        })
-        .await??;
+        let found = rows::find(&self.database, query, from, wanted)?;
+        let (log, under) = (&self.log, self.under());
+        let mut hits = Vec::with_capacity(found.len());
+        let mut entries = Entries::new(log, &under);
+        for (index, leaf) in found {
+            hits.push(read_hit(&mut entries, &self.dictionary, query, index, &leaf)?);
+        }
+        if hits.len() < wanted {
+            let mut take = |index, leaf, record: Record| {
+                if index >= from && hits.len() < wanted && query.takes(&record) {
+                    hits.push(Hit { index, leaf, record });
+                }
+            };
+            tail::unpublished(log, under.size, self.dictionary.clone(), &mut take)
+                .map_err(|source| IndexError::File { path: log.clone(), source })?;
+        }
         let next = match hits.len() > limit {
             true => hits.pop().map(|hit| hit.index),
             false => None,
@@ -330,33 +305,26 @@ impl Index {
     ///
     /// # Errors
     /// [`IndexError::Differs`] with the first entry whose row is another.
-    pub async fn compare(
-        &mut self,
-        progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<(), IndexError> {
+    pub fn compare(&self, progress: Progress<'_>) -> Result<(), IndexError> {
         let (log, size) = (self.log.clone(), self.reach);
         let dictionary = Dictionary::default();
         let mut reading = Reading { log, size, edge: Edge::default(), dictionary };
         loop {
             let from = reading.edge.size();
-            let read = blocking(move || {
-                let rows = reading.rows(BUNDLES);
-                (reading, rows)
-            });
-            let (next, expected) = read.await?;
-            reading = next;
-            let expected = expected?;
+            let expected = reading.rows(BUNDLES)?;
             if expected.is_empty() {
                 break;
             }
             let to = reading.edge.size();
-            let there = rows::range(&mut self.database, from, to).await?;
+            let there = rows::range(&self.database, from, to)?;
             let differs = |(expected, row): (&Row, Option<&Row>)| Some(expected) != row;
             let rows = there.iter().map(Some).chain(std::iter::repeat(None));
             if let Some(at) = expected.iter().zip(rows).position(differs) {
                 return Err(IndexError::Differs(from + at as u64));
             }
-            progress(to);
+            if progress(to).is_break() {
+                return Err(IndexError::Ended);
+            }
         }
         if reading.edge.root().map_err(|_| ProveError::Tiles)? != self.root {
             return Err(IndexError::Log(ProveError::Tiles));
@@ -367,10 +335,4 @@ impl Index {
 
 fn empty_root() -> Result<Hash, IndexError> {
     Ok(Edge::default().root().map_err(|_| ProveError::Tiles)?)
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, IndexError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| IndexError::Ended)
 }

@@ -2,6 +2,7 @@
 //! done to it.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use tributary::domain::audit::tiles::split_bundle;
@@ -45,10 +46,10 @@ fn scanned(log: &Path, query: &Query) -> Vec<(u64, Record)> {
     found
 }
 
-async fn indexed(index: &mut Index, query: &Query, page: usize) -> Vec<(u64, Record)> {
+fn indexed(index: &Index, query: &Query, page: usize) -> Vec<(u64, Record)> {
     let (mut found, mut next) = (Vec::new(), Some(0));
     while let Some(from) = next {
-        let part = index.search(query, from, page).await.unwrap();
+        let part = index.search(query, from, page).unwrap();
         assert!(part.hits.len() <= page);
         found.extend(part.hits.into_iter().map(|hit| (hit.index, hit.record)));
         next = part.next;
@@ -59,49 +60,33 @@ async fn indexed(index: &mut Index, query: &Query, page: usize) -> Vec<(u64, Rec
 /// Opens, updates, and holds every answer against a reading of the log. Gives the
 /// reason if what was there had to go.
 fn answers_as_the_log(log: &Path, file: &Path) -> Option<String> {
-    wait_io(async {
-        let mut index = Index::open(log, &verifying_key(), file).await.unwrap();
-        index.update(&mut |_| {}).await.unwrap();
-        index.compare(&mut |_| {}).await.unwrap();
-        for query in queries() {
-            for page in [1, 7, 1000] {
-                assert_eq!(indexed(&mut index, &query, page).await, scanned(log, &query));
-            }
+    let mut index = Index::open(log, &verifying_key(), file).unwrap();
+    index.update(&mut on).unwrap();
+    index.compare(&mut on).unwrap();
+    for query in queries() {
+        for page in [1, 7, 1000] {
+            assert_eq!(indexed(&index, &query, page), scanned(log, &query));
         }
-        let rebuilt = index.rebuilt().map(str::to_owned);
-        index.close().await;
-        rebuilt
-    })
-}
-
-fn wait_io<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+    index.rebuilt().map(str::to_owned)
 }
 
 /// What a search gives to somebody who opens the index anew.
 fn searched(log: &Path, file: &Path, query: &Query) -> Result<Found, IndexError> {
-    wait_io(async {
-        let mut index = Index::open(log, &verifying_key(), file).await?;
-        index.update(&mut |_| {}).await?;
-        let found = index.search(query, 0, 1000).await;
-        index.close().await;
-        found
-    })
+    let mut index = Index::open(log, &verifying_key(), file)?;
+    index.update(&mut on)?;
+    index.search(query, 0, 1000)
 }
 
 /// Changes the index behind its back.
 fn edit(file: &Path, statement: &str) {
-    use sqlx::ConnectOptions as _;
-    wait_io(async {
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
-        let mut database = options.connect().await.unwrap();
-        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()))
-            .execute(&mut database)
-            .await
-            .unwrap();
-        assert!(done.rows_affected() > 0, "{statement} changed nothing");
-        sqlx::Connection::close(database).await.unwrap();
-    });
+    let changed = rusqlite::Connection::open(file).unwrap().execute(statement, []).unwrap();
+    assert!(changed > 0, "{statement} changed nothing");
+}
+
+/// Never stops a work of the index.
+fn on(_: u64) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }
 
 #[test]
@@ -164,6 +149,21 @@ fn whatever_does_not_fit_the_log_is_made_anew() {
 }
 
 #[test]
+fn an_update_that_is_stopped_is_as_if_it_had_not_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, file) = (dir.path().join("log"), dir.path().join("log.index"));
+    closed_log(&log, 300);
+    let mut index = Index::open(&log, &verifying_key(), &file).unwrap();
+    let stopped = index.update(&mut |_| ControlFlow::Break(()));
+    assert!(matches!(stopped, Err(IndexError::Ended)), "{stopped:?}");
+    assert_eq!(index.reach(), 0);
+    // Another process need not wait for this one, which can go on too.
+    assert_eq!(answers_as_the_log(&log, &file), None);
+    index.update(&mut on).unwrap();
+    assert_eq!(indexed(&index, &queries()[0], 7), scanned(&log, &queries()[0]));
+}
+
+#[test]
 fn a_row_that_hides_a_record_or_names_a_wrong_one_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let (log, file) = (dir.path().join("log"), dir.path().join("log.index"));
@@ -175,20 +175,16 @@ fn a_row_that_hides_a_record_or_names_a_wrong_one_is_found() {
         "update entry set peer = 'spiffe://a.example/consumer/nobody' where request = 'request-9'",
     ] {
         edit(&file, statement);
-        let differs = wait_io(async {
-            let mut index = Index::open(&log, &verifying_key(), &file).await.unwrap();
-            let compared = index.compare(&mut |_| {}).await;
-            let wrong = queries()[1].clone();
-            let searched = index.search(&wrong, 0, 10).await;
-            if statement.contains("request-7") {
-                // A hit that the log does not bear out is never given.
-                assert!(matches!(searched, Err(IndexError::Differs(_))), "{searched:?}");
-            }
-            index.rebuild("it differs".into()).await.unwrap();
-            index.close().await;
-            matches!(compared, Err(IndexError::Differs(_)))
-        });
-        assert!(differs, "{statement}");
+        let mut index = Index::open(&log, &verifying_key(), &file).unwrap();
+        let compared = index.compare(&mut on);
+        let searched = index.search(&queries()[1], 0, 10);
+        if statement.contains("request-7") {
+            // A hit that the log does not bear out is never given.
+            assert!(matches!(searched, Err(IndexError::Differs(_))), "{searched:?}");
+        }
+        index.rebuild("it differs".into()).unwrap();
+        drop(index);
+        assert!(matches!(compared, Err(IndexError::Differs(_))), "{statement}");
         assert_eq!(answers_as_the_log(&log, &file), None);
     }
 }
@@ -205,12 +201,7 @@ fn a_changed_log_gives_no_answer_through_the_index() {
     let at = changed.windows(9).position(|window| window == b"request-7").unwrap();
     changed[at + 8] = b'6';
     std::fs::write(&bundle, &changed).unwrap();
-    let update = wait_io(async {
-        let mut index = Index::open(&log, &verifying_key(), &file).await.unwrap();
-        let updated = index.update(&mut |_| {}).await;
-        index.close().await;
-        updated
-    });
+    let update = Index::open(&log, &verifying_key(), &file).unwrap().update(&mut on);
     assert!(matches!(update, Err(IndexError::Log(_))), "{update:?}");
     std::fs::write(&bundle, &bytes).unwrap();
     assert_eq!(answers_as_the_log(&log, &file), None);

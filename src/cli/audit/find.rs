@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -132,7 +133,7 @@ pub(super) fn each(
 ) -> anyhow::Result<ExitCode> {
     if !how.scan {
         let file = how.index.clone().unwrap_or_else(|| Index::beside(&log.log));
-        match crate::cli::block_on(by_index(log, key, file, query)) {
+        match by_index(log, key, file, query) {
             Ok(hits) => {
                 for hit in hits {
                     on_record(hit.index, &hit.record).context("cannot write the records")?;
@@ -167,23 +168,23 @@ fn lookup(error: &anyhow::Error) -> Option<&ProveError> {
     }
 }
 
-async fn by_index(
+fn by_index(
     log: &LogArgs,
     key: &VerifyingKey,
     file: PathBuf,
     query: &Query,
 ) -> anyhow::Result<Vec<Hit>> {
-    let mut index = Index::open(&log.log, key, &file).await?;
+    let mut index = Index::open(&log.log, key, &file)?;
     let mut progress = source::Progress::new();
     if let Some(why) = index.rebuilt() {
         eprintln!("tributary: the index is made anew: {why}");
     }
-    index.update(&mut |entries| progress.tell(entries)).await?;
+    index.update(&mut |entries| told(&mut progress, entries))?;
     let mut hits = Vec::new();
     let mut next = Some(0);
     let mut again = true;
     while let Some(from) = next {
-        match index.search(query, from, PAGE).await {
+        match index.search(query, from, PAGE) {
             Ok(found) => {
                 hits.extend(found.hits);
                 next = found.next;
@@ -191,8 +192,8 @@ async fn by_index(
             Err(error @ IndexError::Differs(_)) if again => {
                 eprintln!("tributary: the index is made anew: {error}");
                 again = false;
-                index.rebuild(error.to_string()).await?;
-                index.update(&mut |entries| progress.tell(entries)).await?;
+                index.rebuild(error.to_string())?;
+                index.update(&mut |entries| told(&mut progress, entries))?;
                 (hits, next) = (Vec::new(), Some(0));
             }
             Err(error) => return Err(error.into()),
@@ -205,33 +206,37 @@ async fn by_index(
 pub(super) fn make_index(args: &MakeIndexArgs, json: bool) -> anyhow::Result<ExitCode> {
     let key = source::key(&args.log.key)?;
     let file = args.index.clone().unwrap_or_else(|| Index::beside(&args.log.log));
-    crate::cli::block_on(async {
-        let mut index = Index::open(&args.log.log, &key, &file).await?;
-        let mut progress = source::Progress::new();
-        if args.rebuild {
-            index.rebuild("asked for".into()).await?;
-        }
-        index.update(&mut |entries| progress.tell(entries)).await?;
-        if args.check
-            && let Err(error) = index.compare(&mut |entries| progress.tell(entries)).await
-        {
-            let IndexError::Differs(_) = &error else { return Err(error.into()) };
-            index.rebuild(error.to_string()).await?;
-            index.update(&mut |entries| progress.tell(entries)).await?;
-        }
-        progress.end();
-        let (entries, rebuilt) = (index.reach(), index.rebuilt());
-        if json {
-            let told = serde_json::json!({
-                "file": file, "entries": entries, "rebuilt": rebuilt, "compared": args.check,
-            });
-            println!("{told}");
-        } else {
-            let why = rebuilt.map(|why| format!("; made anew: {why}")).unwrap_or_default();
-            println!("{} reaches over {entries} entries{why}", file.display());
-        }
-        Ok(ExitCode::SUCCESS)
-    })
+    let mut index = Index::open(&args.log.log, &key, &file)?;
+    let mut progress = source::Progress::new();
+    if args.rebuild {
+        index.rebuild("asked for".into())?;
+    }
+    index.update(&mut |entries| told(&mut progress, entries))?;
+    if args.check
+        && let Err(error) = index.compare(&mut |entries| told(&mut progress, entries))
+    {
+        let IndexError::Differs(_) = &error else { return Err(error.into()) };
+        index.rebuild(error.to_string())?;
+        index.update(&mut |entries| told(&mut progress, entries))?;
+    }
+    progress.end();
+    let (entries, rebuilt) = (index.reach(), index.rebuilt());
+    if json {
+        let told = serde_json::json!({
+            "file": file, "entries": entries, "rebuilt": rebuilt, "compared": args.check,
+        });
+        println!("{told}");
+    } else {
+        let why = rebuilt.map(|why| format!("; made anew: {why}")).unwrap_or_default();
+        println!("{} reaches over {entries} entries{why}", file.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells how far it is, and goes on: only a signal stops a command.
+fn told(progress: &mut source::Progress, entries: u64) -> ControlFlow<()> {
+    progress.tell(entries);
+    ControlFlow::Continue(())
 }
 
 impl QueryArgs {

@@ -4,10 +4,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use rusqlite::{Connection, OpenFlags};
 
 use super::IndexError;
+
+/// How long another process on the same file may keep us waiting.
+const BUSY: Duration = Duration::from_secs(5);
 
 const SCHEMA: &str = "
 create table if not exists reach (
@@ -26,8 +28,8 @@ create index if not exists entry_tag on entry (tag) where tag is not null;
 create index if not exists entry_time on entry (time) where time is not null;
 ";
 
-/// Opens the file, or makes it, readable by its owner alone.
-pub(super) async fn connect(file: &Path) -> Result<SqliteConnection, IndexError> {
+/// Opens the file, or makes it, readable by its owner alone. Blocking.
+pub(super) fn connect(file: &Path) -> Result<Connection, IndexError> {
     // SQLite gives its helper files the mode of the database.
     std::fs::File::options()
         .create(true)
@@ -36,15 +38,12 @@ pub(super) async fn connect(file: &Path) -> Result<SqliteConnection, IndexError>
         .mode(0o600)
         .open(file)
         .map_err(|source| IndexError::File { path: file.to_owned(), source })?;
-    let mut database = SqliteConnectOptions::new()
-        .filename(file)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(Duration::from_secs(5))
-        .disable_statement_logging()
-        .connect()
-        .await?;
-    sqlx::raw_sql(SCHEMA).execute(&mut database).await?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let database = Connection::open_with_flags(file, flags)?;
+    database.busy_timeout(BUSY)?;
+    database.pragma_update(None, "journal_mode", "wal")?;
+    database.pragma_update(None, "synchronous", "normal")?;
+    database.execute_batch(SCHEMA)?;
     Ok(database)
 }
 

@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{QueryBuilder, Row as _, Sqlite};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params, params_from_iter};
 
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, split_bundle};
 use crate::domain::audit::{Dictionary, Edge, Entry, Hash, Query, Record, leaf_hash};
@@ -13,9 +13,6 @@ use crate::store::proof::{ProveError, read_tile};
 /// The kind of a row that is a dictionary entry, and of any other.
 const NAME: i64 = 1;
 const RECORD: i64 = 2;
-
-/// Rows of one statement; SQLite takes 32,766 values.
-const STATEMENT_ROWS: usize = 2000;
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,18 +53,23 @@ impl Row {
         row
     }
 
-    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            index: row.try_get(0)?,
-            leaf: row.try_get(1)?,
-            kind: row.try_get(2)?,
-            time: row.try_get(3)?,
-            request: row.try_get(4)?,
-            peer: row.try_get(5)?,
-            agency: row.try_get(6)?,
-            tag: row.try_get(7)?,
+            index: row.get(0)?,
+            leaf: leaf(row)?,
+            kind: row.get(2)?,
+            time: row.get(3)?,
+            request: row.get(4)?,
+            peer: row.get(5)?,
+            agency: row.get(6)?,
+            tag: row.get(7)?,
         })
     }
+}
+
+/// A row's second column: what is no bytes is no leaf of the log either.
+fn leaf(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<u8>> {
+    Ok(row.get_ref(1)?.as_bytes().unwrap_or_default().to_vec())
 }
 
 /// An index or a time as SQLite holds it; none comes near the limit.
@@ -118,84 +120,70 @@ impl Reading {
     }
 }
 
-pub(super) async fn insert(
-    database: &mut SqliteConnection,
-    rows: &[Row],
-) -> Result<(), sqlx::Error> {
-    for rows in rows.chunks(STATEMENT_ROWS) {
-        let mut insert = QueryBuilder::<Sqlite>::new(
-            "insert into entry (idx, leaf, kind, time, request, peer, agency, tag) ",
-        );
-        insert.push_values(rows, |mut values, row| {
-            values
-                .push_bind(row.index)
-                .push_bind(&row.leaf)
-                .push_bind(row.kind)
-                .push_bind(row.time)
-                .push_bind(&row.request)
-                .push_bind(&row.peer)
-                .push_bind(&row.agency)
-                .push_bind(&row.tag);
-        });
-        insert.build().execute(&mut *database).await?;
+pub(super) fn insert(database: &Connection, rows: &[Row]) -> rusqlite::Result<()> {
+    let mut insert = database.prepare(
+        "insert into entry (idx, leaf, kind, time, request, peer, agency, tag) \
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    for row in rows {
+        let Row { index, leaf, kind, time, request, peer, agency, tag } = row;
+        insert.execute(params![index, leaf, kind, time, request, peer, agency, tag])?;
     }
     Ok(())
 }
 
 /// The rows of the entries from one index to before another.
-pub(super) async fn range(
-    database: &mut SqliteConnection,
-    from: u64,
-    to: u64,
-) -> Result<Vec<Row>, sqlx::Error> {
-    let rows = sqlx::query(
+pub(super) fn range(database: &Connection, from: u64, to: u64) -> rusqlite::Result<Vec<Row>> {
+    let mut range = database.prepare(
         "select idx, leaf, kind, time, request, peer, agency, tag from entry \
-         where idx >= $1 and idx < $2 order by idx",
-    );
-    let rows = rows.bind(clamp(from)).bind(clamp(to)).fetch_all(database).await?;
-    rows.iter().map(Row::read).collect()
+         where idx >= ?1 and idx < ?2 order by idx",
+    )?;
+    range.query_map([clamp(from), clamp(to)], Row::read)?.collect()
 }
 
 /// Indexes of the dictionary entries.
-pub(super) async fn names(database: &mut SqliteConnection) -> Result<Vec<u64>, sqlx::Error> {
-    let rows = sqlx::query("select idx from entry where kind = $1 order by idx").bind(NAME);
-    let rows = rows.fetch_all(database).await?;
-    rows.iter().map(|row| Ok(row.try_get::<i64, _>(0)?.unsigned_abs())).collect()
+pub(super) fn names(database: &Connection) -> rusqlite::Result<Vec<u64>> {
+    let mut names = database.prepare("select idx from entry where kind = ?1 order by idx")?;
+    names.query_map([NAME], |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()))?.collect()
 }
 
 /// Index and leaf hash of the records that answer a query, the first `limit` from an
 /// index on.
-pub(super) async fn find(
-    database: &mut SqliteConnection,
+pub(super) fn find(
+    database: &Connection,
     query: &Query,
     from: u64,
     limit: usize,
-) -> Result<Vec<(u64, Vec<u8>)>, sqlx::Error> {
-    let mut find = QueryBuilder::<Sqlite>::new("select idx, leaf from entry where kind = ");
-    find.push_bind(RECORD).push(" and idx >= ").push_bind(clamp(from));
+) -> rusqlite::Result<Vec<(u64, Vec<u8>)>> {
+    let mut text = "select idx, leaf from entry where kind = ? and idx >= ?".to_owned();
+    let mut bound: Vec<Value> = vec![RECORD.into(), clamp(from).into()];
     let equal = [
-        (" and request = ", query.request.as_ref().map(ToString::to_string)),
-        (" and peer = ", query.consumer.as_ref().map(ToString::to_string)),
-        (" and agency = ", query.agency.as_ref().map(ToString::to_string)),
+        (" and request = ?", query.request.as_ref().map(ToString::to_string)),
+        (" and peer = ?", query.consumer.as_ref().map(ToString::to_string)),
+        (" and agency = ?", query.agency.as_ref().map(ToString::to_string)),
     ];
     for (condition, wanted) in equal {
         if let Some(wanted) = wanted {
-            find.push(condition).push_bind(wanted);
+            text.push_str(condition);
+            bound.push(wanted.into());
         }
     }
-    for (condition, time) in [(" and time >= ", query.since), (" and time < ", query.until)] {
+    for (condition, time) in [(" and time >= ?", query.since), (" and time < ?", query.until)] {
         if let Some(time) = time {
-            find.push(condition).push_bind(clamp(time.0));
+            text.push_str(condition);
+            bound.push(clamp(time.0).into());
         }
     }
     if !query.tags.is_empty() {
-        let mut tags = find.push(" and tag in (").separated(", ");
-        for tag in &query.tags {
-            tags.push_bind(tag.expose().to_vec());
-        }
-        find.push(")");
+        let places = vec!["?"; query.tags.len()].join(", ");
+        text += &format!(" and tag in ({places})");
+        bound.extend(query.tags.iter().map(|tag| Value::from(tag.expose().to_vec())));
     }
-    find.push(" order by idx limit ").push_bind(clamp(limit as u64));
-    let rows = find.build().fetch_all(database).await?;
-    rows.iter().map(|row| Ok((row.try_get::<i64, _>(0)?.unsigned_abs(), row.try_get(1)?))).collect()
+    text.push_str(" order by idx limit ?");
+    bound.push(clamp(limit as u64).into());
+    let mut find = database.prepare(&text)?;
+    let found = find.query_map(params_from_iter(bound), |row| {
+        Ok((row.get::<_, i64>(0)?.unsigned_abs(), leaf(row)?))
+    })?;
+    found.collect()
 }
