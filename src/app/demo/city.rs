@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpSocket;
@@ -109,7 +110,7 @@ pub enum DemoError {
         /// Whose.
         agency: String,
         /// What the database said.
-        source: sqlx::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The PostgreSQL server.
     #[error("--postgres: the server does not do as asked: {0}")]
@@ -145,7 +146,7 @@ pub enum DemoError {
 #[derive(Debug)]
 pub(super) struct City {
     pub(super) home: PathBuf,
-    pub(super) catalogue: Catalogue,
+    pub(super) catalogue: Arc<Catalogue>,
     /// Ids of the agencies, in the gateway's order.
     pub(super) agencies: Vec<String>,
     pub(super) consumers: Vec<Consumer>,
@@ -203,7 +204,7 @@ impl City {
             catalogue::load(&home.join("catalogue")).map_err(|e| inconsistent(e.to_string()))?;
         let mut city = Self {
             home: home.to_owned(),
-            catalogue,
+            catalogue: Arc::new(catalogue),
             agencies: Vec::new(),
             consumers: Vec::new(),
             reviewers: Vec::new(),

@@ -5,11 +5,14 @@
 //! adverse facts have lapsed or are disputed, and where two agencies hold one
 //! item they sometimes differ.
 
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use rusqlite::params_from_iter;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use sqlx::postgres::PgConnection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, QueryBuilder, Sqlite};
+use sqlx::{AssertSqlSafe, Connection as _};
 use time::{Date, Duration};
 
 use super::city::{City, DemoError};
@@ -20,8 +23,8 @@ use crate::config::mapping::{ItemEntry, QueryEntry};
 use crate::domain::catalogue::{Catalogue, Item};
 use crate::domain::value::{Range, ValueType};
 
-/// Bound values of one statement at most (SQLite's own limit is 32,766).
-const MAX_BOUND: usize = 8000;
+/// Rows of one statement at most, on a server.
+const MAX_ROWS: usize = 8000;
 
 /// The first people are in every agency's records, so that a demo has somebody
 /// to show.
@@ -30,29 +33,50 @@ pub(super) const EVERYWHERE: usize = 10;
 /// How many people get a grant of the demo.
 pub(super) const SHOWN: usize = 200;
 
-/// Fills every agency's database, all at once.
+/// Fills every agency's database, all at once, each on a thread of its own.
 pub(super) async fn fill(city: &City, people: People) -> Result<(), DemoError> {
     let agencies = city.agencies.iter().map(|agency| fill_agency(city, agency, people));
     futures_util::future::try_join_all(agencies).await.map(|_| ())
 }
 
 async fn fill_agency(city: &City, agency: &str, people: People) -> Result<(), DemoError> {
-    let failed = |source| DemoError::Database { agency: agency.to_owned(), source };
     let config = city.load_agency(agency)?;
-    let options = SqliteConnectOptions::new()
-        .filename(city.database(agency))
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Off)
-        .disable_statement_logging();
-    let mut database = options.connect().await.map_err(failed)?;
-    sqlx::raw_sql(City::schema(agency)).execute(&mut database).await.map_err(failed)?;
-    let today = clock::today();
-    for query in &config.query {
-        let table =
-            Table { agency, query: query.get_ref(), catalogue: &city.catalogue, people, today };
-        table.fill(&mut database).await.map_err(failed)?;
+    let (name, file) = (agency.to_owned(), city.database(agency));
+    let catalogue = Arc::clone(&city.catalogue);
+    let awaited = Arc::new(());
+    let asker = Arc::downgrade(&awaited);
+    let filled = tokio::task::spawn_blocking(move || {
+        let today = clock::today();
+        let tables = config.query.iter().map(|query| Table {
+            agency: &name,
+            query: query.get_ref(),
+            catalogue: &catalogue,
+            people,
+            today,
+        });
+        fill_file(&file, City::schema(&name), tables, &asker)
+    });
+    let filled = filled.await.map_err(std::io::Error::from)?;
+    drop(awaited);
+    filled.map_err(|error| DemoError::Database { agency: agency.to_owned(), source: error.into() })
+}
+
+/// Blocking.
+fn fill_file<'a>(
+    file: &Path,
+    schema: &str,
+    tables: impl Iterator<Item = Table<'a>>,
+    asker: &Weak<()>,
+) -> rusqlite::Result<()> {
+    let mut database = rusqlite::Connection::open(file)?;
+    database.pragma_update(None, "journal_mode", "off")?;
+    let transaction = database.transaction()?;
+    transaction.execute_batch(schema)?;
+    for table in tables {
+        table.fill(&transaction, asker)?;
     }
-    database.close().await.map_err(failed)
+    transaction.commit()?;
+    database.close().map_err(|(_, error)| error)
 }
 
 /// Fills every agency's database on a server.
@@ -63,7 +87,10 @@ pub(super) async fn fill_postgres(
 ) -> Result<(), DemoError> {
     let password = server.write_password(&city.home.join("data"))?;
     for agency in &city.agencies {
-        let failed = |source| DemoError::Database { agency: agency.clone(), source };
+        let failed = |error: sqlx::Error| DemoError::Database {
+            agency: agency.clone(),
+            source: error.into(),
+        };
         let config = city.load_agency(agency)?;
         let mut database = server.make(agency, City::schema(agency)).await?;
         let today = clock::today();
@@ -88,23 +115,27 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    /// Its columns, and the rows of everyone whom it knows.
-    fn contents(&self) -> (Vec<&str>, Vec<Vec<Option<String>>>) {
+    fn columns(&self) -> Vec<&str> {
         let mut columns = vec![self.query.subject.get_ref().as_str(), self.query.as_of.get_ref()];
         let adverse = [&self.query.ended, &self.query.disputed, &self.query.statement];
         columns.extend(adverse.into_iter().flatten().map(|column| column.get_ref().as_str()));
         columns.extend(self.query.items.values().map(|item| item.get_ref().column.as_str()));
-        (columns, self.people.places().filter_map(|person| self.row(person)).collect())
+        columns
+    }
+
+    /// The rows of everyone whom it knows.
+    fn rows(&self) -> impl Iterator<Item = Vec<Option<String>>> {
+        self.people.places().filter_map(|person| self.row(person))
     }
 
     /// The server itself turns each text into what its column holds.
     async fn fill_postgres(&self, database: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let (columns, rows) = self.contents();
+        let (columns, rows) = (self.columns(), self.rows().collect::<Vec<_>>());
         let name = self.query.name.get_ref();
         let insert = format!(
             "insert into {name} select * from json_populate_recordset(null::{name}, $1::json)"
         );
-        for chunk in rows.chunks(MAX_BOUND) {
+        for chunk in rows.chunks(MAX_ROWS) {
             let objects = chunk.iter().map(|row| {
                 let cells = columns.iter().zip(row);
                 cells
@@ -121,21 +152,20 @@ impl Table<'_> {
         Ok(())
     }
 
-    async fn fill(&self, database: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let (columns, rows) = self.contents();
+    /// Stops where it is when nobody awaits it any more: the demo was stopped.
+    fn fill(&self, database: &rusqlite::Connection, asker: &Weak<()>) -> rusqlite::Result<()> {
+        let columns = self.columns();
         // Names out of the demo's own files; every value is bound.
-        let head = format!("insert into {} ({}) ", self.query.name.get_ref(), columns.join(", "));
-        let mut transaction = database.begin().await?;
-        for chunk in rows.chunks((MAX_BOUND / columns.len()).max(1)) {
-            let mut insert = QueryBuilder::<Sqlite>::new(head.clone());
-            insert.push_values(chunk, |mut row, cells| {
-                for cell in cells {
-                    row.push_bind(cell);
-                }
-            });
-            insert.build().persistent(false).execute(&mut *transaction).await?;
+        let mut insert = database.prepare(&format!(
+            "insert into {} ({}) values ({})",
+            self.query.name.get_ref(),
+            columns.join(", "),
+            vec!["?"; columns.len()].join(", ")
+        ))?;
+        for row in self.rows().take_while(|_| asker.strong_count() > 0) {
+            insert.execute(params_from_iter(row))?;
         }
-        transaction.commit().await
+        Ok(())
     }
 
     /// A person's row, unless the agency has none.
