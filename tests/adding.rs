@@ -3,14 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test's helpers")]
 
+#[path = "support/sqlite_file.rs"]
+mod sqlite_file;
+
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tributary");
 
@@ -30,10 +32,8 @@ fn agency(folder: &Path, args: &[&str]) -> Output {
     Command::new(BINARY).arg("agency").args(args).current_dir(folder).output().unwrap()
 }
 
-async fn sqlite(folder: &Path, statements: &'static str) {
-    let options =
-        SqliteConnectOptions::new().filename(folder.join("work.db")).create_if_missing(true);
-    options.connect().await.unwrap().execute(sqlx::raw_sql(statements)).await.unwrap();
+fn sqlite(folder: &Path, statements: &str) {
+    sqlite_file::run(&folder.join("work.db"), statements);
 }
 
 /// Writes a mapping of the agency `education` beside the catalogue.
@@ -76,8 +76,8 @@ fn findings(output: &Output) -> Vec<(String, u64, String)> {
         .collect()
 }
 
-#[tokio::test]
-async fn check_names_the_line_of_each_fault() {
+#[test]
+fn check_names_the_line_of_each_fault() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     sqlite(
@@ -85,8 +85,7 @@ async fn check_names_the_line_of_each_fault() {
         "create table diploma (person_id text primary key, graduated text, years real, read_on text);
          insert into diploma values ('p1', '2019-06-30', 16, '2025-01-15');
          create table heap (person_id text, graduated text, years real, read_on text)",
-    )
-    .await;
+    );
     let check = ["check", "-c", "m.toml", "--json"];
     write_mapping(folder, SQLITE, DIPLOMA);
     let output = agency(folder, &check);
@@ -210,16 +209,15 @@ async fn check_knows_a_servers_types_indexes_and_rights() {
     run(&server, format!("drop database {name} with (force); ")).await;
 }
 
-#[tokio::test]
-async fn init_writes_what_is_there_and_leaves_the_rest_to_be_stated() {
+#[test]
+fn init_writes_what_is_there_and_leaves_the_rest_to_be_stated() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     sqlite(
         folder,
         "create table diploma (person_id text primary key, graduated text, years real, read_on text);
          create table other (a integer); insert into diploma values ('secret-person', '', 1, '')",
-    )
-    .await;
+    );
     let catalogue = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/city/catalogue");
     let from = ["init", "--from", "sqlite:work.db", "--table", "diploma"];
     let output = agency(folder, &from);

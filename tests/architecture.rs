@@ -48,6 +48,7 @@ const IMPURE: &[&[&str]] = &[
     &["tonic"],
     &["hyper"],
     &["sqlx"],
+    &["rusqlite"],
     &["socket2"],
     &["tracing"],
     &["rand"],

@@ -19,6 +19,8 @@ mod service;
 mod shared;
 #[path = "source/site.rs"]
 mod site;
+#[path = "support/sqlite_file.rs"]
+mod sqlite_file;
 #[path = "source/tls.rs"]
 mod tls;
 #[path = "source/town.rs"]
@@ -263,7 +265,7 @@ async fn many_requests_share_few_statements_and_none_their_answers() {
     }
     let holdings = std::sync::Arc::new(town.holdings());
     // The first statements find the file held, and everybody else comes meanwhile.
-    let lock = town.lock().await;
+    let lock = town.lock();
     let fetches = (0..300u32).map(|at| {
         let (holdings, person) = (holdings.clone(), at % 100);
         async move {

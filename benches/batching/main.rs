@@ -78,7 +78,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     if part("sqlite") {
-        let town = Town::sqlite().await?;
+        let town = Town::sqlite()?;
         let mut ways = vec![
             Way::new("batched", asked::Asked::over(&town, MANY)?),
             Way::new("one a request", asked::Asked::over(&town, ONE)?),

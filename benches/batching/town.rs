@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::Deserialize;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Executor};
 use toml::Spanned;
 use tributary::config::mapping::{QueryEntry, SourceEntry};
@@ -76,13 +75,9 @@ impl Town {
         Ok(Self { url: server.to_owned(), folder: tempfile::tempdir()? })
     }
 
-    pub async fn sqlite() -> anyhow::Result<Self> {
+    pub fn sqlite() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let options = SqliteConnectOptions::new()
-            .filename(folder.path().join("work.db"))
-            .create_if_missing(true)
-            .disable_statement_logging();
-        options.connect().await?.execute(sqlx::raw_sql(ON_SQLITE)).await?;
+        rusqlite::Connection::open(folder.path().join("work.db"))?.execute_batch(ON_SQLITE)?;
         Ok(Self { url: "sqlite:work.db".to_owned(), folder })
     }
 

@@ -67,7 +67,7 @@ pub async fn start(spec: &Spec) -> anyhow::Result<City> {
     let made = People::new(SEED, spec.people);
     let catalogue = catalogue::load(&town.home.join("catalogue"))?;
     for agency in &town.agencies {
-        town_data::fill(&town, agency, &catalogue, made).await?;
+        town_data::fill(&town, agency, &catalogue, made)?;
     }
     let mut servers = Vec::new();
     servers.push(consent(&town).await?);

@@ -8,6 +8,9 @@
     reason = "a test that cannot go on fails"
 )]
 
+#[path = "../support/sqlite_file.rs"]
+mod sqlite_file;
+
 mod broken;
 mod command;
 mod enforcing;

@@ -104,12 +104,9 @@ impl Drop for Sources {
     }
 }
 
-async fn database(folder: &Path) -> PathBuf {
-    use sqlx::{ConnectOptions, Executor};
-
+fn database(folder: &Path) -> PathBuf {
     let path = folder.join("work.db");
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-    options.connect().await.unwrap().execute(sqlx::raw_sql(SCHEMA)).await.unwrap();
+    crate::sqlite_file::run(&path, SCHEMA);
     path
 }
 
@@ -134,9 +131,9 @@ fn plan(folder: &Path) -> PathBuf {
 }
 
 impl Sources {
-    async fn start(python: &Path) -> Self {
+    fn start(python: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database = database(folder.path()).await;
+        let database = database(folder.path());
         plan(folder.path());
         let mut child = Command::new(python)
             .arg(script("tests/python/broken_source.py"))
@@ -163,7 +160,7 @@ impl Sources {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_broken_source_fails_the_check_that_is_about_it() {
     let Some(python) = python() else { return };
-    let sources = Sources::start(&python).await;
+    let sources = Sources::start(&python);
     let honest = sources.check("Honest");
     assert_eq!((honest.code, honest.failed()), (0, vec![]), "{honest:?}");
 
@@ -186,7 +183,7 @@ async fn each_broken_source_fails_the_check_that_is_about_it() {
 async fn the_example_passes_and_its_end_is_a_finding() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let database = database(folder.path()).await;
+    let database = database(folder.path());
     let plan = plan(folder.path());
     let endpoint = format!("unix:{}", folder.path().join("source.sock").display());
     let child = Command::new(&python)

@@ -4,14 +4,13 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use prost::Message;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Row};
 use tributary::wire::proto::google::r#type as google;
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::value::Kind;
 
 use crate::federation::{Federation, decimal, outcome};
 use crate::rogue::{Asked, Step, answer};
+use crate::sqlite_file;
 
 /// The agency that the tests replace, and the item that it alone owns.
 pub const AGENCY: &str = "traffic";
@@ -102,11 +101,7 @@ pub fn with(asked: &Asked, response: Bytes) -> Step {
 }
 
 /// The agencies that were not replaced answered, and with this person's values.
-pub async fn others_are_right(
-    federation: &Federation,
-    answer: &pb::GetProfileResponse,
-    person: usize,
-) {
+pub fn others_are_right(federation: &Federation, answer: &pb::GetProfileResponse, person: usize) {
     for agency in OTHERS {
         let found = outcome(answer, agency);
         assert!(found == "OK" || found == "NO_RECORD", "{agency}: {found}");
@@ -114,10 +109,10 @@ pub async fn others_are_right(
     let column = |agency, query| stored(federation, agency, query, person);
     let utilisation =
         "select cast(utilisation_ratio as text) from card_account where person_id = $1";
-    let stored_number = column("lending", utilisation).await.map(|text| number(&text));
+    let stored_number = column("lending", utilisation).map(|text| number(&text));
     assert_eq!(decimal(answer, UTILISATION).map(|text| number(&text)), stored_number);
     let started = "select current_started_on from current_job where person_id = $1";
-    assert_eq!(date(answer, STARTED), column("employment", started).await);
+    assert_eq!(date(answer, STARTED), column("employment", started));
 }
 
 /// What the profile says of the replaced agency's item is this person's, or is
@@ -142,16 +137,7 @@ fn date(answer: &pb::GetProfileResponse, id: &str) -> Option<String> {
     }
 }
 
-async fn stored(
-    federation: &Federation,
-    agency: &str,
-    query: &'static str,
-    person: usize,
-) -> Option<String> {
-    let file = &federation.entry(agency).database;
-    let options = SqliteConnectOptions::new().filename(file).read_only(true);
-    let mut database = options.connect().await.unwrap();
+fn stored(federation: &Federation, agency: &str, query: &str, person: usize) -> Option<String> {
     let subject = &federation.described.grants[person].subject;
-    let row = sqlx::query(query).bind(subject).fetch_optional(&mut database).await.unwrap();
-    row.and_then(|row| row.get::<Option<String>, _>(0))
+    sqlite_file::text(&federation.entry(agency).database, query, subject)
 }

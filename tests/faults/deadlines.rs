@@ -39,7 +39,7 @@ async fn row_27_dead_agencies_cost_nobody_else() {
         within(federation.ask(&channel, &id, 2, &items, DEADLINE)).await.unwrap()
     });
     for answer in join_all(asked).await {
-        others_are_right(&federation, &answer, 2).await;
+        others_are_right(&federation, &answer, 2);
         assert_eq!(outcome(&answer, AGENCY), "UNAVAILABLE UNREACHABLE");
         assert_eq!(outcome(&answer, "enterprise"), "UNAVAILABLE UNREACHABLE");
         let silent = outcome(&answer, "volunteering");
@@ -65,7 +65,7 @@ async fn row_28_a_slow_agency_is_cut_and_told_so_and_its_late_answer_is_nobodys(
     for (person, answer) in join_all(asked).await {
         assert_eq!(outcome(&answer, AGENCY), "TIMEOUT DEADLINE");
         own_or_nothing(&answer, person);
-        others_are_right(&federation, &answer, person).await;
+        others_are_right(&federation, &answer, person);
     }
     rogue.saw(|event| matches!(event, Event::Cancel(_))).await;
     rogue.script(|_| Vec::new());
@@ -117,7 +117,7 @@ async fn an_agency_comes_back_on_its_port_and_the_gateway_finds_it() {
         let id = request_id("down", 3, round);
         let answer = federation.ask(&channel, &id, 3, &ITEMS, DEADLINE).await.unwrap();
         assert!(outcome(&answer, AGENCY).starts_with("UNAVAILABLE"));
-        others_are_right(&federation, &answer, 3).await;
+        others_are_right(&federation, &answer, 3);
         let agency = federation
             .agency(AGENCY, |document| {
                 document["listen"] = toml_edit::value(address.to_string());
@@ -128,7 +128,7 @@ async fn an_agency_comes_back_on_its_port_and_the_gateway_finds_it() {
         let id = request_id("up", 3, round);
         let answer = federation.ask(&channel, &id, 3, &ITEMS, DEADLINE).await.unwrap();
         assert_eq!(outcome(&answer, AGENCY), "OK");
-        others_are_right(&federation, &answer, 3).await;
+        others_are_right(&federation, &answer, 3);
         within(agency.stop()).await;
     }
 }
@@ -175,7 +175,7 @@ async fn rows_25_27_28_the_callers_own_deadline_holds_up_to_the_gateways_cap() {
             let answer = pb::GetProfileResponse::decode(body.slice(5..)).unwrap();
             assert_eq!(outcome(&answer, AGENCY), "TIMEOUT DEADLINE", "{headers:?}");
             assert_eq!(outcome(&answer, "enterprise"), "UNAVAILABLE UNREACHABLE");
-            others_are_right(&federation, &answer, 1).await;
+            others_are_right(&federation, &answer, 1);
             let remaining = told.lock().unwrap().remove(&request_id(cap, 1, nth)).flatten();
             let remaining = remaining.expect("the agency was asked");
             assert!(remaining <= *longest && !remaining.is_zero(), "{headers:?}: {remaining:?}");

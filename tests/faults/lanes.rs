@@ -40,7 +40,7 @@ async fn an_agency_without_exchange_is_asked_by_single_calls() {
     for (person, answer) in join_all(asked).await {
         assert_eq!(outcome(&answer, AGENCY), "OK");
         own_or_nothing(&answer, person);
-        others_are_right(&federation, &answer, person).await;
+        others_are_right(&federation, &answer, person);
     }
     assert!(rogue.count(|event| matches!(event, Event::Unary(_))) >= people);
 
@@ -60,14 +60,14 @@ async fn an_agency_without_exchange_is_asked_by_single_calls() {
         let id = request_id("single", 1, nth + 1);
         let answer = federation.ask(&channel, &id, 1, &ITEMS, DEADLINE).await.unwrap();
         assert_eq!(outcome(&answer, AGENCY), expected);
-        others_are_right(&federation, &answer, 1).await;
+        others_are_right(&federation, &answer, 1);
     }
     let undecodable = |_: &Asked| vec![Step::Frame(vec![0xff; 40]), Step::End(tonic::Code::Ok)];
     rogue.script(undecodable);
     let id = request_id("single", 1, 9);
     let answer = federation.ask(&channel, &id, 1, &ITEMS, DEADLINE).await.unwrap();
     assert!(outcome(&answer, AGENCY).starts_with("INVALID"), "{}", outcome(&answer, AGENCY));
-    others_are_right(&federation, &answer, 1).await;
+    others_are_right(&federation, &answer, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,7 +162,7 @@ async fn questions_beyond_the_window_are_refused_at_once_and_the_rest_answered()
     let mut refused = 0;
     while let Some((person, answer)) = within(asked.next()).await {
         own_or_nothing(&answer, person);
-        others_are_right(&federation, &answer, person).await;
+        others_are_right(&federation, &answer, person);
         match outcome(&answer, AGENCY).as_str() {
             // None is answered before the last one that is too much was refused.
             "OK" => assert!(*open.borrow()),

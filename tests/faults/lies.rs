@@ -220,7 +220,7 @@ async fn tell(lies: Vec<Lie>) {
         let mut as_expected = 0;
         for (kind, person, answer) in join_all(asked).await {
             own_or_nothing(&answer, person);
-            others_are_right(&federation, &answer, person).await;
+            others_are_right(&federation, &answer, person);
             let found = outcome(&answer, AGENCY);
             match (kind, lane) {
                 ("bad", Lane::Stays) => assert_eq!(found, expected, "{name}"),
@@ -266,7 +266,7 @@ async fn row_29_nothing_is_sent_to_an_agency_that_is_not_the_one_expected() {
             let answer = federation.ask(&channel, &id, 1, &ITEMS, DEADLINE).await.unwrap();
             assert_eq!(outcome(&answer, AGENCY), format!("UNAVAILABLE {reason}"));
             assert!(answer.profile.as_ref().unwrap().items.iter().all(|item| item.id != RATIO));
-            others_are_right(&federation, &answer, 1).await;
+            others_are_right(&federation, &answer, 1);
         }
         let sent = rogue.count(|event| matches!(event, crate::rogue::Event::Fetch(_)));
         assert_eq!(sent, 0, "{reason}");

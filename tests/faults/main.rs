@@ -16,6 +16,8 @@ mod federation;
 mod rogue;
 #[path = "../support/rude.rs"]
 mod rude;
+#[path = "../support/sqlite_file.rs"]
+mod sqlite_file;
 #[path = "../support/waiting.rs"]
 mod waiting;
 

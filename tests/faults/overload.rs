@@ -149,7 +149,7 @@ async fn row_31_a_question_whose_lane_is_lost_is_asked_once_more() {
             link(&channel, AGENCY, ServingStatus::Serving).await;
             let id = request_id(kind, 1, nth);
             let answer = federation.ask(&channel, &id, 1, &ITEMS, DEADLINE).await.unwrap();
-            others_are_right(&federation, &answer, 1).await;
+            others_are_right(&federation, &answer, 1);
             own_or_nothing(&answer, 1);
             let times = rogue.count(|event| *event == Event::Fetch(id.clone()));
             match kind {
@@ -221,7 +221,7 @@ async fn row_32_an_agency_that_breaks_every_question_is_left_alone() {
         nth += 1;
         let id = request_id("broken", person, nth);
         let answer = federation.ask(&channel, &id, person, &ITEMS, DEADLINE).await.unwrap();
-        others_are_right(&federation, &answer, person).await;
+        others_are_right(&federation, &answer, person);
         outcome(&answer, AGENCY)
     };
     becomes("its being left alone", "UNAVAILABLE AGENCY_FAILING", async || ask(1).await).await;

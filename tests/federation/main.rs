@@ -11,6 +11,8 @@
 
 #[path = "../support/forged.rs"]
 mod forged;
+#[path = "../support/sqlite_file.rs"]
+mod sqlite_file;
 #[path = "../support/waiting.rs"]
 mod waiting;
 

@@ -5,10 +5,8 @@ use std::collections::HashSet;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Row};
-
 use crate::city::{City, DEADLINE};
+use crate::sqlite_file;
 
 /// Every file below a folder.
 fn files(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -36,15 +34,14 @@ fn holds_any(bytes: &[u8], numbers: &HashSet<String>) -> bool {
 }
 
 /// Distinctive values of the people asked about: amounts of at least six digits.
-async fn amounts(city: &City) -> HashSet<String> {
-    let file = city.home.join("data/lending.db");
-    let options = SqliteConnectOptions::new().filename(file).read_only(true);
-    let mut database = options.connect().await.unwrap();
-    let query = "select card_total_limit_fen, card_balance_fen from card_account";
-    let rows = sqlx::query(query).fetch_all(&mut database).await.unwrap();
-    rows.iter()
-        .flat_map(|row| [row.get::<Option<i64>, _>(0), row.get::<Option<i64>, _>(1)])
-        .flatten()
+fn amounts(city: &City) -> HashSet<String> {
+    let database = sqlite_file::reader(&city.home.join("data/lending.db"));
+    let query = "select card_total_limit_fen from card_account \
+                 union all select card_balance_fen from card_account";
+    let mut query = database.prepare(query).unwrap();
+    let amounts = query.query_map([], |row| row.get::<_, Option<i64>>(0)).unwrap();
+    amounts
+        .filter_map(Result::unwrap)
         .filter(|fen| *fen > 1_000_000)
         .flat_map(|fen| [fen.to_string(), format!("{}.{:02}", fen / 100, fen % 100)])
         .collect()
@@ -100,7 +97,7 @@ async fn row_48_no_number_and_no_value_is_where_it_must_not_be() {
         .unwrap();
     assert!(searched.status.success(), "{searched:?}");
 
-    let values = amounts(&city).await;
+    let values = amounts(&city);
     assert!(values.len() > 20, "there are values to look for");
     let mut all = Vec::new();
     files(&city.home, &mut all);

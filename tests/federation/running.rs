@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Row};
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::value::Kind;
 
 use crate::city::{City, DEADLINE, binary};
+use crate::sqlite_file;
 use crate::waiting::{Reserved, becomes, until};
 
 fn section<'a>(answer: &'a pb::GetProfileResponse, agency: &str) -> &'a pb::SectionReport {
@@ -23,7 +22,7 @@ fn status(answer: &pb::GetProfileResponse, agency: &str) -> String {
 }
 
 /// A person's values straight out of the databases: item id to text.
-async fn truth(city: &City, subject: &str) -> BTreeMap<&'static str, Option<String>> {
+fn truth(city: &City, subject: &str) -> BTreeMap<&'static str, Option<String>> {
     let mut truth = BTreeMap::new();
     for (id, agency, query) in [
         (
@@ -43,10 +42,7 @@ async fn truth(city: &City, subject: &str) -> BTreeMap<&'static str, Option<Stri
         ),
     ] {
         let file = city.home.join(format!("data/{agency}.db"));
-        let options = SqliteConnectOptions::new().filename(file).read_only(true);
-        let mut database = options.connect().await.unwrap();
-        let row = sqlx::query(query).bind(subject).fetch_optional(&mut database).await.unwrap();
-        truth.insert(id, row.and_then(|row| row.get::<Option<String>, _>(0)));
+        truth.insert(id, sqlite_file::text(&file, query, subject));
     }
     truth
 }
@@ -68,7 +64,7 @@ async fn thirty_two_people_at_once_get_their_own_values() {
     let mut compared = 0;
     for (person, answer) in futures_util::future::join_all(asked).await.into_iter().enumerate() {
         let profile = answer.unwrap().profile.unwrap();
-        let truth = truth(&city, &city.federation.subjects[person]).await;
+        let truth = truth(&city, &city.federation.subjects[person]);
         for id in ids {
             let found = profile.items.iter().find(|item| item.id == id);
             let found = found.map(|item| item.value.clone().unwrap().kind.unwrap());

@@ -4,8 +4,6 @@
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 use tributary::config::agency::AgencyConfig;
 use tributary::config::mapping::ItemEntry;
 use tributary::domain::value::ValueType;
@@ -14,6 +12,7 @@ use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::value::Kind;
 
 use crate::city::{City, DEADLINE};
+use crate::sqlite_file;
 
 const PEOPLE: usize = 32;
 
@@ -29,11 +28,10 @@ struct Held {
 /// Person, agency and item to what is held.
 type Truth = BTreeMap<(String, String, String), Held>;
 
-async fn truth(city: &City) -> Truth {
+fn truth(city: &City) -> Truth {
     let mut truth = Truth::new();
     for entry in &city.federation.agencies {
-        let options = SqliteConnectOptions::new().filename(&entry.database).read_only(true);
-        let mut database = options.connect().await.unwrap();
+        let database = sqlite_file::reader(&entry.database);
         let (config, _) = AgencyConfig::load(&entry.config).unwrap();
         for query in config.query.iter().map(toml::Spanned::get_ref) {
             let disputed = query.disputed.as_ref().map_or("0", |column| column.get_ref().as_str());
@@ -46,16 +44,17 @@ async fn truth(city: &City) -> Truth {
                     query.as_of.get_ref(),
                     query.name.get_ref(),
                 );
-                let rows = sqlx::query(AssertSqlSafe(text)).fetch_all(&mut database).await.unwrap();
-                for row in rows {
-                    let Some(raw) = row.get::<Option<String>, _>(1) else { continue };
+                let mut statement = database.prepare(&text).unwrap();
+                let mut rows = statement.query([]).unwrap();
+                while let Some(row) = rows.next().unwrap() {
+                    let Some(raw) = row.get::<_, Option<String>>(1).unwrap() else { continue };
                     let held = Held {
                         value: meant(city, id, item.get_ref(), &raw),
-                        as_of: row.get(2),
-                        disputed: row.get::<i64, _>(3) != 0,
+                        as_of: row.get(2).unwrap(),
+                        disputed: row.get::<_, i64>(3).unwrap() != 0,
                         adverse: query.ended.is_some(),
                     };
-                    let key = (row.get(0), entry.id.clone(), id.clone());
+                    let key = (row.get(0).unwrap(), entry.id.clone(), id.clone());
                     assert!(truth.insert(key, held).is_none(), "one row a person");
                 }
             }
@@ -171,7 +170,7 @@ async fn everybody_gets_their_own(bundle: &str) {
         tokio::spawn(async move { client.profile(&grant, items, DEADLINE).await.unwrap() })
     });
     let answers = futures_util::future::join_all(asked).await;
-    let truth = truth(&city).await;
+    let truth = truth(&city);
     let mut compared = 0;
     for (person, answer) in answers.into_iter().enumerate() {
         let subject = &city.federation.subjects[person];

@@ -5,8 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, SqliteConnection};
+use rusqlite::Connection;
 use tempfile::TempDir;
 use tributary::store::frequency::{CounterError, Release, TablesError};
 
@@ -19,12 +18,8 @@ fn fresh() -> (TempDir, Section) {
     (folder, section)
 }
 
-async fn connect(folder: &Path) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(folder.join("counters.db")).connect().await.unwrap()
-}
-
-async fn run(database: &mut SqliteConnection, statement: &'static str) {
-    sqlx::raw_sql(statement).execute(database).await.unwrap();
+fn connect(folder: &Path) -> Connection {
+    Connection::open(folder.join("counters.db")).unwrap()
 }
 
 #[tokio::test]
@@ -64,8 +59,8 @@ async fn uses_are_remembered_until_the_grant_expires() {
 async fn uses_of_the_first_version_count() {
     let (folder, section) = fresh();
     counted(&section.open().await, &Ask::new("old", "old-1").limit(1)).await;
-    let mut database = connect(folder.path()).await;
-    run(&mut database, cases::FIRST_VERSION).await;
+    let database = connect(folder.path());
+    database.execute_batch(cases::FIRST_VERSION).unwrap();
     drop(database);
     cases::uses_of_the_first_version_count(&section).await;
 }
@@ -77,17 +72,12 @@ async fn tables_of_somebody_else_are_left_alone() {
         "create table uses (grant_window blob primary key, used integer, closes integer)",
     ] {
         let (folder, section) = fresh();
-        let mut database = SqliteConnectOptions::new()
-            .filename(folder.path().join("counters.db"))
-            .create_if_missing(true)
-            .connect()
-            .await
-            .unwrap();
-        run(&mut database, statement).await;
+        let database = connect(folder.path());
+        database.execute_batch(statement).unwrap();
         let error = section.try_open().await.unwrap_err();
         assert!(matches!(error, CounterError::Tables(TablesError::Foreign)), "{error}");
         let tables = "select count(*) from sqlite_master where type = 'table'";
-        let tables: i64 = sqlx::query_scalar(tables).fetch_one(&mut database).await.unwrap();
+        let tables: i64 = database.query_row(tables, [], |row| row.get(0)).unwrap();
         assert_eq!(tables, 1, "{statement}");
     }
 }
@@ -126,8 +116,10 @@ async fn a_database_that_is_read_only_is_an_error() {
         counted(&section.open().await, &Ask::new("g", "1")).await,
         Release::Counted { used: 1 }
     );
-    let mut database = connect(folder.path()).await;
-    run(&mut database, "pragma wal_checkpoint(truncate); pragma journal_mode = delete").await;
+    let database = connect(folder.path());
+    database
+        .execute_batch("pragma wal_checkpoint(truncate); pragma journal_mode = delete")
+        .unwrap();
     drop(database);
     let file = fs::File::options().write(true).open(folder.path().join("counters.db")).unwrap();
     file.write_all_at(&[9], 18).unwrap();
@@ -143,18 +135,16 @@ async fn while_writing_fails_nothing_is_released_and_nothing_counted() {
     let (folder, section) = fresh();
     let counters = section.open().await;
     assert_eq!(counted(&counters, &Ask::new("g", "1")).await, Release::Counted { used: 1 });
-    let mut database = connect(folder.path()).await;
-    run(
-        &mut database,
+    let database = connect(folder.path());
+    let full =
         "create trigger full before insert on releases begin select raise(abort, 'full'); end;
-         create trigger again before update on releases begin select raise(abort, 'full'); end",
-    )
-    .await;
+         create trigger again before update on releases begin select raise(abort, 'full'); end";
+    database.execute_batch(full).unwrap();
     for request in ["2", "3", "1"] {
         let error = release(&counters, &Ask::new("g", request)).await.unwrap_err();
         assert!(matches!(error, CounterError::Database(_)), "{error}");
     }
-    run(&mut database, "drop trigger full; drop trigger again").await;
+    database.execute_batch("drop trigger full; drop trigger again").unwrap();
     assert_eq!(counted(&counters, &Ask::new("g", "2")).await, Release::Counted { used: 2 });
     assert_eq!(counted(&counters, &Ask::new("g", "1")).await, Release::Repeated { times: 2 });
 }
@@ -163,10 +153,10 @@ async fn while_writing_fails_nothing_is_released_and_nothing_counted() {
 async fn while_another_process_holds_the_file_nothing_is_released() {
     let (folder, section) = fresh();
     let counters = section.open().await;
-    let mut database = connect(folder.path()).await;
-    run(&mut database, "begin immediate").await;
+    let database = connect(folder.path());
+    database.execute_batch("begin immediate").unwrap();
     let error = release(&counters, &Ask::new("g", "1")).await.unwrap_err();
     assert!(matches!(error, CounterError::Database(_)), "{error}");
-    run(&mut database, "rollback").await;
+    database.execute_batch("rollback").unwrap();
     assert_eq!(counted(&counters, &Ask::new("g", "1")).await, Release::Counted { used: 1 });
 }

@@ -12,12 +12,11 @@ use std::sync::{Arc, Mutex};
 
 use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row as _};
+use sqlx::{AssertSqlSafe, Connection, Executor, Row as _};
 use tributary::source::Holdings;
 
-use crate::town;
 use crate::web::Web;
+use crate::{sqlite_file, town};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -204,11 +203,7 @@ impl Site {
     pub async fn run(&self, sql: &str) {
         let statements = sqlx::raw_sql(AssertSqlSafe(sql));
         match self.kind {
-            Kind::Sqlite => {
-                let path = self.folder.path().join("work.db");
-                let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
-                options.connect().await.unwrap().execute(statements).await.unwrap();
-            }
+            Kind::Sqlite => sqlite_file::run(&self.folder().join("work.db"), sql),
             Kind::Postgres => {
                 let mut connection = PgConnection::connect(&self.admin).await.unwrap();
                 connection.execute(statements).await.unwrap();

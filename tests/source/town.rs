@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 use toml::Spanned;
 use tributary::clock;
 use tributary::config::mapping::{QueryEntry, SourceEntry};
@@ -16,6 +14,8 @@ use tributary::domain::item::{ItemNumber, ItemSet};
 use tributary::domain::section::{Absence, HeldItem};
 use tributary::domain::subject::{Subject, SubjectFormat};
 use tributary::source::{Held, Holdings, Mapping, Written};
+
+use crate::sqlite_file;
 
 const SCHEMA: &str = "
 create table job (person_id text not null primary key, employed, sector, started_on, pay_fen,
@@ -114,7 +114,7 @@ pub struct Town {
 impl Town {
     pub async fn new() -> Self {
         let town = Self { folder: tempfile::tempdir().unwrap() };
-        town.run(SCHEMA).await;
+        town.run(SCHEMA);
         town
     }
 
@@ -122,10 +122,8 @@ impl Town {
         self.folder.path().join("work.db")
     }
 
-    async fn run(&self, sql: &str) {
-        let options = SqliteConnectOptions::new().filename(self.database()).create_if_missing(true);
-        let mut connection = options.connect().await.unwrap();
-        connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.unwrap();
+    fn run(&self, sql: &str) {
+        sqlite_file::run(&self.database(), sql);
     }
 
     /// Adds a row of SQL expressions.
@@ -136,23 +134,20 @@ impl Town {
             "insert into job (person_id, updated_on, {}) values ('{person}', '2025-01-15', {})",
             columns.join(", "),
             values.join(", ")
-        ))
-        .await;
+        ));
     }
 
     pub async fn default(&self, person: &str, ended: &str, disputed: &str, statement: &str) {
         self.run(&format!(
             "insert into defaults values ('{person}', 2, {ended}, {disputed}, {statement}, '2025-01-15')"
-        ))
-        .await;
+        ));
     }
 
     /// A row that is found by one name and carries another.
     pub async fn amount(&self, asked: &str, person: &str) {
         self.run(&format!(
             "insert into amounts values ('{asked}', '{person}', 100, null, '2025-01-15')"
-        ))
-        .await;
+        ));
     }
 
     pub fn holdings(&self) -> Holdings {
@@ -170,10 +165,9 @@ impl Town {
     }
 
     /// Keeps everybody else from the file until it is dropped.
-    pub async fn lock(&self) -> sqlx::SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(self.database());
-        let mut connection = options.connect().await.unwrap();
-        connection.execute("begin exclusive").await.unwrap();
+    pub fn lock(&self) -> rusqlite::Connection {
+        let connection = rusqlite::Connection::open(self.database()).unwrap();
+        connection.execute_batch("begin exclusive").unwrap();
         connection
     }
 
