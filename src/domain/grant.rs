@@ -14,6 +14,7 @@ pub mod base64;
 mod cache;
 mod claims;
 mod disclosure;
+mod edition;
 mod error;
 pub mod fields;
 mod high_water;

@@ -38,7 +38,13 @@ fn everything_that_can_change_is_checked_on_a_cached_grant() {
     let (text, _) = attempt.texts();
     let mut world = attempt.world;
     let cache = GrantCache::new(64);
-    let judge = |world: &World| reason(cache.verify(text.as_bytes(), &world.at_gateway()));
+    let held = cache.verify(text.as_bytes(), &world.at_gateway()).unwrap();
+    let judge = |world: &World| {
+        let word = reason(cache.verify(text.as_bytes(), &world.at_gateway()));
+        let released = reason(held.still_holds(&world.at_gateway()));
+        assert_eq!(released, word, "right before release, of the grant verified at first");
+        word
+    };
     assert_eq!(judge(&world), "OK");
 
     world.consumer = peer(OTHER_CONSUMER);

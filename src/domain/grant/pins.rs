@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::claims::{Claims, is_status_uri};
+use super::edition::Edition;
 use super::error::Scope;
 use super::key::{KeyId, VerifyingKey};
 use super::purpose::{LegalBasis, PurposeCode};
@@ -74,11 +75,18 @@ pub enum PinError {
 }
 
 /// The pinned issuers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct IssuerPins {
     issuers: HashMap<SpiffeId, IssuerPin>,
     /// Status URI to the one issuer that may publish it.
     status: BTreeMap<Box<str>, SpiffeId>,
+    edition: Edition,
+}
+
+impl Default for IssuerPins {
+    fn default() -> Self {
+        Self { issuers: HashMap::new(), status: BTreeMap::new(), edition: Edition::new() }
+    }
 }
 
 impl IssuerPins {
@@ -115,7 +123,12 @@ impl IssuerPins {
         }
         self.status.extend(pin.status_uris.iter().map(|uri| (uri.clone(), issuer.clone())));
         self.issuers.insert(issuer, pin);
+        self.edition = Edition::new();
         Ok(())
+    }
+
+    pub(super) const fn edition(&self) -> Edition {
+        self.edition
     }
 
     /// What is pinned for an issuer.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use time::Duration;
 
+use super::edition::Edition;
 use super::error::Ceiling;
 use crate::domain::item::ItemSet;
 pub use crate::domain::purpose::{LegalBasis, PurposeCode};
@@ -130,24 +131,37 @@ impl Purpose {
 }
 
 /// The closed list of purposes.
-#[derive(Debug, Clone, Default)]
-pub struct PurposeTable(BTreeMap<PurposeCode, Purpose>);
+#[derive(Debug, Clone)]
+pub struct PurposeTable {
+    purposes: BTreeMap<PurposeCode, Purpose>,
+    edition: Edition,
+}
 
 impl PurposeTable {
     /// The purpose with a code.
     pub fn get(&self, code: &PurposeCode) -> Option<&Purpose> {
-        self.0.get(code)
+        self.purposes.get(code)
     }
 
     /// Every purpose, in order of code.
     pub fn iter(&self) -> impl Iterator<Item = (&PurposeCode, &Purpose)> {
-        self.0.iter()
+        self.purposes.iter()
+    }
+
+    pub(super) const fn edition(&self) -> Edition {
+        self.edition
+    }
+}
+
+impl Default for PurposeTable {
+    fn default() -> Self {
+        Self::from_iter([])
     }
 }
 
 impl FromIterator<(PurposeCode, Purpose)> for PurposeTable {
     fn from_iter<I: IntoIterator<Item = (PurposeCode, Purpose)>>(purposes: I) -> Self {
-        Self(purposes.into_iter().collect())
+        Self { purposes: purposes.into_iter().collect(), edition: Edition::new() }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::claims::{Claims, TYPE};
 use super::disclosure::{AgencyDisclosure, Disclosure, DisclosureFault, SubjectTag, digest};
@@ -17,6 +17,7 @@ use super::key::{KeyId, VerifyingKey};
 use super::pins::IssuerPins;
 use super::presentation::{Presentation, PresentationDigest};
 use super::subject::{OpeningKeys, SealError, associated_data, open};
+use super::verified::Standing;
 use crate::domain::sensitive::Sensitive;
 
 /// One agency's disclosure, with its place in the presentation.
@@ -114,6 +115,8 @@ pub struct SignedGrant {
     pub(super) key: VerifyingKey,
     /// What the agency opened; a gateway has no key to fill it.
     opened: OnceLock<Sensitive<Box<str>>>,
+    /// Of the last use that was allowed.
+    standing: Mutex<Option<Arc<Standing>>>,
 }
 
 impl SignedGrant {
@@ -132,12 +135,21 @@ impl SignedGrant {
         })?;
         let key = used.ok_or(GrantError::Signature)?;
         let digest = PresentationDigest::of(presentation);
-        Ok(Self { contents, digest, key, opened: OnceLock::new() })
+        Ok(Self { contents, digest, key, opened: OnceLock::new(), standing: Mutex::default() })
     }
 
     /// The digest of the exact presentation.
     pub const fn digest(&self) -> PresentationDigest {
         self.digest
+    }
+
+    /// What pins, purposes and catalogue made of it when it was last used.
+    pub(super) fn standing(&self) -> Option<Arc<Standing>> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn stands(&self, standing: Arc<Standing>) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = Some(standing);
     }
 
     /// How long the presentation is.

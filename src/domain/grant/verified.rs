@@ -1,5 +1,9 @@
 //! The authority of one use: everything that can change is checked here, every
 //! time, in front of a grant whose signature already holds.
+//!
+//! Receiver, time and status are looked at anew for each use. What pins, purposes and
+//! catalogue make of a grant is a [`Standing`], which serves as long as all three are
+//! the very ones that it was made under.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +12,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::claims::Claims;
 use super::disclosure::{AgencyDisclosure, DisclosureFault, Period, SubjectTag};
+use super::edition::Edition;
 use super::error::{Ceiling, GrantError, Scope};
 use super::key::VerifyingKey;
 use super::pins::IssuerPins;
@@ -16,7 +21,7 @@ use super::purpose::{Frequency, LegalBasis, PurposeCode, PurposeTable};
 use super::signed::{Granted, SignedGrant, pinned_key};
 use super::statuses::StatusLists;
 use super::subject::{OpeningKeys, SealError, SealedSubject};
-use crate::domain::catalogue::{AgencyId, Catalogue};
+use crate::domain::catalogue::{AgencyId, Catalogue, CatalogueDigest};
 use crate::domain::item::ItemSet;
 use crate::domain::peer::{PeerId, SpiffeId};
 use crate::domain::sensitive::Sensitive;
@@ -69,8 +74,25 @@ pub struct Context<'a> {
 #[derive(Clone)]
 pub struct VerifiedGrant {
     signed: Arc<SignedGrant>,
-    /// In the order of the disclosures.
+    standing: Arc<Standing>,
+}
+
+/// What pins, purposes and catalogue made of a grant, and which ones.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pins: Edition,
+    purposes: Edition,
+    catalogue: CatalogueDigest,
+    /// The granted items, in the order of the disclosures.
     items: Vec<ItemSet>,
+}
+
+impl Standing {
+    fn is_under(&self, context: &Context<'_>) -> bool {
+        self.pins == context.pins.edition()
+            && self.purposes == context.purposes.edition()
+            && self.catalogue == context.catalogue.digest()
+    }
 }
 
 impl SignedGrant {
@@ -79,29 +101,23 @@ impl SignedGrant {
     /// # Errors
     /// The first check that fails; see [`GrantError::reason`].
     pub fn authorise(self: &Arc<Self>, context: &Context<'_>) -> Result<VerifiedGrant, GrantError> {
-        self.hold(context)?;
-        let items = self
-            .contents
-            .granted
-            .iter()
-            .map(|one| resolve(&one.disclosure, context.catalogue))
-            .collect::<Result<Vec<_>, _>>()?;
-        self.check_ceiling(&items, context.purposes)?;
-        Ok(VerifiedGrant { signed: Arc::clone(self), items })
+        let standing = self.standing().filter(|standing| standing.is_under(context));
+        let standing = match standing {
+            Some(standing) => {
+                self.hold_now(context)?;
+                standing
+            }
+            None => {
+                let standing = Arc::new(self.hold(context)?);
+                self.stands(Arc::clone(&standing));
+                standing
+            }
+        };
+        Ok(VerifiedGrant { signed: Arc::clone(self), standing })
     }
 
-    fn check_ceiling(&self, items: &[ItemSet], purposes: &PurposeTable) -> Result<(), GrantError> {
-        let claims = &self.contents.claims;
-        let all = items.iter().fold(ItemSet::EMPTY, |all, some| all.or(some));
-        purposes
-            .get(&claims.purpose)
-            .ok_or_else(|| GrantError::Purpose(claims.purpose.as_str().to_owned()))?
-            .allows(claims.lifetime(), &claims.frequency, &all)
-            .map_err(|ceiling: Ceiling| GrantError::Ceiling(ceiling))
-    }
-
-    /// Every check but those of the items, which a catalogue settles for good.
-    fn hold(&self, context: &Context<'_>) -> Result<(), GrantError> {
+    /// Every check.
+    fn hold(&self, context: &Context<'_>) -> Result<Standing, GrantError> {
         let claims = &self.contents.claims;
         self.check_key(context.pins)?;
         self.check_receiver(&context.receiver)?;
@@ -117,7 +133,36 @@ impl SignedGrant {
         if !granted.iter().all(|one| pin.agencies.contains(&one.disclosure.agency)) {
             return Err(scope(Scope::Agency));
         }
+        context.statuses.check(&claims.status, context.now)?;
+        let items = granted
+            .iter()
+            .map(|one| resolve(&one.disclosure, context.catalogue))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.check_ceiling(&items, context.purposes)?;
+        Ok(Standing {
+            pins: context.pins.edition(),
+            purposes: context.purposes.edition(),
+            catalogue: context.catalogue.digest(),
+            items,
+        })
+    }
+
+    /// The checks of what is another with each use.
+    fn hold_now(&self, context: &Context<'_>) -> Result<(), GrantError> {
+        let claims = &self.contents.claims;
+        self.check_receiver(&context.receiver)?;
+        check_times(claims, context.now)?;
         Ok(context.statuses.check(&claims.status, context.now)?)
+    }
+
+    fn check_ceiling(&self, items: &[ItemSet], purposes: &PurposeTable) -> Result<(), GrantError> {
+        let claims = &self.contents.claims;
+        let all = items.iter().fold(ItemSet::EMPTY, |all, some| all.or(some));
+        purposes
+            .get(&claims.purpose)
+            .ok_or_else(|| GrantError::Purpose(claims.purpose.as_str().to_owned()))?
+            .allows(claims.lifetime(), &claims.frequency, &all)
+            .map_err(|ceiling: Ceiling| GrantError::Ceiling(ceiling))
     }
 
     /// The key that the signature holds under must still be the pinned one.
@@ -192,8 +237,10 @@ impl VerifiedGrant {
     /// # Errors
     /// As [`SignedGrant::authorise`].
     pub fn still_holds(&self, context: &Context<'_>) -> Result<(), GrantError> {
-        self.signed.hold(context)?;
-        self.signed.check_ceiling(&self.items, context.purposes)
+        if self.standing.is_under(context) {
+            return self.signed.hold_now(context);
+        }
+        self.signed.hold(context).map(drop)
     }
 
     /// The grant behind it, to authorise once more before release.
@@ -283,7 +330,7 @@ impl VerifiedGrant {
 
     /// Every agency that was disclosed, with its items.
     pub fn agencies(&self) -> impl Iterator<Item = (&AgencyId, &ItemSet)> {
-        self.granted().iter().map(|one| &one.disclosure.agency).zip(&self.items)
+        self.granted().iter().map(|one| &one.disclosure.agency).zip(&self.standing.items)
     }
 
     /// The items granted from an agency; empty for one that was not disclosed.
