@@ -19,6 +19,7 @@ mod page;
 mod paper;
 mod peers;
 mod plot;
+mod printed;
 mod process;
 mod report;
 mod rounds;
@@ -32,6 +33,7 @@ mod town_data;
 mod town_files;
 mod truth;
 mod unary;
+mod why;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -4,16 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::growth::{Curve, Point};
-use crate::paper;
 use crate::report::{Figure, Kind, Measured, Report};
 use crate::table::spread;
 use crate::targets::{self, BUSY};
-
-/// What other benches printed, shown as it is where it was kept.
-const PRINTED: [(&str, &str, &str); 2] = [
-    ("micro.txt", "Small parts", "`cargo bench --profile dist --bench micro`"),
-    ("batching.txt", "Batching", "`cargo bench --profile dist --bench batching`"),
-];
+use crate::{paper, printed, why};
 
 /// The page. `folder` is where other benches' output was kept.
 pub fn write(report: &Report, folder: &Path) -> anyhow::Result<String> {
@@ -22,14 +16,13 @@ pub fn write(report: &Report, folder: &Path) -> anyhow::Result<String> {
     write!(page, "\n## The run\n\n- {machine}\n- {versions}\n- {setting}\n")?;
     report.notes.iter().try_for_each(|note| writeln!(page, "- {note}"))?;
     page += REPEAT;
-    targets(&mut page, report)?;
+    targets(&mut page, report, folder)?;
+    why::write(&mut page, report)?;
     rows(&mut page, report)?;
     growth(&mut page, report)?;
     paper::write(&mut page, report)?;
-    for (file, title, command) in PRINTED {
-        if let Ok(text) = std::fs::read_to_string(folder.join(file)) {
-            write!(page, "\n## {title}\n\n{command} printed:\n\n```text\n{}\n```\n", text.trim())?;
-        }
+    for (title, command, text) in printed::all(folder) {
+        write!(page, "\n## {title}\n\n`{command}` printed:\n\n```text\n{text}\n```\n")?;
     }
     Ok(page)
 }
@@ -72,11 +65,11 @@ them, go to `target/bench/federation.json`, a plot to `federation.svg` beside it
 of the answers of every measurement was held against the databases.
 ";
 
-fn targets(page: &mut String, report: &Report) -> anyhow::Result<()> {
+fn targets(page: &mut String, report: &Report, folder: &Path) -> anyhow::Result<()> {
     page.push_str(
         "\n## Targets\n\n| | target | found (least–most) | |\n| --- | --- | --- | --- |\n",
     );
-    for target in targets::of(report) {
+    for target in targets::of(report).into_iter().chain(printed::targets(folder)) {
         let met = if target.bound.met(target.figure.median()) { "met" } else { "**not met**" };
         let found = spread(&target.figure, 2);
         writeln!(page, "| {} | {} | {found} | {met} |", target.what, target.bound)?;

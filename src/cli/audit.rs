@@ -81,7 +81,7 @@ struct LogArgs {
 pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
     let AuditArgs { command, json } = args;
     match command {
-        AuditCommand::Keygen(args) => keygen::run(&args),
+        AuditCommand::Keygen(args) => keygen::run(&args, json),
         AuditCommand::Verify(args) => verify::run(&args, json),
         AuditCommand::Prove(args) => prove::prove(&args, json),
         AuditCommand::CheckReceipt(args) => prove::check_receipt(&args, json),

@@ -69,3 +69,24 @@ fn exit_codes_tell_sound_tampered_incomplete_and_error() {
     std::fs::write(&tile, vec![0; bytes.len()]).unwrap();
     assert_eq!(verify(), Some(ExitCode::from(2)));
 }
+
+#[test]
+fn a_new_key_is_told_as_json_and_signs_a_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new(env!("CARGO_BIN_EXE_tributary"))
+        .args(["audit", "keygen", "--json", "--origin", "gateway.city.example/2026", "--out"])
+        .arg(dir.path().join("log"))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let told: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(told["origin"], "gateway.city.example/2026");
+    let public = std::fs::read_to_string(told["public"].as_str().unwrap()).unwrap();
+    assert_eq!(Some(public.trim()), told["key"].as_str());
+    let seed = std::fs::read_to_string(told["private"].as_str().unwrap()).unwrap();
+    let seed = tributary::domain::grant::base64::decode(seed.trim()).unwrap();
+    let key = tributary::domain::audit::SigningKey::from_seed(seed[..].try_into().unwrap());
+    let origin = "gateway.city.example/2026".parse().unwrap();
+    let key = key.unwrap().verifying_key(&origin).unwrap();
+    assert_eq!(Some(&*key.to_string()), told["key"].as_str());
+}

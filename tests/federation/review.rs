@@ -214,6 +214,9 @@ async fn a_search_finds_what_was_asked_and_is_itself_in_the_log() {
     // Checkpoint and proofs hold against the log's public key.
     let known = city.home.join("known.checkpoint");
     std::fs::write(&known, printed(&review(&city, &["checkpoint"]))).unwrap();
+    let told = printed(&review(&city, &["checkpoint", "--json"]));
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["note"].as_str().unwrap().lines().nth(1), Some(&*told["size"].to_string()));
     let index = found[0].index().to_string();
     let proved = async || review(&city, &["prove", "--index", &index]);
     until("its tile", proved, |output| output.status.success()).await;

@@ -22,7 +22,7 @@ pub(super) struct KeygenArgs {
     out: PathBuf,
 }
 
-pub(super) fn run(args: &KeygenArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &KeygenArgs, json: bool) -> anyhow::Result<ExitCode> {
     let origin: Origin = args.origin.parse()?;
     let mut bytes = [0u8; 32];
     aws_lc_rs::rand::fill(&mut bytes).ok().context("the system gives no randomness")?;
@@ -31,6 +31,14 @@ pub(super) fn run(args: &KeygenArgs) -> anyhow::Result<ExitCode> {
     let (private, public) = (args.out.with_extension("seed"), args.out.with_extension("vkey"));
     write_private(&private, base64::encode(seed.expose()).as_bytes())?;
     write_public(&public, format!("{key}\n").as_bytes())?;
-    println!("private seed {}\npublic key   {}", private.display(), public.display());
+    if json {
+        let told = serde_json::json!({
+            "origin": origin.as_str(), "private": private, "public": public,
+            "key": key.to_string(),
+        });
+        println!("{told:#}");
+    } else {
+        println!("private seed {}\npublic key   {}", private.display(), public.display());
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -101,7 +101,7 @@ pub(super) fn run(args: ReviewArgs, json: bool) -> anyhow::Result<ExitCode> {
         match args.command {
             ReviewCommand::List(args) => list(args, json).await,
             ReviewCommand::Subject(args) => access(args, json).await,
-            ReviewCommand::Checkpoint(args) => checkpoint(&args).await,
+            ReviewCommand::Checkpoint(args) => checkpoint(&args, json).await,
             ReviewCommand::Prove(args) => prove(&args, json).await,
             ReviewCommand::Consistency(args) => consistency(&args, json).await,
         }
@@ -157,12 +157,21 @@ async fn access(args: TagsArgs, json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn checkpoint(args: &CommonArgs) -> anyhow::Result<ExitCode> {
+async fn checkpoint(args: &CommonArgs, json: bool) -> anyhow::Result<ExitCode> {
     let (mut client, key) = args.connect().await?;
     let note = client.checkpoint().await?;
     match key.verify(&note) {
         Ok(signed) => {
-            print!("{}", signed.as_str());
+            let checkpoint = signed.checkpoint();
+            if json {
+                let told = serde_json::json!({
+                    "origin": checkpoint.origin.as_str(), "size": checkpoint.size,
+                    "root": checkpoint.root.to_string(), "note": signed.as_str(),
+                });
+                println!("{told:#}");
+            } else {
+                print!("{}", signed.as_str());
+            }
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => Ok(bad(&error)),
