@@ -9,7 +9,7 @@ use crate::targets::{Bound, Target};
 /// File, title and command of each.
 const KEPT: [(&str, &str, &str); 2] = [
     (MICRO, "Small parts", "cargo bench --profile dist --bench micro"),
-    (BATCHING, "Batching", "scripts/test-postgres cargo bench --profile dist --bench batching"),
+    (BATCHING, "Batching", "scripts/test-postgres cargo bench --bench batching"),
 ];
 const MICRO: &str = "micro.txt";
 const BATCHING: &str = "batching.txt";
