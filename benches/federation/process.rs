@@ -1,6 +1,7 @@
 //! What a process costs, from `/proc`, and on which cores it may run.
 
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -33,9 +34,11 @@ pub fn peak_memory(pid: u32) -> anyhow::Result<f64> {
     Ok(kibibytes / 1024.0)
 }
 
-/// How many cores this machine lets us use.
+/// How many cores this machine lets us use: asked once, before this process is put on
+/// some of them.
 pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// Lets every thread of a process run on these cores alone: `1`, `0-3`.
