@@ -25,6 +25,7 @@ mod waiting;
 
 mod answers;
 mod deadlines;
+mod descriptors;
 mod lanes;
 mod lies;
 mod overload;

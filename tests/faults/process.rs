@@ -28,13 +28,13 @@ impl Process {
         Self::spawn(binary().args([role, "--config"]).arg(config))
     }
 
-    /// One that may open so many files and sockets at once.
-    pub fn with_descriptors(most: u32, role: &str, config: &Path) -> Self {
+    /// One that may open so many files and sockets at once. It has as many threads
+    /// on every machine, since each of them has memory of its own.
+    pub fn with_descriptors(most: usize, role: &str, config: &Path) -> Self {
         let limited = format!("ulimit -n {most} && exec \"$@\"");
         let binary = env!("CARGO_BIN_EXE_tributary");
-        Self::spawn(
-            Command::new("sh").args(["-c", &limited, "sh", binary, role, "--config"]).arg(config),
-        )
+        let command = ["-c", &limited, "sh", binary, role, "--threads", "2", "--config"];
+        Self::spawn(Command::new("sh").args(command).arg(config))
     }
 
     fn spawn(command: &mut Command) -> Self {
@@ -59,6 +59,20 @@ impl Process {
         let status = self.proc("status");
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// How long it has had a core, of all cores together.
+    pub fn worked(&self) -> Duration {
+        // The name before it may hold spaces. A tick is a hundredth of a second.
+        let stat = self.proc("stat");
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks: u64 = [11, 12].iter().map(|nth| fields[*nth].parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// Files and sockets that it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
     /// Sends SIGTERM and waits; gives how long it took.

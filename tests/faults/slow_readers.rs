@@ -7,9 +7,6 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tributary::clock;
-use tributary::domain::peer::{Role, SpiffeId};
-use tributary::link::pki::{Authority, Request, Validity};
 
 use crate::answers::ITEMS;
 use crate::federation::{DEADLINE, Federation};
@@ -18,7 +15,7 @@ use crate::frames::{
 };
 use crate::process::Process;
 use crate::raw;
-use crate::rude::{Pair, rude, rude_connect};
+use crate::rude::{rude, rude_connect};
 use crate::waiting::until;
 
 /// Identities, each with so many connections: a consumer may have 32.
@@ -45,19 +42,6 @@ fn asks(takes: u32, profile: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Consumers of the first one's organisation, and itself.
-fn consumers(federation: &Federation) -> Vec<Pair> {
-    let known: SpiffeId = federation.described.consumers[0].id.parse().unwrap();
-    let pki = federation.home.join("certs/dev");
-    let authority = Authority::open(&pki, known.trust_domain()).unwrap();
-    let validity = Validity::days(clock::utc(), 1).unwrap();
-    let others = (1..IDENTITIES).map(|nth| {
-        let request = Request::local(Role::Consumer, &format!("slow-{nth}"), validity);
-        Pair::from(&authority.issue(&request).unwrap())
-    });
-    [raw::consumer(federation)].into_iter().chain(others).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn row_47_a_thousand_slow_readers_take_little_memory() {
     let federation = Federation::start();
@@ -71,12 +55,13 @@ async fn row_47_a_thousand_slow_readers_take_little_memory() {
     let before = gateway.peak();
 
     let profile = federation.request("", 0, &ITEMS).encode_to_vec();
-    let configs = consumers(&federation).into_iter().map(|pair| rude(Some(&pair), &["h2"]));
+    let configs = raw::consumers(&federation, "slow", IDENTITIES)
+        .into_iter()
+        .map(|pair| rude(Some(&pair), &["h2"]));
     let connections = configs.flat_map(|config| std::iter::repeat_n(config, EACH)).enumerate();
     let (answers, ends) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let address = gateway.address;
-    let began = clock::now();
-    let readers: Vec<_> = stream::iter(connections)
+    let mut readers: Vec<_> = stream::iter(connections)
         .map(|(nth, config)| {
             // Every other one takes a byte at a time.
             let takes = u32::try_from(nth % 2).unwrap();
@@ -108,12 +93,9 @@ async fn row_47_a_thousand_slow_readers_take_little_memory() {
         .try_collect()
         .await
         .unwrap();
-    eprintln!("connected after {:?}: peak {} KiB", began.elapsed(), gateway.peak());
-    let mut readers = readers;
     // Two answers of each have begun, or are refused.
     let begun = async || answers.load(Ordering::Relaxed);
     until("their answers", begun, |begun| *begun >= 2 * IDENTITIES * EACH).await;
-    eprintln!("answered after {:?}: peak {} KiB", began.elapsed(), gateway.peak());
     for _ in 0..3 {
         for (takes, write) in &mut readers {
             if *takes > 0 {
@@ -127,6 +109,5 @@ async fn row_47_a_thousand_slow_readers_take_little_memory() {
     federation.ask(&honest, "", 0, &ITEMS, DEADLINE).await.unwrap();
     assert_eq!(ends.load(Ordering::Relaxed), 0, "connections were closed");
     let peak = gateway.peak();
-    eprintln!("{before} KiB before, {peak} KiB at most");
     assert!(peak <= MOST_KIB, "{peak} KiB at most, and {before} KiB before the slow readers");
 }
