@@ -35,3 +35,4 @@ mod raw;
 mod requests;
 mod slow_readers;
 mod startup;
+mod unread;

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use prost::Message;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use crate::answers::ITEMS;
 use crate::federation::{DEADLINE, Federation};
 use crate::frames::{
-    DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, WINDOW_UPDATE, frame, headers, window,
+    self, DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, WINDOW_UPDATE, frame, headers, window,
 };
 use crate::process::Process;
 use crate::raw;
 use crate::rude::{rude, rude_connect};
-use crate::waiting::until;
+use crate::waiting::within;
 
 /// Identities, each with so many connections: a consumer may have 32.
 const IDENTITIES: usize = 40;
@@ -59,43 +59,34 @@ async fn row_47_a_thousand_slow_readers_take_little_memory() {
         .into_iter()
         .map(|pair| rude(Some(&pair), &["h2"]));
     let connections = configs.flat_map(|config| std::iter::repeat_n(config, EACH)).enumerate();
-    let (answers, ends) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let ends = Arc::new(AtomicUsize::new(0));
     let address = gateway.address;
-    let mut readers: Vec<_> = stream::iter(connections)
+    let readers = stream::iter(connections)
         .map(|(nth, config)| {
             // Every other one takes a byte at a time.
             let takes = u32::try_from(nth % 2).unwrap();
             let asks = asks(takes, &profile);
-            let (answers, ends) = (answers.clone(), ends.clone());
+            let ends = ends.clone();
             async move {
                 let stream = rude_connect(address, config).await?;
                 let (mut read, mut write) = tokio::io::split(stream);
                 write.write_all(&asks).await?;
                 write.flush().await?;
+                // Both answers have begun, or are refused: until then the handshake may
+                // be under way, and of those only so many may be.
+                for _ in 0..2 {
+                    while frames::next(&mut read).await?.0 != HEADERS {}
+                }
                 tokio::spawn(async move {
-                    let mut head = [0_u8; 9];
-                    while read.read_exact(&mut head).await.is_ok() {
-                        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-                        let mut payload = vec![0; length as usize];
-                        if read.read_exact(&mut payload).await.is_err() {
-                            break;
-                        }
-                        if head[3] == HEADERS {
-                            answers.fetch_add(1, Ordering::Relaxed);
-                        }
-                    }
+                    while frames::next(&mut read).await.is_ok() {}
                     ends.fetch_add(1, Ordering::Relaxed);
                 });
                 std::io::Result::Ok((takes, write))
             }
         })
         .buffer_unordered(16)
-        .try_collect()
-        .await
-        .unwrap();
-    // Two answers of each have begun, or are refused.
-    let begun = async || answers.load(Ordering::Relaxed);
-    until("their answers", begun, |begun| *begun >= 2 * IDENTITIES * EACH).await;
+        .try_collect::<Vec<_>>();
+    let mut readers = within(readers).await.unwrap();
     for _ in 0..3 {
         for (takes, write) in &mut readers {
             if *takes > 0 {

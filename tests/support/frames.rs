@@ -1,7 +1,9 @@
 //! HTTP/2 frame by frame (RFC 9113), for peers that no client's library would be.
 
 #![allow(dead_code, reason = "each suite uses what it needs")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 // Frame types, flags and error codes.
 pub const DATA: u8 = 0;
@@ -60,4 +62,13 @@ pub fn headers(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
 /// The nth stream of a client.
 pub fn stream(nth: u32) -> u32 {
     2 * nth + 1
+}
+
+/// The next frame: its kind, its stream and what it holds.
+pub async fn next(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<(u8, u32, Vec<u8>)> {
+    let mut head = [0_u8; 9];
+    from.read_exact(&mut head).await?;
+    let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+    from.read_exact(&mut payload).await?;
+    Ok((head[3], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload))
 }
