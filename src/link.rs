@@ -10,6 +10,7 @@
 //! | [`accept`] | inbound: the accept loop; [`connection`] serves one connection |
 //! | [`bundle`] | small writes go out together |
 //! | [`panic`] | a panicking handler answers INTERNAL |
+//! | [`unread`] | an answer that nobody reads is let go |
 //! | [`connect`] | outbound: one connection a call |
 //! | [`https`] | beside the links: public signed documents, server authentication only |
 //! | [`pki`] | the development certificate authorities |
@@ -32,3 +33,4 @@ mod pause;
 pub mod pki;
 pub mod tls;
 pub mod trust;
+pub mod unread;

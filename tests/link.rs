@@ -10,6 +10,8 @@
     reason = "tests"
 )]
 
+#[path = "support/frames.rs"]
+mod frames;
 #[path = "link/http2.rs"]
 mod http2;
 mod support;

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
@@ -22,6 +22,7 @@ use super::bundle::Bundled;
 use super::limits::LinkLimits;
 use super::panic::{self, GuardedBody, Origin};
 use super::trust::TrustError;
+use super::unread::{Paced, Streams};
 use crate::domain::peer::PeerId;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -141,8 +142,8 @@ fn distrust(peer: &PeerId, connection: u64, error: &TrustError) {
     );
 }
 
-fn http2(limits: &LinkLimits) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2(limits: &LinkLimits) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
@@ -173,7 +174,7 @@ where
     S::Error: Send,
     B: Body<Data = Bytes> + Send + Unpin + 'static,
 {
-    type Response = Response<GuardedBody<B>>;
+    type Response = Response<Paced<GuardedBody<B>>>;
     type Error = S::Error;
     type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
 
@@ -183,7 +184,7 @@ where
         let service = self.inner.clone();
         Box::pin(async move {
             if link.phase() == Phase::Distrusted {
-                return Ok(panic::refusal(&no_longer_believed()));
+                return Ok(panic::refusal(&no_longer_believed()).map(Paced::new));
             }
             request.extensions_mut().insert(link.peer().clone());
             request.extensions_mut().insert(link.clone());
@@ -192,9 +193,9 @@ where
             let handler = async move { service.oneshot(request).await };
             let answer = panic::guard(handler, origin).await?;
             if link.phase() == Phase::Distrusted {
-                return Ok(panic::refusal(&no_longer_believed()));
+                return Ok(panic::refusal(&no_longer_believed()).map(Paced::new));
             }
-            Ok(answer)
+            Ok(answer.map(Paced::new))
         })
     }
 }

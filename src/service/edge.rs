@@ -3,13 +3,16 @@
 //!
 //! Handlers keep their deadline themselves, and answer with what they have by
 //! then. The bound here is for what never gets so far: a request that does not
-//! come, or a handler that hangs. A stream's own time is no matter of it; it ends
-//! when the answer's headers are there.
+//! come, a handler that hangs, or an answer that is not read. A stream's own time is
+//! no matter of it: of a call with streams it bounds what comes before the answer's
+//! headers.
 //!
 //! tonic answers an oversize message with OUT_OF_RANGE and an undecodable one
 //! with INTERNAL. Callers are told RESOURCE_EXHAUSTED and INVALID_ARGUMENT, which
 //! say whose fault it is.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,11 +21,21 @@ use http::{HeaderValue, Request, Response};
 use tonic::Code;
 use tower::{Layer, Service};
 
-use crate::wire::deadline;
+use crate::clock;
+use crate::link::unread;
 use crate::wire::refusal::Refusal;
+use crate::wire::{deadline, proto};
+
+/// The calls that have one answer, which is to be read in their time.
+static ONE_ANSWER: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    proto::one_answer(&[proto::DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET])
+});
 
 /// How long after its deadline a handler may take to record and answer.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How long after that its answer may still be read.
+const READING: Duration = Duration::from_secs(1);
 
 /// Wraps a service so that its calls are bounded and its codes mapped.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +75,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let within = deadline::timeout(request.headers(), self.max_deadline) + GRACE;
+        let until = clock::now() + within + READING;
+        let one_answer = ONE_ANSWER.contains(request.uri().path());
         let answer = self.inner.call(request);
         Box::pin(async move {
             let Ok(answer) = tokio::time::timeout(within, answer).await else {
@@ -69,6 +84,9 @@ where
                 let late = Refusal::new(Code::DeadlineExceeded, "DEADLINE", message);
                 return Ok(late.into_status("").into_http());
             };
+            if one_answer {
+                unread::let_go_at(until);
+            }
             let mut response = answer?;
             map_code(response.headers_mut());
             Ok(response)

@@ -12,6 +12,8 @@
 
 #[path = "../support/federation.rs"]
 mod federation;
+#[path = "../support/frames.rs"]
+mod frames;
 #[path = "../support/rogue.rs"]
 mod rogue;
 #[path = "../support/rude.rs"]
@@ -23,10 +25,14 @@ mod waiting;
 
 mod answers;
 mod deadlines;
+mod descriptors;
 mod lanes;
 mod lies;
 mod overload;
+mod process;
 mod processes;
 mod raw;
 mod requests;
+mod slow_readers;
 mod startup;
+mod unread;

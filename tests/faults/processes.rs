@@ -1,57 +1,13 @@
 //! Row 35: a process that is told to stop does so, whatever its peers do.
 
-use std::io::BufRead;
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tributary::clock;
-
 use crate::answers::{AGENCY, ITEMS, request_id};
-use crate::federation::{DEADLINE, Federation, binary, outcome};
+use crate::federation::{DEADLINE, Federation, outcome};
+use crate::process::Process;
 use crate::rogue::{Event, Rogue};
-
-/// A role as a process of its own; killed when dropped.
-struct Process {
-    address: SocketAddr,
-    child: Child,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Process {
-    fn start(role: &str, config: &std::path::Path) -> Self {
-        let mut child = binary()
-            .args([role, "--config"])
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit(' ').next().unwrap().parse().unwrap();
-        Self { address, child }
-    }
-
-    /// Sends SIGTERM and waits; gives how long it took.
-    async fn terminate(mut self) -> Duration {
-        let began = clock::now();
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        let ended = tokio::task::spawn_blocking(move || self.child.wait().unwrap());
-        let status = crate::federation::within(ended).await.unwrap();
-        assert_eq!(status.code(), Some(0));
-        began.elapsed()
-    }
-}
 
 /// As the matrix says.
 const STOPS_WITHIN: Duration = Duration::from_secs(25);

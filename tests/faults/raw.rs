@@ -11,6 +11,9 @@ use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tonic::body::Body;
 use tonic::{Code, Status};
+use tributary::clock;
+use tributary::domain::peer::{Role, SpiffeId};
+use tributary::link::pki::{Authority, Request, Validity};
 
 use crate::federation::{Federation, within};
 use crate::rude::{Pair, rude, rude_connect};
@@ -29,6 +32,19 @@ pub fn consumer(federation: &Federation) -> Pair {
         certificate: std::fs::read_to_string(&consumer.certificate).unwrap(),
         key: std::fs::read_to_string(&consumer.key).unwrap(),
     }
+}
+
+/// More consumers of the same organisation, whom it calls so.
+pub fn consumers(federation: &Federation, name: &str, count: usize) -> Vec<Pair> {
+    let known: SpiffeId = federation.described.consumers[0].id.parse().unwrap();
+    let pki = federation.home.join("certs/dev");
+    let authority = Authority::open(&pki, known.trust_domain()).unwrap();
+    let validity = Validity::days(clock::utc(), 1).unwrap();
+    let issue = |nth| {
+        let request = Request::local(Role::Consumer, &format!("{name}-{nth}"), validity);
+        Pair::from(&authority.issue(&request).unwrap())
+    };
+    (0..count).map(issue).collect()
 }
 
 impl Raw {

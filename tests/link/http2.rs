@@ -15,6 +15,10 @@ use tributary::link::connect::Connector;
 use tributary::link::limits::{ConnectLimits, LinkLimits};
 use tributary::link::pki::Issued;
 
+use crate::frames::{
+    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE,
+    REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, stream, window,
+};
 use crate::support::rude::{rude, rude_connect};
 use crate::support::{Pair, Pki, Server, link_tls};
 
@@ -24,46 +28,10 @@ const WORK: &str = "employment.city.example";
 /// Only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-// Frame types, flags and error codes of RFC 9113.
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-const REFUSED_STREAM: u32 = 7;
-const CANCEL: [u8; 4] = [0, 0, 0, 8];
+const CHECK: &str = "/grpc.health.v1.Health/Check";
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = length[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// The headers of a call (RFC 7541, all literal but the first two).
 fn headers() -> Vec<u8> {
-    let mut block = vec![0x83, 0x87];
-    let literal = |block: &mut Vec<u8>, text: &str| {
-        block.push(u8::try_from(text.len()).unwrap());
-        block.extend(text.as_bytes());
-    };
-    block.push(0x04);
-    literal(&mut block, "/grpc.health.v1.Health/Check");
-    block.push(0x01);
-    literal(&mut block, "localhost");
-    for (name, value) in [("content-type", "application/grpc"), ("te", "trailers")] {
-        block.push(0);
-        literal(&mut block, name);
-        literal(&mut block, value);
-    }
-    block
+    crate::frames::headers(CHECK, &[])
 }
 
 /// What the server said.
@@ -109,7 +77,7 @@ impl Peer {
             }
             tell.send_modify(|seen| seen.closed = true);
         });
-        out.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        out.write_all(PREFACE).await.unwrap();
         out.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
         Self { out, seen }
     }
@@ -181,11 +149,6 @@ impl City {
     }
 }
 
-/// The nth stream of a client.
-fn stream(nth: u32) -> u32 {
-    2 * nth + 1
-}
-
 /// Whether this process is a test's own, as it must be where its memory is measured:
 /// others would use some at the same time. If not, the test is run in one that is.
 fn alone(test: &str) -> bool {
@@ -217,7 +180,7 @@ async fn row_13_rapid_reset() {
     let mut peer = Peer::connect(&city).await;
     peer.until_gone(20_000, |nth| {
         let open = frame(HEADERS, END_HEADERS, stream(nth), &headers());
-        [open, frame(RST_STREAM, 0, stream(nth), &CANCEL)].concat()
+        [open, frame(RST_STREAM, 0, stream(nth), &CANCEL.to_be_bytes())].concat()
     })
     .await;
     city.serves_others().await;
@@ -334,7 +297,7 @@ async fn row_18_a_reader_that_takes_nothing_keeps_nobody_waiting() {
     let city = City::bounded(LinkLimits { drain, ..LinkLimits::default() }).await;
     let mut peer = Peer::connect(&city).await;
     // SETTINGS_INITIAL_WINDOW_SIZE of nothing: no byte of an answer may come.
-    assert!(peer.write(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await);
+    assert!(peer.write(&window(0)).await);
     for nth in 0..ASKED {
         let open = frame(HEADERS, END_HEADERS, stream(nth), &headers());
         assert!(peer.write(&[open, frame(DATA, END_STREAM, stream(nth), &[0; 5])].concat()).await);
