@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
 use prost::Message;
-use tokio_stream::Empty;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use tributary::clock;
@@ -27,11 +29,16 @@ use tributary::link::trust::{Trust, TrustStore};
 use tributary::source::{Held, Holdings, Mapping, Written};
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::agency_service_server::{AgencyService, AgencyServiceServer};
+use tributary::wire::proto::pb::exchange_request::Message as Asked;
+use tributary::wire::proto::pb::exchange_response::Message as Told;
 use tributary::wire::section::{self, RequestHash};
 
 use crate::child;
 
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Answers that wait to be written to a stream.
+const ROOM: usize = 1024;
 
 /// Opens an agency's records as the agency does.
 pub fn holdings(file: &Path, catalogue: &Catalogue) -> anyhow::Result<Holdings> {
@@ -69,9 +76,12 @@ struct Parts {
 struct Bare(Arc<Parts>);
 
 impl Bare {
-    async fn answer(&self, request: pb::FetchSectionRequest) -> anyhow::Result<bytes::Bytes> {
+    async fn answer(
+        &self,
+        request: pb::FetchSectionRequest,
+        hash: RequestHash,
+    ) -> anyhow::Result<Bytes> {
         let Parts { config, catalogue, holdings } = &*self.0;
-        let hash = RequestHash::of(&request.encode_to_vec());
         let number = request.grant.context("no number")?.sd_jwt;
         let subject = config.subject.format.parse(std::str::from_utf8(&number)?)?;
         let items = ItemSet::from_bytes(&request.items).context("no items")?;
@@ -84,6 +94,28 @@ impl Bare {
             Held::Failed { reason, .. } => bail!("{reason}"),
         };
         Ok(section::encode(&section, catalogue, hash, [0; 16]))
+    }
+
+    async fn exchanged(&self, fetch: pb::ExchangeFetch) -> anyhow::Result<pb::ExchangeResponse> {
+        let hash = RequestHash::of(&fetch.request);
+        let response = self.answer(pb::FetchSectionRequest::decode(fetch.request)?, hash).await?;
+        let exchange_id = fetch.exchange_id;
+        let answer = pb::ExchangeAnswer { exchange_id, request_hash: hash.to_bytes(), response };
+        Ok(pb::ExchangeResponse { message: Some(Told::Answer(answer)) })
+    }
+
+    fn hello(&self) -> pb::ExchangeResponse {
+        let Parts { config, catalogue, holdings } = &*self.0;
+        let description = pb::DescribeResponse {
+            agency: config.id.to_string(),
+            catalogue_digest: Bytes::copy_from_slice(&catalogue.digest().0),
+            items: holdings.items().iter().map(|item| u32::from(item.get())).collect(),
+            limits: Some(pb::AgencyLimits { max_in_flight: ROOM as u32, ..Default::default() }),
+            features: vec![pb::ProtocolFeature::Exchange.into()],
+            ..Default::default()
+        };
+        let hello = pb::ExchangeHello { description: Some(description) };
+        pb::ExchangeResponse { message: Some(Told::Hello(hello)) }
     }
 }
 
@@ -100,18 +132,34 @@ impl AgencyService for Bare {
         &self,
         request: Request<pb::FetchSectionRequest>,
     ) -> Result<Response<pb::FetchSectionResponse>, Status> {
-        let answer = self.answer(request.into_inner()).await;
+        let request = request.into_inner();
+        let hash = RequestHash::of(&request.encode_to_vec());
+        let answer = self.answer(request, hash).await;
         let answer = answer.map_err(|error| Status::internal(format!("{error:#}")))?;
         let decoded = pb::FetchSectionResponse::decode(answer);
         Ok(Response::new(decoded.map_err(|error| Status::internal(error.to_string()))?))
     }
 
-    type ExchangeStream = Empty<Result<pb::ExchangeResponse, Status>>;
+    type ExchangeStream = ReceiverStream<Result<pb::ExchangeResponse, Status>>;
 
     async fn exchange(
         &self,
-        _: Request<Streaming<pb::ExchangeRequest>>,
+        request: Request<Streaming<pb::ExchangeRequest>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
-        Err(Status::unimplemented("bare"))
+        let (bare, mut questions) = (self.clone(), request.into_inner());
+        let (answers, stream) = mpsc::channel(ROOM);
+        tokio::spawn(async move {
+            let _ = answers.send(Ok(bare.hello())).await;
+            while let Ok(Some(question)) = questions.message().await {
+                let Some(Asked::Fetch(fetch)) = question.message else { continue };
+                let (bare, answers) = (bare.clone(), answers.clone());
+                tokio::spawn(async move {
+                    let answer = bare.exchanged(fetch).await;
+                    let answer = answer.map_err(|error| Status::internal(format!("{error:#}")));
+                    let _ = answers.send(answer).await;
+                });
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
     }
 }

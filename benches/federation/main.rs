@@ -21,6 +21,7 @@ mod peers;
 mod plot;
 mod printed;
 mod process;
+mod relay;
 mod report;
 mod rounds;
 mod row;
@@ -79,7 +80,7 @@ struct Args {
     #[arg(long, default_value_t = 5000)]
     people: usize,
     /// Only these rows, several with commas: direct, direct-fresh, bare, naive,
-    /// envoy, unary, unary-fresh, stream
+    /// relay, envoy, unary, unary-fresh, stream
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Only these kinds of measurement, several with commas
@@ -113,6 +114,8 @@ enum Role {
     BareAgency { config: PathBuf },
     #[command(hide = true)]
     NaiveGateway { plan: PathBuf },
+    #[command(hide = true)]
+    Relay { plan: PathBuf },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -122,6 +125,7 @@ fn main() -> anyhow::Result<()> {
         match &args.role {
             Some(Role::BareAgency { config }) => bare::serve(config.clone()).await,
             Some(Role::NaiveGateway { plan }) => naive::serve(plan).await,
+            Some(Role::Relay { plan }) => relay::serve(plan).await,
             None => run(&args).await,
         }
     })
@@ -193,9 +197,8 @@ fn versions(peers: &Peers) -> String {
     let commit = commit.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned());
     let envoy = peers.envoy.as_ref().map_or("none", |envoy| &envoy.version);
     format!(
-        "tributary {} at {}, {}, Envoy {envoy}",
+        "tributary {} at {}, Envoy {envoy}",
         env!("CARGO_PKG_VERSION"),
         commit.unwrap_or_default(),
-        env!("CARGO_BIN_EXE_tributary"),
     )
 }

@@ -45,6 +45,7 @@ counters, a durable audit log at both ends, limits.
 | direct | the consumer asks the agencies itself, with each agency's part of the grant: every check of the agencies, none of a gateway |
 | bare | the same at agencies that check, count and record nothing; the same databases, read in the same way |
 | naive | a gateway made with tonic: one call in, one to each bare agency, merged; no check, no log, no limit |
+| relay | Tributary's exchange streams, fan-out and merge alone, before the bare agencies; no check, no log, no limit |
 | envoy | Envoy with mutual TLS on both sides in front of the bare agencies; the consumer asks and merges |
 | unary | through Tributary, `GetProfile` |
 | stream | through Tributary, `StreamProfiles` |

@@ -1,5 +1,5 @@
 //! What Tributary is compared with, as running processes: agencies without checks,
-//! and in front of them a naive gateway and Envoy.
+//! and in front of them a naive gateway, Envoy, and our own way of asking alone.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -16,6 +16,7 @@ pub struct Peers {
     /// In the order of the city's agencies.
     pub bare: Vec<Server>,
     pub naive: Server,
+    pub relay: Server,
     /// Or why there is none.
     pub envoy: Result<Envoy, String>,
 }
@@ -35,8 +36,9 @@ impl Peers {
         let file = city.home.path().join("naive.json");
         std::fs::write(&file, serde_json::to_vec(&plan)?)?;
         let naive = Server::ours("naive-gateway", &[file.as_os_str() as &OsStr]).await?;
+        let relay = Server::ours("relay", &[file.as_os_str()]).await?;
         let envoy = envoy::start(city, envoy, &bare).await?;
-        Ok(Self { bare, naive, envoy })
+        Ok(Self { bare, naive, relay, envoy })
     }
 
     /// Where the bare agencies are.

@@ -143,7 +143,9 @@ impl Rounds {
 /// Whether a row is measured in this way.
 fn belongs(kind: Kind, row: &Row) -> bool {
     match kind {
-        Kind::Rate(1) => matches!(row.name, "direct" | "bare" | "naive" | "unary" | "stream"),
+        Kind::Rate(1) => {
+            matches!(row.name, "direct" | "bare" | "naive" | "relay" | "unary" | "stream")
+        }
         Kind::Rate(_) => true,
         Kind::Cpu(_) => !row.gateway.is_empty(),
         Kind::Open => matches!(row.name, "unary" | "stream"),

@@ -39,7 +39,7 @@ pub enum Way {
     Unary(Unary),
     /// Through the gateway, many over a few streams.
     Streams(Streams),
-    /// Through the naive gateway, a call each.
+    /// Through a gateway that checks nothing, a call each.
     Naive(Unary),
 }
 

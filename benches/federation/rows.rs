@@ -40,6 +40,10 @@ pub async fn all(city: &City, peers: &Peers, args: &Args) -> anyhow::Result<Vec<
         let naive = Unary::connect(city, &peers.naive.address.to_string(), connections).await?;
         add("naive", Way::Naive(naive), false, &[peers.naive.pid], &peers.agencies());
     }
+    if wanted("relay") {
+        let relay = Unary::connect(city, &peers.relay.address.to_string(), connections).await?;
+        add("relay", Way::Naive(relay), false, &[peers.relay.pid], &peers.agencies());
+    }
     if let (true, Ok(envoy)) = (wanted("envoy"), &peers.envoy) {
         let direct = Direct::through(city, &envoy.address.to_string(), connections).await?;
         add("envoy", Way::Direct(direct), false, &[envoy.pid], &peers.agencies());

@@ -71,6 +71,11 @@ pub fn of(report: &Report) -> Vec<Target> {
             rates("unary fresh", "direct fresh"),
         ),
         (
+            "the way alone: exchange over direct, both without any check",
+            AtLeast(1.5),
+            rates("relay", "bare"),
+        ),
+        (
             "gateway CPU of unary over the naive gateway's",
             AtMost(0.55),
             cpu("unary").with(&cpu("naive"), over),

@@ -55,7 +55,7 @@ pub fn write(page: &mut String, report: &Report) -> anyhow::Result<()> {
     write!(
         page,
         "\nSo a gateway and a client that cost nothing at all would reach {:.2} times direct's \
-         rate here, and no gateway could reach more: what the agencies do for each section is the \
+         rate here, and no gateway before these agencies could reach more: what the agencies do for each section is the \
          same whoever asks, and is most of the cost.",
         direct.sum() / unary.agencies
     )?;
