@@ -51,11 +51,14 @@ async fn row_46_without_descriptors_a_gateway_waits_and_recovers() {
         }
     }
     until("no descriptor left", async || gateway.descriptors(), |open| *open >= MOST).await;
-    let before = gateway.worked();
-    tokio::time::sleep(LOOKS).await;
-    let worked = gateway.worked() - before;
+    // Those that were taken have their handshakes first. Then it has nothing to do.
+    let worked = async || {
+        let before = gateway.worked();
+        tokio::time::sleep(LOOKS).await;
+        gateway.worked() - before
+    };
+    until("its waiting instead of trying", worked, |worked| *worked < LOOKS / 4).await;
     assert!(gateway.descriptors() >= MOST, "it had some again meanwhile");
-    assert!(worked < LOOKS / 2, "it was at work for {worked:?} of {LOOKS:?}");
     // Whoever is connected is served all the while.
     let healthy = async |channel: &Channel| {
         let mut client = HealthClient::new(channel.clone());
