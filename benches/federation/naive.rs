@@ -79,17 +79,38 @@ struct Agency {
     client: AgencyServiceClient<Channel>,
 }
 
+/// What a bare agency is asked.
+pub fn ask(items: &ItemSet, catalogue: &Catalogue, number: Bytes) -> pb::FetchSectionRequest {
+    pb::FetchSectionRequest {
+        items: items.to_bytes().into(),
+        catalogue_digest: Bytes::copy_from_slice(&catalogue.digest().0),
+        grant: Some(pb::GrantPresentation { sd_jwt: number }),
+        ..Default::default()
+    }
+}
+
+/// What the consumer is answered.
+pub fn answer(sections: &[Section], catalogue: &Catalogue) -> pb::GetProfileResponse {
+    let reports = sections.iter().map(|section| pb::SectionReport {
+        agency: section.agency.to_string(),
+        status: section::encode_status(section.status).into(),
+        ..Default::default()
+    });
+    let reports = reports.collect();
+    let merged = profile::merge(catalogue, sections, &[]);
+    pb::GetProfileResponse {
+        profile: Some(encode_profile(merged, catalogue)),
+        sections: reports,
+        ..Default::default()
+    }
+}
+
 struct Naive(Arc<Parts>);
 
 impl Naive {
     async fn section(&self, agency: &Agency, number: Bytes) -> anyhow::Result<Section> {
         let catalogue = &self.0.catalogue;
-        let message = pb::FetchSectionRequest {
-            items: agency.items.to_bytes().into(),
-            catalogue_digest: Bytes::copy_from_slice(&catalogue.digest().0),
-            grant: Some(pb::GrantPresentation { sd_jwt: number }),
-            ..Default::default()
-        };
+        let message = ask(&agency.items, catalogue, number);
         let request = RequestHash::of(&message.encode_to_vec());
         let mut message = Request::new(message);
         message.set_timeout(DEADLINE);
@@ -107,18 +128,7 @@ impl Naive {
         let number = request.grant.context("no number")?.sd_jwt;
         let asked = self.0.agencies.iter().map(|agency| self.section(agency, number.clone()));
         let sections = try_join_all(asked).await?;
-        let reports = sections.iter().map(|section| pb::SectionReport {
-            agency: section.agency.to_string(),
-            status: section::encode_status(section.status).into(),
-            ..Default::default()
-        });
-        let sections_reported = reports.collect();
-        let merged = profile::merge(&self.0.catalogue, &sections, &[]);
-        Ok(pb::GetProfileResponse {
-            profile: Some(encode_profile(merged, &self.0.catalogue)),
-            sections: sections_reported,
-            ..Default::default()
-        })
+        Ok(answer(&sections, &self.0.catalogue))
     }
 }
 

@@ -24,7 +24,6 @@ use tributary::config::gateway::GatewayConfig;
 use tributary::domain::audit::{Origin, SigningKey};
 use tributary::domain::catalogue::{AgencyId, Catalogue};
 use tributary::domain::item::ItemSet;
-use tributary::domain::profile;
 use tributary::domain::section::Section;
 use tributary::link::connect::Connector;
 use tributary::link::identity::OwnIdentity;
@@ -38,13 +37,12 @@ use tributary::service::uplink::Uplink;
 use tributary::service::witness::Witnesses;
 use tributary::store::audit_log::AuditLog;
 use tributary::store::witness::Witness;
-use tributary::wire::profile::encode_profile;
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::profile_service_server::{ProfileService, ProfileServiceServer};
 use tributary::wire::section::{self, RequestHash};
 
 use crate::child;
-use crate::naive::Plan;
+use crate::naive::{Plan, answer, ask};
 
 const DEADLINE: Duration = Duration::from_secs(2);
 
@@ -114,12 +112,7 @@ struct Relay(Arc<Parts>);
 
 impl Relay {
     fn question(&self, agency: &Agency, number: Bytes, until: Instant) -> Question {
-        let message = pb::FetchSectionRequest {
-            items: agency.items.to_bytes().into(),
-            catalogue_digest: Bytes::copy_from_slice(&self.0.catalogue.digest().0),
-            grant: Some(pb::GrantPresentation { sd_jwt: number }),
-            ..Default::default()
-        };
+        let message = ask(&agency.items, &self.0.catalogue, number);
         let request = Bytes::from(message.encode_to_vec());
         Question { hash: RequestHash::of(&request), request, until }
     }
@@ -132,10 +125,10 @@ impl Relay {
     ) -> anyhow::Result<Section> {
         let id = &agency.id;
         let outcome = arrival.with_context(|| format!("{id}: no answer"))?.outcome;
-        let answer = outcome.map_err(|failure| anyhow::anyhow!("{id}: {failure:?}"))?;
+        let response = outcome.map_err(|failure| anyhow::anyhow!("{id}: {failure:?}"))?;
         let (request, catalogue) = (question.hash, &self.0.catalogue);
         let asked = section::Question { agency: id, asked: &agency.items, request, catalogue };
-        let section = section::decode(answer, &asked)?;
+        let section = section::decode(response, &asked)?;
         ensure!(section.status.is_answered(), "{id}: {}", section.reason);
         Ok(section)
     }
@@ -164,18 +157,7 @@ impl Relay {
         let sections = arrivals
             .map(|((agency, question), arrival)| self.section(agency, question, arrival))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let reports = sections.iter().map(|section| pb::SectionReport {
-            agency: section.agency.to_string(),
-            status: section::encode_status(section.status).into(),
-            ..Default::default()
-        });
-        let sections_reported = reports.collect();
-        let merged = profile::merge(catalogue, &sections, &[]);
-        Ok(pb::GetProfileResponse {
-            profile: Some(encode_profile(merged, catalogue)),
-            sections: sections_reported,
-            ..Default::default()
-        })
+        Ok(answer(&sections, catalogue))
     }
 }
 
