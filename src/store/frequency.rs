@@ -11,6 +11,7 @@
 mod batch;
 mod postgres;
 mod postgres_rows;
+mod recent;
 mod sqlite;
 mod tables;
 mod writer;

@@ -6,9 +6,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, PrepFlags, Statement, params};
+use rusqlite::{Connection, OpenFlags, PrepFlags, Statement};
 
 use super::batch::{Released, State};
+use super::recent::{self, Recent};
 use super::tables::{Tables, TablesError, UPGRADE};
 use super::writer::{KEEP, PRUNE_ROWS, latest};
 use super::{CounterError, Job, Release};
@@ -39,11 +40,7 @@ pub(super) struct File<'c> {
     commit: Statement<'c>,
     use_of: Statement<'c>,
     release_of: Statement<'c>,
-    first_use: Statement<'c>,
-    count: Statement<'c>,
-    extend: Statement<'c>,
-    remember: Statement<'c>,
-    repeat: Statement<'c>,
+    recent: Recent<'c>,
     forget_releases: Statement<'c>,
     forget_uses: Statement<'c>,
 }
@@ -72,17 +69,7 @@ impl<'c> File<'c> {
             commit: prepare("commit")?,
             use_of: prepare("select used, expires from uses where grant_window = ?1")?,
             release_of: prepare("select digest, first, times from releases where request = ?1")?,
-            first_use: prepare(
-                "insert into uses (grant_window, used, expires) values (?1, ?2, ?3)",
-            )?,
-            // The index over ends stays as it is.
-            count: prepare("update uses set used = ?2 where grant_window = ?1")?,
-            // A grant that was issued again with another end.
-            extend: prepare("update uses set used = ?2, expires = ?3 where grant_window = ?1")?,
-            remember: prepare(
-                "insert into releases (request, digest, first, times) values (?1, ?2, ?3, ?4)",
-            )?,
-            repeat: prepare("update releases set times = ?2 where request = ?1")?,
+            recent: Recent::new(database)?,
             forget_releases: prepare(
                 "delete from releases where request in \
                  (select request from releases where first < ?1 limit ?2)",
@@ -102,81 +89,65 @@ impl<'c> File<'c> {
         prune: bool,
     ) -> Result<Vec<Release>, CounterError> {
         let counted = self.transact(batch, prune);
-        if counted.is_err() && !self.database.is_autocommit() {
-            // Some errors end the transaction by themselves.
-            let _ = self.database.execute_batch("rollback");
+        if counted.is_err() {
+            if !self.database.is_autocommit() {
+                // Some errors end the transaction by themselves.
+                let _ = self.database.execute_batch("rollback");
+            }
+            self.recent.doubt();
         }
         Ok(counted?)
     }
 
     fn transact(&mut self, batch: &[Job], prune: bool) -> rusqlite::Result<Vec<Release>> {
         self.begin.execute([])?;
-        let before = self.read(batch)?;
-        let mut state = before.clone();
-        let outcomes = batch.iter().map(|job| state.count(job)).collect();
-        self.write_uses(&before, &state)?;
-        self.write_releases(&before, &state)?;
+        self.recent.catch_up()?;
+        if prune || self.recent.is_full() {
+            self.recent.take_in()?;
+        }
         if prune {
             let until = latest(batch) - KEEP;
             self.forget_releases.execute([until, PRUNE_ROWS])?;
             self.forget_uses.execute([until, PRUNE_ROWS])?;
         }
+        let before = self.read(batch)?;
+        let mut state = before.clone();
+        let outcomes = batch.iter().map(|job| state.count(job)).collect();
+        self.recent.add(&before, &state)?;
         self.commit.execute([])?;
+        self.recent.added(state);
         Ok(outcomes)
     }
 
+    /// What is known of a batch's grants and requests: the newest counts, else the
+    /// tables.
     fn read(&mut self, batch: &[Job]) -> rusqlite::Result<State> {
-        let mut state = State::default();
+        let (mut state, recent) = (State::default(), self.recent.state());
         for job in batch {
-            if !state.used.contains_key(&job.key)
+            if let Some(used) = recent.used.get(&job.key) {
+                state.used.insert(job.key, *used);
+            } else if !state.used.contains_key(&job.key)
                 && let Some(row) = self.use_of.query([job.key])?.next()?
             {
-                let used = u32::try_from(row.get::<_, i64>(0)?).unwrap_or(u32::MAX);
-                state.used.insert(job.key, (used, row.get(1)?));
+                state.used.insert(job.key, (recent::count(row, 0)?, row.get(1)?));
             }
-            if !state.released.contains_key(&job.request)
+            if let Some(released) = recent.released.get(&job.request) {
+                state.released.insert(job.request, *released);
+            } else if !state.released.contains_key(&job.request)
                 && let Some(row) = self.release_of.query([job.request])?.next()?
             {
-                let times = u32::try_from(row.get::<_, i64>(2)?).unwrap_or(u32::MAX);
+                let times = recent::count(row, 2)?;
                 let released = Released { digest: row.get(0)?, at: row.get(1)?, times };
                 state.released.insert(job.request, released);
             }
         }
         Ok(state)
     }
-
-    fn write_uses(&mut self, before: &State, state: &State) -> rusqlite::Result<()> {
-        for (key, now) in &state.used {
-            let (used, expires) = *now;
-            match before.used.get(key) {
-                None => self.first_use.execute(params![key, used, expires])?,
-                Some(then) if then == now => 0,
-                Some((_, end)) if *end == expires => self.count.execute(params![key, used])?,
-                Some(_) => self.extend.execute(params![key, used, expires])?,
-            };
-        }
-        Ok(())
-    }
-
-    fn write_releases(&mut self, before: &State, state: &State) -> rusqlite::Result<()> {
-        for (request, now) in &state.released {
-            match before.released.get(request) {
-                None => {
-                    self.remember.execute(params![request, now.digest, now.at, now.times])?;
-                }
-                Some(then) if then == now => {}
-                Some(_) => {
-                    self.repeat.execute(params![request, now.times])?;
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Makes the tables, or makes an older version's ours, in one transaction.
 fn tables(database: &Connection) -> Result<(), CounterError> {
-    if found(database)? == Tables::Ours {
+    if found(database)? == Tables::Ours && has_recent(database)? {
         return Ok(());
     }
     // What is not committed is taken back when the connection closes.
@@ -189,7 +160,14 @@ fn tables(database: &Connection) -> Result<(), CounterError> {
         Tables::Older => UPGRADE,
     };
     database.execute_batch(statements)?;
+    database.execute_batch(recent::SCHEMA)?;
     Ok(database.execute_batch("commit")?)
+}
+
+/// A version before this one had no table of the newest counts.
+fn has_recent(database: &Connection) -> rusqlite::Result<bool> {
+    let known = "select exists (select 1 from pragma_table_info('recent'))";
+    database.query_row(known, [], |row| row.get(0))
 }
 
 fn found(database: &Connection) -> rusqlite::Result<Tables> {
