@@ -1,4 +1,4 @@
-//! Uses of grants, counted durably in an SQLite file: a grant and a request of
+//! Uses of grants, counted in an SQLite file: a grant and a request of
 //! its own for each.
 
 use std::path::Path;
@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use tributary::clock;
+use tributary::domain::item::ItemSet;
 use tributary::domain::peer::SpiffeId;
-use tributary::store::frequency::{Counters, Release, Use};
+use tributary::store::frequency::{Counters, Newest, Release, Use};
 
 use crate::load::{Request, Work};
 
@@ -27,7 +28,7 @@ impl Uses {
     pub async fn open(folder: &Path) -> anyhow::Result<Work> {
         let config = toml::from_str("url = \"sqlite:counters.db\"")?;
         Ok(Arc::new(Self {
-            counters: Counters::open(&config, folder).await?,
+            counters: Counters::open(&config, folder, Newest::new(Duration::ZERO)).await?,
             issuer: "spiffe://consent.city.example/issuer/main".parse()?,
             consumer: "spiffe://scoring.city.example/consumer/scoring".parse()?,
             requests: AtomicU64::new(0),
@@ -47,7 +48,7 @@ impl Request for Uses {
                 limit: u32::MAX,
                 request_id: &format!("request-{request}"),
                 consumer: &self.consumer,
-                digest: [7; 32],
+                items: &ItemSet::EMPTY,
                 expires: now + Duration::from_secs(86_400),
                 now,
             };

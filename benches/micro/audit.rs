@@ -31,6 +31,7 @@ fn record() -> Record {
             RuleSet::new([4; 32], [(3, RuleId::new("scoring-reads").unwrap().into())]).unwrap(),
         ),
         subject: Some(SubjectTag::new([1; 32])),
+        count: None,
         blind: Blind([2; 16]),
     }
     .into()

@@ -18,7 +18,7 @@ use crate::service::agency::{Agency, AgencyParts};
 use crate::service::agency_server::AgencyServer;
 use crate::source::{Holdings, Mapping, Written};
 use crate::store::audit_log::Options as LogOptions;
-use crate::store::frequency::Counters;
+use crate::store::frequency::{Counters, Newest};
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::proto::pb::agency_service_server::AgencyServiceServer;
 
@@ -78,8 +78,11 @@ pub async fn run_with(
     }
     let folder = path.parent().unwrap_or(Path::new("."));
     let keys = config.grants.opening_keys(folder)?;
-    let counters = Counters::open(&config.counters, folder).await?;
-    let (recorder, witnesses) = governing::recorder(&config.audit, &catalogue, options)?;
+    let max_deadline = config.limits.max_deadline;
+    let mut newest = Newest::new(max_deadline);
+    let (recorder, witnesses) =
+        governing::recorder(&config.audit, &catalogue, options, &mut |record| newest.see(record))?;
+    let counters = Counters::open(&config.counters, folder, newest).await?;
     let authority = governing::authority(
         &catalogue,
         &config.grants,
@@ -90,7 +93,6 @@ pub async fn run_with(
         &stop,
     )
     .await?;
-    let max_deadline = config.limits.max_deadline;
     let agency = Arc::new(Agency::new(AgencyParts {
         id: config.id.clone(),
         catalogue,

@@ -65,7 +65,8 @@ pub async fn run_with(
     links.start(tls.clone(), &stop);
     let (listener, address) = serving::bind(config.listen).await?;
 
-    let (recorder, witnesses) = governing::recorder(&config.audit, &catalogue, options)?;
+    let (recorder, witnesses) =
+        governing::recorder(&config.audit, &catalogue, options, &mut |_| {})?;
     let mut uplinks = Vec::with_capacity(config.agency.len());
     for entry in &config.agency {
         let limits = ConnectLimits::default();

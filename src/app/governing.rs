@@ -21,6 +21,7 @@ use crate::config::file::{self, FileError};
 use crate::config::grants::GrantsConfig;
 use crate::config::policy::{PolicyConfig, PolicyLoadError, read_texts};
 use crate::config::reload::{LastGood, Reload, Watch};
+use crate::domain::audit::Record;
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::grant::HighWater;
 use crate::domain::policy::answer::Question;
@@ -88,17 +89,20 @@ pub(super) async fn authority(
 }
 
 /// Opens the audit log, and what is known of the peers' logs. `options` are the
-/// log's own, which are the defaults outside tests.
+/// log's own, which are the defaults outside tests; `on_record` sees each record that
+/// the log has.
 pub(super) fn recorder(
     config: &AuditConfig,
     catalogue: &Catalogue,
     options: LogOptions,
+    on_record: &mut dyn FnMut(&Record),
 ) -> Result<(Arc<Recorder>, Arc<Witnesses>), StartError> {
     let keys = config.keys()?;
     let pinned = config.pinned_logs()?;
     let held = Witness::open(&config.peers_folder())?;
     let own = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
-    let log = AuditLog::open_with(&config.folder, &keys.origin, keys.signing, options)?;
+    let log =
+        AuditLog::open_reading(&config.folder, &keys.origin, keys.signing, options, on_record)?;
     let (every, reaction) = (config.look_every, config.on_contradiction);
     let recorder = Arc::new(Recorder::new(log, catalogue.digest(), keys.tag.as_ref()));
     let folder = config.folder.clone();

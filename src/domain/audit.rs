@@ -33,8 +33,8 @@ pub use proof::{ProofError, TlogProof, check_consistency, check_inclusion};
 pub use query::Query;
 pub use receipt::{Receipt, ReceiptFile};
 pub use record::{
-    Blind, Decision, Record, RefusalsRecord, RuleSet, RuleSetError, SearchKeys, SearchKind,
-    SearchRecord, SectionRecord, SubjectTag, Timestamp,
+    Blind, CountRecord, Counted, Decision, Record, RefusalsRecord, RuleSet, RuleSetError,
+    SearchKeys, SearchKind, SearchRecord, SectionRecord, SubjectTag, Timestamp,
 };
 pub use refusals::RefusalCounts;
 pub use term::Term;

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -19,7 +18,7 @@ use super::random;
 use super::recorder::{self, Line, Recorder};
 use super::witness::Witnesses;
 use crate::config::agency::AgencyLimitsConfig;
-use crate::domain::audit::Decision;
+use crate::domain::audit::{CountRecord, Counted, Decision};
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::grant::{OpeningKeys, Receiver, VerifiedGrant};
 use crate::domain::item::ItemSet;
@@ -181,9 +180,11 @@ impl Agency {
         let Admitted { question, grant, .. } = admitted;
         let subject = self.open(grant);
         let tag = subject.as_ref().ok().and_then(|subject| self.parts.recorder.tag_of(subject));
+        let counted = OnceLock::new();
         let records = |ruling: Option<&Ruling>, decision| {
             let agency = Some(self.parts.id.clone());
-            let line = Line { agency, items: question.items, decision };
+            let count = counted.get().cloned();
+            let line = Line { agency, items: question.items, decision, count };
             self.parts.recorder.records(&question.request_id, grant, ruling, tag, [line])
         };
         let ruled = OnceLock::new();
@@ -199,7 +200,8 @@ impl Agency {
             let permit = ruling.permit(grant, &question.items)?;
             let section = self.look_up(admitted, &permit, &subject, until).await;
             if section.status.is_answered() {
-                self.count(question, grant, until).await?;
+                let count = self.count(question, grant, until).await?;
+                counted.get_or_init(|| count);
             }
             self.confirm(gateway, admitted, &permit, ruling).await?;
             Ok::<_, Refusal>((section, permit, ruling))
@@ -341,19 +343,15 @@ impl Agency {
         items
     }
 
-    /// Counts the use, durably, before anything is released.
+    /// Counts the use before anything is released. What comes back is to stand in the
+    /// release's record: only then is the count sure to outlive the machine.
     async fn count(
         &self,
         question: &Question,
         grant: &VerifiedGrant,
         until: Instant,
-    ) -> Result<(), Refusal> {
+    ) -> Result<CountRecord, Refusal> {
         let now = self.parts.authority.now();
-        let mut same = Context::new(&SHA256);
-        same.update(&grant.digest().0);
-        same.update(&question.items.to_bytes());
-        let mut digest = [0; 32];
-        digest.copy_from_slice(same.finish().as_ref());
         let one = Use {
             issuer: grant.issuer(),
             jti: grant.jti(),
@@ -361,12 +359,19 @@ impl Agency {
             limit: grant.frequency().count,
             request_id: &question.request_id,
             consumer: grant.client(),
-            digest,
+            items: &question.items,
             expires: grant.expires_at(),
             now,
         };
+        let record = |counted| CountRecord {
+            issuer: grant.issuer().clone(),
+            window: one.window,
+            expires: u64::try_from(one.expires.unix_timestamp()).unwrap_or_default(),
+            counted,
+        };
         match self.parts.counters.release(one, until).await {
-            Ok(Release::Counted { .. } | Release::Repeated { .. }) => Ok(()),
+            Ok(Release::Counted { used }) => Ok(record(Counted::Use(used))),
+            Ok(Release::Repeated { times }) => Ok(record(Counted::Repeat(times))),
             Ok(Release::Exhausted) => {
                 let message = "the grant has been used as often as it allows in this period";
                 Err(Refusal::new(Code::PermissionDenied, "FREQUENCY_EXHAUSTED", message))

@@ -251,13 +251,14 @@ fn asked(plan: &Plan, decision: impl Fn(usize) -> Decision) -> Vec<Line> {
         agency: Some(fetch.agency.clone()),
         items: fetch.items,
         decision: decision(at),
+        count: None,
     };
     plan.fetches.iter().enumerate().map(line).collect()
 }
 
 /// A line about what no agency was asked.
 const fn whole(items: ItemSet, decision: Decision) -> Line {
-    Line { agency: None, items, decision }
+    Line { agency: None, items, decision, count: None }
 }
 
 fn abandoned() -> Decision {

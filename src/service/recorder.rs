@@ -15,8 +15,8 @@ use tonic::Code;
 use super::authority::Ruling;
 use crate::clock;
 use crate::domain::audit::{
-    Decision, GrantId, Hash, LegalBasis, Purpose, Reason, Receipt, Record, RefusalCounts,
-    RequestId, SearchRecord, SectionRecord, SubjectTag, TextError, Timestamp,
+    CountRecord, Decision, GrantId, Hash, LegalBasis, Purpose, Reason, Receipt, Record,
+    RefusalCounts, RequestId, SearchRecord, SectionRecord, SubjectTag, TextError, Timestamp,
 };
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::grant::VerifiedGrant;
@@ -50,6 +50,8 @@ pub struct Line {
     pub items: ItemSet,
     /// What came of it.
     pub decision: Decision,
+    /// What was counted of the grant for it.
+    pub count: Option<CountRecord>,
 }
 
 /// A request that is being answered. If it ends before its answer, `abandoned`
@@ -148,6 +150,7 @@ impl Recorder {
                 decision: line.decision,
                 rules,
                 subject,
+                count: line.count,
                 blind,
             };
             Ok(Record::Section(Box::new(record)))

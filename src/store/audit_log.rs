@@ -194,7 +194,21 @@ impl AuditLog {
         key: SigningKey,
         options: Options,
     ) -> Result<Self, AuditError> {
-        open::open(dir, origin, key, options)
+        Self::open_reading(dir, origin, key, options, &mut |_| {})
+    }
+
+    /// As [`open_with`](Self::open_with); each record that the log has is shown.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_reading(
+        dir: &Path,
+        origin: &Origin,
+        key: SigningKey,
+        options: Options,
+        on_record: &mut dyn FnMut(&Record),
+    ) -> Result<Self, AuditError> {
+        open::open(dir, origin, key, options, on_record)
     }
 
     /// Appends the records of one request, all or none, and gives one receipt that

@@ -5,6 +5,11 @@
 //! that counting costs little under load and is exact under any concurrency. A
 //! retry of the same request is not a second use.
 //!
+//! A count outlives the process at once. Should the machine fail, the newest counts in
+//! a file of SQLite may be gone; each release's audit record, which is on the disk
+//! before the release, carries its count, and [`Counters::open`] takes the newest of
+//! them back. So a release waits for one disk write, not for two.
+//!
 //! When the database cannot be written, nothing is counted and nothing may be
 //! released.
 
@@ -12,6 +17,7 @@ mod batch;
 mod postgres;
 mod postgres_rows;
 mod recent;
+mod recorded;
 mod sqlite;
 mod tables;
 mod writer;
@@ -19,15 +25,17 @@ mod writer;
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
 
+pub use recorded::Newest;
 pub use tables::TablesError;
 
 use crate::config::counters::{CountersConfig, CountersUrlError};
+use crate::domain::item::ItemSet;
 use crate::domain::peer::SpiffeId;
 
 /// Uses that may wait to be counted.
@@ -38,6 +46,10 @@ pub const REPEAT_WITHIN: i64 = 60;
 
 /// How often one request may be released in all.
 pub const RELEASES: u32 = 3;
+
+/// Counts in a file of SQLite are on the disk when the next one is made so much later,
+/// at the latest.
+pub const SYNC_EVERY: Duration = Duration::from_secs(5);
 
 /// One use of a grant.
 #[derive(Debug, Clone, Copy)]
@@ -54,8 +66,8 @@ pub struct Use<'a> {
     pub request_id: &'a str,
     /// The consumer.
     pub consumer: &'a SpiffeId,
-    /// SHA-256 over what the request asks: grant and items.
-    pub digest: [u8; 32],
+    /// The items that it asks for.
+    pub items: &'a ItemSet,
     /// When the grant expires: its uses are remembered until then.
     pub expires: OffsetDateTime,
     /// When.
@@ -142,28 +154,34 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Opens the database, making it if need be, and starts the writer, which
+    /// Opens the database, making it if need be, counts again what the audit log has
+    /// of the `newest` counts and the database has not, and starts the writer, which
     /// ends with the last clone.
     ///
     /// # Errors
     /// [`CounterError::Url`], [`CounterError::Tables`], [`CounterError::Database`] and
     /// [`CounterError::Thread`].
-    pub async fn open(config: &CountersConfig, folder: &Path) -> Result<Self, CounterError> {
+    pub async fn open(
+        config: &CountersConfig,
+        folder: &Path,
+        newest: Newest,
+    ) -> Result<Self, CounterError> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        writer::start(config, folder, jobs).await?;
+        writer::start(config, folder, newest, jobs).await?;
         Ok(Self { queue })
     }
 
-    /// Counts a use, durably, by `until`.
+    /// Counts a use by `until`. The count survives this process; that it survives the
+    /// machine is for the audit record that carries it.
     ///
     /// # Errors
     /// Nothing was released by it, and nothing may be.
     pub async fn release(&self, one: Use<'_>, until: Instant) -> Result<Release, CounterError> {
         let (answer, answered) = oneshot::channel();
         let job = Job {
-            key: hash(&[one.issuer.as_str(), one.jti, &one.window.to_string()]),
-            request: hash(&[one.consumer.as_str(), one.request_id]),
-            digest: one.digest,
+            key: key_of(one.issuer, one.jti, one.window),
+            request: request_of(one.consumer, one.request_id),
+            digest: digest_of(one.issuer, one.jti, one.items),
             limit: one.limit,
             expires: one.expires.unix_timestamp(),
             at: one.now.unix_timestamp(),
@@ -181,12 +199,28 @@ impl Counters {
     }
 }
 
+/// A grant and a window of its frequency.
+fn key_of(issuer: &SpiffeId, jti: &str, window: u64) -> [u8; 32] {
+    let window = window.to_string();
+    hash(&[issuer.as_str().as_bytes(), jti.as_bytes(), window.as_bytes()])
+}
+
+/// A request, whose id is the consumer's.
+fn request_of(consumer: &SpiffeId, id: &str) -> [u8; 32] {
+    hash(&[consumer.as_str().as_bytes(), id.as_bytes()])
+}
+
+/// What a request asks: a repeat is one for the same grant and items.
+fn digest_of(issuer: &SpiffeId, jti: &str, items: &ItemSet) -> [u8; 32] {
+    hash(&[issuer.as_str().as_bytes(), jti.as_bytes(), &items.to_bytes()])
+}
+
 /// Length-prefixed, so that no two lists of texts hash alike.
-fn hash(texts: &[&str]) -> [u8; 32] {
+fn hash(texts: &[&[u8]]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     for text in texts {
         context.update(&(text.len() as u64).to_be_bytes());
-        context.update(text.as_bytes());
+        context.update(text);
     }
     let mut hash = [0; 32];
     hash.copy_from_slice(context.finish().as_ref());

@@ -9,7 +9,7 @@ use data_encoding::HEXLOWER;
 use super::proto::pb;
 use super::proto::pb::audit_record;
 use super::refusal::{FieldFault, Refusal};
-use crate::domain::audit::export::{Line, SectionLine};
+use crate::domain::audit::export::{CountLine, Line, SectionLine};
 use crate::domain::audit::{Decision, Hash, Query, Record, RequestId, SubjectTag, Timestamp};
 use crate::domain::catalogue::AgencyId;
 use crate::domain::item::ItemNumber;
@@ -131,6 +131,11 @@ pub fn encode_record(index: u64, leaf: Hash, record: &Record) -> pb::AuditRecord
                 rules: rules
                     .map(|rules| rules.rules().iter().map(|(_, id)| id.to_string()).collect())
                     .unwrap_or_default(),
+                count: section.count.as_ref().map(|count| {
+                    let CountLine { issuer, window, expires, used, released } =
+                        CountLine::new(count);
+                    pb::CountAudit { issuer, window, expires, used, released }
+                }),
             }))
         }
         Record::Refusals(refusals) => audit_record::Record::Refusals(pb::RefusalsAudit {
@@ -187,6 +192,10 @@ pub fn decode_record(origin: &str, record: pb::AuditRecord) -> Option<Line> {
             policy: given(HEXLOWER.encode(&section.policy_digest)),
             rules: section.rules,
             subject_tag: None,
+            count: section.count.map(|count| {
+                let pb::CountAudit { issuer, window, expires, used, released } = count;
+                CountLine { issuer, window, expires, used, released }
+            }),
         })),
         audit_record::Record::Refusals(refusals) => Line::Refusals {
             origin,

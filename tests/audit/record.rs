@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use tributary::domain::audit::{
-    Blind, Decision, Dictionary, Entry, GrantId, LegalBasis, MAX_ENTRY_BYTES, Purpose, Reason,
-    Record, RefusalsRecord, RequestId, RuleId, RuleSet, SearchKeys, SearchKind, SearchRecord,
-    SectionRecord, SubjectTag, Timestamp,
+    Blind, CountRecord, Counted, Decision, Dictionary, Entry, GrantId, LegalBasis, MAX_ENTRY_BYTES,
+    Purpose, Reason, Record, RefusalsRecord, RequestId, RuleId, RuleSet, SearchKeys, SearchKind,
+    SearchRecord, SectionRecord, SubjectTag, Timestamp,
 };
 use tributary::domain::catalogue::{AgencyId, CatalogueDigest};
 use tributary::domain::item::ItemNumber;
@@ -46,6 +46,16 @@ fn rules() -> impl Strategy<Value = RuleSet> {
     })
 }
 
+fn count() -> impl Strategy<Value = CountRecord> {
+    let counted = prop_oneof![
+        (1..=u32::MAX).prop_map(Counted::Use),
+        (2..=u32::MAX).prop_map(Counted::Repeat),
+    ];
+    (peer(), any::<u64>(), any::<u64>(), counted).prop_map(|(issuer, window, expires, counted)| {
+        CountRecord { issuer, window, expires, counted }
+    })
+}
+
 prop_compose! {
     fn section()(
         time in any::<u64>(),
@@ -58,8 +68,12 @@ prop_compose! {
         items in proptest::collection::vec(0u32..512, 0..80),
         catalogue in any::<[u8; 32]>(),
         decision in decision(),
-        (rules, subject, blind) in
-            (prop::option::of(rules()), prop::option::of(any::<[u8; 32]>()), any::<[u8; 16]>()),
+        (rules, subject, count, blind) in (
+            prop::option::of(rules()),
+            prop::option::of(any::<[u8; 32]>()),
+            prop::option::of(count()),
+            any::<[u8; 16]>(),
+        ),
     ) -> Record {
         SectionRecord {
             time: Timestamp(time),
@@ -74,6 +88,7 @@ prop_compose! {
             decision,
             rules,
             subject: subject.map(SubjectTag::new),
+            count,
             blind: Blind(blind),
         }
         .into()

@@ -64,6 +64,7 @@ pub fn section(number: u64) -> SectionRecord {
             RuleSet::new([4; 32], [(3, RuleId::new("scoring-reads").unwrap().into())]).unwrap(),
         ),
         subject: Some(SubjectTag::new([number as u8; 32])),
+        count: None,
         blind: Blind([number as u8; 16]),
     }
 }

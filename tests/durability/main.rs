@@ -10,6 +10,7 @@
 )]
 
 mod acknowledged;
+mod counts;
 mod disk;
 mod kills;
 mod points;

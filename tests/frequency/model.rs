@@ -9,15 +9,16 @@ use crate::support::Ask;
 #[derive(Default)]
 pub struct Model {
     uses: HashMap<(String, u64), u32>,
-    /// Items, first release, releases so far.
-    requests: HashMap<(&'static str, String), (u8, i64, u32)>,
+    /// Grant and items, first release, releases so far.
+    requests: HashMap<(&'static str, String), ((String, u8), i64, u32)>,
 }
 
 impl Model {
     pub fn release(&mut self, ask: &Ask) -> Release {
         let request = (ask.consumer, ask.request.clone());
-        if let Some((items, first, times)) = self.requests.get_mut(&request) {
-            if *items != ask.items || ask.at - *first > REPEAT_WITHIN || *times == RELEASES {
+        let asked = (ask.grant.clone(), ask.items);
+        if let Some((known, first, times)) = self.requests.get_mut(&request) {
+            if *known != asked || ask.at - *first > REPEAT_WITHIN || *times == RELEASES {
                 return Release::Conflict;
             }
             *times += 1;
@@ -28,7 +29,7 @@ impl Model {
             return Release::Exhausted;
         }
         *used += 1;
-        self.requests.insert(request, (ask.items, ask.at, 1));
+        self.requests.insert(request, (asked, ask.at, 1));
         Release::Counted { used: *used }
     }
 }

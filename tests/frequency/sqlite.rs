@@ -4,12 +4,13 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
-use tributary::store::frequency::{CounterError, Release, TablesError};
+use tributary::store::frequency::{CounterError, Newest, Release, TablesError};
 
-use crate::support::{Ask, Section, counted, release};
+use crate::support::{Ask, Section, counted, recorded, release};
 use crate::{cases, crash, laws};
 
 fn fresh() -> (TempDir, Section) {
@@ -106,6 +107,28 @@ fn the_model_holds() {
         let file = format!("{}.db", number.fetch_add(1, Ordering::Relaxed));
         Section::sqlite(&folder.path().join(file))
     });
+}
+
+#[test]
+fn what_the_disk_lost_is_counted_again() {
+    let folder = tempfile::tempdir().unwrap();
+    laws::what_the_disk_lost_is_counted_again(48, folder.path());
+}
+
+/// Only the newest counts of a long log are held in memory and counted again.
+#[tokio::test]
+async fn counts_of_long_ago_are_not_counted_again() {
+    let (_folder, section) = fresh();
+    let mut newest = Newest::new(Duration::from_secs(10));
+    for (at, request) in [(0, "1"), (74, "2"), (75, "3"), (150, "4")] {
+        let ask = Ask::new(if at < 75 { "old" } else { "new" }, request).at(at);
+        newest.see(&recorded(&ask, Release::Counted { used: 2 }));
+    }
+    let counters = section.try_open_with(newest).await.unwrap();
+    let ask = |grant, request| Ask::new(grant, request).limit(2).at(150);
+    assert_eq!(counted(&counters, &ask("old", "5")).await, Release::Counted { used: 1 });
+    assert_eq!(counted(&counters, &ask("new", "6")).await, Release::Exhausted);
+    assert_eq!(counted(&counters, &ask("new", "4")).await, Release::Repeated { times: 2 });
 }
 
 #[tokio::test]
@@ -221,6 +244,9 @@ async fn what_another_process_takes_in_is_found_in_the_tables() {
         connect(folder.path()).execute_batch(IN_THE_TABLES).unwrap();
         assert_eq!(rows(folder.path(), "recent"), 1);
     }
-    assert_eq!(counted(&counters, &Ask::new("g", "1").limit(9)).await, Release::Repeated { times: 2 });
+    assert_eq!(
+        counted(&counters, &Ask::new("g", "1").limit(9)).await,
+        Release::Repeated { times: 2 }
+    );
     assert_eq!(counted(&counters, &Ask::new("g", "4").limit(3)).await, Release::Exhausted);
 }

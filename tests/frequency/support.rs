@@ -6,8 +6,14 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tributary::clock;
 use tributary::config::counters::CountersConfig;
+use tributary::domain::audit::{
+    Blind, CountRecord, Counted, Decision, GrantId, Record, RequestId, SectionRecord, Timestamp,
+};
+use tributary::domain::catalogue::CatalogueDigest;
+use tributary::domain::item::{ItemNumber, ItemSet};
 use tributary::domain::peer::SpiffeId;
-use tributary::store::frequency::{CounterError, Counters, Release, Use};
+use tributary::domain::section::SectionStatus;
+use tributary::store::frequency::{CounterError, Counters, Newest, Release, Use};
 
 /// The moment from which tests count seconds.
 pub const START: i64 = 1_790_000_000;
@@ -30,7 +36,12 @@ impl Section {
     }
 
     pub async fn try_open(&self) -> Result<Counters, CounterError> {
-        Counters::open(&self.config(), Path::new("/")).await
+        self.try_open_with(Newest::new(Duration::ZERO)).await
+    }
+
+    /// With the newest counts of a log.
+    pub async fn try_open_with(&self, newest: Newest) -> Result<Counters, CounterError> {
+        Counters::open(&self.config(), Path::new("/"), newest).await
     }
 
     pub async fn open(&self) -> Counters {
@@ -46,7 +57,7 @@ pub struct Ask {
     pub limit: u32,
     pub request: String,
     pub consumer: &'static str,
-    /// What stands for grant and items.
+    /// The number of the one item that is asked for.
     pub items: u8,
     /// When the grant expires, in seconds after [`START`].
     pub expires: i64,
@@ -93,6 +104,10 @@ impl Ask {
         self
     }
 
+    pub fn item_set(&self) -> ItemSet {
+        [ItemNumber::new(self.items.into()).unwrap()].into_iter().collect()
+    }
+
     pub fn consumer(mut self, consumer: &'static str) -> Self {
         self.consumer = consumer;
         self
@@ -116,7 +131,7 @@ pub async fn release(counters: &Counters, ask: &Ask) -> Result<Release, CounterE
         limit: ask.limit,
         request_id: &ask.request,
         consumer: &consumer,
-        digest: [ask.items; 32],
+        items: &ask.item_set(),
         expires: OffsetDateTime::from_unix_timestamp(START + ask.expires).unwrap(),
         now: OffsetDateTime::from_unix_timestamp(START + ask.at).unwrap(),
     };
@@ -125,6 +140,37 @@ pub async fn release(counters: &Counters, ask: &Ask) -> Result<Release, CounterE
 
 pub async fn counted(counters: &Counters, ask: &Ask) -> Release {
     release(counters, ask).await.unwrap_or_else(|error| panic!("{ask:?}: {error}"))
+}
+
+/// The record of a release, as an agency's log has it.
+pub fn recorded(ask: &Ask, outcome: Release) -> Record {
+    let counted = match outcome {
+        Release::Counted { used } => Counted::Use(used),
+        Release::Repeated { times } => Counted::Repeat(times),
+        other => panic!("{other:?} is no release"),
+    };
+    let record = SectionRecord {
+        time: Timestamp((START + ask.at) as u64 * 1_000_000),
+        request: RequestId::new(&ask.request).unwrap(),
+        consumer: consumer(ask.consumer),
+        purpose: None,
+        basis: None,
+        grant: Some(GrantId::new(&ask.grant).unwrap()),
+        agency: None,
+        items: ask.item_set(),
+        catalogue: CatalogueDigest([0; 32]),
+        decision: Decision::Section(SectionStatus::Ok),
+        rules: None,
+        subject: None,
+        count: Some(CountRecord {
+            issuer: issuer(),
+            window: ask.window,
+            expires: (START + ask.expires) as u64,
+            counted,
+        }),
+        blind: Blind([0; 16]),
+    };
+    record.into()
 }
 
 /// A small generator, so that a failure can be repeated.

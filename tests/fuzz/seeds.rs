@@ -4,9 +4,9 @@ use prost::Message;
 use serde_json::{Value, json};
 use time::macros::date;
 use tributary::domain::audit::{
-    Blind, Checkpoint, Decision, Dictionary, Edge, GrantId, LegalBasis, Purpose, Reason, Record,
-    RefusalsRecord, RequestId, RuleId, RuleSet, SectionRecord, SigningKey, SubjectTag, Timestamp,
-    TlogProof, leaf_hash,
+    Blind, Checkpoint, CountRecord, Counted, Decision, Dictionary, Edge, GrantId, LegalBasis,
+    Purpose, Reason, Record, RefusalsRecord, RequestId, RuleId, RuleSet, SectionRecord, SigningKey,
+    SubjectTag, Timestamp, TlogProof, leaf_hash,
 };
 use tributary::domain::catalogue::AgencyId;
 use tributary::domain::grant::jwk::PublicKey;
@@ -192,6 +192,12 @@ fn audit() -> Vec<Seed> {
         decision: Decision::Refused(Reason::new("GRANT_REVOKED").unwrap()),
         rules: Some(RuleSet::new([4; 32], [(0, RuleId::new("scoring").unwrap().into())]).unwrap()),
         subject: Some(SubjectTag::new([5; 32])),
+        count: Some(CountRecord {
+            issuer: "spiffe://consent.city.example/issuer/main".parse().unwrap(),
+            window: 3,
+            expires: 1_790_000_000,
+            counted: Counted::Use(2),
+        }),
         blind: Blind([6; 16]),
     };
     let refusals = RefusalsRecord {

@@ -69,6 +69,7 @@ impl Recorded {
                 RuleSet::new(self.federation.gateway.engine.digest().0, Vec::new()).unwrap(),
             ),
             subject: None,
+            count: None,
             blind: Blind([5; 16]),
         };
         self.records.push(record.into());

@@ -7,8 +7,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::entry::{Entry, EntryDecision, EntryRules, SectionEntry};
-use super::record::{Decision, Record, RefusalsRecord, RuleSet, SearchRecord, SectionRecord};
+use super::entry::{Entry, EntryCount, EntryDecision, EntryRules, SectionEntry};
+use super::record::{
+    CountRecord, Decision, Record, RefusalsRecord, RuleSet, SearchRecord, SectionRecord,
+};
 use super::term::Term;
 use super::text::RuleId;
 
@@ -146,8 +148,14 @@ impl Dictionary {
             },
             rules: entry.rules.as_ref().map(|rules| self.rules(rules)).transpose()?,
             subject: entry.subject,
+            count: entry.count.as_ref().map(|count| self.count(count)).transpose()?,
             blind: entry.blind,
         })
+    }
+
+    fn count(&self, entry: &EntryCount) -> Result<CountRecord, DictionaryError> {
+        let EntryCount { issuer, window, expires, counted } = *entry;
+        Ok(CountRecord { issuer: self.peer(issuer)?, window, expires, counted })
     }
 
     fn rules(&self, entry: &EntryRules) -> Result<RuleSet, DictionaryError> {
@@ -240,6 +248,12 @@ impl Interning<'_> {
             },
             rules: record.rules.as_ref().map(|rules| self.rules(rules)),
             subject: record.subject,
+            count: record.count.as_ref().map(|count| EntryCount {
+                issuer: self.index(Term::Peer(count.issuer.clone())),
+                window: count.window,
+                expires: count.expires,
+                counted: count.counted,
+            }),
             blind: record.blind,
         }
     }

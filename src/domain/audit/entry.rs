@@ -6,7 +6,7 @@
 //! | kind | fields after version (1) and kind |
 //! | --- | --- |
 //! | 1 name | kind of name, the name; see `term` |
-//! | 2 section | time, flags, request id, consumer→, items, catalogue→, decision, and as the flags say agency→, purpose→, basis→, grant id, policy→ with rules, subject tag (32); blind (16) |
+//! | 2 section | time, flags, request id, consumer→, items, catalogue→, decision, and as the flags say agency→, purpose→, basis→, grant id, policy→ with rules, subject tag (32), count; blind (16) |
 //! | 3 refusals | time, opening time, peer→, reason→, count |
 //! | 4 started | time, 1 if the log had been closed |
 //! | 5 stopped | time |
@@ -16,10 +16,11 @@
 //! name's entry, and like a count an unsigned LEB128. Texts, items and rules have a
 //! byte of length; items and rules are a bit for each, without trailing zero bytes. A
 //! decision is the status, 0 OK to 5 INVALID, or 0x80 (refused) or 0x81 (withheld) and
-//! reason→.
+//! reason→. A count is issuer→, window, the second of 1970 in which the grant expires, and
+//! 0 (use) or 1 (repeat) with the number, all as unsigned LEB128.
 
 use super::codec::{DecodeError, Put, Take};
-use super::record::{Blind, RuleSet, SearchKeys, SearchKind, SubjectTag, Timestamp};
+use super::record::{Blind, Counted, RuleSet, SearchKeys, SearchKind, SubjectTag, Timestamp};
 use super::term::Term;
 use super::text::{GrantId, RequestId};
 use crate::domain::item::ItemSet;
@@ -45,7 +46,44 @@ pub struct SectionEntry {
     pub(super) decision: EntryDecision,
     pub(super) rules: Option<EntryRules>,
     pub(super) subject: Option<SubjectTag>,
+    pub(super) count: Option<EntryCount>,
     pub(super) blind: Blind,
+}
+
+/// A count whose issuer is a reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct EntryCount {
+    pub(super) issuer: u64,
+    pub(super) window: u64,
+    pub(super) expires: u64,
+    pub(super) counted: Counted,
+}
+
+impl EntryCount {
+    fn encode(&self, put: &mut Put) {
+        put.varint(self.issuer);
+        put.varint(self.window);
+        put.varint(self.expires);
+        let (kind, number) = match self.counted {
+            Counted::Use(number) => (0, number),
+            Counted::Repeat(number) => (1, number),
+        };
+        put.u8(kind);
+        put.varint(number.into());
+    }
+
+    fn decode(take: &mut Take<'_>) -> Result<Self, DecodeError> {
+        let (issuer, window) = (take.varint("issuer")?, take.varint("window")?);
+        let expires = take.varint("end of the grant")?;
+        let kind = take.u8("kind of count")?;
+        let number = u32::try_from(take.varint("count")?);
+        let counted = match (kind, number) {
+            (0, Ok(number @ 1..)) => Counted::Use(number),
+            (1, Ok(number @ 2..)) => Counted::Repeat(number),
+            _ => return Err(DecodeError::Form("count")),
+        };
+        Ok(Self { issuer, window, expires, counted })
+    }
 }
 
 /// A decision whose reason is a reference.
@@ -146,6 +184,7 @@ const BASIS: u8 = 1 << 2;
 const GRANT: u8 = 1 << 3;
 const RULES: u8 = 1 << 4;
 const SUBJECT: u8 = 1 << 5;
+const COUNT: u8 = 1 << 6;
 const REFUSED: u8 = 0x80;
 const WITHHELD: u8 = 0x81;
 
@@ -279,6 +318,7 @@ impl SectionEntry {
             (GRANT, self.grant.is_some()),
             (RULES, self.rules.is_some()),
             (SUBJECT, self.subject.is_some()),
+            (COUNT, self.count.is_some()),
         ] {
             flags |= if present { flag } else { 0 };
         }
@@ -314,13 +354,16 @@ impl SectionEntry {
         if let Some(subject) = &self.subject {
             put.fixed(subject.expose());
         }
+        if let Some(count) = &self.count {
+            count.encode(put);
+        }
         put.fixed(&self.blind.0);
     }
 
     fn decode(take: &mut Take<'_>) -> Result<Self, DecodeError> {
         let time = Timestamp(take.u64("time")?);
         let flags = take.u8("flags")?;
-        if flags & !(AGENCY | PURPOSE | BASIS | GRANT | RULES | SUBJECT) != 0 {
+        if flags & !(AGENCY | PURPOSE | BASIS | GRANT | RULES | SUBJECT | COUNT) != 0 {
             return Err(DecodeError::Form("flags"));
         }
         let has = |flag: u8| flags & flag != 0;
@@ -346,6 +389,7 @@ impl SectionEntry {
         let rules = has(RULES).then(|| EntryRules::decode(take)).transpose()?;
         let subject =
             has(SUBJECT).then(|| take.array("subject tag").map(SubjectTag::new)).transpose()?;
+        let count = has(COUNT).then(|| EntryCount::decode(take)).transpose()?;
         let blind = Blind(take.array("blind")?);
         Ok(Self {
             time,
@@ -360,6 +404,7 @@ impl SectionEntry {
             decision,
             rules,
             subject,
+            count,
             blind,
         })
     }

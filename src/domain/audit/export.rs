@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::receipt::parse_hex;
-use super::record::{Decision, Record, SubjectTag, Timestamp};
+use super::record::{CountRecord, Counted, Decision, Record, SubjectTag, Timestamp};
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::section::SectionStatus;
 
@@ -130,6 +130,37 @@ pub struct SectionLine {
     /// The subject tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject_tag: Option<String>,
+    /// What an agency counted of the grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<CountLine>,
+}
+
+/// What was counted of a grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CountLine {
+    /// Who granted.
+    pub issuer: String,
+    /// The window of the grant's frequency.
+    pub window: u64,
+    /// When the grant expires, in seconds since 1970.
+    pub expires: u64,
+    /// Uses in the window, this one included; 0 where it was a repeat, which is none.
+    pub used: u32,
+    /// Releases of the request, this one included.
+    pub released: u32,
+}
+
+impl CountLine {
+    /// Writes a count out.
+    pub fn new(count: &CountRecord) -> Self {
+        let (used, released) = match count.counted {
+            Counted::Use(used) => (used, 1),
+            Counted::Repeat(released) => (0, released),
+        };
+        let issuer = count.issuer.to_string();
+        Self { issuer, window: count.window, expires: count.expires, used, released }
+    }
 }
 
 impl SectionLine {
@@ -181,6 +212,7 @@ impl Line {
                         .subject
                         .filter(|_| with_tags)
                         .map(|tag| to_hex(tag.expose())),
+                    count: section.count.as_ref().map(CountLine::new),
                 }))
             }
             Record::Refusals(refusals) => Self::Refusals {

@@ -129,6 +129,30 @@ impl RuleSet {
     }
 }
 
+/// What an agency counted of a grant for a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Counted {
+    /// A use: so many in its window, this one included; at least one.
+    Use(u32),
+    /// A repeat of a request, which is no use: so many releases of the request, this
+    /// one included; at least two.
+    Repeat(u32),
+}
+
+/// A count, in full: with the record's own fields it is enough to count again what a
+/// counter has lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CountRecord {
+    /// Who granted: a grant's id is unique with its issuer alone.
+    pub issuer: SpiffeId,
+    /// The window of the grant's frequency.
+    pub window: u64,
+    /// When the grant expires, in seconds since 1970.
+    pub expires: u64,
+    /// What was counted.
+    pub counted: Counted,
+}
+
 /// One request and one agency; or, with no agency, what was refused of a request
 /// before an agency was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +181,8 @@ pub struct SectionRecord {
     pub rules: Option<RuleSet>,
     /// About whom, for those who hold the key.
     pub subject: Option<SubjectTag>,
+    /// What the agency counted of the grant; a gateway counts nothing.
+    pub count: Option<CountRecord>,
     /// Fresh random bytes for this record alone.
     pub blind: Blind,
 }

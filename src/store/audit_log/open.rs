@@ -14,7 +14,7 @@ use crate::domain::audit::{
 };
 use crate::store::disk::{is_full, place};
 use crate::store::wal;
-use crate::store::walk::{CHECKPOINT, Place, walk};
+use crate::store::walk::{CHECKPOINT, Place, Step, walk};
 
 /// The folder of files that have no final name yet.
 pub(super) const TEMPORARY: &str = "tmp";
@@ -24,9 +24,11 @@ pub(super) fn open(
     origin: &Origin,
     key: SigningKey,
     options: Options,
+    on_record: &mut dyn FnMut(&Record),
 ) -> Result<AuditLog, AuditError> {
     let lock = prepare(dir)?;
-    let walk = walk(dir, Some(&key.verifying_key(origin)?), &mut |_| {})?;
+    let mut on_entry = |step: Step<'_>| step.record.into_iter().for_each(&mut *on_record);
+    let walk = walk(dir, Some(&key.verifying_key(origin)?), &mut on_entry)?;
     if let Some(fault) = walk.faults.into_iter().next() {
         return Err(AuditError::Damaged { fault });
     }

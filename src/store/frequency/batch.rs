@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
+use super::recorded::Recorded;
 use super::{Job, RELEASES, REPEAT_WITHIN, Release};
+use crate::domain::audit::Counted;
 
 /// A request that was released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,5 +48,23 @@ impl State {
         let released = Released { digest: job.digest, at: job.at, times: 1 };
         self.released.insert(job.request, released);
         Release::Counted { used }
+    }
+
+    /// Counts again what a record says was counted; what is known stays known.
+    pub(super) fn learn(&mut self, one: &Recorded) {
+        let Recorded { digest, at, .. } = *one;
+        let released = |times| Released { digest, at, times };
+        match one.counted {
+            Counted::Use(number) => {
+                let (used, expires) = self.used.entry(one.key).or_default();
+                *used = (*used).max(number);
+                *expires = (*expires).max(one.expires);
+                self.released.entry(one.request).or_insert(released(1));
+            }
+            Counted::Repeat(number) => {
+                let known = self.released.entry(one.request).or_insert(released(number));
+                known.times = known.times.max(number);
+            }
+        }
     }
 }

@@ -1,18 +1,22 @@
 //! Counters in a file of SQLite, on a thread of their own: a batch changes threads
 //! once, and its statements run one after the other.
 //!
-//! Write-ahead log with `synchronous = FULL`: a commit is on disk when it returns.
+//! A commit is in SQLite's write-ahead log when it returns, which a killed process
+//! leaves behind whole. Every few seconds one is synced, and all before it with it; what
+//! a failing machine loses since then, the audit log gives back.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, PrepFlags, Statement};
 
 use super::batch::{Released, State};
 use super::recent::{self, Recent};
+use super::recorded::{Newest, Recorded};
 use super::tables::{Tables, TablesError, UPGRADE};
-use super::writer::{KEEP, PRUNE_ROWS, latest};
-use super::{CounterError, Job, Release};
+use super::writer::{BATCH, KEEP, PRUNE_ROWS, latest};
+use super::{CounterError, Job, Release, SYNC_EVERY};
+use crate::clock;
 
 const SCHEMA: &str = "
 create table if not exists uses (
@@ -43,6 +47,8 @@ pub(super) struct File<'c> {
     recent: Recent<'c>,
     forget_releases: Statement<'c>,
     forget_uses: Statement<'c>,
+    /// When a commit is to be synced again.
+    sync_at: Instant,
 }
 
 /// Opens the file, or makes it. Blocking.
@@ -53,7 +59,6 @@ pub(super) fn open(file: &Path) -> Result<Connection, CounterError> {
     let database = Connection::open_with_flags(file, flags)?;
     database.busy_timeout(BUSY)?;
     database.pragma_update(None, "journal_mode", "wal")?;
-    database.pragma_update(None, "synchronous", "full")?;
     database.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     tables(&database)?;
     Ok(database)
@@ -78,6 +83,7 @@ impl<'c> File<'c> {
                 "delete from uses where grant_window in \
                  (select grant_window from uses where expires < ?1 limit ?2)",
             )?,
+            sync_at: clock::now(),
             database,
         })
     }
@@ -88,57 +94,91 @@ impl<'c> File<'c> {
         batch: &[Job],
         prune: bool,
     ) -> Result<Vec<Release>, CounterError> {
-        let counted = self.transact(batch, prune);
-        if counted.is_err() {
+        let old = prune.then(|| latest(batch) - KEEP);
+        let keys: Vec<_> = batch.iter().map(|job| (job.key, job.request)).collect();
+        self.transact(&keys, old, |state| batch.iter().map(|job| state.count(job)).collect())
+    }
+
+    /// Counts what records say was counted. Blocking.
+    pub(super) fn count_again(&mut self, newest: Newest) -> Result<(), CounterError> {
+        let recorded: Vec<Recorded> = newest.into_counts().collect();
+        for some in recorded.chunks(BATCH) {
+            let keys: Vec<_> = some.iter().map(|one| (one.key, one.request)).collect();
+            self.transact(&keys, None, |state| some.iter().for_each(|one| state.learn(one)))?;
+        }
+        Ok(())
+    }
+
+    /// Changes what is known of some grants and requests in one transaction, or not.
+    /// Rows that ended before `old` are deleted, if there is one.
+    fn transact<T>(
+        &mut self,
+        keys: &[([u8; 32], [u8; 32])],
+        old: Option<i64>,
+        change: impl FnOnce(&mut State) -> T,
+    ) -> Result<T, CounterError> {
+        let now = clock::now();
+        if now >= self.sync_at {
+            // Syncs the log as a whole, the commits before it included.
+            self.database.pragma_update(None, "synchronous", "full")?;
+        }
+        let changed = self.try_transact(keys, old, change);
+        if changed.is_err() {
             if !self.database.is_autocommit() {
                 // Some errors end the transaction by themselves.
                 let _ = self.database.execute_batch("rollback");
             }
             self.recent.doubt();
+        } else if now >= self.sync_at {
+            self.database.pragma_update(None, "synchronous", "normal")?;
+            self.sync_at = now + SYNC_EVERY;
         }
-        Ok(counted?)
+        Ok(changed?)
     }
 
-    fn transact(&mut self, batch: &[Job], prune: bool) -> rusqlite::Result<Vec<Release>> {
+    fn try_transact<T>(
+        &mut self,
+        keys: &[([u8; 32], [u8; 32])],
+        old: Option<i64>,
+        change: impl FnOnce(&mut State) -> T,
+    ) -> rusqlite::Result<T> {
         self.begin.execute([])?;
         self.recent.catch_up()?;
-        if prune || self.recent.is_full() {
+        if old.is_some() || self.recent.is_full() {
             self.recent.take_in()?;
         }
-        if prune {
-            let until = latest(batch) - KEEP;
-            self.forget_releases.execute([until, PRUNE_ROWS])?;
-            self.forget_uses.execute([until, PRUNE_ROWS])?;
+        if let Some(old) = old {
+            self.forget_releases.execute([old, PRUNE_ROWS])?;
+            self.forget_uses.execute([old, PRUNE_ROWS])?;
         }
-        let before = self.read(batch)?;
+        let before = self.read(keys)?;
         let mut state = before.clone();
-        let outcomes = batch.iter().map(|job| state.count(job)).collect();
+        let changed = change(&mut state);
         self.recent.add(&before, &state)?;
         self.commit.execute([])?;
         self.recent.added(state);
-        Ok(outcomes)
+        Ok(changed)
     }
 
-    /// What is known of a batch's grants and requests: the newest counts, else the
-    /// tables.
-    fn read(&mut self, batch: &[Job]) -> rusqlite::Result<State> {
+    /// What is known of grants and requests: the newest counts, else the tables.
+    fn read(&mut self, keys: &[([u8; 32], [u8; 32])]) -> rusqlite::Result<State> {
         let (mut state, recent) = (State::default(), self.recent.state());
-        for job in batch {
-            if let Some(used) = recent.used.get(&job.key) {
-                state.used.insert(job.key, *used);
-            } else if !state.used.contains_key(&job.key)
-                && let Some(row) = self.use_of.query([job.key])?.next()?
+        for (key, request) in keys {
+            if let Some(used) = recent.used.get(key) {
+                state.used.insert(*key, *used);
+            } else if !state.used.contains_key(key)
+                && let Some(row) = self.use_of.query([key])?.next()?
             {
-                state.used.insert(job.key, (recent::count(row, 0)?, row.get(1)?));
+                state.used.insert(*key, (recent::count(row, 0)?, row.get(1)?));
             }
-            if let Some(released) = recent.released.get(&job.request) {
-                state.released.insert(job.request, *released);
-            } else if !state.released.contains_key(&job.request)
-                && let Some(row) = self.release_of.query([job.request])?.next()?
+            if let Some(released) = recent.released.get(request) {
+                state.released.insert(*request, *released);
+            } else if !state.released.contains_key(request)
+                && let Some(row) = self.release_of.query([request])?.next()?
             {
                 let times = recent::count(row, 2)?;
                 let released = Released { digest: row.get(0)?, at: row.get(1)?, times };
-                state.released.insert(job.request, released);
+                state.released.insert(*request, released);
             }
         }
         Ok(state)

@@ -1,13 +1,14 @@
 //! The one writer: a batch, a transaction, then the answers.
 //!
-//! Answers go out only after the commit is on disk, so that a crash may use a use
-//! up but never gives one back.
+//! Answers go out only after the commit, so that a crash may use a use up but never
+//! gives one back.
 
 use std::path::Path;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::postgres::Server;
+use super::recorded::Newest;
 use super::sqlite::{self, File};
 use super::{CounterError, Job, Release};
 use crate::config::counters::{CountersConfig, CountersDatabase};
@@ -33,6 +34,7 @@ pub(super) fn latest(batch: &[Job]) -> i64 {
 pub(super) async fn start(
     config: &CountersConfig,
     folder: &Path,
+    newest: Newest,
     jobs: mpsc::Receiver<Job>,
 ) -> Result<(), CounterError> {
     match config.database(folder)? {
@@ -40,10 +42,11 @@ pub(super) async fn start(
             let (opened, opening) = oneshot::channel();
             let thread = std::thread::Builder::new().name("counters".to_owned());
             thread
-                .spawn(move || on_thread(&file, opened, jobs))
+                .spawn(move || on_thread(&file, newest, opened, jobs))
                 .map_err(|error| CounterError::Thread(error.into()))?;
             opening.await.map_err(|_| CounterError::Closed)?
         }
+        // Whose commits are on its disk, or its administrator has it otherwise.
         CountersDatabase::Postgres(url) => {
             tokio::spawn(as_task(Server::open(&url).await?, jobs));
             Ok(())
@@ -64,6 +67,7 @@ async fn as_task(mut server: Server, mut jobs: mpsc::Receiver<Job>) {
 
 fn on_thread(
     file: &Path,
+    newest: Newest,
     opened: oneshot::Sender<Result<(), CounterError>>,
     mut jobs: mpsc::Receiver<Job>,
 ) {
@@ -75,6 +79,9 @@ fn on_thread(
         Ok(file) => file,
         Err(error) => return drop(opened.send(Err(error))),
     };
+    if let Err(error) = file.count_again(newest) {
+        return drop(opened.send(Err(error)));
+    }
     let _ = opened.send(Ok(()));
     let mut batch = Batch::default();
     while jobs.blocking_recv_many(&mut batch.jobs, BATCH) > 0 {
