@@ -124,7 +124,7 @@ impl Direct {
             items: asked.items.to_bytes().into(),
             catalogue_digest: Bytes::copy_from_slice(&city.catalogue.digest().0),
             consumer: self.consumer.clone(),
-            grant: Some(pb::GrantPresentation { sd_jwt: grant }),
+            grant: Some(pb::GrantPresentation { sd_jwt: grant, ..Default::default() }),
             ..Default::default()
         };
         let hash = RequestHash::of(&message.encode_to_vec());

@@ -60,7 +60,10 @@ impl Streams {
         let request = pb::GetProfileRequest {
             request_id: turn.to_string(),
             items: city.items.clone(),
-            grant: Some(pb::GrantPresentation { sd_jwt: grant.to_owned().into() }),
+            grant: Some(pb::GrantPresentation {
+                sd_jwt: grant.to_owned().into(),
+                ..Default::default()
+            }),
             ..Default::default()
         };
         let request = pb::StreamProfilesRequest {

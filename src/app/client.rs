@@ -146,7 +146,10 @@ impl GatewayClient {
         let mut request = tonic::Request::new(pb::GetProfileRequest {
             items,
             prove,
-            grant: Some(pb::GrantPresentation { sd_jwt: grant.to_owned().into() }),
+            grant: Some(pb::GrantPresentation {
+                sd_jwt: grant.to_owned().into(),
+                ..Default::default()
+            }),
             ..Default::default()
         });
         request.set_timeout(deadline);

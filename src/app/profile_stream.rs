@@ -151,7 +151,10 @@ async fn send(
     let request = pb::GetProfileRequest {
         request_id: ask.request_id.clone(),
         items: ask.items.clone(),
-        grant: Some(pb::GrantPresentation { sd_jwt: ask.grant.clone().into() }),
+        grant: Some(pb::GrantPresentation {
+            sd_jwt: ask.grant.clone().into(),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     let request = pb::StreamProfilesRequest {

@@ -167,7 +167,7 @@ fn questions(plan: &Plan, asked: &Asked<'_>) -> Vec<Question> {
     let question = |fetch: &Fetch| {
         common.items = fetch.items.to_bytes().into();
         let sd_jwt = asked.grant.for_agency(&fetch.agency).unwrap_or_default().into();
-        common.grant = Some(pb::GrantPresentation { sd_jwt });
+        common.grant = Some(pb::GrantPresentation { sd_jwt, ..Default::default() });
         let request = Bytes::from(common.encode_to_vec());
         Question { hash: RequestHash::of(&request), request, until: asked.until }
     };

@@ -165,7 +165,10 @@ impl City {
             items: set.to_bytes().into(),
             catalogue_digest: self.catalogue.digest().0.to_vec().into(),
             consumer: self.federation.consumers[0].id.clone(),
-            grant: Some(pb::GrantPresentation { sd_jwt: grant.as_bytes().to_vec().into() }),
+            grant: Some(pb::GrantPresentation {
+                sd_jwt: grant.as_bytes().to_vec().into(),
+                ..Default::default()
+            }),
             ..Default::default()
         }
     }

@@ -20,7 +20,10 @@ fn request(id: &str, grant: &str) -> pb::StreamProfilesRequest {
     let request = pb::GetProfileRequest {
         request_id: id.into(),
         items: vec![ITEM.into()],
-        grant: Some(pb::GrantPresentation { sd_jwt: grant.to_owned().into() }),
+        grant: Some(pb::GrantPresentation {
+            sd_jwt: grant.to_owned().into(),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     pb::StreamProfilesRequest { request: request.encode_to_vec().into(), remaining_micros: 0 }

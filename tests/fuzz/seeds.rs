@@ -105,7 +105,10 @@ fn items(count: usize) -> Vec<String> {
 }
 
 fn wire(grant: &str) -> Vec<Seed> {
-    let presented = Some(pb::GrantPresentation { sd_jwt: grant.as_bytes().to_vec().into() });
+    let presented = Some(pb::GrantPresentation {
+        sd_jwt: grant.as_bytes().to_vec().into(),
+        ..Default::default()
+    });
     let profile = pb::GetProfileRequest {
         request_id: "r-1".into(),
         items: items(3),

@@ -134,7 +134,7 @@ impl Hostile {
             items: items.clone(),
             catalogue_digest: self.digest.clone(),
             consumer: consumer.into(),
-            grant: Some(pb::GrantPresentation { sd_jwt: part.into() }),
+            grant: Some(pb::GrantPresentation { sd_jwt: part.into(), ..Default::default() }),
             ..Default::default()
         };
         let request = Bytes::from(question.encode_to_vec());
