@@ -41,6 +41,11 @@ pub fn encode(presented: Presented<Bytes>) -> pb::GrantPresentation {
     }
 }
 
+/// Whether an agency says that a grant may be named to it by its digest.
+pub fn takes_digests(description: &pb::DescribeResponse) -> bool {
+    description.features().any(|is| is == pb::ProtocolFeature::GrantDigest)
+}
+
 /// Whether a refusal says that the receiver does not know the grant by its digest, and
 /// is to be sent it whole.
 pub fn is_unknown(code: Code, reason: &str) -> bool {
