@@ -98,7 +98,11 @@ impl City {
 
     /// The generated client, for requests that the library's own does not make.
     pub async fn profiles(&self) -> ProfileServiceClient<Channel> {
-        let consumer = &self.federation.consumers[0];
+        self.profiles_as("scoring-service").await
+    }
+
+    pub async fn profiles_as(&self, name: &str) -> ProfileServiceClient<Channel> {
+        let consumer = self.federation.consumers.iter().find(|c| c.id.ends_with(name)).unwrap();
         let now = tributary::clock::utc();
         let identity = OwnIdentity::load(&consumer.certificate, &consumer.key, now).unwrap();
         let gateway: SpiffeId = self.federation.gateway.id.parse().unwrap();

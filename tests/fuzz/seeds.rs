@@ -115,6 +115,9 @@ fn wire(grant: &str) -> Vec<Seed> {
         grant: presented.clone(),
         ..Default::default()
     };
+    let digest = vec![7; 32].into();
+    let digest = Some(pb::GrantPresentation { digest, ..Default::default() });
+    let by_digest = pb::GetProfileRequest { grant: digest, ..profile.clone() };
     let agency = AgencyId::new(AGENCY).unwrap();
     let asked = CATALOGUE.owned_by(&agency);
     let request = RequestHash::of(b"fuzz");
@@ -142,6 +145,7 @@ fn wire(grant: &str) -> Vec<Seed> {
     });
     vec![
         seed("profile_request", "three_items", profile.encode_to_vec()),
+        seed("profile_request", "by_digest", by_digest.encode_to_vec()),
         seed("section", "denied", bare),
         seed("section", "answered", answered),
         seed("exchange", "fetch", pb::ExchangeRequest { message: Some(fetch) }.encode_to_vec()),
