@@ -23,5 +23,7 @@ pub mod recorder;
 pub mod review;
 pub mod room;
 pub mod status_poll;
+pub mod under_way;
 pub mod uplink;
+pub mod way;
 pub mod witness;

@@ -3,7 +3,8 @@
 //!
 //! Agencies believe gateways alone, so it comes with the gateway's certificate.
 //! The agencies are the real ones, with every check, or the bare ones; those also
-//! behind a proxy.
+//! behind a proxy. To the real ones a grant that they were shown is named by its digest,
+//! as the gateway names it.
 
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use tonic::transport::Channel;
 use tributary::clock;
 use tributary::config::gateway::GatewayConfig;
 use tributary::config::link::TrustConfig;
+use tributary::domain::catalogue::AgencyId;
+use tributary::domain::grant::{Presented, Shown};
 use tributary::domain::peer::{Role, SpiffeId};
 use tributary::domain::profile::{self, Profile};
 use tributary::domain::section::Section;
@@ -24,12 +27,14 @@ use tributary::link::identity::OwnIdentity;
 use tributary::link::limits::ConnectLimits;
 use tributary::link::tls::LinkTls;
 use tributary::link::trust::{Trust, TrustStore};
+use tributary::wire::grant;
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::agency_service_client::AgencyServiceClient;
+use tributary::wire::refusal::reason_of;
 use tributary::wire::section::{self, Question, RequestHash};
 
 use crate::city::{Asked, City};
-use crate::grants::Person;
+use crate::grants::{Part, Person};
 use crate::row::next_request;
 
 /// By this header a proxy knows the agency.
@@ -57,6 +62,14 @@ pub struct Direct {
 struct Lanes {
     clients: Vec<AgencyServiceClient<Channel>>,
     header: MetadataValue<Ascii>,
+    /// The parts of grants that the agency was shown.
+    shown: Shown,
+}
+
+impl Lanes {
+    fn new(clients: Vec<AgencyServiceClient<Channel>>, agency: &AgencyId) -> anyhow::Result<Self> {
+        Ok(Self { clients, header: agency.as_str().parse()?, shown: Shown::default() })
+    }
 }
 
 impl Direct {
@@ -74,7 +87,7 @@ impl Direct {
             for _ in 0..connections {
                 clients.push(AgencyServiceClient::new(connector.channel().await?));
             }
-            lanes.push(Lanes { clients, header: asked.id.as_str().parse()? });
+            lanes.push(Lanes::new(clients, &asked.id)?);
         }
         Self::over(city, lanes, agencies)
     }
@@ -86,9 +99,7 @@ impl Direct {
         for _ in 0..connections {
             clients.push(AgencyServiceClient::new(connector.channel().await?));
         }
-        let lanes = city.agencies.iter().map(|asked| {
-            Ok(Lanes { clients: clients.clone(), header: asked.id.as_str().parse()? })
-        });
+        let lanes = city.agencies.iter().map(|asked| Lanes::new(clients.clone(), &asked.id));
         Self::over(city, lanes.collect::<anyhow::Result<_>>()?, Agencies::Bare)
     }
 
@@ -100,31 +111,56 @@ impl Direct {
     pub async fn fetch(&self, city: &City, person: &Person) -> anyhow::Result<Profile> {
         let turn = next_request();
         let asked = city.agencies.iter().zip(&self.lanes).zip(&person.parts);
-        let sections = asked.map(|((asked, lanes), part)| {
-            let grant = match self.agencies {
-                Agencies::Checking => part.clone(),
-                Agencies::Bare => Bytes::copy_from_slice(person.subject.expose().as_bytes()),
-            };
-            self.section(city, asked, lanes, grant, turn)
+        let sections = asked.map(async |((asked, lanes), part)| match self.agencies {
+            Agencies::Checking => self.checked(city, asked, lanes, part, turn).await,
+            Agencies::Bare => {
+                let number = Bytes::copy_from_slice(person.subject.expose().as_bytes());
+                let section = self.section(city, asked, lanes, Presented::Whole(number), turn);
+                section.await?.context("a bare agency knows no digests")
+            }
         });
         let sections = try_join_all(sections).await?;
         Ok(profile::merge(&city.catalogue, &sections, &[]))
     }
 
+    /// By the digest where the agency was shown the part, and whole where it was not
+    /// or has forgotten.
+    async fn checked(
+        &self,
+        city: &City,
+        asked: &Asked,
+        lanes: &Lanes,
+        part: &Part,
+        turn: usize,
+    ) -> anyhow::Result<Section> {
+        if lanes.shown.knows(&part.digest) {
+            let named = Presented::Digest(part.digest);
+            if let Some(section) = self.section(city, asked, lanes, named, turn).await? {
+                return Ok(section);
+            }
+            lanes.shown.forget(&part.digest);
+        }
+        let whole = Presented::Whole(part.whole.clone());
+        let section = self.section(city, asked, lanes, whole, turn).await?;
+        lanes.shown.answered(part.digest);
+        section.with_context(|| format!("{}: it was shown the grant", asked.id))
+    }
+
+    /// None where the agency does not know the grant by its digest.
     async fn section(
         &self,
         city: &City,
         asked: &Asked,
         lanes: &Lanes,
-        grant: Bytes,
+        presented: Presented<Bytes>,
         turn: usize,
-    ) -> anyhow::Result<Section> {
+    ) -> anyhow::Result<Option<Section>> {
         let message = pb::FetchSectionRequest {
             request_id: format!("{turn:032x}"),
             items: asked.items.to_bytes().into(),
             catalogue_digest: Bytes::copy_from_slice(&city.catalogue.digest().0),
             consumer: self.consumer.clone(),
-            grant: Some(pb::GrantPresentation { sd_jwt: grant }),
+            grant: Some(grant::encode(presented)),
             ..Default::default()
         };
         let hash = RequestHash::of(&message.encode_to_vec());
@@ -133,7 +169,13 @@ impl Direct {
         request.metadata_mut().insert(AGENCY_HEADER, lanes.header.clone());
         let client = lanes.clients.get(turn % lanes.clients.len());
         let mut client = client.context("no connection")?.clone();
-        let response = client.fetch_section(request).await?.into_inner();
+        let response = match client.fetch_section(request).await {
+            Ok(response) => response.into_inner(),
+            Err(status) if grant::is_unknown(status.code(), &reason_of(&status)) => {
+                return Ok(None);
+            }
+            Err(status) => return Err(status.into()),
+        };
         let question = Question {
             agency: &asked.id,
             asked: &asked.items,
@@ -142,7 +184,7 @@ impl Direct {
         };
         let section = section::believe(response, &question)?;
         ensure!(section.status.is_answered(), "{}: {}", asked.id, section.reason);
-        Ok(section)
+        Ok(Some(section))
     }
 }
 

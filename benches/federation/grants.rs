@@ -12,7 +12,8 @@ use tributary::clock;
 use tributary::config::key_file;
 use tributary::domain::catalogue::{AgencyId, Catalogue};
 use tributary::domain::grant::{
-    Disclosure, Frequency, LegalBasis, Per, Presentation, PurposeCode, VerifyingKey,
+    Disclosure, Frequency, LegalBasis, Per, Presentation, PresentationDigest, PurposeCode,
+    VerifyingKey,
 };
 use tributary::domain::item::ItemSet;
 use tributary::domain::peer::SpiffeId;
@@ -33,8 +34,17 @@ pub struct Person {
     pub subject: Subject,
     /// The whole grant, as the consumer has it.
     pub grant: String,
+    /// Its digest.
+    pub digest: PresentationDigest,
     /// For each agency that is asked, its part of the grant.
-    pub parts: Vec<Bytes>,
+    pub parts: Vec<Part>,
+}
+
+/// An agency's part of a grant, with its digest, as the gateway keeps both.
+#[derive(Clone)]
+pub struct Part {
+    pub whole: Bytes,
+    pub digest: PresentationDigest,
 }
 
 /// Issues grants.
@@ -145,9 +155,11 @@ impl Mint {
                 matches!(Disclosure::parse(encoded), Ok(Disclosure::Agency(own)) if own.agency == *agency)
             });
             let own = own.with_context(|| format!("no disclosure for {agency}"))?;
-            parts.push(Bytes::from(format!("{}~{own}~", presentation.jwt())));
+            let whole = Bytes::from(format!("{}~{own}~", presentation.jwt()));
+            parts.push(Part { digest: PresentationDigest::of(&whole), whole });
         }
-        Ok(Person { subject: subject.clone(), grant, parts })
+        let digest = PresentationDigest::of(grant.as_bytes());
+        Ok(Person { subject: subject.clone(), grant, digest, parts })
     }
 }
 

@@ -84,7 +84,7 @@ pub fn ask(items: &ItemSet, catalogue: &Catalogue, number: Bytes) -> pb::FetchSe
     pb::FetchSectionRequest {
         items: items.to_bytes().into(),
         catalogue_digest: Bytes::copy_from_slice(&catalogue.digest().0),
-        grant: Some(pb::GrantPresentation { sd_jwt: number }),
+        grant: Some(pb::GrantPresentation { sd_jwt: number, ..Default::default() }),
         ..Default::default()
     }
 }

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
-use prost::Message;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_stream::Empty;
@@ -31,7 +30,8 @@ use tributary::link::limits::ConnectLimits;
 use tributary::link::tls::LinkTls;
 use tributary::link::trust::{Trust, TrustStore};
 use tributary::service::gather::{Gather, Woken};
-use tributary::service::lane::{Arrival, Question};
+use tributary::service::lane::Arrival;
+use tributary::service::question::Question;
 use tributary::service::recorder::Recorder;
 use tributary::service::uplink::Uplink;
 use tributary::service::witness::Witnesses;
@@ -39,7 +39,7 @@ use tributary::store::audit_log::AuditLog;
 use tributary::store::witness::Witness;
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::profile_service_server::{ProfileService, ProfileServiceServer};
-use tributary::wire::section::{self, RequestHash};
+use tributary::wire::section;
 
 use crate::child;
 use crate::naive::{Plan, answer, ask};
@@ -113,8 +113,7 @@ struct Relay(Arc<Parts>);
 impl Relay {
     fn question(&self, agency: &Agency, number: Bytes, until: Instant) -> Question {
         let message = ask(&agency.items, &self.0.catalogue, number);
-        let request = Bytes::from(message.encode_to_vec());
-        Question { hash: RequestHash::of(&request), request, until }
+        Question::new(message, None, until)
     }
 
     fn section(
@@ -126,7 +125,7 @@ impl Relay {
         let id = &agency.id;
         let outcome = arrival.with_context(|| format!("{id}: no answer"))?.outcome;
         let response = outcome.map_err(|failure| anyhow::anyhow!("{id}: {failure:?}"))?;
-        let (request, catalogue) = (question.hash, &self.0.catalogue);
+        let (request, catalogue) = (question.last().hash, &self.0.catalogue);
         let asked = section::Question { agency: id, asked: &agency.items, request, catalogue };
         let section = section::decode(response, &asked)?;
         ensure!(section.status.is_answered(), "{id}: {}", section.reason);
@@ -150,7 +149,7 @@ impl Relay {
         }
         match tokio::time::timeout_at(until.into(), gather.woken()).await? {
             Woken::All => {}
-            Woken::Lost(lost) => bail!("lanes were lost: {lost:?}"),
+            Woken::Missed(missed) => bail!("lanes were lost: {missed:?}"),
         }
         under_way.into_iter().for_each(|way| way.answered());
         let arrivals = agencies.iter().zip(&asked).zip(gather.arrivals());

@@ -71,7 +71,7 @@ impl Row {
                 Ok(Fetched { answer, waited: None })
             }
             Way::Unary(unary) => self.received(city, unary.fetch(city, &person.grant).await?),
-            Way::Streams(streams) => self.received(city, streams.fetch(city, &person.grant).await?),
+            Way::Streams(streams) => self.received(city, streams.fetch(city, person).await?),
             Way::Naive(naive) => {
                 let response = naive.fetch(city, person.subject.expose()).await?;
                 Ok(Fetched { waited: None, ..self.received(city, response)? })

@@ -37,11 +37,11 @@ pub async fn all(city: &City, peers: &Peers, args: &Args) -> anyhow::Result<Vec<
         add("bare", Way::Direct(direct), false, &[], &peers.agencies());
     }
     if wanted("naive") {
-        let naive = Unary::connect(city, &peers.naive.address.to_string(), connections).await?;
+        let naive = Unary::whole(city, &peers.naive.address.to_string(), connections).await?;
         add("naive", Way::Naive(naive), false, &[peers.naive.pid], &peers.agencies());
     }
     if wanted("relay") {
-        let relay = Unary::connect(city, &peers.relay.address.to_string(), connections).await?;
+        let relay = Unary::whole(city, &peers.relay.address.to_string(), connections).await?;
         add("relay", Way::Naive(relay), false, &[peers.relay.pid], &peers.agencies());
     }
     if let (true, Ok(envoy)) = (wanted("envoy"), &peers.envoy) {

@@ -1,18 +1,22 @@
 //! Through the gateway over `StreamProfiles`: a few long-lived streams, on each of
-//! them many requests.
+//! them many requests. A grant that was answered for is named by its digest.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, anyhow, bail};
+use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
+use tributary::domain::grant::{Presented, Shown};
+use tributary::wire::grant;
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::stream_profiles_response::Outcome;
 
 use crate::city::City;
+use crate::grants::Person;
 use crate::row::next_request;
 use crate::unary::{self, DEADLINE};
 
@@ -24,6 +28,8 @@ type Waiting = Arc<Mutex<HashMap<usize, oneshot::Sender<Outcome>>>>;
 /// A consumer with streams to the gateway.
 pub struct Streams {
     lanes: Vec<Lane>,
+    /// The grants that the gateway was shown.
+    shown: Shown,
 }
 
 struct Lane {
@@ -51,16 +57,41 @@ impl Streams {
             tokio::spawn(read(inbound, waiting.clone()));
             lanes.push(Lane { requests, waiting });
         }
-        Ok(Self { lanes })
+        Ok(Self { lanes, shown: Shown::default() })
     }
 
-    pub async fn fetch(&self, city: &City, grant: &str) -> anyhow::Result<pb::GetProfileResponse> {
+    pub async fn fetch(
+        &self,
+        city: &City,
+        person: &Person,
+    ) -> anyhow::Result<pb::GetProfileResponse> {
+        let whole = || Bytes::copy_from_slice(person.grant.as_bytes());
+        let presented = self.shown.present(person.digest, whole);
+        let named = matches!(presented, Presented::Digest(_));
+        let mut outcome = self.ask(city, presented).await?;
+        if let Outcome::Failure(failure) = &outcome
+            && named
+            && grant::is_unknown(failure.code.into(), &failure.reason)
+        {
+            self.shown.forget(&person.digest);
+            outcome = self.ask(city, Presented::Whole(whole())).await?;
+        }
+        match outcome {
+            Outcome::Profile(response) => {
+                self.shown.answered(person.digest);
+                Ok(response)
+            }
+            Outcome::Failure(failure) => bail!("{}: {}", failure.reason, failure.message),
+        }
+    }
+
+    async fn ask(&self, city: &City, presented: Presented<Bytes>) -> anyhow::Result<Outcome> {
         let turn = next_request();
         let lane = self.lanes.get(turn % self.lanes.len()).context("no stream")?;
         let request = pb::GetProfileRequest {
             request_id: turn.to_string(),
             items: city.items.clone(),
-            grant: Some(pb::GrantPresentation { sd_jwt: grant.to_owned().into() }),
+            grant: Some(grant::encode(presented)),
             ..Default::default()
         };
         let request = pb::StreamProfilesRequest {
@@ -70,10 +101,7 @@ impl Streams {
         let (answered, answer) = oneshot::channel();
         lock(&lane.waiting).insert(turn, answered);
         lane.requests.send(request).await.map_err(|_| anyhow!("the stream ended"))?;
-        match answer.await.context("the stream ended")? {
-            Outcome::Profile(response) => Ok(response),
-            Outcome::Failure(failure) => bail!("{}: {}", failure.reason, failure.message),
-        }
+        answer.await.context("the stream ended")
     }
 }
 

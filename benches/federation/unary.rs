@@ -36,6 +36,13 @@ impl Unary {
         Self::balanced(city, [endpoint], connections).await
     }
 
+    /// To a gateway that remembers no grants.
+    pub async fn whole(city: &City, endpoint: &str, connections: usize) -> anyhow::Result<Self> {
+        let Self { clients, next } = Self::connect(city, endpoint, connections).await?;
+        let clients = clients.into_iter().map(GatewayClient::always_whole).collect();
+        Ok(Self { clients, next })
+    }
+
     /// Over several gateways in turn, with so many connections to each.
     pub async fn balanced(
         city: &City,

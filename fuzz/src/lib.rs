@@ -23,7 +23,7 @@ use tributary::domain::audit::{Entry, SignedCheckpoint, TlogProof};
 use tributary::domain::catalogue::{AgencyId, Catalogue, Source};
 use tributary::domain::grant::{
     Algorithm, Contents, Disclosure, IssuerPin, IssuerPins, KeyId, LegalBasis, Presentation,
-    PurposeCode, SignedGrant, StatusList, VerifyingKey, base64, status_list as list,
+    Presented, PurposeCode, SignedGrant, StatusList, VerifyingKey, base64, status_list as list,
 };
 use tributary::domain::item::ItemSet;
 use tributary::domain::peer::SpiffeId;
@@ -129,7 +129,8 @@ pub fn status_list_zlib(data: &[u8]) -> bool {
 pub fn profile_request(data: &[u8]) -> bool {
     let Ok(request) = pb::GetProfileRequest::decode(data) else { return false };
     let Ok(request) = profile::decode_request(request, &CATALOGUE) else { return false };
-    assert!(!request.items.is_empty() && !request.grant.is_empty());
+    assert!(!request.items.is_empty());
+    assert_ne!(request.grant.as_bytes(), Presented::Whole(b"".as_slice()));
     assert!(profile::is_request_id(&request.request_id));
     true
 }

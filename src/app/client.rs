@@ -1,9 +1,14 @@
 //! A consumer's client: what `profile get` and the demo ask with. It uses the
 //! public protocol and nothing else.
+//!
+//! A grant that the gateway has answered for is named by its digest from then on, and
+//! sent whole again where the gateway has forgotten it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
@@ -13,12 +18,14 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::clock;
 use crate::config::link::TrustConfig;
+use crate::domain::grant::{PresentationDigest, Presented, Shown};
 use crate::domain::peer::{Role, SpiffeId};
 use crate::link::connect::{ConnectError, Connector};
 use crate::link::identity::{IdentityError, OwnIdentity};
 use crate::link::limits::ConnectLimits;
 use crate::link::tls::LinkTls;
 use crate::link::trust::{Trust, TrustLoadError, TrustStore};
+use crate::wire;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::catalogue_service_client::CatalogueServiceClient;
 use crate::wire::proto::pb::profile_service_client::ProfileServiceClient;
@@ -84,6 +91,13 @@ impl From<Status> for ClientError {
 #[derive(Debug, Clone)]
 pub struct GatewayClient {
     channel: Channel,
+    /// The grants that it was shown; nothing where each is to be sent whole.
+    shown: Option<Arc<Shown>>,
+}
+
+/// Whether the gateway wants to be sent the grant whole.
+fn is_unknown(status: &Status) -> bool {
+    wire::grant::is_unknown(status.code(), &refusal::reason_of(status))
 }
 
 /// Connects to a gateway as somebody.
@@ -107,7 +121,12 @@ impl GatewayClient {
     /// # Errors
     /// Why there is no link.
     pub async fn connect(address: &Address) -> Result<Self, ClientError> {
-        Ok(Self { channel: channel(address).await? })
+        Ok(Self { channel: channel(address).await?, shown: Some(Arc::default()) })
+    }
+
+    /// The same for a gateway that remembers no grants: each is sent whole.
+    pub fn always_whole(self) -> Self {
+        Self { shown: None, ..self }
     }
 
     /// Fetches a profile.
@@ -143,13 +162,38 @@ impl GatewayClient {
         deadline: Duration,
         prove: bool,
     ) -> Result<pb::GetProfileResponse, ClientError> {
-        let mut request = tonic::Request::new(pb::GetProfileRequest {
+        let until = clock::now() + deadline;
+        let request = |presented, items| pb::GetProfileRequest {
             items,
             prove,
-            grant: Some(pb::GrantPresentation { sd_jwt: grant.to_owned().into() }),
+            grant: Some(wire::grant::encode(presented)),
             ..Default::default()
-        });
-        request.set_timeout(deadline);
+        };
+        let whole = || Presented::Whole(Bytes::copy_from_slice(grant.as_bytes()));
+        let Some(shown) = &self.shown else {
+            return Ok(self.call(request(whole(), items), deadline).await?);
+        };
+        let digest = PresentationDigest::of(grant.as_bytes());
+        if shown.knows(&digest) {
+            let named = request(Presented::Digest(digest), items.clone());
+            match self.call(named, deadline).await {
+                Err(status) if is_unknown(&status) => shown.forget(&digest),
+                answered => return Ok(answered?),
+            }
+        }
+        let left = until.saturating_duration_since(clock::now());
+        let answer = self.call(request(whole(), items), left).await?;
+        shown.answered(digest);
+        Ok(answer)
+    }
+
+    async fn call(
+        &self,
+        request: pb::GetProfileRequest,
+        within: Duration,
+    ) -> Result<pb::GetProfileResponse, Status> {
+        let mut request = tonic::Request::new(request);
+        request.set_timeout(within);
         let mut client = ProfileServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES);
         Ok(client.get_profile(request).await?.into_inner())

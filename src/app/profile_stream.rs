@@ -2,13 +2,15 @@
 //! one is lost.
 //!
 //! Whatever had no answer is asked again under the same request id, which the
-//! agencies do not count twice. Where requests come from and what answers become
-//! is the caller's business.
+//! agencies do not count twice. A grant that was answered for is named by its digest,
+//! and sent whole where the gateway has forgotten it. Where requests come from and what
+//! answers become is the caller's business.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use bytes::Bytes;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -16,6 +18,8 @@ use tonic::{Code, Status, Streaming};
 
 use super::client::{Address, ClientError, GatewayClient};
 use crate::clock;
+use crate::domain::grant::{PresentationDigest, Presented, Shown};
+use crate::wire::grant;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::stream_profiles_response::Outcome;
 
@@ -57,6 +61,49 @@ pub struct Pace {
 struct UnderWay {
     ask: Ask,
     until: Instant,
+    digest: PresentationDigest,
+    /// Whether it names its grant by the digest.
+    named: bool,
+}
+
+impl UnderWay {
+    fn new(ask: Ask, pace: Pace) -> Self {
+        let digest = PresentationDigest::of(ask.grant.as_bytes());
+        Self { until: clock::now() + pace.deadline, digest, named: false, ask }
+    }
+
+    /// Puts it on a stream, for the time that it has left. A stream has room for each
+    /// request under way, so nothing waits here.
+    async fn put(
+        &mut self,
+        requests: &mpsc::Sender<pb::StreamProfilesRequest>,
+        shown: &Shown,
+    ) -> Result<(), ClientError> {
+        let whole = || Bytes::copy_from_slice(self.ask.grant.as_bytes());
+        let presented = shown.present(self.digest, whole);
+        self.named = matches!(presented, Presented::Digest(_));
+        let request = pb::GetProfileRequest {
+            request_id: self.ask.request_id.clone(),
+            items: self.ask.items.clone(),
+            grant: Some(grant::encode(presented)),
+            ..Default::default()
+        };
+        let left = self.until.saturating_duration_since(clock::now()).as_micros();
+        let request = pb::StreamProfilesRequest {
+            request: request.encode_to_vec().into(),
+            // 0 would be as long as the gateway likes.
+            remaining_micros: left.try_into().unwrap_or(u64::MAX).max(1),
+        };
+        requests.send(request).await.map_err(|_| Status::unavailable("the stream ended").into())
+    }
+}
+
+/// What a message of the gateway's means.
+enum Meaning {
+    /// The request is answered.
+    Answered(Answer),
+    /// The gateway has forgotten the grant of this one.
+    Forgotten(UnderWay),
 }
 
 /// Asks everything that comes out of `asks`, and gives each answer to `answered`
@@ -73,6 +120,7 @@ pub async fn run(
     mut answered: impl FnMut(Answer),
 ) -> Result<(), ClientError> {
     let mut under_way = HashMap::new();
+    let shown = Shown::default();
     let mut waits = backoff();
     loop {
         let mut progress = false;
@@ -80,7 +128,7 @@ pub async fn run(
             progress = true;
             answered(answer);
         };
-        let lost = match once(address, pace, &mut asks, &mut under_way, &mut give).await {
+        let lost = match once(address, pace, &shown, &mut asks, &mut under_way, &mut give).await {
             Ok(()) => return Ok(()),
             Err(error) if !passes(&error) => return Err(error),
             Err(error) => error,
@@ -98,6 +146,7 @@ pub async fn run(
 async fn once(
     address: &Address,
     pace: Pace,
+    shown: &Shown,
     asks: &mut mpsc::Receiver<Ask>,
     under_way: &mut HashMap<String, UnderWay>,
     answered: &mut impl FnMut(Answer),
@@ -106,12 +155,13 @@ async fn once(
     let (requests, queue) = mpsc::channel(pace.in_flight.max(under_way.len()).max(1));
     for waiting in under_way.values_mut() {
         waiting.until = clock::now() + pace.deadline;
-        send(&requests, &waiting.ask, pace).await?;
+        waiting.put(&requests, shown).await?;
     }
     let mut inbound = client.stream(ReceiverStream::new(queue)).await?;
     let mut requests = Some(requests);
+    let mut more = true;
     loop {
-        let room = requests.is_some() && under_way.len() < pace.in_flight;
+        let room = more && under_way.len() < pace.in_flight;
         // A gateway that holds its tongue long past every deadline is lost too.
         let silence = under_way.values().map(|waiting| waiting.until).max();
         let silent = async {
@@ -121,20 +171,27 @@ async fn once(
             }
         };
         tokio::select! {
-            message = inbound.message() => settle(message?, under_way, answered)?,
-            next = asks.recv(), if room => match (next, &requests) {
-                (Some(ask), _) if under_way.contains_key(&ask.request_id) => {
+            message = inbound.message() => match settle(message?, shown, under_way)? {
+                Meaning::Answered(answer) => answered(answer),
+                Meaning::Forgotten(waiting) => {
+                    put(waiting, requests.as_ref(), shown, under_way).await?;
+                }
+            },
+            next = asks.recv(), if room => match next {
+                Some(ask) if under_way.contains_key(&ask.request_id) => {
                     answered(Answer { ask, outcome: Err(repeated()) });
                 }
-                (Some(ask), Some(requests)) => {
-                    send(requests, &ask, pace).await?;
-                    let until = clock::now() + pace.deadline;
-                    under_way.insert(ask.request_id.clone(), UnderWay { ask, until });
+                Some(ask) => {
+                    put(UnderWay::new(ask, pace), requests.as_ref(), shown, under_way).await?;
                 }
-                // Nothing more to ask: the gateway finishes, then ends the stream.
-                _ => requests = None,
+                None => more = false,
             },
             () = silent => return Err(Status::unavailable("the gateway does not answer").into()),
+        }
+        // Nothing more to ask, nor to ask whole: the gateway finishes, then ends the
+        // stream.
+        if !more && under_way.values().all(|waiting| !waiting.named) {
+            requests = None;
         }
         if requests.is_none() && under_way.is_empty() {
             ended(&mut inbound).await;
@@ -143,29 +200,25 @@ async fn once(
     }
 }
 
-async fn send(
-    requests: &mpsc::Sender<pb::StreamProfilesRequest>,
-    ask: &Ask,
-    pace: Pace,
+/// Puts a request, which is under way from now on whatever becomes of the stream.
+async fn put(
+    waiting: UnderWay,
+    requests: Option<&mpsc::Sender<pb::StreamProfilesRequest>>,
+    shown: &Shown,
+    under_way: &mut HashMap<String, UnderWay>,
 ) -> Result<(), ClientError> {
-    let request = pb::GetProfileRequest {
-        request_id: ask.request_id.clone(),
-        items: ask.items.clone(),
-        grant: Some(pb::GrantPresentation { sd_jwt: ask.grant.clone().into() }),
-        ..Default::default()
-    };
-    let request = pb::StreamProfilesRequest {
-        request: request.encode_to_vec().into(),
-        remaining_micros: pace.deadline.as_micros().try_into().unwrap_or(u64::MAX),
-    };
-    requests.send(request).await.map_err(|_| Status::unavailable("the stream ended").into())
+    let waiting = under_way.entry(waiting.ask.request_id.clone()).or_insert(waiting);
+    match requests {
+        Some(requests) => waiting.put(requests, shown).await,
+        None => Err(Status::unavailable("the stream ended").into()),
+    }
 }
 
 fn settle(
     message: Option<pb::StreamProfilesResponse>,
+    shown: &Shown,
     under_way: &mut HashMap<String, UnderWay>,
-    answered: &mut impl FnMut(Answer),
-) -> Result<(), ClientError> {
+) -> Result<Meaning, ClientError> {
     let message = message.ok_or_else(|| Status::unavailable("the gateway ended the stream"))?;
     let unknown = || Status::internal("the gateway answers what it was not asked");
     let outcome = match message.outcome.ok_or_else(unknown)? {
@@ -173,8 +226,20 @@ fn settle(
         Outcome::Failure(failure) => Err(failure),
     };
     let waiting = under_way.remove(&message.request_id).ok_or_else(unknown)?;
-    answered(Answer { ask: waiting.ask, outcome });
-    Ok(())
+    match &outcome {
+        Err(failure) if waiting.named && is_unknown(failure) => {
+            shown.forget(&waiting.digest);
+            return Ok(Meaning::Forgotten(waiting));
+        }
+        Ok(_) if !waiting.named => shown.answered(waiting.digest),
+        _ => {}
+    }
+    Ok(Meaning::Answered(Answer { ask: waiting.ask, outcome }))
+}
+
+/// Whether the gateway wants to be sent the grant whole.
+fn is_unknown(failure: &pb::ProfileFailure) -> bool {
+    grant::is_unknown(failure.code.into(), &failure.reason)
 }
 
 /// What an id gets that is under way already: its answers could not be told apart.

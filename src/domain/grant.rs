@@ -4,7 +4,8 @@
 //! A presentation becomes a [`SignedGrant`] when its signature and digests hold,
 //! which may be cached, and a [`VerifiedGrant`] when everything that can change
 //! holds too, which is checked on every use. Gateway and agency run the same
-//! checks independently.
+//! checks independently. A receiver that remembers a grant may be given its digest
+//! instead.
 //!
 //! Pure: keys and time are arguments. Issuing, sealing and signing need
 //! randomness and live in `issuer`. Counting uses needs a durable store and is
@@ -22,9 +23,12 @@ pub mod json;
 pub mod jwk;
 mod jws;
 mod key;
+mod part;
 mod pins;
 mod presentation;
+mod presented;
 mod purpose;
+mod shown;
 mod signed;
 pub mod status_list;
 mod statuses;
@@ -43,9 +47,12 @@ pub use error::{Ceiling, GrantError, Scope};
 pub use high_water::HighWater;
 pub use jws::Jws;
 pub use key::{Algorithm, KeyId, SealingKey, VerifyingKey};
+pub use part::Part;
 pub use pins::{IssuerPin, IssuerPins, Keys, PinError};
 pub use presentation::{MAX_BYTES, MAX_DISCLOSURES, Presentation, PresentationDigest};
+pub use presented::Presented;
 pub use purpose::{Frequency, LegalBasis, Per, Purpose, PurposeCode, PurposeTable};
+pub use shown::Shown;
 pub use signed::{Contents, SignedGrant};
 pub use status_list::{StatusList, StatusListError};
 pub use statuses::{DEFAULT_MAX_AGE, StatusFault, StatusLists};

@@ -20,7 +20,7 @@ use super::witness::Witnesses;
 use crate::config::agency::AgencyLimitsConfig;
 use crate::domain::audit::{CountRecord, Counted, Decision};
 use crate::domain::catalogue::{AgencyId, Catalogue};
-use crate::domain::grant::{OpeningKeys, Receiver, VerifiedGrant};
+use crate::domain::grant::{OpeningKeys, Presented, Receiver, VerifiedGrant};
 use crate::domain::item::ItemSet;
 use crate::domain::peer::{PeerId, Role, SpiffeId};
 use crate::domain::policy::Permit;
@@ -31,7 +31,7 @@ use crate::store::frequency::{Counters, Release, Use};
 use crate::wire::proto::pb;
 use crate::wire::refusal::{FieldFault, Refusal};
 use crate::wire::section::RequestHash;
-use crate::wire::{profile, section};
+use crate::wire::{grant, profile, section};
 
 /// What an agency answers from, and by whose leave.
 pub struct Agency {
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Agency {
 struct Question {
     request_id: String,
     consumer: SpiffeId,
-    grant: Bytes,
+    grant: Presented<Bytes>,
     items: ItemSet,
 }
 
@@ -110,6 +110,7 @@ impl Agency {
             features: vec![
                 pb::ProtocolFeature::Exchange.into(),
                 pb::ProtocolFeature::Witness.into(),
+                pb::ProtocolFeature::GrantDigest.into(),
             ],
         }
     }
@@ -160,8 +161,8 @@ impl Agency {
         self.check_enabled()?;
         self.parts.witnesses.check(gateway.spiffe())?;
         self.parts.recorder.check_ready()?;
-        let grant =
-            self.parts.authority.verify(&question.grant, self.receiver(gateway, &question))?;
+        let receiver = self.receiver(gateway, &question);
+        let grant = self.parts.authority.verify(question.grant.as_bytes(), receiver)?;
         Ok(Admitted { question, grant, _room: room })
     }
 
@@ -262,12 +263,11 @@ impl Agency {
         if items.is_none() {
             fault("items", "must be a set of 1 to 512 bits with a bit set");
         }
-        let grant = request.grant.unwrap_or_default().sd_jwt;
-        if grant.is_empty() {
-            fault("grant.sd_jwt", "is missing");
-        }
-        match (consumer, items) {
-            (Some(consumer), Some(items)) if fields.is_empty() => {
+        let grant = grant::decode(request.grant)
+            .map_err(|wrong| fault(&wrong.field, &wrong.description))
+            .ok();
+        match (consumer, items, grant) {
+            (Some(consumer), Some(items), Some(grant)) if fields.is_empty() => {
                 Ok(Question { request_id: request.request_id, consumer, grant, items })
             }
             _ => Err(Refusal::bad_request(fields)),

@@ -17,7 +17,7 @@ use crate::config::reload::LastGood;
 use crate::domain::audit::RuleSet;
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::grant::{
-    Context, GrantCache, GrantError, HighWater, Receiver, StatusLists, VerifiedGrant,
+    Context, GrantCache, GrantError, HighWater, Presented, Receiver, StatusLists, VerifiedGrant,
 };
 use crate::domain::item::ItemSet;
 use crate::domain::policy::answer::{Decision, Question};
@@ -89,19 +89,20 @@ impl Authority {
         Self { catalogue, grants, statuses, policy, cache: GrantCache::new(cache), time }
     }
 
-    /// Verifies a presentation. What is refused from here on gets a record of its
+    /// Verifies what was presented. What is refused from here on gets a record of its
     /// own; what is refused here is only counted.
     ///
     /// # Errors
-    /// `PERMISSION_DENIED` with the grant's reason.
+    /// `PERMISSION_DENIED` with the grant's reason; `FAILED_PRECONDITION` for a digest
+    /// of no grant that is remembered.
     pub fn verify(
         &self,
-        presentation: &[u8],
+        presented: Presented<&[u8]>,
         receiver: Receiver<'_>,
     ) -> Result<VerifiedGrant, Refusal> {
         let (grants, statuses) = (self.grants.current(), Arc::clone(&self.statuses.lists()));
         let context = self.context(receiver, &grants, &statuses);
-        self.cache.verify(presentation, &context).map_err(|error| refused(&error))
+        self.cache.verify(presented, &context).map_err(|error| refused(&error))
     }
 
     /// Asks the policy in force about every agency of a grant.
@@ -199,6 +200,10 @@ async fn evaluate(
 /// A grant's refusal: the stable word and nothing beside it, so that a forger
 /// learns no more than that.
 fn refused(error: &GrantError) -> Refusal {
+    if *error == GrantError::Unknown {
+        let message = "no grant with this digest is remembered here; send it whole";
+        return Refusal::new(Code::FailedPrecondition, error.reason(), message);
+    }
     let message = "the grant is refused; the reason has a page in docs/errors";
     Refusal::new(Code::PermissionDenied, error.reason(), message)
 }

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use prost::Message;
 use tokio::time::{Instant as TokioInstant, sleep_until};
 use tonic::Code;
 
 use super::gather::{Gather, Reply, Woken};
-use super::lane::{Arrival, Failure, Question};
-use super::question::UnderWay;
+use super::lane::{Arrival, Failure};
+use super::question::Question;
+use super::under_way::UnderWay;
 use super::uplink::Uplink;
 use crate::clock;
 use crate::domain::catalogue::Catalogue;
@@ -23,7 +23,6 @@ use crate::domain::grant::VerifiedGrant;
 use crate::domain::plan::{Fetch, Plan};
 use crate::domain::section::{Section, SectionStatus};
 use crate::wire::proto::pb;
-use crate::wire::section::RequestHash;
 use crate::wire::{refusal, section};
 
 /// What every agency is told about one request.
@@ -57,18 +56,22 @@ pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> 
     }
     let mut deadline = std::pin::pin!(sleep_until(TokioInstant::from_std(asked.until)));
     loop {
-        let again = tokio::select! {
+        let put = tokio::select! {
             biased;
             woken = asking.gather.woken() => match woken {
                 Woken::All => break,
-                Woken::Lost(lost) => asking.again(lost),
+                Woken::Missed(missed) => asking.again(missed),
             },
-            Some(connected) = connecting.next(), if !connecting.is_empty() => vec![connected],
+            Some((at, asked)) = connecting.next(), if !connecting.is_empty() => {
+                vec![(at, Ok(asked))]
+            }
             () = &mut deadline => break,
         };
-        for (at, asked) in again {
-            if let Some(slot) = under_way.get_mut(at) {
-                *slot = asked;
+        for (at, asked) in put {
+            match (asked, under_way.get_mut(at)) {
+                (Ok(asked), Some(slot)) => *slot = asked,
+                (Ok(_), None) => {}
+                (Err(reply), _) => connecting.push(asking.connected(at, reply)),
             }
         }
     }
@@ -86,7 +89,7 @@ pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> 
         };
         let uplink = uplinks.get(fetch.place);
         if let Some(uplink) = uplink {
-            uplink.note(&arrival);
+            uplink.note(question, &arrival);
         }
         let Arrival { at, outcome } = arrival;
         if let Some(reason) = uplink.and_then(|uplink| uplink.barred()) {
@@ -95,7 +98,7 @@ pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> 
             return (section, at.saturating_duration_since(began));
         }
         let section = match outcome {
-            Ok(response) => believe(response, fetch, question.hash, asked.catalogue),
+            Ok(response) => believe(response, fetch, question.last().hash, asked.catalogue),
             Err(failure) => {
                 let (status, reason) = status_of(&failure);
                 bare(fetch, status, reason)
@@ -142,13 +145,18 @@ impl Asking<'_> {
         (at, UnderWay::Nowhere)
     }
 
-    /// Puts questions again whose lanes were lost, where the budget allows.
-    fn again(&self, lost: Vec<usize>) -> Vec<(usize, UnderWay)> {
-        let again = |at| {
+    /// Puts questions again: whole where the agency has forgotten the grant, and where
+    /// a lane was lost as the budget allows.
+    fn again(&self, missed: Vec<(usize, Failure)>) -> Vec<(usize, Result<UnderWay, Reply>)> {
+        let again = |(at, failure)| {
             let (uplink, question) = (self.uplink(at)?, self.questions.get(at)?);
-            Some((at, uplink.ask_again(question, || self.gather.again(at))?))
+            let asked = match failure {
+                Failure::Forgotten => uplink.ask_whole(question, self.gather.again(at)),
+                _ => Ok(uplink.ask_again(question, || self.gather.again(at))?),
+            };
+            Some((at, asked))
         };
-        lost.into_iter().filter_map(again).collect()
+        missed.into_iter().filter_map(again).collect()
     }
 
     fn uplink(&self, at: usize) -> Option<&Arc<Uplink>> {
@@ -158,18 +166,16 @@ impl Asking<'_> {
 
 /// One question for each fetch; each agency gets its own part of the grant alone.
 fn questions(plan: &Plan, asked: &Asked<'_>) -> Vec<Question> {
-    let mut common = pb::FetchSectionRequest {
+    let common = pb::FetchSectionRequest {
         request_id: asked.request_id.to_owned(),
         catalogue_digest: Bytes::copy_from_slice(&asked.catalogue.digest().0),
         consumer: asked.grant.client().to_string(),
         ..Default::default()
     };
     let question = |fetch: &Fetch| {
-        common.items = fetch.items.to_bytes().into();
-        let sd_jwt = asked.grant.for_agency(&fetch.agency).unwrap_or_default().into();
-        common.grant = Some(pb::GrantPresentation { sd_jwt });
-        let request = Bytes::from(common.encode_to_vec());
-        Question { hash: RequestHash::of(&request), request, until: asked.until }
+        let items = fetch.items.to_bytes().into();
+        let message = pb::FetchSectionRequest { items, ..common.clone() };
+        Question::new(message, asked.grant.part(&fetch.agency), asked.until)
     };
     plan.fetches.iter().map(question).collect()
 }
@@ -196,6 +202,8 @@ fn status_of(failure: &Failure) -> (SectionStatus, &'static str) {
         Failure::WindowFull => (SectionStatus::Unavailable, "WINDOW_FULL"),
         Failure::NoWay(reason) => (SectionStatus::Unavailable, reason),
         Failure::WrongEcho => (SectionStatus::Invalid, "WRONG_ECHO"),
+        // It came when there was no time left to show the grant whole.
+        Failure::Forgotten => (SectionStatus::Timeout, "DEADLINE"),
         Failure::Refused { code, reason } => {
             let (status, otherwise) = match code {
                 Code::PermissionDenied | Code::Unauthenticated | Code::AlreadyExists => {

@@ -130,7 +130,7 @@ impl Gateway {
         self.recorder.check_ready()?;
         let wanted = message::decode_request(request, &self.catalogue)?;
         let receiver = Receiver::Gateway { audience: &self.id, consumer: peer };
-        let grant = self.authority.verify(&wanted.grant, receiver)?;
+        let grant = self.authority.verify(wanted.grant.as_bytes(), receiver)?;
         let request_id = match wanted.request_id {
             id if id.is_empty() => random::id()?,
             id => id,

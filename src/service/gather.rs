@@ -2,8 +2,8 @@
 //!
 //! Whoever waits is woken once, when the last answer has come, and not once for
 //! each: with many agencies the waking would cost more than the answers. Only an
-//! answer that may be asked for again, since its lane was lost, wakes at once.
-//! What an answer means is not known here.
+//! answer that may be asked for again, since its lane was lost or the agency does not
+//! know its grant by the digest, wakes at once. What any other means is not known here.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +23,7 @@ pub struct Gather {
 struct State {
     arrivals: Vec<Option<Arrival>>,
     missing: usize,
-    lost: Vec<usize>,
+    missed: Vec<(usize, Failure)>,
 }
 
 /// What woke the one who waits.
@@ -31,9 +31,9 @@ struct State {
 pub enum Woken {
     /// Every question has its answer.
     All,
-    /// The lanes of these questions were lost. They count as answered so, unless
-    /// they are asked [again](Gather::again).
-    Lost(Vec<usize>),
+    /// These questions were missed: their lanes were lost, or their grants forgotten.
+    /// They count as answered so, unless they are asked [again](Gather::again).
+    Missed(Vec<(usize, Failure)>),
 }
 
 impl Gather {
@@ -42,7 +42,7 @@ impl Gather {
         let state = State {
             arrivals: std::iter::repeat_with(|| None).take(questions).collect(),
             missing: questions,
-            lost: Vec::new(),
+            missed: Vec::new(),
         };
         Arc::new(Self { state: Mutex::new(state), woken: Notify::new() })
     }
@@ -66,8 +66,8 @@ impl Gather {
     pub async fn woken(&self) -> Woken {
         loop {
             let woken = self.with(|state| {
-                if !state.lost.is_empty() {
-                    return Some(Woken::Lost(std::mem::take(&mut state.lost)));
+                if !state.missed.is_empty() {
+                    return Some(Woken::Missed(std::mem::take(&mut state.missed)));
                 }
                 (state.missing == 0).then_some(Woken::All)
             });
@@ -86,13 +86,13 @@ impl Gather {
     fn put(&self, place: usize, arrival: Arrival) {
         let wake = self.with(|state| {
             let Some(slot) = state.arrivals.get_mut(place) else { return false };
-            if arrival.outcome == Err(Failure::LaneLost) {
-                state.lost.push(place);
+            if let Err(missed @ (Failure::LaneLost | Failure::Forgotten)) = &arrival.outcome {
+                state.missed.push((place, missed.clone()));
             }
             if slot.replace(arrival).is_none() {
                 state.missing = state.missing.saturating_sub(1);
             }
-            state.missing == 0 || !state.lost.is_empty()
+            state.missing == 0 || !state.missed.is_empty()
         });
         if wake {
             self.woken.notify_one();
@@ -161,11 +161,26 @@ mod tests {
     }
 
     #[test]
+    fn a_forgotten_grant_is_told_at_once_and_a_refusal_is_not() {
+        let gather = Gather::new(2);
+        let refused =
+            Failure::refused(tonic::Code::FailedPrecondition, "GRANT_UNKNOWN".into(), false);
+        gather.reply(0).fail(refused);
+        assert_eq!(poll(&gather), Poll::Pending);
+        let forgotten =
+            Failure::refused(tonic::Code::FailedPrecondition, "GRANT_UNKNOWN".into(), true);
+        gather.reply(1).fail(forgotten);
+        assert_eq!(poll(&gather), Poll::Ready(Woken::Missed(vec![(1, Failure::Forgotten)])));
+        gather.again(1).give(arrival());
+        assert_eq!(poll(&gather), Poll::Ready(Woken::All));
+    }
+
+    #[test]
     fn a_lost_lane_is_told_at_once_and_may_be_asked_again() {
         let gather = Gather::new(2);
         let first = gather.reply(0);
         drop(gather.reply(1));
-        assert_eq!(poll(&gather), Poll::Ready(Woken::Lost(vec![1])));
+        assert_eq!(poll(&gather), Poll::Ready(Woken::Missed(vec![(1, Failure::LaneLost)])));
         let again = gather.again(1);
         first.give(arrival());
         assert_eq!(poll(&gather), Poll::Pending);
@@ -177,7 +192,7 @@ mod tests {
     fn a_lost_lane_that_is_not_asked_again_is_an_answer() {
         let gather = Gather::new(1);
         drop(gather.reply(0));
-        assert_eq!(poll(&gather), Poll::Ready(Woken::Lost(vec![0])));
+        assert_eq!(poll(&gather), Poll::Ready(Woken::Missed(vec![(0, Failure::LaneLost)])));
         assert_eq!(poll(&gather), Poll::Ready(Woken::All));
         let arrivals = gather.arrivals();
         assert!(matches!(arrivals.as_slice(), [Some(Arrival { outcome: Err(_), .. })]));

@@ -18,9 +18,11 @@ use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use super::gather::Reply;
+use super::question::Form;
 use super::witness::Swap;
 use crate::clock;
 use crate::wire::MAX_MESSAGE_BYTES;
+use crate::wire::grant;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::agency_service_client::AgencyServiceClient;
 use crate::wire::proto::pb::exchange_request::Message as Asked;
@@ -32,17 +34,6 @@ const OUTBOUND_ROOM: usize = 2048;
 
 /// Room that an outer frame needs beside the inner message.
 const FRAME_ROOM: usize = 4096;
-
-/// A question for one agency.
-#[derive(Debug, Clone)]
-pub struct Question {
-    /// The encoded `FetchSectionRequest`.
-    pub request: Bytes,
-    /// Its hash, which the answer must echo.
-    pub hash: RequestHash,
-    /// When the gateway stops waiting.
-    pub until: Instant,
-}
 
 /// What came of one question.
 #[derive(Debug)]
@@ -64,6 +55,9 @@ pub enum Failure {
     WindowFull,
     /// There is no way to the agency, for the given reason.
     NoWay(&'static str),
+    /// The agency does not know the grant by the digest that named it. The question
+    /// may be put whole.
+    Forgotten,
     /// The agency refused the question.
     Refused {
         /// Its gRPC code.
@@ -71,6 +65,17 @@ pub enum Failure {
         /// Its reason, as it stated it: a stranger's text.
         reason: String,
     },
+}
+
+impl Failure {
+    /// What an agency's refusal means for a question that named its grant by the
+    /// digest, or showed it whole.
+    pub fn refused(code: Code, reason: String, named: bool) -> Self {
+        match named && grant::is_unknown(code, &reason) {
+            true => Self::Forgotten,
+            false => Self::Refused { code, reason },
+        }
+    }
 }
 
 /// A lane that said Hello.
@@ -83,6 +88,8 @@ pub struct Lane {
     swap: Arc<Swap>,
     /// Whether the agency knows what to do when asked to show its log.
     shows_log: bool,
+    /// Whether it takes a grant's digest for the grant.
+    takes_digests: bool,
 }
 
 #[derive(Debug, Default)]
@@ -95,6 +102,7 @@ struct Shared {
 #[derive(Debug)]
 struct Pending {
     hash: RequestHash,
+    named: bool,
     reply: Reply,
 }
 
@@ -149,6 +157,7 @@ impl Lane {
         let shared = Arc::new(Shared::default());
         let (state, watched) = watch::channel(LaneState::Open);
         let shows_log = description.features().any(|is| is == pb::ProtocolFeature::Witness);
+        let takes_digests = grant::takes_digests(&description);
         // Weak, for the stream is to end with the lane.
         let reader =
             Reader { shared: shared.clone(), swap: swap.clone(), outbound: outbound.downgrade() };
@@ -160,6 +169,7 @@ impl Lane {
             window: usize::try_from(window).unwrap_or(usize::MAX),
             swap,
             shows_log,
+            takes_digests,
         };
         Ok((lane, description, watched))
     }
@@ -167,6 +177,11 @@ impl Lane {
     /// Whether it takes questions.
     pub fn is_open(&self) -> bool {
         !self.shared.shut.load(Ordering::Acquire)
+    }
+
+    /// Whether the agency says that a grant may be named by its digest.
+    pub const fn takes_digests(&self) -> bool {
+        self.takes_digests
     }
 
     /// How many questions are under way.
@@ -182,10 +197,11 @@ impl Lane {
     /// for another lane.
     pub fn ask(
         self: &Arc<Self>,
-        question: &Question,
+        form: &Form,
+        until: Instant,
         reply: Reply,
     ) -> Result<Asking, (Failure, Reply)> {
-        let remaining = question.until.saturating_duration_since(clock::now());
+        let remaining = until.saturating_duration_since(clock::now());
         // One lock around taking an id and queueing, so that ids rise on the wire.
         let id = self.shared.with(|pending| {
             if !self.is_open() {
@@ -198,7 +214,7 @@ impl Lane {
             let fetch = pb::ExchangeFetch {
                 exchange_id: id,
                 remaining_micros: remaining.as_micros().try_into().unwrap_or(u64::MAX),
-                request: question.request.clone(),
+                request: form.request.clone(),
             };
             let message = pb::ExchangeRequest { message: Some(Asked::Fetch(fetch)) };
             match self.outbound.try_send(message) {
@@ -210,7 +226,7 @@ impl Lane {
                     return Err((Failure::LaneLost, reply));
                 }
             }
-            pending.insert(id, Pending { hash: question.hash, reply });
+            pending.insert(id, Pending { hash: form.hash, named: form.named, reply });
             Ok(id)
         })?;
         Ok(Asking { lane: self.clone(), id, answered: false })
@@ -341,8 +357,7 @@ fn settle(told: Told, shared: &Shared) -> Meaning {
     let (id, hash, outcome) = match told {
         Told::Answer(answer) => (answer.exchange_id, answer.request_hash, Ok(answer.response)),
         Told::Failure(failure) => {
-            let code = Code::from(failure.code);
-            let refused = Failure::Refused { code, reason: failure.reason };
+            let refused = (Code::from(failure.code), failure.reason);
             (failure.exchange_id, failure.request_hash, Err(refused))
         }
         Told::Drain(_) => return Meaning::Drain,
@@ -356,6 +371,7 @@ fn settle(told: Told, shared: &Shared) -> Meaning {
         pending.reply.fail(Failure::WrongEcho);
         return Meaning::Broken("WRONG_ECHO");
     }
+    let outcome = outcome.map_err(|(code, reason)| Failure::refused(code, reason, pending.named));
     pending.reply.give(Arrival { at: clock::now(), outcome });
     Meaning::Settled
 }

@@ -1,71 +1,104 @@
-//! A question on its way to one agency, whichever way it takes: on a lane, or as a
-//! FetchSection call where the agency's server has no Exchange.
+//! A question for one agency, in the two forms in which it may be put: with the
+//! agency's part of the grant whole, or with that part named by its digest.
+//!
+//! A form is made when it is first put, so that nobody pays for the one that nobody
+//! needs. Which one it is to be, [`super::uplink`] decides; how it travels is in
+//! [`super::under_way`].
 
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
 use prost::Message;
-use tokio::task::AbortHandle;
-use tonic::transport::Channel;
-use tonic::{Code, Status};
 
-use super::gather::Reply;
-use super::lane::{Arrival, Asking, Failure, Question};
-use crate::clock;
+use crate::domain::grant::{Part, PresentationDigest, Presented};
+use crate::wire::grant;
 use crate::wire::proto::pb;
-use crate::wire::proto::pb::agency_service_client::AgencyServiceClient;
+use crate::wire::section::RequestHash;
 
-/// A question on its way to an agency. Dropped before the answer came, it is
-/// cancelled.
-#[derive(Debug)]
-pub enum UnderWay {
-    /// On a lane.
-    Lane(Asking),
-    /// As a FetchSection call.
-    Call(Call),
-    /// Answered already: there was no way.
-    Nowhere,
+/// A question as it goes over the wire.
+#[derive(Debug, Clone)]
+pub struct Form {
+    /// The encoded `FetchSectionRequest`.
+    pub request: Bytes,
+    /// Its hash, which the answer must echo.
+    pub hash: RequestHash,
+    /// Whether it names the grant by its digest.
+    pub named: bool,
 }
 
-impl UnderWay {
-    /// Its answer has come: there is nothing to cancel.
-    pub fn answered(self) {
-        if let Self::Lane(asking) = self {
-            asking.answered();
+/// A question for one agency.
+#[derive(Debug)]
+pub struct Question {
+    /// All of it but the part of the grant.
+    message: pb::FetchSectionRequest,
+    part: Option<Part>,
+    until: Instant,
+    whole: OnceLock<Form>,
+    named: OnceLock<Form>,
+    /// Whether the form that was put last is the one with the digest.
+    last_named: AtomicBool,
+    /// The agency did not know the digest: whole from then on.
+    unknown: AtomicBool,
+}
+
+impl Question {
+    /// A question that is waited for until `until`. The agency gets `part`; without
+    /// one the message is put as it stands.
+    pub const fn new(message: pb::FetchSectionRequest, part: Option<Part>, until: Instant) -> Self {
+        Self {
+            message,
+            part,
+            until,
+            whole: OnceLock::new(),
+            named: OnceLock::new(),
+            last_named: AtomicBool::new(false),
+            unknown: AtomicBool::new(false),
         }
     }
-}
 
-/// A call's task, which ends with whoever wants the answer.
-#[derive(Debug)]
-pub struct Call(AbortHandle);
-
-impl Call {
-    /// Asks; the answer goes to `reply`.
-    pub fn start(client: AgencyServiceClient<Channel>, question: Question, reply: Reply) -> Self {
-        Self(tokio::spawn(call(client, question, reply)).abort_handle())
+    /// When the gateway stops waiting.
+    pub const fn until(&self) -> Instant {
+        self.until
     }
-}
 
-impl Drop for Call {
-    fn drop(&mut self) {
-        self.0.abort();
+    /// The digest of the agency's part.
+    pub fn digest(&self) -> Option<PresentationDigest> {
+        self.part.as_ref().map(Part::digest)
     }
-}
 
-/// Asks by a FetchSection call.
-async fn call(mut client: AgencyServiceClient<Channel>, question: Question, reply: Reply) {
-    let outcome = async {
-        let decoded = pb::FetchSectionRequest::decode(question.request)
-            .map_err(|_| Status::internal("request"));
-        let mut request = tonic::Request::new(decoded?);
-        request.set_timeout(question.until.saturating_duration_since(clock::now()));
-        client.fetch_section(request).await
-    };
-    let outcome = match outcome.await {
-        Ok(response) => Ok(response.into_inner().encode_to_vec().into()),
-        Err(status) if status.code() == Code::Unavailable => Err(Failure::LaneLost),
-        Err(status) => {
-            let reason = crate::wire::refusal::reason_of(&status);
-            Err(Failure::Refused { code: status.code(), reason })
+    /// Names the digest no more, whoever else has shown the grant meanwhile: that the
+    /// agency does not know it is to be heard once for a question.
+    pub fn always_whole(&self) {
+        self.unknown.store(true, Ordering::Relaxed);
+    }
+
+    /// The form to put: the one with the digest where `by_digest` allows it of a digest.
+    pub fn put(&self, by_digest: impl FnOnce(&PresentationDigest) -> bool) -> &Form {
+        let digest = self.digest().filter(|_| !self.unknown.load(Ordering::Relaxed));
+        let named = digest.is_some_and(|digest| by_digest(&digest));
+        self.last_named.store(named, Ordering::Relaxed);
+        self.last()
+    }
+
+    /// The form that was put last, and so the one that an answer is to.
+    pub fn last(&self) -> &Form {
+        match self.last_named.load(Ordering::Relaxed) {
+            true => self.named.get_or_init(|| self.form(true)),
+            false => self.whole.get_or_init(|| self.form(false)),
         }
-    };
-    reply.give(Arrival { at: clock::now(), outcome });
+    }
+
+    fn form(&self, named: bool) -> Form {
+        let mut message = self.message.clone();
+        if let Some(part) = &self.part {
+            message.grant = Some(grant::encode(match named {
+                true => Presented::Digest(part.digest()),
+                false => Presented::Whole(part.whole().into()),
+            }));
+        }
+        let request = Bytes::from(message.encode_to_vec());
+        Form { hash: RequestHash::of(&request), request, named }
+    }
 }

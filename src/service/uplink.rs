@@ -19,14 +19,18 @@ use tower::retry::budget::{Budget, TpsBudget};
 
 use super::breaker::Breaker;
 use super::gather::Reply;
-use super::lane::{Arrival, Failure, Lane, LaneState, Question};
-use super::question::{Call, UnderWay};
+use super::lane::{Arrival, Failure, Lane, LaneState};
+use super::question::Question;
+use super::under_way::UnderWay;
+use super::way::Way;
 use super::witness::{Peer, Swap, Witnesses};
 use crate::clock;
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
+use crate::domain::grant::Shown;
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::link::connect::{ConnectError, Connector};
 use crate::wire::MAX_MESSAGE_BYTES;
+use crate::wire::grant;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::agency_service_client::AgencyServiceClient;
 
@@ -54,22 +58,6 @@ struct Described {
     items: ItemSet,
 }
 
-/// One slot's way to the agency.
-#[derive(Debug)]
-enum Way {
-    Exchange(Arc<Lane>),
-    Unary(AgencyServiceClient<Channel>),
-}
-
-impl Way {
-    fn is_open(&self) -> bool {
-        match self {
-            Self::Exchange(lane) => lane.is_open(),
-            Self::Unary(_) => true,
-        }
-    }
-}
-
 /// The gateway's side of one agency.
 #[derive(Debug)]
 pub struct Uplink {
@@ -86,6 +74,8 @@ pub struct Uplink {
     wanted: Notify,
     retries: TpsBudget,
     breaker: Breaker,
+    /// The parts of grants that it was shown whole and answered for.
+    shown: Shown,
     witnesses: Arc<Witnesses>,
     /// What is known of the agency's log, if it is pinned.
     peer: Option<Arc<Peer>>,
@@ -116,6 +106,7 @@ impl Uplink {
             // A tenth of what is asked, and a small burst, may be asked again.
             retries: TpsBudget::new(Duration::from_secs(10), 10, 0.1),
             breaker: Breaker::default(),
+            shown: Shown::default(),
         });
         for slot in 0..uplink.slots.len() {
             let (keeper, mut stop) = (uplink.clone(), stop.clone());
@@ -174,7 +165,10 @@ impl Uplink {
     }
 
     /// Takes note of what came of a question in the end.
-    pub fn note(&self, arrival: &Arrival) {
+    pub fn note(&self, question: &Question, arrival: &Arrival) {
+        if arrival.outcome.is_ok() && !question.last().named {
+            question.digest().into_iter().for_each(|digest| self.shown.answered(digest));
+        }
         match &arrival.outcome {
             Err(Failure::LaneLost | Failure::Refused { code: Code::Unavailable, .. }) => {
                 if self.breaker.failed(arrival.at) {
@@ -205,6 +199,21 @@ impl Uplink {
         self.try_ask(question, reply()).ok()
     }
 
+    /// Puts a question whole, which named its grant by a digest that the agency does not
+    /// know. That is no failure of anybody's, so it takes nothing from the budget.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub fn ask_whole(&self, question: &Question, reply: Reply) -> Result<UnderWay, Reply> {
+        question.digest().iter().for_each(|digest| self.shown.forget(digest));
+        question.always_whole();
+        if let Some(reason) = self.barred() {
+            reply.fail(Failure::NoWay(reason));
+            return Ok(UnderWay::Nowhere);
+        }
+        self.try_ask(question, reply)
+    }
+
     /// Waits while the first connection is under way.
     pub async fn known(&self) {
         let mut changes = self.changes.subscribe();
@@ -221,20 +230,11 @@ impl Uplink {
             let slot = self.slots.get(first.wrapping_add(step) % self.slots.len());
             let Some(way) = slot.map(ArcSwapOption::load) else { continue };
             let Some(way) = &*way else { continue };
-            reply = match &**way {
-                Way::Exchange(lane) => match lane.ask(question, reply) {
-                    Ok(asking) => return Ok(UnderWay::Lane(asking)),
-                    Err((failure, reply)) => {
-                        full |= failure == Failure::WindowFull;
-                        reply
-                    }
-                },
-                Way::Unary(client) => {
-                    return Ok(UnderWay::Call(Call::start(
-                        client.clone(),
-                        question.clone(),
-                        reply,
-                    )));
+            reply = match way.ask(question, &self.shown, reply) {
+                Ok(asked) => return Ok(asked),
+                Err((failure, reply)) => {
+                    full |= failure == Failure::WindowFull;
+                    reply
                 }
             };
         }
@@ -305,7 +305,9 @@ impl Uplink {
                     AgencyServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
                 let description = describe(&mut client).await?;
                 self.accept(&description)?;
-                self.put(slot, Some(Way::Unary(client.clone())), "");
+                let takes_digests = grant::takes_digests(&description);
+                let way = Way::Unary { client: client.clone(), takes_digests };
+                self.put(slot, Some(way), "");
                 Ok(Opened::Unary(client))
             }
             Err(status) => {

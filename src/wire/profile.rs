@@ -8,9 +8,10 @@ use data_encoding::HEXLOWER;
 use super::proto::pb;
 use super::refusal::{FieldFault, Refusal};
 use super::section::{encode_absence, encode_status};
-use super::value;
+use super::{grant, value};
 use crate::domain::audit::{Hash, Receipt, ReceiptFile};
 use crate::domain::catalogue::Catalogue;
+use crate::domain::grant::Presented;
 use crate::domain::item::{CAPACITY, ItemNumber, ItemSet};
 use crate::domain::profile::{Alternative, Gap, Profile, ProfileItem};
 use crate::domain::section::{Absence, HeldItem, Section};
@@ -25,7 +26,7 @@ pub struct ProfileRequest {
     /// The caller's id for it; empty when the caller gave none.
     pub request_id: String,
     /// The grant as it was presented.
-    pub grant: Bytes,
+    pub grant: Presented<Bytes>,
     /// The items wanted; never empty.
     pub items: ItemSet,
     /// Whether the receipt is to be proved.
@@ -49,10 +50,8 @@ pub fn decode_request(
             format!("must be at most {MAX_REQUEST_ID} letters, digits, '-', '_' and '.'"),
         );
     }
-    let grant = request.grant.unwrap_or_default().sd_jwt;
-    if grant.is_empty() {
-        fault("grant.sd_jwt".into(), "is missing: a grant says whose profile may be read".into());
-    }
+    let grant =
+        grant::decode(request.grant).map_err(|wrong| fault(wrong.field, wrong.description)).ok();
     let mut items = ItemSet::EMPTY;
     if request.items.is_empty() {
         fault("items".into(), "name at least one item; ListItems has them all".into());
@@ -76,10 +75,15 @@ pub fn decode_request(
             fault(field.into(), "is reserved and must be left out".into());
         }
     }
-    if !faults.is_empty() {
-        return Err(Refusal::bad_request(faults));
+    match grant {
+        Some(grant) if faults.is_empty() => Ok(ProfileRequest {
+            request_id: request.request_id,
+            grant,
+            items,
+            prove: request.prove,
+        }),
+        _ => Err(Refusal::bad_request(faults)),
     }
-    Ok(ProfileRequest { request_id: request.request_id, grant, items, prove: request.prove })
 }
 
 /// Whether a text may be a request id, the empty one included.

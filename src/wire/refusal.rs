@@ -157,6 +157,7 @@ const REASONS: &[&str] = &[
     "GRANT_STATUS_STALE",
     "GRANT_SUBJECT",
     "GRANT_TYPE",
+    "GRANT_UNKNOWN",
     "LOG_FORKED",
     "LOG_ROLLED_BACK",
     "NOTHING_PERMITTED",

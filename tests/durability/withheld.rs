@@ -74,7 +74,7 @@ async fn at_gateway(
     let request = pb::GetProfileRequest {
         request_id,
         items: vec![ITEM.into()],
-        grant: Some(pb::GrantPresentation { sd_jwt: grant.into() }),
+        grant: Some(pb::GrantPresentation { sd_jwt: grant.into(), ..Default::default() }),
         ..Default::default()
     };
     let answer = ProfileServiceClient::new(channel).get_profile(request).await;
@@ -184,7 +184,10 @@ async fn row_40_a_grant_revoked_during_an_agencys_slow_sync_releases_nothing() {
         items: items.to_bytes().into(),
         catalogue_digest: catalogue.digest().0.to_vec().into(),
         consumer: town.asks_as(),
-        grant: Some(pb::GrantPresentation { sd_jwt: part_of(&town.grant(person)).into() }),
+        grant: Some(pb::GrantPresentation {
+            sd_jwt: part_of(&town.grant(person)).into(),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     let channel = town.channel(Role::Agency, agency.address).await;

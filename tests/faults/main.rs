@@ -26,6 +26,7 @@ mod waiting;
 mod answers;
 mod deadlines;
 mod descriptors;
+mod digests;
 mod lanes;
 mod lies;
 mod overload;

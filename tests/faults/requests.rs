@@ -134,7 +134,10 @@ async fn row_23_control_characters_make_no_line_in_a_log() {
         let mut item = federation.request("", 0, &ITEMS);
         item.items[0] = forged.clone();
         let mut grant = federation.request("", 0, &ITEMS);
-        grant.grant = Some(pb::GrantPresentation { sd_jwt: forged.clone().into_bytes().into() });
+        grant.grant = Some(pb::GrantPresentation {
+            sd_jwt: forged.clone().into_bytes().into(),
+            ..Default::default()
+        });
         for request in [named, item, grant] {
             let status = Profiles::new(channel.clone()).get_profile(request).await.unwrap_err();
             let code = status.code();

@@ -61,7 +61,10 @@ async fn row_24_a_repeated_request_is_one_use_and_a_spent_grant_says_so() {
         let request = pb::GetProfileRequest {
             request_id: id.into(),
             items: items.iter().map(ToString::to_string).collect(),
-            grant: Some(pb::GrantPresentation { sd_jwt: grant.clone().into() }),
+            grant: Some(pb::GrantPresentation {
+                sd_jwt: grant.clone().into(),
+                ..Default::default()
+            }),
             ..Default::default()
         };
         let answer = profiles.clone().get_profile(request).await.unwrap().into_inner();
@@ -87,7 +90,10 @@ async fn row_24_a_repeated_request_is_one_use_and_a_spent_grant_says_so() {
         let request = pb::GetProfileRequest {
             request_id: id,
             items: vec![ITEM.into()],
-            grant: Some(pb::GrantPresentation { sd_jwt: grant.clone().into() }),
+            grant: Some(pb::GrantPresentation {
+                sd_jwt: grant.clone().into(),
+                ..Default::default()
+            }),
             ..Default::default()
         };
         let status = profiles.clone().get_profile(request).await.unwrap_err();

@@ -98,7 +98,11 @@ impl City {
 
     /// The generated client, for requests that the library's own does not make.
     pub async fn profiles(&self) -> ProfileServiceClient<Channel> {
-        let consumer = &self.federation.consumers[0];
+        self.profiles_as("scoring-service").await
+    }
+
+    pub async fn profiles_as(&self, name: &str) -> ProfileServiceClient<Channel> {
+        let consumer = self.federation.consumers.iter().find(|c| c.id.ends_with(name)).unwrap();
         let now = tributary::clock::utc();
         let identity = OwnIdentity::load(&consumer.certificate, &consumer.key, now).unwrap();
         let gateway: SpiffeId = self.federation.gateway.id.parse().unwrap();
@@ -165,7 +169,10 @@ impl City {
             items: set.to_bytes().into(),
             catalogue_digest: self.catalogue.digest().0.to_vec().into(),
             consumer: self.federation.consumers[0].id.clone(),
-            grant: Some(pb::GrantPresentation { sd_jwt: grant.as_bytes().to_vec().into() }),
+            grant: Some(pb::GrantPresentation {
+                sd_jwt: grant.as_bytes().to_vec().into(),
+                ..Default::default()
+            }),
             ..Default::default()
         }
     }

@@ -20,6 +20,7 @@ mod bad_input;
 mod changes;
 mod city;
 mod demo;
+mod digests;
 mod exchange;
 mod omitted;
 mod privacy;

@@ -20,7 +20,10 @@ fn request(id: &str, grant: &str) -> pb::StreamProfilesRequest {
     let request = pb::GetProfileRequest {
         request_id: id.into(),
         items: vec![ITEM.into()],
-        grant: Some(pb::GrantPresentation { sd_jwt: grant.to_owned().into() }),
+        grant: Some(pb::GrantPresentation {
+            sd_jwt: grant.to_owned().into(),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     pb::StreamProfilesRequest { request: request.encode_to_vec().into(), remaining_micros: 0 }
@@ -61,6 +64,16 @@ async fn a_stream_answers_as_calls_do_and_each_failure_stands_alone() {
     let undecodable =
         pb::StreamProfilesRequest { request: vec![0xff; 9].into(), remaining_micros: 0 };
     requests.insert(2, undecodable);
+    let digest = vec![7; 32].into();
+    let grant = pb::GrantPresentation { digest, ..Default::default() };
+    let unknown = pb::GetProfileRequest {
+        request_id: "unknown".into(),
+        items: vec![ITEM.into()],
+        grant: Some(grant),
+        ..Default::default()
+    };
+    let unknown = unknown.encode_to_vec().into();
+    requests.push(pb::StreamProfilesRequest { request: unknown, remaining_micros: 0 });
     let hurried =
         pb::StreamProfilesRequest { remaining_micros: 1, ..request("late", &city.grant(1)) };
     requests.push(hurried);
@@ -72,6 +85,11 @@ async fn a_stream_answers_as_calls_do_and_each_failure_stands_alone() {
         ("GRANT_SIGNATURE", Code::PermissionDenied.into())
     );
     assert!(!failure.refusal_id.is_empty());
+    let failure = answers.remove("unknown").unwrap().unwrap_err();
+    assert_eq!(
+        (failure.reason.as_str(), failure.code),
+        ("GRANT_UNKNOWN", Code::FailedPrecondition.into())
+    );
     assert_eq!(answers.remove("").unwrap().unwrap_err().reason, "UNDECODABLE");
     // Its time is up before any agency can answer: that is a section's status.
     let late = answers.remove("late").unwrap().unwrap();

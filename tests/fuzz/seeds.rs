@@ -105,13 +105,19 @@ fn items(count: usize) -> Vec<String> {
 }
 
 fn wire(grant: &str) -> Vec<Seed> {
-    let presented = Some(pb::GrantPresentation { sd_jwt: grant.as_bytes().to_vec().into() });
+    let presented = Some(pb::GrantPresentation {
+        sd_jwt: grant.as_bytes().to_vec().into(),
+        ..Default::default()
+    });
     let profile = pb::GetProfileRequest {
         request_id: "r-1".into(),
         items: items(3),
         grant: presented.clone(),
         ..Default::default()
     };
+    let digest = vec![7; 32].into();
+    let digest = Some(pb::GrantPresentation { digest, ..Default::default() });
+    let by_digest = pb::GetProfileRequest { grant: digest, ..profile.clone() };
     let agency = AgencyId::new(AGENCY).unwrap();
     let asked = CATALOGUE.owned_by(&agency);
     let request = RequestHash::of(b"fuzz");
@@ -139,6 +145,7 @@ fn wire(grant: &str) -> Vec<Seed> {
     });
     vec![
         seed("profile_request", "three_items", profile.encode_to_vec()),
+        seed("profile_request", "by_digest", by_digest.encode_to_vec()),
         seed("section", "denied", bare),
         seed("section", "answered", answered),
         seed("exchange", "fetch", pb::ExchangeRequest { message: Some(fetch) }.encode_to_vec()),

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use tributary::domain::grant::{GrantCache, HighWater, PresentationDigest, SignedGrant};
+use tributary::domain::grant::{GrantCache, HighWater, PresentationDigest, Presented, SignedGrant};
 
 use crate::support::*;
+
+fn named(text: &str) -> Presented<&'static [u8]> {
+    Presented::Digest(PresentationDigest::of(text.as_bytes()))
+}
 
 fn reason<T>(result: Result<T, tributary::domain::grant::GrantError>) -> &'static str {
     result.map_or_else(|error| error.reason(), |_| "OK")
@@ -26,9 +30,14 @@ fn a_swapped_disclosure_is_refused_after_the_genuine_one_was_cached() {
     let unsigned = parts[2].replacen('W', "X", 1);
     let swapped = format!("{}~{unsigned}~", parts[0]);
     assert_eq!(reason(cache.verify(swapped.as_bytes(), &world.at_agency())), "GRANT_DISCLOSURE");
-    // Cached for one receiver is not accepted by another.
+    // Cached for one receiver is not accepted by another, nor by its digest.
     assert_eq!(reason(cache.verify(gateway.as_bytes(), &world.at_agency())), "GRANT_AGENCY");
+    assert_eq!(reason(cache.verify(named(&gateway), &world.at_agency())), "GRANT_AGENCY");
     assert_eq!(reason(cache.verify(agency.as_bytes(), &world.at_gateway())), "GRANT_DISCLOSURE");
+    assert_eq!(reason(cache.verify(named(&agency), &world.at_gateway())), "GRANT_DISCLOSURE");
+    // What was refused is not remembered.
+    assert_eq!(reason(cache.verify(named(&lending), &world.at_agency())), "GRANT_UNKNOWN");
+    assert_eq!(reason(cache.verify(named(&swapped), &world.at_agency())), "GRANT_UNKNOWN");
     assert_eq!(cache.len(), 2);
 }
 
@@ -43,6 +52,8 @@ fn everything_that_can_change_is_checked_on_a_cached_grant() {
         let word = reason(cache.verify(text.as_bytes(), &world.at_gateway()));
         let released = reason(held.still_holds(&world.at_gateway()));
         assert_eq!(released, word, "right before release, of the grant verified at first");
+        let named = reason(cache.verify(named(&text), &world.at_gateway()));
+        assert_eq!(named, word, "named by its digest");
         word
     };
     assert_eq!(judge(&world), "OK");
@@ -109,6 +120,40 @@ fn row_36_a_clock_set_back_revives_nothing() {
     // An hour ahead and back: what expired meanwhile stays expired.
     assert_eq!(judge(NOW + 3_600, None), "GRANT_EXPIRED");
     assert_eq!(judge(NOW + 63, Some(NOW + 63)), "GRANT_EXPIRED");
+}
+
+#[test]
+fn a_digest_names_what_was_shown_whole_and_is_still_remembered() {
+    let mut attempt = Attempt::new();
+    let (text, _) = attempt.texts();
+    let cache = GrantCache::new(32);
+    let verify = |text: &str, world: &World, by_digest: bool| match by_digest {
+        true => reason(cache.verify(named(text), &world.at_gateway())),
+        false => reason(cache.verify(text.as_bytes(), &world.at_gateway())),
+    };
+    // The digest alone is nothing, however genuine the grant.
+    assert_eq!(verify(&text, &attempt.world, true), "GRANT_UNKNOWN");
+    assert_eq!(verify(&text, &attempt.world, false), "OK");
+    assert_eq!(verify(&text, &attempt.world, true), "OK");
+    let by_digest = cache.verify(named(&text), &attempt.world.at_gateway()).unwrap();
+    let whole = cache.verify(text.as_bytes(), &attempt.world.at_gateway()).unwrap();
+    assert!(Arc::ptr_eq(by_digest.signed(), whole.signed()), "the very same grant");
+    // It is over the exact bytes, so that a grant without one disclosure is another.
+    let (fewer, _) = text.trim_end_matches('~').rsplit_once('~').unwrap();
+    assert_eq!(verify(&format!("{fewer}~"), &attempt.world, true), "GRANT_UNKNOWN");
+
+    // Forgotten once others took its place, and known again once it is shown again.
+    for number in 0..300 {
+        attempt.claims["jti"] = format!("{number:022}").into();
+        attempt.agencies.iter_mut().for_each(|(name, value)| {
+            value["subject"] = attempt.world.sealed(name, &format!("{number:022}"));
+        });
+        let other = attempt.texts().0;
+        assert_eq!(verify(&other, &attempt.world, false), "OK");
+    }
+    assert_eq!(verify(&text, &attempt.world, true), "GRANT_UNKNOWN");
+    assert_eq!(verify(&text, &attempt.world, false), "OK");
+    assert_eq!(verify(&text, &attempt.world, true), "OK");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::path::Path;
 use time::{Date, Duration, Month};
 use tributary::domain::catalogue::AgencyId;
 use tributary::domain::grant::{
-    Contents, Frequency, GrantError, LegalBasis, MAX_BYTES, Per, Presentation, PurposeCode,
-    SealError, StatusList, StatusLists, base64, verify,
+    Contents, Frequency, GrantError, LegalBasis, MAX_BYTES, Per, Presentation, PresentationDigest,
+    PurposeCode, SealError, StatusList, StatusLists, base64, verify,
 };
 use tributary::domain::item::ItemSet;
 use tributary::issuer::{
@@ -90,6 +90,9 @@ fn a_grant_reaches_each_agency_and_tells_it_of_no_other() {
     for (name, items) in wanted {
         assert_eq!(at_gateway.items(&agency(name)), item_set(&items));
         let forwarded = at_gateway.for_agency(&agency(name)).unwrap();
+        let part = at_gateway.part(&agency(name)).unwrap();
+        assert_eq!(part.whole(), forwarded);
+        assert_eq!(part.digest(), PresentationDigest::of(&forwarded));
         world.agency = agency(name);
         let at_agency = verify(&forwarded, &world.at_agency()).unwrap();
         assert_eq!(at_agency.agencies().count(), 1);

@@ -10,8 +10,9 @@ use tributary::domain::catalogue::{AgencyId, Catalogue, Source};
 use tributary::domain::grant::jwk::PublicKey;
 use tributary::domain::grant::subject::{SUITE, associated_data, pad};
 use tributary::domain::grant::{
-    Algorithm, Context, Frequency, IssuerPin, IssuerPins, KeyId, LegalBasis, OpeningKeys, Per,
-    Purpose, PurposeCode, PurposeTable, Receiver, StatusList, StatusLists, base64, digest, verify,
+    Algorithm, Context, Frequency, GrantCache, GrantError, IssuerPin, IssuerPins, KeyId,
+    LegalBasis, OpeningKeys, Per, PresentationDigest, Presented, Purpose, PurposeCode,
+    PurposeTable, Receiver, StatusList, StatusLists, base64, digest, verify,
 };
 use tributary::domain::item::ItemSet;
 use tributary::domain::peer::{PeerId, SpiffeId};
@@ -332,9 +333,18 @@ impl Attempt {
     /// The word with which the gateway and the agency answer; `OK` if they accept.
     pub fn reasons(&self) -> (&'static str, &'static str) {
         let (gateway, agency) = self.texts();
-        let word = |text: &str, context: &Context<'_>| match verify(text.as_bytes(), context) {
-            Ok(_) => "OK",
-            Err(error) => error.reason(),
+        let word = |text: &str, context: &Context<'_>| {
+            let told = |result: Result<_, GrantError>| {
+                result.map_or_else(|error| error.reason(), |_| "OK")
+            };
+            let fresh = told(verify(text.as_bytes(), context));
+            // Through a cache it is the same, and only what was accepted has a name.
+            let cache = GrantCache::new(64);
+            assert_eq!(told(cache.verify(text.as_bytes(), context)), fresh);
+            let digest = Presented::Digest(PresentationDigest::of(text.as_bytes()));
+            let named = told(cache.verify(digest, context));
+            assert_eq!(named, if fresh == "OK" { "OK" } else { "GRANT_UNKNOWN" });
+            fresh
         };
         (word(&gateway, &self.world.at_gateway()), word(&agency, &self.world.at_agency()))
     }

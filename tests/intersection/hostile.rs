@@ -26,14 +26,14 @@ use tributary::link::limits::ConnectLimits;
 use tributary::link::tls::LinkTls;
 use tributary::link::trust::{Trust, TrustStore};
 use tributary::service::gather::{Gather, Woken};
-use tributary::service::lane::{Failure, Question};
+use tributary::service::lane::Failure;
+use tributary::service::question::Question;
 use tributary::service::recorder::Recorder;
 use tributary::service::uplink::Uplink;
 use tributary::service::witness::Witnesses;
 use tributary::store::audit_log::AuditLog;
 use tributary::store::witness::Witness;
 use tributary::wire::proto::pb;
-use tributary::wire::section::RequestHash;
 
 use crate::federation::{Federation, binary, until, within};
 use crate::forged::{Forgery, part_of};
@@ -134,11 +134,10 @@ impl Hostile {
             items: items.clone(),
             catalogue_digest: self.digest.clone(),
             consumer: consumer.into(),
-            grant: Some(pb::GrantPresentation { sd_jwt: part.into() }),
+            grant: Some(pb::GrantPresentation { sd_jwt: part.into(), ..Default::default() }),
             ..Default::default()
         };
-        let request = Bytes::from(question.encode_to_vec());
-        let put = Question { hash: RequestHash::of(&request), request, until };
+        let put = Question::new(question.clone(), None, until);
         let gather = Gather::new(1);
         let asked = uplink.unwrap().ask(&put, gather.reply(0)).expect("the link is up");
         while gather.woken().await != Woken::All {}

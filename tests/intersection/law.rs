@@ -129,7 +129,7 @@ async fn put(
     let mut request = Request::new(pb::GetProfileRequest {
         request_id: id.into(),
         items: requested,
-        grant: Some(pb::GrantPresentation { sd_jwt: presentation.into() }),
+        grant: Some(pb::GrantPresentation { sd_jwt: presentation.into(), ..Default::default() }),
         ..Default::default()
     });
     request.set_timeout(std::time::Duration::from_secs(60));

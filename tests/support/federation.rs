@@ -221,7 +221,7 @@ impl Federation {
         pb::GetProfileRequest {
             request_id: request_id.into(),
             items: items.iter().map(ToString::to_string).collect(),
-            grant: Some(pb::GrantPresentation { sd_jwt: grant.into() }),
+            grant: Some(pb::GrantPresentation { sd_jwt: grant.into(), ..Default::default() }),
             ..Default::default()
         }
     }

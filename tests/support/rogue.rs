@@ -30,6 +30,7 @@ use tributary::link::trust::{Trust, TrustStore};
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::exchange_request::Message as FromGateway;
 use tributary::wire::proto::pb::exchange_response::Message as ToGateway;
+use tributary::wire::refusal::Refusal;
 
 use crate::federation::Federation;
 
@@ -55,6 +56,8 @@ pub enum Step {
     Until(watch::Receiver<bool>),
     /// Ends the stream in order, with a status.
     End(Code),
+    /// The same with a reason, as our own servers state one.
+    Refuse(Code, &'static str),
     /// Resets the stream.
     Cut,
 }
@@ -255,6 +258,13 @@ fn streaming(queue: mpsc::Receiver<Step>) -> http::Response<Body> {
                 *over = true;
                 let mut trailers = http::HeaderMap::new();
                 trailers.insert("grpc-status", i32::from(code).into());
+                Ok(Frame::trailers(trailers))
+            }
+            Step::Refuse(code, reason) => {
+                *over = true;
+                let mut trailers = http::HeaderMap::new();
+                let refused = Refusal::new(code, reason, "refused, as asked").into_status("");
+                refused.add_header(&mut trailers).unwrap();
                 Ok(Frame::trailers(trailers))
             }
             Step::Cut => {

@@ -296,7 +296,10 @@ impl Bench {
             items: items.to_bytes().into(),
             catalogue_digest: Bytes::copy_from_slice(&self.catalogue.digest().0),
             consumer: self.plan.consumer.to_string(),
-            grant: Some(pb::GrantPresentation { sd_jwt: grant.as_bytes().to_vec().into() }),
+            grant: Some(pb::GrantPresentation {
+                sd_jwt: grant.as_bytes().to_vec().into(),
+                ..Default::default()
+            }),
             ..Default::default()
         }
     }

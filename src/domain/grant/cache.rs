@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::GrantError;
 use super::presentation::{MAX_BYTES, PresentationDigest};
+use super::presented::Presented;
 use super::signed::SignedGrant;
 use super::verified::{Context, VerifiedGrant};
 
@@ -82,16 +83,23 @@ impl GrantCache {
         }
     }
 
-    /// Verifies a presentation: signature and digests from memory if they were
+    /// Verifies what was presented: signature and digests from memory if they were
     /// checked before, everything else anew.
     ///
     /// # Errors
-    /// As [`SignedGrant::check`] and [`SignedGrant::authorise`].
-    pub fn verify(
+    /// As [`SignedGrant::check`] and [`SignedGrant::authorise`];
+    /// [`GrantError::Unknown`] for a digest of none that is remembered.
+    pub fn verify<'a>(
         &self,
-        presentation: &[u8],
+        presented: impl Into<Presented<&'a [u8]>>,
         context: &Context<'_>,
     ) -> Result<VerifiedGrant, GrantError> {
+        let presentation = match presented.into() {
+            Presented::Whole(presentation) => presentation,
+            Presented::Digest(digest) => {
+                return self.get(&digest).ok_or(GrantError::Unknown)?.authorise(context);
+            }
+        };
         if presentation.len() > MAX_BYTES {
             return Err(GrantError::Size);
         }

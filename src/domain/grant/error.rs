@@ -48,6 +48,9 @@ pub enum Ceiling {
 /// Why a grant is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GrantError {
+    /// Named by the digest of a presentation that is not remembered.
+    #[error("no grant with this digest is remembered; send it whole")]
+    Unknown,
     /// Too many bytes or too many disclosures.
     #[error(
         "the grant is too large: at most {} bytes and {} disclosures",
@@ -140,6 +143,7 @@ impl GrantError {
     /// The stable word for programs, all that a peer is told.
     pub const fn reason(&self) -> &'static str {
         match self {
+            Self::Unknown => "GRANT_UNKNOWN",
             Self::Size => "GRANT_SIZE",
             Self::Form(_) | Self::Json { .. } => "GRANT_MALFORMED",
             Self::Type(_) => "GRANT_TYPE",

@@ -25,6 +25,8 @@ use crate::domain::sensitive::Sensitive;
 pub(super) struct Granted {
     pub(super) disclosure: AgencyDisclosure,
     encoded: Range<usize>,
+    /// The digest of what its agency is shown, once somebody wanted it.
+    pub(super) part: OnceLock<PresentationDigest>,
 }
 
 /// What a presentation says. Made by [`Contents::read`] it is only a claim.
@@ -90,7 +92,8 @@ impl Contents {
                     if granted.iter().any(|known| known.disclosure.agency == disclosure.agency) {
                         return Err(DisclosureFault::Twice.into());
                     }
-                    granted.push(Granted { disclosure, encoded: at..at + encoded.len() });
+                    let encoded = at..at + encoded.len();
+                    granted.push(Granted { disclosure, encoded, part: OnceLock::new() });
                 }
             }
             at += encoded.len() + 1;

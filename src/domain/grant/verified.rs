@@ -15,6 +15,7 @@ use super::disclosure::{AgencyDisclosure, DisclosureFault, Period, SubjectTag};
 use super::edition::Edition;
 use super::error::{Ceiling, GrantError, Scope};
 use super::key::VerifyingKey;
+use super::part::Part;
 use super::pins::IssuerPins;
 use super::presentation::PresentationDigest;
 use super::purpose::{Frequency, LegalBasis, PurposeCode, PurposeTable};
@@ -351,9 +352,15 @@ impl VerifiedGrant {
         self.find(agency).map(|one| &one.disclosure.subject)
     }
 
-    /// What is forwarded to an agency: the signed part and its disclosure alone.
+    /// What an agency gets: the signed part and its disclosure alone.
+    pub fn part(&self, agency: &AgencyId) -> Option<Part> {
+        let place = self.granted().iter().position(|one| one.disclosure.agency == *agency)?;
+        Some(Part::new(&self.signed, place))
+    }
+
+    /// What is forwarded to an agency that is shown its part whole.
     pub fn for_agency(&self, agency: &AgencyId) -> Option<Vec<u8>> {
-        self.signed.forward(self.find(agency)?)
+        self.part(agency).map(|part| part.whole())
     }
 
     /// Opens the subject at the one agency that the grant was verified for. The
