@@ -6,11 +6,14 @@ use tributary::store::frequency::{RELEASES, REPEAT_WITHIN, Release};
 
 use crate::support::Ask;
 
+/// Grant and items.
+type Asked = (String, u8);
+
 #[derive(Default)]
 pub struct Model {
     uses: HashMap<(String, u64), u32>,
-    /// Grant and items, first release, releases so far.
-    requests: HashMap<(&'static str, String), ((String, u8), i64, u32)>,
+    /// What was asked, first release, releases so far.
+    requests: HashMap<(&'static str, String), (Asked, i64, u32)>,
 }
 
 impl Model {
