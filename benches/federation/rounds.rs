@@ -19,7 +19,7 @@ use crate::targets::BUSY;
 use crate::{process, truth};
 
 /// Of a row's own rate, at which its latency is measured.
-const OPEN_LOAD: f64 = 0.7;
+pub const OPEN_LOAD: f64 = 0.7;
 /// Grants that are issued for one measurement at most.
 const MOST_FRESH: usize = 40_000;
 const WARM: Duration = Duration::from_millis(600);
