@@ -48,8 +48,9 @@ pub const REPEAT_WITHIN: i64 = 60;
 pub const RELEASES: u32 = 3;
 
 /// Counts in a file of SQLite are on the disk when the next one is made so much later,
-/// at the latest.
-pub const SYNC_EVERY: Duration = Duration::from_secs(5);
+/// at the latest. Long enough that many share a sync, and short enough that nobody waits
+/// long for what one has to write.
+pub const SYNC_EVERY: Duration = Duration::from_millis(100);
 
 /// One use of a grant.
 #[derive(Debug, Clone, Copy)]

@@ -120,8 +120,8 @@ fn what_the_disk_lost_is_counted_again() {
 async fn counts_of_long_ago_are_not_counted_again() {
     let (_folder, section) = fresh();
     let mut newest = Newest::new(Duration::from_secs(10));
-    for (at, request) in [(0, "1"), (74, "2"), (75, "3"), (150, "4")] {
-        let ask = Ask::new(if at < 75 { "old" } else { "new" }, request).at(at);
+    for (at, request) in [(0, "1"), (79, "2"), (80, "3"), (150, "4")] {
+        let ask = Ask::new(if at < 80 { "old" } else { "new" }, request).at(at);
         newest.see(&recorded(&ask, Release::Counted { used: 2 }));
     }
     let counters = section.try_open_with(newest).await.unwrap();

@@ -26,7 +26,7 @@ create table if not exists recent (
 ";
 
 /// Counts that are taken into the tables at the latest when there are so many.
-const MOST: usize = 4096;
+const MOST: usize = 1024;
 
 pub(super) struct Recent<'c> {
     ends: Statement<'c>,

@@ -2,7 +2,7 @@
 //! once, and its statements run one after the other.
 //!
 //! A commit is in SQLite's write-ahead log when it returns, which a killed process
-//! leaves behind whole. Every few seconds one is synced, and all before it with it; what
+//! leaves behind whole. Every tenth of a second one is synced, and all before it with it; what
 //! a failing machine loses since then, the audit log gives back.
 
 use std::path::Path;

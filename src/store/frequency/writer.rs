@@ -16,8 +16,10 @@ use crate::config::counters::{CountersConfig, CountersDatabase};
 /// Uses of one transaction at most.
 pub(super) const BATCH: usize = 1024;
 
-/// After so many batches old rows are deleted, so many at a time.
-const PRUNE_EVERY: u32 = 256;
+/// After so many batches old rows are deleted, so many at a time, and a file's newest
+/// counts go into its tables: rarely enough that they share pages, and often enough that
+/// a batch does not wait long for it.
+const PRUNE_EVERY: u32 = 64;
 pub(super) const PRUNE_ROWS: i64 = 1000;
 
 /// Requests are forgotten after a week; uses a week after the grant expired, for
