@@ -1,15 +1,17 @@
 //! The canonical encoding: laws over random records and random bytes.
 
 use proptest::prelude::*;
+use tributary::domain::audit::export::Line;
 use tributary::domain::audit::{
     Blind, CountRecord, Counted, Decision, Dictionary, Entry, GrantId, LegalBasis, MAX_ENTRY_BYTES,
     Purpose, Reason, Record, RefusalsRecord, RequestId, RuleId, RuleSet, SearchKeys, SearchKind,
-    SearchRecord, SectionRecord, SubjectTag, Timestamp,
+    SearchRecord, SectionRecord, SubjectTag, Timestamp, leaf_hash,
 };
 use tributary::domain::catalogue::{AgencyId, CatalogueDigest};
 use tributary::domain::item::ItemNumber;
 use tributary::domain::peer::SpiffeId;
 use tributary::domain::section::SectionStatus;
+use tributary::wire::audit::{decode_record, encode_record};
 
 fn text(most: usize) -> impl Strategy<Value = String> {
     proptest::collection::vec(0x20u8..0x7f, 1..=most)
@@ -158,6 +160,30 @@ proptest! {
             }
             prop_assert_eq!(found.as_ref(), Some(record));
         }
+    }
+
+    /// A reviewer's client and an export say the same of a record, the count included,
+    /// and what is exported is read back.
+    #[test]
+    fn the_wire_and_an_export_say_the_same(record in any_record(), index in any::<u64>()) {
+        let line = Line::new("o", index, &record, false);
+        let sent = decode_record("o", encode_record(index, leaf_hash(b"leaf"), &record));
+        prop_assert_eq!(sent.as_ref(), Some(&line));
+        let json = serde_json::to_string(&line).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Line>(&json).unwrap(), line.clone());
+        let count = |record: &Record| match record {
+            Record::Section(section) => section.count.as_ref().map(|count| count.counted),
+            _ => None,
+        };
+        let told = match &line {
+            Line::Section(section) => section.count.as_ref(),
+            _ => None,
+        };
+        prop_assert_eq!(told.map(|told| (told.used, told.released)), match count(&record) {
+            Some(Counted::Use(used)) => Some((used, 1)),
+            Some(Counted::Repeat(times)) => Some((0, times)),
+            None => None,
+        });
     }
 
     #[test]
