@@ -23,6 +23,24 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// One tag in 64 begins with a hyphen, and so may a request's id.
+#[test]
+fn what_begins_with_a_hyphen_is_no_option() {
+    let tag = format!("-J{}", "A".repeat(41));
+    let (log, key) = ("log", "key");
+    for args in [
+        vec!["search", log, "--key", key, "--tag", &tag, "--request", "-1"],
+        vec!["subject", log, "--key", key, "--tag", &tag],
+        vec!["review", "list", "--log-key", key, "--request", "-1", "--federation", "f"],
+        vec!["review", "subject", "--log-key", key, "--federation", "f", "--tag", &tag],
+    ] {
+        let args = std::iter::once("audit").chain(args.iter().copied());
+        if let Err(error) = Cli::try_parse_from(args) {
+            panic!("{error}");
+        }
+    }
+}
+
 #[test]
 fn exit_codes_tell_sound_tampered_incomplete_and_error() {
     let dir = tempfile::tempdir().unwrap();

@@ -35,7 +35,7 @@ pub(super) struct SearchArgs {
     #[command(flatten)]
     query: QueryArgs,
     /// Records with this subject tag; may be repeated
-    #[arg(long = "tag", value_name = "TAG")]
+    #[arg(long = "tag", value_name = "TAG", allow_hyphen_values = true)]
     tags: Vec<String>,
     #[command(flatten)]
     index: IndexArgs,
@@ -45,7 +45,7 @@ pub(super) struct SearchArgs {
 #[derive(Debug, Args)]
 pub(super) struct QueryArgs {
     /// Records of this request
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     request: Option<String>,
     /// Records of this consumer's SPIFFE id
     #[arg(long, value_name = "SPIFFE-ID")]

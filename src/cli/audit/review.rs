@@ -72,7 +72,7 @@ struct TagsArgs {
     #[command(flatten)]
     common: CommonArgs,
     /// A tag of the person; may be repeated
-    #[arg(long = "tag", value_name = "TAG", required = true)]
+    #[arg(long = "tag", value_name = "TAG", required = true, allow_hyphen_values = true)]
     tags: Vec<String>,
     #[command(flatten)]
     names: subject::NamesArgs,

@@ -18,7 +18,7 @@ pub(super) struct SubjectArgs {
     log: LogArgs,
     /// A tag of the person, as `tributary grant inspect` and `grant tags` print it;
     /// may be repeated
-    #[arg(long = "tag", value_name = "TAG", required = true)]
+    #[arg(long = "tag", value_name = "TAG", required = true, allow_hyphen_values = true)]
     tags: Vec<String>,
     #[command(flatten)]
     index: find::IndexArgs,
