@@ -85,7 +85,8 @@ pub fn write(page: &mut String, report: &Report) -> anyhow::Result<()> {
         )?;
     }
     page.push('\n');
-    if let (Some(alone), busy) = (Cost::at(report, "unary", 1), unary.sum()) {
+    if let Some(alone) = Cost::at(report, "unary", 1) {
+        let busy = unary.sum();
         write!(
             page,
             "\nThe more requests are under way, the more of them share a sync, a signature, a \

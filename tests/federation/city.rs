@@ -44,6 +44,18 @@ impl Drop for City {
     }
 }
 
+/// Starts an agency anew that was killed.
+pub fn agency_again(config: &Path) -> Child {
+    binary()
+        .args(["agency", "--config"])
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 pub fn binary() -> Command {
     Command::new(env!("CARGO_BIN_EXE_tributary"))
 }

@@ -2,7 +2,7 @@
 //! and nothing more, at both ends; and an agency that was started again is shown what
 //! it forgot.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use bytes::Bytes;
 use tonic::transport::Channel;
@@ -12,7 +12,7 @@ use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::agency_service_client::AgencyServiceClient;
 use tributary::wire::proto::pb::profile_service_client::ProfileServiceClient;
 
-use crate::city::{City, ask, binary, part_of, word};
+use crate::city::{City, agency_again, ask, binary, part_of, word};
 use crate::refusals::{AGENCY, ITEM};
 use crate::waiting::{Reserved, becomes};
 
@@ -146,14 +146,7 @@ async fn an_agency_started_again_is_shown_what_it_forgot_and_counts_once() {
     let killed = Command::new("kill").args(["-KILL", &entry.pid.to_string()]).status().unwrap();
     assert!(killed.success());
     let kept = Reserved::after(entry.endpoint.parse().unwrap()).await;
-    let mut again = binary()
-        .args(["agency", "--config"])
-        .arg(&entry.config)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut again = agency_again(&entry.config);
     // By another's grant, so that this one stays forgotten.
     becomes("the section's return", "OK", async || section(&probe).await).await;
     let mut agency: AgencyServiceClient<Channel> = city.agency(AGENCY).await;

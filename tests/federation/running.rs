@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::value::Kind;
 
-use crate::city::{City, DEADLINE, binary};
+use crate::city::{City, DEADLINE, agency_again, binary};
 use crate::sqlite_file;
 use crate::waiting::{Reserved, becomes, until};
 
@@ -121,14 +121,7 @@ async fn an_agency_dies_and_comes_back_without_the_gateway_being_told() {
     assert_eq!(unknown.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("no.such.item"));
 
-    let mut again = binary()
-        .args(["agency", "--config"])
-        .arg(&entry.config)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut again = agency_again(&entry.config);
     becomes("the section's return", "OK", &mut now).await;
     assert_eq!(get(&["--json"]).status.code(), Some(0));
     again.kill().unwrap();

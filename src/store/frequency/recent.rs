@@ -29,24 +29,24 @@ create table if not exists recent (
 const MOST: usize = 1024;
 
 pub(super) struct Recent<'c> {
-    ends: Statement<'c>,
+    ends_of: Statement<'c>,
     after: Statement<'c>,
     add: Statement<'c>,
     take_use: Statement<'c>,
     take_release: Statement<'c>,
     forget: Statement<'c>,
     state: State,
-    /// The numbers of the first and the last row, as of the last transaction; none
-    /// where what is in memory may not be what is in the table.
-    known: Option<(i64, i64)>,
+    /// The numbers of the first and the last row, as of the last transaction.
+    ends: (i64, i64),
+    /// Whether what is in memory is what was in the table then.
+    sure: bool,
 }
 
 impl<'c> Recent<'c> {
     pub(super) fn new(database: &'c Connection) -> rusqlite::Result<Self> {
-        let kept = PrepFlags::SQLITE_PREPARE_PERSISTENT;
-        let prepare = |text: &str| database.prepare_with_flags(text, kept);
+        let prepare = |text| prepare(database, text);
         Ok(Self {
-            ends: prepare(
+            ends_of: prepare(
                 "select ifnull((select min(n) from recent), 0), \
                  ifnull((select max(n) from recent), 0)",
             )?,
@@ -65,7 +65,8 @@ impl<'c> Recent<'c> {
             )?,
             forget: prepare("delete from recent where n < ?1")?,
             state: State::default(),
-            known: None,
+            ends: (0, 0),
+            sure: false,
         })
     }
 
@@ -79,36 +80,37 @@ impl<'c> Recent<'c> {
         self.state.used.len().max(self.state.released.len()) >= MOST
     }
 
-    /// What is in memory may be wrong: it is read again before it is used again.
+    /// What is in memory may be wrong, since a transaction failed: it is read again before
+    /// it is used again.
     pub(super) fn doubt(&mut self) {
-        self.known = None;
+        self.sure = false;
     }
 
     /// Reads what another process has done. In a transaction that writes.
     pub(super) fn catch_up(&mut self) -> rusqlite::Result<()> {
-        let found: (i64, i64) = self.ends.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let after = match self.known {
-            Some(known) if known == found => return Ok(()),
-            Some((first, last)) if first == found.0 && last <= found.1 => last,
+        let found = self.ends_of.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if self.sure && found == self.ends {
+            return Ok(());
+        }
+        let (first, last) = self.ends;
+        let after = if self.sure && first == found.0 && last <= found.1 {
+            last
+        } else {
             // Rows were taken into the tables, where they are found, and deleted.
-            _ => {
-                self.state = State::default();
-                0
-            }
+            self.state = State::default();
+            0
         };
-        // Should reading fail half-way, everything is read again.
-        self.known = None;
         let mut rows = self.after.query([after])?;
         while let Some(row) = rows.next()? {
             learn(&mut self.state, row)?;
         }
-        self.known = Some(found);
+        (self.ends, self.sure) = (found, true);
         Ok(())
     }
 
     /// Adds what has changed.
     pub(super) fn add(&mut self, before: &State, state: &State) -> rusqlite::Result<()> {
-        let Some((first, last)) = self.known.take() else { return Ok(()) };
+        let (first, last) = self.ends;
         let mut uses = state.used.iter().filter(|(key, now)| before.used.get(*key) != Some(now));
         let mut releases =
             state.released.iter().filter(|(key, now)| before.released.get(*key) != Some(now));
@@ -131,8 +133,7 @@ impl<'c> Recent<'c> {
                 release.map(|release| release.times),
             ])?;
         }
-        let first = if first == 0 { number.min(1) } else { first };
-        self.known = Some((first, number));
+        self.ends = (if first == 0 { number.min(1) } else { first }, number);
         Ok(())
     }
 
@@ -144,7 +145,7 @@ impl<'c> Recent<'c> {
 
     /// Takes every count into the tables.
     pub(super) fn take_in(&mut self) -> rusqlite::Result<()> {
-        let Some((_, last)) = self.known.take() else { return Ok(()) };
+        let (_, last) = self.ends;
         let mut uses: Vec<_> = self.state.used.iter().collect();
         uses.sort_unstable();
         for (key, (used, expires)) in uses {
@@ -158,9 +159,14 @@ impl<'c> Recent<'c> {
         }
         self.forget.execute([last])?;
         self.state = State::default();
-        self.known = Some((last, last));
+        self.ends = (last, last);
         Ok(())
     }
+}
+
+/// A statement that is kept.
+pub(super) fn prepare<'c>(database: &'c Connection, text: &str) -> rusqlite::Result<Statement<'c>> {
+    database.prepare_with_flags(text, PrepFlags::SQLITE_PREPARE_PERSISTENT)
 }
 
 fn learn(state: &mut State, row: &Row<'_>) -> rusqlite::Result<()> {

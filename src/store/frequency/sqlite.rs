@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, PrepFlags, Statement};
+use rusqlite::{Connection, OpenFlags, Statement};
 
 use super::batch::{Released, State};
 use super::recent::{self, Recent};
@@ -66,8 +66,7 @@ pub(super) fn open(file: &Path) -> Result<Connection, CounterError> {
 
 impl<'c> File<'c> {
     pub(super) fn new(database: &'c Connection) -> Result<Self, CounterError> {
-        let kept = PrepFlags::SQLITE_PREPARE_PERSISTENT;
-        let prepare = |text: &str| database.prepare_with_flags(text, kept);
+        let prepare = |text| recent::prepare(database, text);
         Ok(Self {
             // Immediate: another process on the same file waits its turn.
             begin: prepare("begin immediate")?,
