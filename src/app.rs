@@ -1,6 +1,7 @@
 //! From configuration to a running process: read, wire, serve, stop in order.
 
 pub mod agency;
+pub mod agency_init;
 pub mod checking;
 pub mod client;
 pub mod conformance;
@@ -13,7 +14,6 @@ pub mod review;
 pub mod reviewer;
 mod rotation;
 mod serving;
-pub mod starting;
 pub mod statuses;
 
 pub use serving::{StartError, stop_signal};

@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod catalogue;
 pub mod dates;
+pub mod flows;
 pub mod grant;
 pub mod item;
 pub mod lines;
@@ -13,7 +14,6 @@ pub mod plan;
 pub mod policy;
 pub mod profile;
 pub mod purpose;
-pub mod review;
 pub mod reviewer;
 pub mod section;
 pub mod sensitive;

@@ -6,9 +6,9 @@
 //! | [`identity`] | our own certificate and key, reloadable |
 //! | [`trust`] | whom we believe: the one verification for both directions |
 //! | [`tls`] | the rustls configurations over both |
-//! | [`authority`] | how long an open connection may go on |
+//! | [`validity`] | how long an open connection may go on |
 //! | [`accept`] | inbound: the accept loop; [`connection`] serves one connection |
-//! | [`bundle`] | small writes go out together |
+//! | [`coalesce`] | small writes go out together |
 //! | [`panic`] | a panicking handler answers INTERNAL |
 //! | [`unread`] | an answer that nobody reads is let go |
 //! | [`connect`] | outbound: one connection a call |
@@ -20,9 +20,8 @@
 //! certificate, and the caller says which one it expects.
 
 pub mod accept;
-pub mod authority;
-mod bundle;
 pub mod certificate;
+mod coalesce;
 pub mod connect;
 mod connection;
 pub mod https;
@@ -34,3 +33,4 @@ pub mod pki;
 pub mod tls;
 pub mod trust;
 pub mod unread;
+pub mod validity;

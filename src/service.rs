@@ -1,29 +1,23 @@
 //! What the two roles do with a request: the agency answers about what it holds,
 //! the gateway plans, fans out and merges.
 //!
-//! Nothing here reads a file or opens a listening socket.
+//! | room | what lives there |
+//! | --- | --- |
+//! | [`gateway`] | the consumers' side: a request from admission to profile |
+//! | [`agencies`] | the gateway's client to its agencies |
+//! | [`agency`] | an agency's side: one question answered from its own holdings |
+//! | [`audit`] | what both ends write into their logs, and show of them |
+//!
+//! Beside them stands what both ends use. Nothing here reads a file or opens a
+//! listening socket.
 
+pub mod agencies;
 pub mod agency;
-pub mod agency_server;
-pub mod authority;
-pub mod breaker;
+pub mod audit;
 pub mod catalogue;
-pub mod edge;
+pub mod deadline;
 mod ending;
-pub mod exchange;
-pub mod fan_out;
 pub mod gateway;
-pub mod gateway_server;
-pub mod gather;
-pub mod lane;
-pub mod profile_stream;
-pub mod question;
+pub mod judge;
 pub mod random;
-pub mod recorder;
-pub mod review;
-pub mod room;
-pub mod status_poll;
-pub mod under_way;
-pub mod uplink;
-pub mod way;
-pub mod witness;
+pub mod status_lists;

@@ -20,7 +20,7 @@ use crate::config::reload::{LastGood, Reload, Watch};
 use crate::issuer::{IssuerSettings, SignedList, SigningKey, StatusDirectory, StatusStateError};
 use crate::link::accept::causes;
 use crate::link::https::{self, Document, HttpsUri, PublishLimits, ServerPair};
-use crate::service::status_poll::MEDIA_TYPE;
+use crate::service::status_lists::MEDIA_TYPE;
 
 /// How often the records are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

@@ -22,9 +22,9 @@ use crate::config::gateway::{GatewayConfig, GatewayConfigError};
 use crate::config::grants::{GrantsConfig, GrantsConfigError};
 use crate::config::policy::{PolicyConfig, PolicyLoadError, read_texts, sources};
 use crate::domain::catalogue::{AgencyId, Catalogue};
+use crate::domain::flows::federation::{Agency, Federation, House, Issuer, Own};
+use crate::domain::flows::places::{GATEWAY, Kind, Place, Places};
 use crate::domain::policy::engine::Engine;
-use crate::domain::review::federation::{Agency, Federation, House, Issuer, Own};
-use crate::domain::review::places::{GATEWAY, Kind, Place, Places};
 
 /// Names of the files, where a folder has them otherwise.
 pub const MANIFEST: &str = "review.toml";

@@ -24,7 +24,7 @@ use crate::domain::peer::TrustDomain;
 use crate::link::accept::causes;
 use crate::link::tls::LinkTls;
 use crate::link::trust::{BadList, TrustLoadError};
-use crate::service::status_poll::StatusPoll;
+use crate::service::status_lists::StatusPoll;
 
 /// How long a revocation list may be half written before its trust domain is
 /// closed.

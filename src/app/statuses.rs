@@ -8,7 +8,7 @@ use super::StartError;
 use crate::config::grants::Grants;
 use crate::domain::grant::HighWater;
 use crate::link::https::Anchors;
-use crate::service::status_poll::{StatusPlan, StatusPoll, fetch_limits};
+use crate::service::status_lists::{StatusPlan, StatusPoll, fetch_limits};
 
 /// Reads the anchors and starts to fetch, for gateway and agency alike.
 ///

@@ -22,12 +22,12 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::Service;
 
-use super::authority::Held;
 use super::connection::Connection;
 use super::limits::LinkLimits;
 use super::pause::Pause;
 use super::tls::{HTTP2, LinkTls, Verifier};
 use super::trust::{Usage, Verified};
+use super::validity::Held;
 use crate::domain::peer::SpiffeId;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -39,7 +39,7 @@ const ALERT_LINGER: Duration = Duration::from_millis(250);
 /// waits at most [`LinkLimits::drain`] and closes the rest.
 ///
 /// Each request carries its [`PeerId`](crate::domain::peer::PeerId) and its
-/// [`Link`](super::authority::Link) in its extensions. `service` is cloned for
+/// [`Link`](super::validity::Link) in its extensions. `service` is cloned for
 /// each request; tonic's `Routes` fits.
 pub async fn serve<S, B>(
     listener: TcpListener,

@@ -21,11 +21,11 @@ use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use super::authority::Held;
-use super::bundle::Bundled;
+use super::coalesce::Bundled;
 use super::limits::ConnectLimits;
 use super::tls::{HTTP2, LinkTls};
 use super::trust::{TrustError, Usage};
+use super::validity::Held;
 use crate::domain::peer::SpiffeId;
 
 /// Why there is no link.

@@ -17,12 +17,12 @@ use tokio_rustls::server::TlsStream;
 use tonic::Status;
 use tower::{Service, ServiceExt};
 
-use super::authority::{Held, Link, Phase};
-use super::bundle::Bundled;
+use super::coalesce::Bundled;
 use super::limits::LinkLimits;
 use super::panic::{self, GuardedBody, Origin};
 use super::trust::TrustError;
 use super::unread::{Paced, Streams};
+use super::validity::{Held, Link, Phase};
 use crate::domain::peer::PeerId;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use crate::link::authority::{Link, Phase};
+use crate::link::validity::{Link, Phase};
 
 /// What a stream is ended for when its peer is no longer believed: nothing more is
 /// released on it.

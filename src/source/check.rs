@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::fault::{Reason, SourceError};
 use super::holdings::Holdings;
+use super::introspection::{Kind, Plan, Review};
 use super::mapping::Written;
-use super::review::{Kind, Plan, Review};
 use crate::config::mapping::{QueryEntry, SubjectType};
 use crate::domain::lines::line_at;
 

@@ -18,9 +18,9 @@ use tokio::sync::Semaphore;
 
 use super::cell::{Cell, Unfit};
 use super::fault::{Reason, SourceError};
-use super::lanes::secret;
 use super::mapping::{Ask, Mapping};
 use super::place::HttpPlace;
+use super::pool::secret;
 use super::within::within;
 use super::{Key, RowSink, Source};
 use crate::config::mapping::SecretEntry;

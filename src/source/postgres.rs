@@ -16,9 +16,9 @@ use sqlx::{
 };
 
 use super::fault::{Reason, SourceError};
-use super::lanes::{Connect, secret};
+use super::introspection::Plan;
 use super::mapping::Mapping;
-use super::review::Plan;
+use super::pool::{Connect, secret};
 use super::server::{Answer, Columns, People, Speaks, SqlServer, said};
 use super::statements::{Dialect, Texts};
 use crate::config::mapping::{SecretEntry, Server, SubjectType, TlsMode};

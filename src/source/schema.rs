@@ -9,7 +9,7 @@ use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Row as _};
 
-use super::lanes::secret;
+use super::pool::secret;
 use super::{mysql, postgres};
 use crate::config::mapping::{SecretEntry, SqlAddress};
 

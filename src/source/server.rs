@@ -11,9 +11,9 @@ use futures_util::future::BoxFuture;
 use sqlx::error::DatabaseError;
 
 use super::fault::{Reason, SourceError};
-use super::lanes::{Connect, Lanes};
+use super::introspection::{Kind, Plan, Review};
 use super::mapping::{Limits, Query};
-use super::review::{Kind, Plan, Review};
+use super::pool::{Connect, Lanes};
 use super::statements::{Dialect, Texts, numbers};
 use super::within::within;
 use super::{Key, RowSink, Source};

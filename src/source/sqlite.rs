@@ -13,8 +13,8 @@ use futures_util::future::BoxFuture;
 use rusqlite::{Connection, Error, params_from_iter};
 
 use super::fault::{Reason, SourceError};
+use super::introspection::{Kind, Plan, Review};
 use super::mapping::{Mapping, Query};
-use super::review::{Kind, Plan, Review};
 use super::rows::MAX_ROWS_EACH;
 use super::statements::{Dialect, Texts, numbers};
 use super::within::within;

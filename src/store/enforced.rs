@@ -24,9 +24,9 @@ use time::OffsetDateTime;
 
 use crate::domain::audit::Timestamp;
 use crate::domain::catalogue::{Catalogue, Source};
+use crate::domain::flows::drift::Enforced;
 use crate::domain::policy::engine::Engine;
 use crate::domain::policy::vocabulary::Vocabulary;
-use crate::domain::review::drift::Enforced;
 
 /// The folder inside a log's.
 const FOLDER: &str = "enforced";

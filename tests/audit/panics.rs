@@ -4,7 +4,7 @@ use tonic::Code;
 use tributary::domain::audit::Record;
 use tributary::domain::catalogue::CatalogueDigest;
 use tributary::domain::peer::SpiffeId;
-use tributary::service::recorder::Recorder;
+use tributary::service::audit::recorder::Recorder;
 use tributary::store::walk::walk;
 use tributary::wire::refusal::Refusal;
 

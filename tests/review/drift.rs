@@ -10,8 +10,8 @@ use tributary::domain::audit::{
     SigningKey, Timestamp, TlogProof,
 };
 use tributary::domain::catalogue::AgencyId;
+use tributary::domain::flows::federation::Federation;
 use tributary::domain::item::ItemSet;
-use tributary::domain::review::federation::Federation;
 use tributary::domain::section::SectionStatus;
 use tributary::store::audit_log::{AuditLog, Options};
 use tributary::store::enforced::Keeper;

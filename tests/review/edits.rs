@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use tributary::domain::review::change::{Change, Class};
-use tributary::domain::review::diff::diff;
-use tributary::domain::review::federation::Federation;
-use tributary::domain::review::places::Kind;
+use tributary::domain::flows::change::{Change, Class};
+use tributary::domain::flows::diff::diff;
+use tributary::domain::flows::federation::Federation;
+use tributary::domain::flows::places::Kind;
 
 use crate::support::{BANK, City, SCORING};
 
@@ -478,7 +478,7 @@ fn blames(changes: &[Change]) -> BTreeSet<String> {
 fn points_there(changes: &[Change], old: &City, new: &City) {
     for blame in changes.iter().flat_map(|change| &change.blames) {
         let place = blame.place.as_ref().unwrap_or_else(|| panic!("no place: {blame}"));
-        let removed = blame.edit == tributary::domain::review::change::Edit::Removed;
+        let removed = blame.edit == tributary::domain::flows::change::Edit::Removed;
         let text = if removed { old } else { new }.read(&place.file);
         let near: Vec<&str> = text.lines().skip(place.line - 1).take(2).collect();
         let wanted = match blame.kind {

@@ -8,11 +8,11 @@ use cedar_policy::{
     RestrictedExpression,
 };
 use proptest::prelude::*;
+use tributary::domain::flows::federation::Federation;
+use tributary::domain::flows::open::flows;
 use tributary::domain::item::ItemSet;
 use tributary::domain::policy::engine::{Engine, Question};
 use tributary::domain::purpose::LegalBasis;
-use tributary::domain::review::federation::Federation;
-use tributary::domain::review::flows::flows;
 
 use crate::support::{City, SCORING};
 

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::support::City;
-use tributary::domain::review::flows::each_flow;
+use tributary::domain::flows::open::each_flow;
 
 #[test]
 #[ignore = "a measurement"]

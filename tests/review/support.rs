@@ -60,7 +60,7 @@ impl City {
         self.write(file, &format!("{}\n{more}", self.read(file)));
     }
 
-    pub fn load(&self) -> tributary::domain::review::federation::Federation {
+    pub fn load(&self) -> tributary::domain::flows::federation::Federation {
         tributary::app::review::load(self.path()).unwrap_or_else(|error| panic!("{error:?}"))
     }
 }

@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tributary::clock;
 use tributary::link::https::{Anchors, FetchError, FetchLimits, HttpsClient, HttpsUri};
-use tributary::service::status_poll::MEDIA_TYPE;
+use tributary::service::status_lists::MEDIA_TYPE;
 
 use crate::support::*;
 

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tributary::clock;
 use tributary::domain::grant::StatusFault;
 use tributary::link::https::PublishLimits;
-use tributary::service::status_poll::{StatusPlanError, StatusPoll};
+use tributary::service::status_lists::{StatusPlanError, StatusPoll};
 
 use crate::support::*;
 use crate::waiting::Reserved;

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tributary::clock;
 use tributary::link::https::{FetchLimits, HttpsClient, HttpsUri, PublishLimits, ServerPair};
-use tributary::service::status_poll::MEDIA_TYPE;
+use tributary::service::status_lists::MEDIA_TYPE;
 
 use crate::support::*;
 use crate::waiting::until;

@@ -30,7 +30,7 @@ use tributary::issuer::SigningKey;
 use tributary::link::https::{self, Anchors, Document, FetchLimits, PublishLimits, ServerPair};
 use tributary::link::pki::{Authority, Issued, Request, Validity};
 use tributary::link::tls;
-use tributary::service::status_poll::{MEDIA_TYPE, StatusPlan, StatusPoll, fetch_limits};
+use tributary::service::status_lists::{MEDIA_TYPE, StatusPlan, StatusPoll, fetch_limits};
 
 pub const DOMAIN: &str = "consent.city.example";
 pub const PATH: &str = "/status/1";

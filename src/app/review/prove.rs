@@ -27,11 +27,11 @@ use self::report::{Finding, Report, Scope, Statement, Unchecked, Verdict};
 use self::side::{Broken, Side};
 use self::solver::{Fault, Program};
 use crate::domain::catalogue::AgencyId;
+use crate::domain::flows::federation::{Agency, Federation};
+use crate::domain::flows::places::GATEWAY;
 use crate::domain::policy::engine::Engine;
 use crate::domain::policy::schema::schema;
 use crate::domain::policy::vocabulary::Vocabulary;
-use crate::domain::review::federation::{Agency, Federation};
-use crate::domain::review::places::GATEWAY;
 
 /// What no request may ever be permitted.
 pub const PROHIBITED: &str = "resource in Sensitivity::\"prohibited\"";

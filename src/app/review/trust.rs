@@ -9,7 +9,7 @@ use super::{Files, ReviewError};
 use crate::config::agency::AgencyConfig;
 use crate::config::gateway::GatewayConfig;
 use crate::config::link::LinkConfig;
-use crate::domain::review::places::GATEWAY;
+use crate::domain::flows::places::GATEWAY;
 use crate::link::pki::show::{Description, describe};
 
 /// A certificate that somebody's configuration names.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crate::app::starting::{self, StartingRequest};
+use crate::app::agency_init::{self, StartingRequest};
 
 /// Writes a starting mapping from a database's schema. No row is read and nothing
 /// is guessed: whatever only you can know reads TODO, which `agency check` refuses.
@@ -56,7 +56,7 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
         agency: args.id.clone().zip(args.catalogue.clone()),
     };
     let text =
-        super::super::block_on(async { Ok(starting::write(&request, Path::new("")).await?) })?;
+        super::super::block_on(async { Ok(agency_init::write(&request, Path::new("")).await?) })?;
     match &args.out {
         None => std::io::stdout().lock().write_all(text.as_bytes())?,
         Some(path) => {

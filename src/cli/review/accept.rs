@@ -8,8 +8,8 @@ use clap::Args;
 
 use super::diff::{Compared, Judged};
 use super::{Sides, forms};
-use crate::domain::review::change::Class;
-use crate::domain::review::lock::{Accepted, day};
+use crate::domain::flows::change::Class;
+use crate::domain::flows::lock::{Accepted, day};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

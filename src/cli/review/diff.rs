@@ -13,10 +13,10 @@ use super::{Sides, forms, markdown, sarif};
 use crate::app::review;
 use crate::app::review::revision::Revision;
 use crate::domain::catalogue::Catalogue;
-use crate::domain::review::change::{Change, Class};
-use crate::domain::review::diff::diff;
-use crate::domain::review::federation::Federation;
-use crate::domain::review::lock::{Accepted, Lock};
+use crate::domain::flows::change::{Change, Class};
+use crate::domain::flows::diff::diff;
+use crate::domain::flows::federation::Federation;
+use crate::domain::flows::lock::{Accepted, Lock};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

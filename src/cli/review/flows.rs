@@ -11,11 +11,11 @@ use serde_json::json;
 
 use super::forms;
 use crate::app::review;
+use crate::domain::flows::diff::frequency;
+use crate::domain::flows::federation::Federation;
+use crate::domain::flows::open::{Flow, flows};
 use crate::domain::item::ItemSet;
 use crate::domain::purpose::LegalBasis;
-use crate::domain::review::diff::frequency;
-use crate::domain::review::federation::Federation;
-use crate::domain::review::flows::{Flow, flows};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

@@ -4,14 +4,14 @@
 use serde_json::{Value, json};
 
 use crate::domain::catalogue::{AgencyId, Catalogue, Item};
+use crate::domain::flows::change::{Blame, Change, Class};
+use crate::domain::flows::diff::frequency;
+use crate::domain::flows::federation::Federation;
+use crate::domain::flows::lock::Accepted;
+use crate::domain::flows::open::{Condition, Flow};
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::peer::SpiffeId;
 use crate::domain::purpose::{LegalBasis, PurposeCode};
-use crate::domain::review::change::{Blame, Change, Class};
-use crate::domain::review::diff::frequency;
-use crate::domain::review::federation::Federation;
-use crate::domain::review::flows::{Condition, Flow};
-use crate::domain::review::lock::Accepted;
 
 /// What a federation decides by: every digest.
 pub(super) fn digests(federation: &Federation) -> Value {

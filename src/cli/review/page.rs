@@ -24,10 +24,10 @@ use crate::app::review::revision::Revision;
 use crate::app::review::trust::{Anchor, anchors};
 use crate::cli::html::head;
 use crate::domain::catalogue::Sensitivity;
+use crate::domain::flows::change::Class;
+use crate::domain::flows::federation::Federation;
+use crate::domain::flows::open::{Flow, flows};
 use crate::domain::item::ItemSet;
-use crate::domain::review::change::Class;
-use crate::domain::review::federation::Federation;
-use crate::domain::review::flows::{Flow, flows};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -86,7 +86,7 @@ impl Review {
     pub(super) fn read(folder: &str, what: &WhatArgs) -> anyhow::Result<Self> {
         let as_of = match &what.as_of {
             None => crate::clock::utc().date(),
-            Some(day) => crate::domain::review::lock::day(day)
+            Some(day) => crate::domain::flows::lock::day(day)
                 .with_context(|| format!("`{day}` is no day such as 2026-11-24"))?,
         };
         let here = Revision::open(folder, &what.repository, &what.path)?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::diff::{Compared, Judged, what};
 use super::forms;
-use crate::domain::review::change::{Blame, Class, Edit};
+use crate::domain::flows::change::{Blame, Class, Edit};
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";

@@ -9,7 +9,7 @@ use time::{Date, Month};
 
 use crate::source::RowSink;
 use crate::source::cell::{Cell, Unfit, plain_decimal};
-use crate::source::review::Kind;
+use crate::source::introspection::Kind;
 
 pub(super) fn give(row: &MySqlRow, sink: &mut dyn RowSink) -> ControlFlow<()> {
     let cells: Vec<Cell<'_>> =

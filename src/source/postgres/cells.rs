@@ -10,7 +10,7 @@ use time::{Date, Duration, macros::date};
 
 use crate::source::RowSink;
 use crate::source::cell::{Cell, Unfit};
-use crate::source::review::Kind;
+use crate::source::introspection::Kind;
 
 /// Days and moments are counted from here.
 const EPOCH: Date = date!(2000 - 01 - 01);

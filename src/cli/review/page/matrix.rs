@@ -7,8 +7,8 @@ use maud::{Markup, html};
 
 use super::Review;
 use crate::cli::review::diff::Judged;
+use crate::domain::flows::change::Class;
 use crate::domain::item::ItemSet;
-use crate::domain::review::change::Class;
 
 /// From so many columns on, the headings stand upright.
 const MANY: usize = 8;

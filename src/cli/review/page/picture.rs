@@ -9,8 +9,8 @@ use maud::{Markup, html};
 use super::matrix::short;
 use super::{Review, agency_title};
 use crate::cli::review::diff::Judged;
+use crate::domain::flows::change::Class;
 use crate::domain::item::ItemSet;
-use crate::domain::review::change::Class;
 
 const WIDTH: f64 = 1000.0;
 /// The left edges of the three columns of nodes.

@@ -12,11 +12,11 @@ use crate::cli::review::diff::{Compared, Judged};
 use crate::cli::review::drift::Found;
 use crate::cli::review::forms;
 use crate::domain::catalogue::Catalogue;
+use crate::domain::flows::change::Class;
+use crate::domain::flows::diff::frequency;
+use crate::domain::flows::federation::Federation;
 use crate::domain::item::ItemSet;
 use crate::domain::purpose::LegalBasis;
-use crate::domain::review::change::Class;
-use crate::domain::review::diff::frequency;
-use crate::domain::review::federation::Federation;
 
 /// Certificates that end sooner than this are told.
 const SOON: Duration = Duration::days(30);

@@ -13,7 +13,7 @@ use crate::app::review::prove::prove;
 use crate::app::review::prove::report::{Counterexample, Finding, Report, Scope, Verdict};
 use crate::app::review::prove::solver::Program;
 use crate::app::review::revision::Revision;
-use crate::domain::review::federation::Federation;
+use crate::domain::flows::federation::Federation;
 
 /// Something is disproved.
 const DISPROVED: u8 = 3;

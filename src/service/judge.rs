@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use tonic::Code;
 
-use super::status_poll::StatusPoll;
 use crate::clock;
 use crate::config::grants::Grants;
 use crate::config::reload::LastGood;
@@ -23,6 +22,7 @@ use crate::domain::item::ItemSet;
 use crate::domain::policy::answer::{Decision, Question};
 use crate::domain::policy::engine::Engine;
 use crate::domain::policy::{self, Permit};
+use crate::service::status_lists::StatusPoll;
 use crate::wire::refusal::Refusal;
 
 /// What a grant and a request are held against.

@@ -2,8 +2,8 @@
 //! agency's part of the grant whole, or with that part named by its digest.
 //!
 //! A form is made when it is first put, so that nobody pays for the one that nobody
-//! needs. Which one it is to be, [`super::uplink`] decides; how it travels is in
-//! [`super::under_way`].
+//! needs. Which one it is to be, [`crate::service::agencies::pool`] decides; how it travels is in
+//! [`crate::service::agencies::pending`].
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::flows::Flow;
+use super::open::Flow;
 use crate::domain::audit::{Decision, Record, SectionRecord, Timestamp};
 use crate::domain::catalogue::AgencyId;
 use crate::domain::item::ItemSet;

@@ -7,10 +7,10 @@ use tokio::sync::watch;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::agency_server::{link_of, peer_of};
-use super::gateway::Gateway;
-use super::profile_stream;
 use crate::clock;
+use crate::service::agency::server::{link_of, peer_of};
+use crate::service::gateway::answer::Gateway;
+use crate::service::gateway::stream;
 use crate::wire::deadline;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::profile_service_server::ProfileService;
@@ -53,7 +53,7 @@ impl ProfileService for GatewayServer {
     ) -> Result<Response<Self::StreamProfilesStream>, Status> {
         let link = link_of(&request).map_err(|refusal| refusal.into_status(""))?;
         let (gateway, stop) = (self.gateway.clone(), self.stop.clone());
-        let answers = profile_stream::serve(gateway, link, request.into_inner(), stop);
+        let answers = stream::serve(gateway, link, request.into_inner(), stop);
         Ok(Response::new(Box::pin(answers)))
     }
 }

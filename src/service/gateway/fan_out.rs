@@ -12,16 +12,16 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant as TokioInstant, sleep_until};
 use tonic::Code;
 
-use super::gather::{Gather, Reply, Woken};
-use super::lane::{Arrival, Failure};
-use super::question::Question;
-use super::under_way::UnderWay;
-use super::uplink::Uplink;
 use crate::clock;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::VerifiedGrant;
 use crate::domain::plan::{Fetch, Plan};
 use crate::domain::section::{Section, SectionStatus};
+use crate::service::agencies::pending::UnderWay;
+use crate::service::agencies::pool::Uplink;
+use crate::service::agencies::replies::{Gather, Reply, Woken};
+use crate::service::agencies::request::Question;
+use crate::service::agencies::stream::{Arrival, Failure};
 use crate::wire::proto::pb;
 use crate::wire::{refusal, section};
 

@@ -8,10 +8,10 @@ use tokio::task::AbortHandle;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use super::gather::Reply;
-use super::lane::{Arrival, Asking, Failure};
-use super::question::Form;
 use crate::clock;
+use crate::service::agencies::replies::Reply;
+use crate::service::agencies::request::Form;
+use crate::service::agencies::stream::{Arrival, Asking, Failure};
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::agency_service_client::AgencyServiceClient;
 

@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
-use super::ending::{DISTRUSTED, ending};
-use super::gateway::Gateway;
 use crate::clock;
-use crate::link::authority::{Link, Phase};
+use crate::link::validity::{Link, Phase};
+use crate::service::ending::{DISTRUSTED, ending};
+use crate::service::gateway::answer::Gateway;
 use crate::wire::profile::is_request_id;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::stream_profiles_response::Outcome;

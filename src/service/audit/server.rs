@@ -13,13 +13,13 @@ use bytes::Bytes;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tonic::{Code, Request, Response, Status};
 
-use super::agency_server::peer_of;
-use super::random;
-use super::recorder::Recorder;
 use crate::clock;
 use crate::domain::audit::{SearchKind, SearchRecord, Timestamp, VerifyingKey, leaf_hash};
 use crate::domain::peer::PeerId;
 use crate::domain::reviewer::{Act, Questions, ReviewPolicy, ReviewRefusal};
+use crate::service::agency::server::peer_of;
+use crate::service::audit::recorder::Recorder;
+use crate::service::random;
 use crate::store::index::{Found, Index, IndexError};
 use crate::store::proof::{self, ProveError};
 use crate::wire::audit as message;

@@ -6,8 +6,8 @@
 //! named. Signature, origin and proof are checked here and in `store::witness`;
 //! nothing is believed because a peer said so.
 //!
-//! How the messages travel is the business of [`super::exchange`] and
-//! [`super::lane`].
+//! How the messages travel is the business of [`crate::service::agency::exchange`] and
+//! [`crate::service::agencies::stream`].
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tonic::Code;
 
-use super::recorder::Recorder;
 use crate::config::audit::{MAX_LOGS, OnContradiction, PinnedLogs};
 use crate::domain::audit::{Hash, NoteError, Origin, SignedCheckpoint, VerifyingKey};
 use crate::domain::peer::SpiffeId;
+use crate::service::audit::recorder::Recorder;
 use crate::store::proof::{ProveError, prove_consistency, published};
 use crate::store::witness::{Contradiction, Witness, WitnessError};
 use crate::wire::proto::pb;

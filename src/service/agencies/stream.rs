@@ -4,7 +4,7 @@
 //! A lane lives until its stream ends; whatever is under way then fails with
 //! [`Failure::LaneLost`] and may be asked again on another lane. An answer whose
 //! echo is wrong ends the lane: nothing after it is to be believed. Connecting
-//! and replacing lanes is the business of [`super::uplink`].
+//! and replacing lanes is the business of [`crate::service::agencies::pool`].
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,10 +17,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
-use super::gather::Reply;
-use super::question::Form;
-use super::witness::Swap;
 use crate::clock;
+use crate::service::agencies::replies::Reply;
+use crate::service::agencies::request::Form;
+use crate::service::audit::monitor::Swap;
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::grant;
 use crate::wire::proto::pb;

@@ -1,15 +1,15 @@
 //! One way to an agency: a lane, or FetchSection calls where its server has no
-//! Exchange. Ways are opened, held and replaced in [`super::uplink`].
+//! Exchange. Ways are opened, held and replaced in [`crate::service::agencies::pool`].
 
 use std::sync::Arc;
 
 use tonic::transport::Channel;
 
-use super::gather::Reply;
-use super::lane::{Failure, Lane};
-use super::question::Question;
-use super::under_way::{Call, UnderWay};
 use crate::domain::grant::Shown;
+use crate::service::agencies::pending::{Call, UnderWay};
+use crate::service::agencies::replies::Reply;
+use crate::service::agencies::request::Question;
+use crate::service::agencies::stream::{Failure, Lane};
 use crate::wire::proto::pb::agency_service_client::AgencyServiceClient;
 
 /// A way.

@@ -12,7 +12,6 @@ use aws_lc_rs::hmac;
 use futures_util::FutureExt;
 use tonic::Code;
 
-use super::authority::Ruling;
 use crate::clock;
 use crate::domain::audit::{
     CountRecord, Decision, GrantId, Hash, LegalBasis, Purpose, Reason, Receipt, Record,
@@ -25,6 +24,7 @@ use crate::domain::peer::SpiffeId;
 use crate::domain::section::SectionStatus;
 use crate::domain::sensitive::Sensitive;
 use crate::domain::subject::Subject;
+use crate::service::judge::Ruling;
 use crate::store::audit_log::{AuditError, AuditLog, Health, fresh_blind};
 use crate::wire::refusal::Refusal;
 

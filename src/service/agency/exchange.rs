@@ -16,11 +16,11 @@ use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval, sleep_u
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
-use super::agency::Agency;
-use super::ending::{DISTRUSTED, ending};
-use super::witness::Swap;
 use crate::clock;
-use crate::link::authority::{Link, Phase};
+use crate::link::validity::{Link, Phase};
+use crate::service::agency::answer::Agency;
+use crate::service::audit::monitor::Swap;
+use crate::service::ending::{DISTRUSTED, ending};
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::exchange_request::Message as Asked;
 use crate::wire::proto::pb::exchange_response::Message as Told;

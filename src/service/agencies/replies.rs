@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::lane::{Arrival, Failure};
 use crate::clock;
+use crate::service::agencies::stream::{Arrival, Failure};
 
 /// The answers of one request, in the order of its questions.
 #[derive(Debug)]

@@ -9,11 +9,11 @@ use tokio::sync::watch;
 use tokio_stream::Stream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::agency::Agency;
-use super::exchange;
 use crate::clock;
 use crate::domain::peer::PeerId;
-use crate::link::authority::Link;
+use crate::link::validity::Link;
+use crate::service::agency::answer::Agency;
+use crate::service::agency::exchange;
 use crate::wire::deadline;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::agency_service_server::AgencyService;

@@ -2,7 +2,7 @@
 //! what happened was declared.
 //!
 //! A flow is an agency, an item, a consumer, a purpose, a legal basis and the
-//! condition under which it is open. [`flows`] computes them from the
+//! condition under which it is open. [`open`] computes them from the
 //! configuration of a whole federation, [`diff`] holds two federations against one
 //! another and blames each change on the line that made it.
 //!
@@ -14,7 +14,7 @@ pub mod change;
 pub mod diff;
 pub mod drift;
 pub mod federation;
-pub mod flows;
 mod lanes;
 pub mod lock;
+pub mod open;
 pub mod places;

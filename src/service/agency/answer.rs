@@ -1,0 +1,390 @@
+//! The agency: one question about one person, answered from its own holdings.
+//!
+//! It verifies the grant itself and follows its own policy; the gateway's word
+//! counts for nothing. How questions and answers travel is in
+//! [`crate::service::agency::server`] and [`crate::service::agency::exchange`].
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use bytes::Bytes;
+use prost::Message;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tonic::Code;
+
+use crate::config::agency::AgencyLimitsConfig;
+use crate::domain::audit::{CountRecord, Counted, Decision};
+use crate::domain::catalogue::{AgencyId, Catalogue};
+use crate::domain::grant::{OpeningKeys, Presented, Receiver, VerifiedGrant};
+use crate::domain::item::ItemSet;
+use crate::domain::peer::{PeerId, Role, SpiffeId};
+use crate::domain::policy::Permit;
+use crate::domain::section::{Absence, HeldItem, Section, SectionStatus};
+use crate::domain::subject::{Subject, SubjectFormat};
+use crate::service::audit::monitor::Witnesses;
+use crate::service::audit::recorder::{self, Line, Recorder};
+use crate::service::judge::{Authority, Ruling};
+use crate::service::random;
+use crate::source::{Held, Holdings};
+use crate::store::frequency::{Counters, Release, Use};
+use crate::wire::proto::pb;
+use crate::wire::refusal::{FieldFault, Refusal};
+use crate::wire::section::RequestHash;
+use crate::wire::{grant, profile, section};
+
+/// What an agency answers from, and by whose leave.
+pub struct Agency {
+    parts: AgencyParts,
+    offered: ItemSet,
+    room: Semaphore,
+}
+
+/// What an agency is made of.
+pub struct AgencyParts {
+    /// Its name in the catalogue.
+    pub id: AgencyId,
+    /// The catalogue.
+    pub catalogue: Arc<Catalogue>,
+    /// Its records.
+    pub holdings: Holdings,
+    /// What grants and requests are held against.
+    pub authority: Authority,
+    /// Its keys that open subjects.
+    pub keys: OpeningKeys,
+    /// How often grants were used.
+    pub counters: Counters,
+    /// Its audit log.
+    pub recorder: Arc<Recorder>,
+    /// What it knows of gateways' logs.
+    pub witnesses: Arc<Witnesses>,
+    /// The format of card numbers.
+    pub format: SubjectFormat,
+    /// Its limits.
+    pub limits: AgencyLimitsConfig,
+    /// The kill switch: nothing is released while it is false.
+    pub enabled: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for Agency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Agency").field("id", &self.parts.id).finish_non_exhaustive()
+    }
+}
+
+/// A question that passed every check of form.
+struct Question {
+    request_id: String,
+    consumer: SpiffeId,
+    grant: Presented<Bytes>,
+    items: ItemSet,
+}
+
+/// A question whose grant holds.
+struct Admitted<'a> {
+    question: Question,
+    grant: VerifiedGrant,
+    _room: SemaphorePermit<'a>,
+}
+
+impl Agency {
+    /// An agency of these parts.
+    pub fn new(parts: AgencyParts) -> Self {
+        let (offered, room) = (parts.holdings.items(), Semaphore::new(parts.limits.max_total));
+        Self { parts, offered, room }
+    }
+
+    /// What it states about itself.
+    pub fn describe(&self) -> pb::DescribeResponse {
+        let limits = &self.parts.limits;
+        pb::DescribeResponse {
+            agency: self.parts.id.to_string(),
+            catalogue_digest: Bytes::copy_from_slice(&self.parts.catalogue.digest().0),
+            items: self.offered.iter().map(|item| u32::from(item.get())).collect(),
+            freshness: prost_types::Duration::try_from(limits.freshness).ok(),
+            limits: Some(pb::AgencyLimits {
+                max_in_flight: limits.max_in_flight,
+                max_request_bytes: crate::wire::MAX_MESSAGE_BYTES.try_into().unwrap_or(u32::MAX),
+                max_stream_age: prost_types::Duration::try_from(limits.max_stream_age).ok(),
+            }),
+            features: vec![
+                pb::ProtocolFeature::Exchange.into(),
+                pb::ProtocolFeature::Witness.into(),
+                pb::ProtocolFeature::GrantDigest.into(),
+            ],
+        }
+    }
+
+    /// Its limits.
+    pub const fn limits(&self) -> &AgencyLimitsConfig {
+        &self.parts.limits
+    }
+
+    /// What it knows of gateways' logs.
+    pub const fn witnesses(&self) -> &Arc<Witnesses> {
+        &self.parts.witnesses
+    }
+
+    /// Answers one encoded `FetchSectionRequest` with an encoded
+    /// `FetchSectionResponse`.
+    ///
+    /// # Errors
+    /// A refusal of the question itself: malformed, not granted, not permitted,
+    /// used too often, from no gateway, or too many at once.
+    pub async fn answer(
+        &self,
+        gateway: &PeerId,
+        request: Bytes,
+        hash: RequestHash,
+        until: Instant,
+    ) -> Result<Bytes, Refusal> {
+        let work = async {
+            let admitted = self.admit(gateway, request).inspect_err(|refusal| {
+                self.parts.recorder.count_refusal(gateway.spiffe(), refusal.reason);
+            })?;
+            self.answer_recorded(gateway, &admitted, hash, until).await
+        };
+        self.parts.recorder.guarded(gateway.spiffe(), work).await
+    }
+
+    /// Everything that needs no waiting: who asks for whom, and whether the grant
+    /// holds. What is refused here is only counted.
+    fn admit(&self, gateway: &PeerId, request: Bytes) -> Result<Admitted<'_>, Refusal> {
+        let room = self.room.try_acquire().map_err(|_| {
+            Refusal::overloaded("the agency has as many requests under way as it takes")
+        })?;
+        if gateway.spiffe().role() != Role::Gateway {
+            let message = "only an identity in the role of a gateway may ask an agency";
+            return Err(Refusal::new(Code::PermissionDenied, "NOT_A_GATEWAY", message));
+        }
+        let question = self.read(request)?;
+        self.check_enabled()?;
+        self.parts.witnesses.check(gateway.spiffe())?;
+        self.parts.recorder.check_ready()?;
+        let receiver = self.receiver(gateway, &question);
+        let grant = self.parts.authority.verify(question.grant.as_bytes(), receiver)?;
+        Ok(Admitted { question, grant, _room: room })
+    }
+
+    fn receiver<'a>(&'a self, gateway: &'a PeerId, question: &'a Question) -> Receiver<'a> {
+        Receiver::Agency { agency: &self.parts.id, gateway, consumer: &question.consumer }
+    }
+
+    /// Answers a question whose grant holds. However it ends, it is recorded.
+    async fn answer_recorded(
+        &self,
+        gateway: &PeerId,
+        admitted: &Admitted<'_>,
+        hash: RequestHash,
+        until: Instant,
+    ) -> Result<Bytes, Refusal> {
+        let Admitted { question, grant, .. } = admitted;
+        let subject = self.open(grant);
+        let tag = subject.as_ref().ok().and_then(|subject| self.parts.recorder.tag_of(subject));
+        let counted = OnceLock::new();
+        let records = |ruling: Option<&Ruling>, decision| {
+            let agency = Some(self.parts.id.clone());
+            let count = counted.get().cloned();
+            let line = Line { agency, items: question.items, decision, count };
+            self.parts.recorder.records(&question.request_id, grant, ruling, tag, [line])
+        };
+        let ruled = OnceLock::new();
+        // From here on the question is recorded, even if the gateway hangs up.
+        let unrecorded = self
+            .parts
+            .recorder
+            .begin(|| records(ruled.get(), recorder::refused("ABANDONED")).unwrap_or_default());
+        let answered = async {
+            let subject = subject?;
+            let ruling = self.parts.authority.judge(grant).await?;
+            let ruling = ruled.get_or_init(|| ruling);
+            let permit = ruling.permit(grant, &question.items)?;
+            let section = self.look_up(admitted, &permit, &subject, until).await;
+            if section.status.is_answered() {
+                let count = self.count(question, grant, until).await?;
+                counted.get_or_init(|| count);
+            }
+            self.confirm(gateway, admitted, &permit, ruling).await?;
+            Ok::<_, Refusal>((section, permit, ruling))
+        };
+        let answered = answered.await;
+        let decision = match &answered {
+            Ok((section, ..)) => Decision::Section(section.status),
+            Err(refusal) => recorder::refused(refusal.reason),
+        };
+        // No record, no data: this waits until the record is on disk.
+        unrecorded.record(records(ruled.get(), decision.clone())?).await?;
+        let (section, permit, ruling) = answered?;
+        // The disk took its time, and authority may have ended meanwhile.
+        if let Err(refusal) = self.confirm(gateway, admitted, &permit, ruling).await {
+            self.parts.recorder.withhold(records(Some(ruling), decision)?, refusal.reason);
+            return Err(refusal);
+        }
+        // The blind: without it a body's digest would tell of guessable values.
+        Ok(section::encode(&section, &self.parts.catalogue, hash, random::sixteen()?))
+    }
+
+    async fn confirm(
+        &self,
+        gateway: &PeerId,
+        admitted: &Admitted<'_>,
+        permit: &Permit,
+        ruling: &Ruling,
+    ) -> Result<(), Refusal> {
+        let receiver = self.receiver(gateway, &admitted.question);
+        self.parts.authority.confirm(&admitted.grant, permit, ruling, receiver).await?;
+        self.parts.witnesses.check(gateway.spiffe())?;
+        self.check_enabled()
+    }
+
+    fn read(&self, request: Bytes) -> Result<Question, Refusal> {
+        let request = pb::FetchSectionRequest::decode(request).map_err(|_| {
+            let message = "the request is no FetchSectionRequest";
+            Refusal::new(Code::InvalidArgument, "UNDECODABLE", message)
+        })?;
+        if *request.catalogue_digest != self.parts.catalogue.digest().0 {
+            let message =
+                "the request is numbered by another catalogue; Describe states the right digest";
+            return Err(Refusal::new(Code::FailedPrecondition, "WRONG_CATALOGUE", message));
+        }
+        let mut fields = Vec::new();
+        let mut fault = |field: &str, description: &str| {
+            fields.push(FieldFault { field: field.into(), description: description.into() });
+        };
+        if request.request_id.is_empty() || !profile::is_request_id(&request.request_id) {
+            fault("request_id", "must be 1 to 64 letters, digits, '-', '_' and '.'");
+        }
+        let consumer = request.consumer.parse().ok();
+        let consumer = consumer.filter(|consumer: &SpiffeId| consumer.role() == Role::Consumer);
+        if consumer.is_none() {
+            fault("consumer", "is not the SPIFFE id of a consumer");
+        }
+        let items = ItemSet::from_bytes(&request.items).filter(|items| !items.is_empty());
+        if items.is_none() {
+            fault("items", "must be a set of 1 to 512 bits with a bit set");
+        }
+        let grant = grant::decode(request.grant)
+            .map_err(|wrong| fault(&wrong.field, &wrong.description))
+            .ok();
+        match (consumer, items, grant) {
+            (Some(consumer), Some(items), Some(grant)) if fields.is_empty() => {
+                Ok(Question { request_id: request.request_id, consumer, grant, items })
+            }
+            _ => Err(Refusal::bad_request(fields)),
+        }
+    }
+
+    fn check_enabled(&self) -> Result<(), Refusal> {
+        if self.parts.enabled.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let message = "the agency's administrator has switched it off";
+        Err(Refusal::new(Code::PermissionDenied, "AGENCY_CLOSED", message))
+    }
+
+    /// Opens the subject, which only this agency can.
+    fn open(&self, grant: &VerifiedGrant) -> Result<Subject, Refusal> {
+        let refused = |_| {
+            let message = "the grant's subject cannot be opened or is no card number";
+            Refusal::new(Code::PermissionDenied, "GRANT_SUBJECT", message)
+        };
+        let opened = grant.open_subject(&self.parts.keys).map_err(|_| refused(()))?;
+        self.parts.format.parse(opened.expose()).map_err(|_| refused(()))
+    }
+
+    async fn look_up(
+        &self,
+        admitted: &Admitted<'_>,
+        permit: &Permit,
+        subject: &Subject,
+        until: Instant,
+    ) -> Section {
+        let asked = admitted.question.items;
+        let permitted = permit.items_of(&self.parts.id);
+        let offered = permitted.and(&self.offered);
+        let held = if offered.is_empty() {
+            Held::Answered { items: Vec::new(), missing: Vec::new() }
+        } else {
+            self.parts.holdings.fetch(subject, &offered, until).await
+        };
+        let bare =
+            |status, reason| Section::without_values(self.parts.id.clone(), asked, status, reason);
+        match held {
+            Held::NoRecord => bare(SectionStatus::NoRecord, ""),
+            Held::Failed { status, reason } => bare(status, reason),
+            Held::Answered { items, mut missing } => {
+                let items = self.within_period(&admitted.grant, items, &mut missing);
+                let denied = asked.without(&permitted);
+                missing.extend(denied.iter().map(|item| (item, Absence::Denied)));
+                let absent = permitted.without(&offered);
+                missing.extend(absent.iter().map(|item| (item, Absence::NotOffered)));
+                missing.sort_unstable_by_key(|(item, _)| *item);
+                Section { items, missing, ..bare(SectionStatus::Ok, "") }
+            }
+        }
+    }
+
+    /// Leaves out what lies outside the period of records that the grant opens.
+    fn within_period(
+        &self,
+        grant: &VerifiedGrant,
+        mut items: Vec<HeldItem>,
+        missing: &mut Vec<(crate::domain::item::ItemNumber, Absence)>,
+    ) -> Vec<HeldItem> {
+        let period = grant.period(&self.parts.id);
+        items.retain(|held| {
+            let inside =
+                period.is_some_and(|period| (period.from..=period.to).contains(&held.as_of));
+            if !inside {
+                missing.push((held.number, Absence::Denied));
+            }
+            inside
+        });
+        items
+    }
+
+    /// Counts the use before anything is released. What comes back is to stand in the
+    /// release's record: only then is the count sure to outlive the machine.
+    async fn count(
+        &self,
+        question: &Question,
+        grant: &VerifiedGrant,
+        until: Instant,
+    ) -> Result<CountRecord, Refusal> {
+        let now = self.parts.authority.now();
+        let one = Use {
+            issuer: grant.issuer(),
+            jti: grant.jti(),
+            window: grant.window(now),
+            limit: grant.frequency().count,
+            request_id: &question.request_id,
+            consumer: grant.client(),
+            items: &question.items,
+            expires: grant.expires_at(),
+            now,
+        };
+        let record = |counted| CountRecord {
+            issuer: grant.issuer().clone(),
+            window: one.window,
+            expires: u64::try_from(one.expires.unix_timestamp()).unwrap_or_default(),
+            counted,
+        };
+        match self.parts.counters.release(one, until).await {
+            Ok(Release::Counted { used }) => Ok(record(Counted::Use(used))),
+            Ok(Release::Repeated { times }) => Ok(record(Counted::Repeat(times))),
+            Ok(Release::Exhausted) => {
+                let message = "the grant has been used as often as it allows in this period";
+                Err(Refusal::new(Code::PermissionDenied, "FREQUENCY_EXHAUSTED", message))
+            }
+            Ok(Release::Conflict) => {
+                let message = "the request id was used for another request; take a new one";
+                Err(Refusal::new(Code::AlreadyExists, "REQUEST_ID_REUSED", message))
+            }
+            Err(error) => {
+                tracing::error!(agency = %self.parts.id, reason = "COUNTER_DOWN", "{error}");
+                let message = "the agency cannot count uses now, so it releases nothing";
+                Err(Refusal::new(Code::Unavailable, "COUNTER_DOWN", message))
+            }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The gateway: one request of a consumer, step by step from peer to profile.
+//!
+//! The steps are those of ARCHITECTURE.md, in that order; each takes what the one
+//! before has proved.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use tonic::Code;
+
+use crate::clock;
+use crate::config::gateway::GatewayLimitsConfig;
+use crate::domain::audit::{Decision, Record, SubjectTag};
+use crate::domain::catalogue::Catalogue;
+use crate::domain::grant::{Receiver, VerifiedGrant};
+use crate::domain::item::ItemSet;
+use crate::domain::peer::{PeerId, Role, SpiffeId};
+use crate::domain::plan::{self, Fetch, Offer, Plan};
+use crate::domain::policy::Permit;
+use crate::domain::profile;
+use crate::domain::section::{Absence, Section, SectionStatus};
+use crate::service::agencies::pool::Uplink;
+use crate::service::audit::recorder::{self, Line, Recorder};
+use crate::service::gateway::admission::{Full, Place, Room};
+use crate::service::gateway::fan_out::{self, Asked};
+use crate::service::judge::{Authority, Ruling};
+use crate::service::random;
+use crate::wire::profile as message;
+use crate::wire::proto::pb;
+use crate::wire::refusal::Refusal;
+
+/// What a gateway answers with.
+#[derive(Debug)]
+pub struct Gateway {
+    id: SpiffeId,
+    catalogue: Arc<Catalogue>,
+    authority: Authority,
+    recorder: Arc<Recorder>,
+    uplinks: Vec<Arc<Uplink>>,
+    owned: Vec<ItemSet>,
+    limits: GatewayLimitsConfig,
+    room: Room,
+}
+
+/// A request whose grant holds.
+struct Admitted<'a> {
+    peer: &'a PeerId,
+    items: ItemSet,
+    grant: VerifiedGrant,
+    request_id: String,
+    /// Whether the receipt is to be proved.
+    prove: bool,
+    /// When the gateway stops waiting for agencies.
+    until: Instant,
+    _room: Place<'a>,
+}
+
+/// What policy, grant and agencies make of a request.
+type Decided = (Ruling, Permit, Plan);
+
+impl Gateway {
+    /// A gateway to these agencies; `id` is the audience of its grants.
+    pub fn new(
+        id: SpiffeId,
+        catalogue: Arc<Catalogue>,
+        authority: Authority,
+        recorder: Arc<Recorder>,
+        uplinks: Vec<Arc<Uplink>>,
+        limits: GatewayLimitsConfig,
+    ) -> Self {
+        let owned = uplinks.iter().map(|uplink| catalogue.owned_by(uplink.agency())).collect();
+        Self {
+            id,
+            catalogue,
+            authority,
+            recorder,
+            uplinks,
+            owned,
+            room: Room::new(limits.max_in_flight, limits.max_in_flight_per_consumer),
+            limits,
+        }
+    }
+
+    /// Limits of its own.
+    pub const fn limits(&self) -> &GatewayLimitsConfig {
+        &self.limits
+    }
+
+    /// Answers one request of a consumer by `until`.
+    ///
+    /// # Errors
+    /// Why nothing is disclosed, and the id under which our log has more.
+    pub async fn answer(
+        &self,
+        peer: &PeerId,
+        request: pb::GetProfileRequest,
+        until: Instant,
+    ) -> Result<pb::GetProfileResponse, (Refusal, String)> {
+        let work = async {
+            let admitted = self.admit(peer, request, until).inspect_err(|refusal| {
+                self.recorder.count_refusal(peer.spiffe(), refusal.reason);
+            })?;
+            self.answer_admitted(&admitted).await
+        };
+        self.recorder.guarded(peer.spiffe(), work).await.map_err(|refusal| {
+            let id = random::id().unwrap_or_default();
+            tracing::info!(%peer, refusal = id, reason = refusal.reason, code = ?refusal.code, "refused");
+            (refusal, id)
+        })
+    }
+
+    /// Everything that needs no waiting: who asks, and whether the grant holds.
+    /// What is refused here is only counted.
+    fn admit<'a>(
+        &'a self,
+        peer: &'a PeerId,
+        request: pb::GetProfileRequest,
+        until: Instant,
+    ) -> Result<Admitted<'a>, Refusal> {
+        let room = self.room.enter(peer.spiffe()).map_err(|full| {
+            Refusal::overloaded(match full {
+                Full::Altogether => "the gateway has as many requests under way as it takes",
+                Full::OfPeer => "you have as many requests under way as one consumer may",
+            })
+        })?;
+        if peer.spiffe().role() != Role::Consumer {
+            let message = "only an identity in the role of a consumer may ask for a profile";
+            return Err(Refusal::new(Code::PermissionDenied, "NOT_A_CONSUMER", message));
+        }
+        self.recorder.check_ready()?;
+        let wanted = message::decode_request(request, &self.catalogue)?;
+        let receiver = Receiver::Gateway { audience: &self.id, consumer: peer };
+        let grant = self.authority.verify(wanted.grant.as_bytes(), receiver)?;
+        let request_id = match wanted.request_id {
+            id if id.is_empty() => random::id()?,
+            id => id,
+        };
+        let until = fan_out::slice(until, clock::now());
+        let (items, prove) = (wanted.items, wanted.prove);
+        Ok(Admitted { peer, items, grant, request_id, prove, until, _room: room })
+    }
+
+    /// Answers a request whose grant holds. However it ends, it is recorded.
+    async fn answer_admitted(
+        &self,
+        request: &Admitted<'_>,
+    ) -> Result<pb::GetProfileResponse, Refusal> {
+        let decided = OnceLock::new();
+        // From here on the request is recorded, even if the caller hangs up.
+        let unrecorded = self.recorder.begin(|| {
+            let (ruling, lines) = match decided.get() {
+                Some((ruling, _, plan)) => (Some(ruling), asked(plan, |_| abandoned())),
+                None => (None, vec![whole(request.items, abandoned())]),
+            };
+            self.records(request, ruling, lines).unwrap_or_default()
+        });
+        let (ruling, permit, plan) = match self.decide(request).await {
+            Ok(decision) => decided.get_or_init(|| decision),
+            Err((ruling, refusal)) => {
+                let line = whole(request.items, recorder::refused(refusal.reason));
+                let records = self.records(request, ruling.as_ref(), vec![line])?;
+                unrecorded.record(records).await?;
+                return Err(refusal);
+            }
+        };
+        let question = Asked {
+            request_id: &request.request_id,
+            grant: &request.grant,
+            catalogue: &self.catalogue,
+            until: request.until,
+        };
+        let timed = fan_out::fan_out(plan, &self.uplinks, question).await;
+        let (sections, elapsed): (Vec<Section>, Vec<Duration>) = timed.into_iter().unzip();
+        let unasked = [(permit.denied(), Absence::Denied), (plan.not_offered, Absence::NotOffered)];
+        let profile = profile::merge(&self.catalogue, &sections, &unasked);
+
+        let confirm = || {
+            let receiver = Receiver::Gateway { audience: &self.id, consumer: request.peer };
+            self.authority.confirm(&request.grant, permit, ruling, receiver)
+        };
+        let confirmed = confirm().await;
+        let status = |at: usize| {
+            let status = sections.get(at).map_or(SectionStatus::Invalid, |found| found.status);
+            Decision::Section(status)
+        };
+        let mut lines = match &confirmed {
+            Ok(()) => asked(plan, status),
+            Err(refusal) => asked(plan, |_| recorder::refused(refusal.reason)),
+        };
+        let withheld = permit.denied();
+        if lines.is_empty() || !withheld.is_empty() {
+            lines.push(whole(withheld, recorder::refused("NOT_PERMITTED")));
+        }
+        let records = self.records(request, Some(ruling), lines)?;
+        let receipt = unrecorded.record(records).await?;
+        confirmed?;
+        let proofs = match request.prove {
+            true => self.recorder.prove(&receipt).await,
+            false => Vec::new(),
+        };
+        // The disk took its time, and authority may have ended meanwhile.
+        if let Err(refusal) = confirm().await {
+            let records = self.records(request, Some(ruling), asked(plan, status))?;
+            self.recorder.withhold(records, refusal.reason);
+            return Err(refusal);
+        }
+        let timed = sections.iter().zip(elapsed);
+        let id = request.request_id.clone();
+        Ok(message::encode_response(id, profile, timed, &receipt, &proofs, &self.catalogue))
+    }
+
+    /// What grant and policy allow, and what each agency is asked of it.
+    async fn decide(&self, request: &Admitted<'_>) -> Result<Decided, (Option<Ruling>, Refusal)> {
+        let ruling =
+            self.authority.judge(&request.grant).await.map_err(|refusal| (None, refusal))?;
+        match ruling.permit(&request.grant, &request.items) {
+            Ok(permit) => {
+                let plan = plan::plan(&permit, &self.offers());
+                Ok((ruling, permit, plan))
+            }
+            Err(refusal) => Err((Some(ruling), refusal)),
+        }
+    }
+
+    fn records(
+        &self,
+        request: &Admitted<'_>,
+        ruling: Option<&Ruling>,
+        lines: Vec<Line>,
+    ) -> Result<Vec<Record>, Refusal> {
+        let tag = request.grant.subject_tag().map(|tag| SubjectTag::new(tag.0));
+        self.recorder.records(&request.request_id, &request.grant, ruling, tag, lines)
+    }
+
+    fn offers(&self) -> Vec<Offer> {
+        self.uplinks
+            .iter()
+            .zip(&self.owned)
+            .map(|(uplink, owned)| Offer {
+                agency: uplink.agency().clone(),
+                owned: *owned,
+                described: uplink.described_items(),
+            })
+            .collect()
+    }
+}
+
+/// A line for each agency of a plan, by its place there.
+fn asked(plan: &Plan, decision: impl Fn(usize) -> Decision) -> Vec<Line> {
+    let line = |(at, fetch): (usize, &Fetch)| Line {
+        agency: Some(fetch.agency.clone()),
+        items: fetch.items,
+        decision: decision(at),
+        count: None,
+    };
+    plan.fetches.iter().enumerate().map(line).collect()
+}
+
+/// A line about what no agency was asked.
+const fn whole(items: ItemSet, decision: Decision) -> Line {
+    Line { agency: None, items, decision, count: None }
+}
+
+fn abandoned() -> Decision {
+    recorder::refused("ABANDONED")
+}
