@@ -14,6 +14,7 @@ pub mod plan;
 pub mod policy;
 pub mod profile;
 pub mod purpose;
+pub mod reason;
 pub mod reviewer;
 pub mod section;
 pub mod sensitive;

@@ -21,6 +21,9 @@ use std::path::Path;
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
+#[path = "architecture/reasons.rs"]
+mod reasons;
+
 /// Every top-level module with its floor.
 const FLOORS: &[(&str, u8)] = &[
     ("domain", 0),
