@@ -3,7 +3,7 @@
 //! keeps no copy.
 //!
 //! The modules are floors; imports go only downward, and
-//! `tests/architecture.rs` holds that:
+//! `tests/architecture` holds that:
 //!
 //! | floor | modules |
 //! | --- | --- |

@@ -2,7 +2,7 @@
 //! reader. It must not panic, not take more than it is given, and hold what the
 //! assertions say. It gives whether the bytes were taken.
 //!
-//! `tests/fuzz.rs` runs the seeds and their mutations with every test run.
+//! `tests/rules/fuzz.rs` runs the seeds and their mutations with every test run.
 #![allow(
     missing_docs,
     clippy::unwrap_used,

@@ -200,7 +200,7 @@ through_string!(SpiffeId);
 /// Proof that the peer of a link showed a certificate for this id, chained to
 /// the anchor of its trust domain, in a role that the domain may speak for.
 ///
-/// Only `link` makes one; `tests/architecture.rs` holds that.
+/// Only `link` makes one; `tests/architecture` holds that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PeerId(SpiffeId);
 

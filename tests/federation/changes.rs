@@ -6,7 +6,7 @@ use tributary::wire::proto::pb;
 use tributary::wire::refusal::reason_of;
 
 use crate::city::{City, DEADLINE, ask, binary, part_of};
-use crate::waiting::becomes;
+use crate::kit::waiting::becomes;
 
 const AGENCY: &str = "employment";
 const ITEM: &str = "employment.current.started_on";

@@ -23,10 +23,10 @@ use tributary::wire::proto::pb::agency_service_client::AgencyServiceClient;
 use tributary::wire::proto::pb::profile_service_client::ProfileServiceClient;
 use tributary::wire::refusal::reason_of;
 
-pub use crate::forged::{name_in, part_of};
-use crate::waiting::until;
+pub use crate::kit::forged::{name_in, part_of};
+use crate::kit::waiting::until;
 
-pub use crate::waiting::UNHURRIED as DEADLINE;
+pub use crate::kit::waiting::UNHURRIED as DEADLINE;
 
 /// A running demo; dropping it stops every process.
 pub struct City {

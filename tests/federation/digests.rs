@@ -13,8 +13,8 @@ use tributary::wire::proto::pb::agency_service_client::AgencyServiceClient;
 use tributary::wire::proto::pb::profile_service_client::ProfileServiceClient;
 
 use crate::city::{City, agency_again, ask, binary, part_of, word};
+use crate::kit::waiting::{Reserved, becomes};
 use crate::refusals::{AGENCY, ITEM};
-use crate::waiting::{Reserved, becomes};
 
 /// A consumer of another trust domain.
 const OTHER: &str = "loan-desk";

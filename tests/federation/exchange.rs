@@ -16,8 +16,8 @@ use tributary::wire::proto::pb::exchange_response::Message as Told;
 use tributary::wire::section::RequestHash;
 
 use crate::city::{City, part_of, word};
+use crate::kit::waiting::within;
 use crate::refusals::{AGENCY, ITEM, all};
-use crate::waiting::within;
 
 struct Stream {
     out: mpsc::Sender<pb::ExchangeRequest>,

@@ -9,12 +9,8 @@
     reason = "a test that cannot go on fails"
 )]
 
-#[path = "../support/forged.rs"]
-mod forged;
-#[path = "../support/sqlite_file.rs"]
-mod sqlite_file;
-#[path = "../support/waiting.rs"]
-mod waiting;
+#[path = "../kit/mod.rs"]
+mod kit;
 
 mod bad_input;
 mod changes;
@@ -22,6 +18,8 @@ mod city;
 mod demo;
 mod digests;
 mod exchange;
+mod faults;
+mod intersection;
 mod omitted;
 mod privacy;
 mod records;

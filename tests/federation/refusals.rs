@@ -6,7 +6,7 @@ use tributary::domain::grant::{Algorithm, KeyId, base64};
 use tributary::issuer::SigningKey;
 
 use crate::city::{City, ask, part_of};
-use crate::forged::Forgery;
+use crate::kit::forged::Forgery;
 
 pub const AGENCY: &str = "employment";
 pub const ITEM: &str = "employment.current.started_on";

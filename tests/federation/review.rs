@@ -12,7 +12,7 @@ use tributary::domain::audit::export::Line;
 use tributary::domain::audit::{Query, RequestId, SubjectTag};
 
 use crate::city::{City, DEADLINE, binary};
-use crate::waiting::until;
+use crate::kit::waiting::until;
 
 const ORIGIN: &str = "gateway.city.example/2026";
 

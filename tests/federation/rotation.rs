@@ -21,7 +21,7 @@ use tributary::wire::proto::pb;
 use x509_parser::prelude::FromDer;
 
 use crate::city::{City, DEADLINE, part_of};
-use crate::waiting::{becomes, until};
+use crate::kit::waiting::{becomes, until};
 
 const AGENCY: &str = "employment";
 const ITEM: &str = "employment.current.started_on";

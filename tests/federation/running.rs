@@ -8,8 +8,8 @@ use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::value::Kind;
 
 use crate::city::{City, DEADLINE, agency_again, binary};
-use crate::sqlite_file;
-use crate::waiting::{Reserved, becomes, until};
+use crate::kit::sqlite_file;
+use crate::kit::waiting::{Reserved, becomes, until};
 
 fn section<'a>(answer: &'a pb::GetProfileResponse, agency: &str) -> &'a pb::SectionReport {
     answer.sections.iter().find(|section| section.agency == agency).unwrap()

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::city::City;
-use crate::waiting::becomes;
+use crate::kit::waiting::becomes;
 
 /// Processes whose command line names a folder: the demo and its children.
 fn processes_of(home: &Path) -> usize {

@@ -12,7 +12,7 @@ use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::value::Kind;
 
 use crate::city::{City, DEADLINE};
-use crate::sqlite_file;
+use crate::kit::sqlite_file;
 
 const PEOPLE: usize = 32;
 

@@ -15,12 +15,12 @@ use tributary::link::connect::Connector;
 use tributary::link::limits::{ConnectLimits, LinkLimits};
 use tributary::link::pki::Issued;
 
-use crate::frames::{
+use crate::kit::frames::{
     CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE,
     REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, stream, window,
 };
-use crate::support::rude::{rude, rude_connect};
-use crate::support::{Pair, Pki, Server, link_tls};
+use crate::kit::pki::{Pair, Pki, Server, link_tls};
+use crate::kit::rude::{rude, rude_connect};
 
 const GATEWAY: &str = "gateway.city.example";
 const WORK: &str = "employment.city.example";
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 
 fn headers() -> Vec<u8> {
-    crate::frames::headers(CHECK, &[])
+    crate::kit::frames::headers(CHECK, &[])
 }
 
 /// What the server said.

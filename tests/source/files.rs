@@ -7,10 +7,10 @@ use tributary::domain::section::{Absence, SectionStatus};
 use tributary::domain::value::Value;
 use tributary::source::{Held, Holdings, Reason};
 
+use crate::kit::waiting::becomes;
 use crate::shared::{ask, job, text};
 use crate::site::{Kind, Site};
 use crate::town::{held, numbers};
-use crate::waiting::becomes;
 use crate::weather::failed;
 use crate::web::HUGE;
 

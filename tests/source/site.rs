@@ -15,8 +15,9 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row as _};
 use tributary::source::Holdings;
 
+use crate::kit::sqlite_file;
+use crate::town;
 use crate::web::Web;
-use crate::{sqlite_file, town};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

@@ -15,7 +15,7 @@ use tributary::domain::section::{Absence, HeldItem};
 use tributary::domain::subject::{Subject, SubjectFormat};
 use tributary::source::{Held, Holdings, Mapping, Written};
 
-use crate::sqlite_file;
+use crate::kit::sqlite_file;
 
 const SCHEMA: &str = "
 create table job (person_id text not null primary key, employed, sector, started_on, pay_fen,

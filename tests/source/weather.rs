@@ -7,11 +7,11 @@ use tributary::clock;
 use tributary::domain::section::{Absence, SectionStatus};
 use tributary::source::{Held, Holdings, Reason};
 
-use crate::proxy::Proxy;
+use crate::kit::proxy::Proxy;
+use crate::kit::waiting::{becomes, until};
 use crate::shared::{ALL, ask, job, text};
 use crate::site::{Kind, Site};
 use crate::town::{held, item, numbers, subject};
-use crate::waiting::{becomes, until};
 
 pub fn failed(status: SectionStatus, reason: &'static str) -> Held {
     Held::Failed { status, reason }

@@ -1,0 +1,18 @@
+//! The fault matrix over a whole federation: agencies that lie, stall, die and
+//! drain, callers that send nonsense, processes that cannot start or must stop.
+//! All people are synthetic.
+
+mod answers;
+mod deadlines;
+mod descriptors;
+mod digests;
+mod lanes;
+mod lies;
+mod overload;
+mod process;
+mod processes;
+mod raw;
+mod requests;
+mod slow_readers;
+mod startup;
+mod unread;

@@ -1,0 +1,13 @@
+//! What the test programs share. All people are synthetic.
+
+#![allow(dead_code, reason = "each program uses what it needs")]
+
+pub mod federation;
+pub mod forged;
+pub mod frames;
+pub mod pki;
+pub mod proxy;
+pub mod rogue;
+pub mod rude;
+pub mod sqlite_file;
+pub mod waiting;

@@ -1,0 +1,17 @@
+//! Links over real sockets, and the status lists that come over them.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+mod connections;
+mod http2;
+mod status;

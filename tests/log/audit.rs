@@ -1,0 +1,17 @@
+//! The audit log, from record to proof: hardening rows 34, 36 to 40, and whatever
+//! an enemy with a disk editor can do.
+
+mod command;
+mod crash;
+mod faults;
+mod independent;
+mod index;
+mod load;
+mod measure;
+mod panics;
+mod record;
+mod recovery;
+mod second;
+mod sides;
+mod support;
+mod tamper;

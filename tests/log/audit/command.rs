@@ -1,0 +1,110 @@
+//! The commands and their exit codes.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tributary::cli::audit::{AuditArgs, run};
+
+use super::support::{closed_log, verifying_key};
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    audit: AuditArgs,
+}
+
+fn audit(args: &[&str]) -> Option<ExitCode> {
+    let args = std::iter::once("audit").chain(args.iter().copied());
+    run(Cli::try_parse_from(args).unwrap().audit).ok()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// One tag in 64 begins with a hyphen, and so may a request's id.
+#[test]
+fn what_begins_with_a_hyphen_is_no_option() {
+    let tag = format!("-J{}", "A".repeat(41));
+    let (log, key) = ("log", "key");
+    for args in [
+        vec!["search", log, "--key", key, "--tag", &tag, "--request", "-1"],
+        vec!["subject", log, "--key", key, "--tag", &tag],
+        vec!["review", "list", "--log-key", key, "--request", "-1", "--federation", "f"],
+        vec!["review", "subject", "--log-key", key, "--federation", "f", "--tag", &tag],
+    ] {
+        let args = std::iter::once("audit").chain(args.iter().copied());
+        if let Err(error) = Cli::try_parse_from(args) {
+            panic!("{error}");
+        }
+    }
+}
+
+#[test]
+fn exit_codes_tell_sound_tampered_incomplete_and_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let receipts = closed_log(dir.path(), 30);
+    let key = verifying_key().to_string();
+    let log = text(dir.path());
+    let verify = || audit(&["verify", log, "--key", &key, "--json"]);
+    assert_eq!(verify(), Some(ExitCode::SUCCESS));
+    assert_eq!(audit(&["verify", "/nowhere", "--key", &key]), None);
+    assert_eq!(audit(&["verify", log, "--key", "nothing"]), None);
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let receipt = elsewhere.path().join("receipt.json");
+    let proof = elsewhere.path().join("a.tlog-proof");
+    let mut file = receipts[7].file(&[]);
+    std::fs::write(&receipt, serde_json::to_string(&file).unwrap()).unwrap();
+    let check = || audit(&["check-receipt", text(&receipt), "--key", &key, "--log", log]);
+    assert_eq!(check(), Some(ExitCode::SUCCESS));
+    let (receipt_path, out) = (text(&receipt), text(&proof));
+    let made = audit(&["prove", log, "--key", &key, "--receipt", receipt_path, "--out", out]);
+    assert_eq!(made, Some(ExitCode::SUCCESS));
+    assert_eq!(audit(&["check-proof", out, "--key", &key]), Some(ExitCode::SUCCESS));
+    file.first_index += 1;
+    std::fs::write(&receipt, serde_json::to_string(&file).unwrap()).unwrap();
+    assert_eq!(check(), Some(ExitCode::from(2)));
+
+    let found = audit(&["search", log, "--key", &key, "--request", "request-7", "--json"]);
+    assert_eq!(found, Some(ExitCode::SUCCESS));
+    let tag = "07".repeat(32);
+    assert_eq!(audit(&["subject", log, "--key", &key, "--tag", &tag]), Some(ExitCode::SUCCESS));
+    assert_eq!(audit(&["export", log, "--key", &key]), Some(ExitCode::SUCCESS));
+    assert_eq!(audit(&["reconcile", log, log, "--key", &key]), Some(ExitCode::SUCCESS));
+
+    let size = super::independent::open_note(
+        &std::fs::read_to_string(dir.path().join("checkpoint")).unwrap(),
+        super::support::origin().as_str(),
+        &super::support::public(),
+    )
+    .0;
+    let tile = dir.path().join(format!("tile/0/000.p/{size}"));
+    let bytes = std::fs::read(&tile).unwrap();
+    std::fs::remove_file(&tile).unwrap();
+    assert_eq!(verify(), Some(ExitCode::from(3)));
+    std::fs::write(&tile, vec![0; bytes.len()]).unwrap();
+    assert_eq!(verify(), Some(ExitCode::from(2)));
+}
+
+#[test]
+fn a_new_key_is_told_as_json_and_signs_a_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new(env!("CARGO_BIN_EXE_tributary"))
+        .args(["audit", "keygen", "--json", "--origin", "gateway.city.example/2026", "--out"])
+        .arg(dir.path().join("log"))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let told: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(told["origin"], "gateway.city.example/2026");
+    let public = std::fs::read_to_string(told["public"].as_str().unwrap()).unwrap();
+    assert_eq!(Some(public.trim()), told["key"].as_str());
+    let seed = std::fs::read_to_string(told["private"].as_str().unwrap()).unwrap();
+    let seed = tributary::domain::grant::base64::decode(seed.trim()).unwrap();
+    let key = tributary::domain::audit::SigningKey::from_seed(seed[..].try_into().unwrap());
+    let origin = "gateway.city.example/2026".parse().unwrap();
+    let key = key.unwrap().verifying_key(&origin).unwrap();
+    assert_eq!(Some(&*key.to_string()), told["key"].as_str());
+}
