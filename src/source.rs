@@ -25,6 +25,7 @@ mod mysql;
 mod place;
 mod pool;
 mod postgres;
+mod proof;
 mod rows;
 mod schema;
 mod server;

@@ -238,16 +238,17 @@ impl Batch {
                     }
                     continue;
                 }
-                Err(error) => error.reason,
+                Err(error) => error,
             };
-            if failed == Reason::Invalid && people.len() > 1 && left > 1 {
+            let apart_helps = failed.reason == Reason::Invalid && !failed.of_all;
+            if apart_helps && people.len() > 1 && left > 1 {
                 left -= 2;
                 let middle = people.start + people.len() / 2;
                 apart.extend([middle..people.end, people.start..middle]);
                 continue;
             }
             for reply in replies.iter_mut().skip(people.start).take(people.len()) {
-                *reply = Err(failed);
+                *reply = Err(failed.reason);
             }
         }
         replies

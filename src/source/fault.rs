@@ -59,6 +59,8 @@ pub struct SourceError {
     pub reason: Reason,
     /// The query, unless the whole source is concerned.
     pub query: Option<Arc<str>>,
+    /// Nothing that a person's rows hold: asking about fewer people changes nothing.
+    pub of_all: bool,
     /// What is wrong. Holds neither a value nor a person's number.
     pub detail: String,
 }
@@ -89,7 +91,13 @@ impl SourceError {
 
     /// An error of the whole source.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, query: None, detail: detail.into() }
+        Self { reason, query: None, of_all: false, detail: detail.into() }
+    }
+
+    /// The same error, as one of the whole answer.
+    #[must_use]
+    pub(super) fn of_all(self) -> Self {
+        Self { of_all: true, ..self }
     }
 
     /// The same error, laid at a query's door.

@@ -90,12 +90,15 @@ impl Holdings {
     /// Call it within a tokio runtime.
     pub fn open(mapping: Mapping) -> Self {
         let source: Arc<dyn Source> = match &mapping.place {
-            Place::Sqlite(path) => Arc::new(Sqlite::new(&mapping, path)),
-            Place::Postgres(options, password) => {
-                Arc::new(postgres::open(&mapping, options, password.as_ref()))
-            }
+            Place::Sqlite(path) => Arc::new(Sqlite::new(&mapping.queries, mapping.limits, path)),
+            Place::Postgres(options, password) => Arc::new(postgres::open(
+                &mapping.queries,
+                mapping.limits,
+                options,
+                password.as_ref(),
+            )),
             Place::Mysql(options, password) => {
-                Arc::new(mysql::open(&mapping, options, password.as_ref()))
+                Arc::new(mysql::open(&mapping.queries, mapping.limits, options, password.as_ref()))
             }
             Place::Csv(place) => Arc::new(Csv::new(&mapping, place)),
             Place::Http(place) => Arc::new(Http::new(&mapping, place)),

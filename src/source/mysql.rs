@@ -1,7 +1,9 @@
 //! MySQL and MariaDB as a source: statements of bound placeholders, in a session
 //! that reads only and has a time limit of its own.
 
+pub(super) mod address;
 mod cells;
+pub(super) mod fault;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,21 +11,23 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
 use sqlx::error::DatabaseError;
-use sqlx::mysql::{MySql as Driver, MySqlConnectOptions, MySqlConnection, MySqlSslMode};
+use sqlx::mysql::{MySql as Driver, MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions, Executor, SqlSafeStr, Statement as _, TypeInfo,
+    AssertSqlSafe, Column as _, ConnectOptions, Executor, Row as _, SqlSafeStr, Statement as _,
+    TypeInfo,
 };
 
-use super::fault::{Reason, SourceError};
+use super::fault::SourceError;
 use super::introspection::Plan;
-use super::mapping::Mapping;
+use super::mapping::{Limits, Query};
 use super::pool::{Connect, secret};
-use super::server::{Answer, Columns, People, Speaks, SqlServer, said};
-use super::statements::{Dialect, Texts};
-use crate::config::mapping::{SecretEntry, Server, SubjectType, TlsMode};
+use super::proof::Proving;
+use super::server::{Afterwards, Columns, DatabaseServer, People, Speaks, not_let_in};
+use super::statements::{Dialect, Statement, Texts};
+use crate::config::mapping::{SecretEntry, SubjectType};
 
 /// A MySQL or MariaDB database, asked with a mapping's queries.
-pub(super) type Mysql = SqlServer<Sessions>;
+pub(super) type Mysql = DatabaseServer<Sessions>;
 
 /// What every session is made from.
 pub(super) struct Sessions {
@@ -32,42 +36,14 @@ pub(super) struct Sessions {
     timeout: Duration,
 }
 
-/// Reads a server's entry.
-///
-/// # Errors
-/// The address is none.
-pub(super) fn options(server: &Server) -> Result<MySqlConnectOptions, sqlx::Error> {
-    // The driver knows the protocol by one name.
-    let url = server.url.expose().replacen("mariadb://", "mysql://", 1);
-    let mut options = url
-        .parse::<MySqlConnectOptions>()?
-        .disable_statement_logging()
-        // The session's own mode stays: it says what a quote means.
-        .pipes_as_concat(false)
-        .no_engine_substitution(false)
-        .timezone(None)
-        .ssl_mode(match server.tls {
-            TlsMode::VerifyFull => MySqlSslMode::VerifyIdentity,
-            TlsMode::VerifyCa => MySqlSslMode::VerifyCa,
-            TlsMode::Off => MySqlSslMode::Disabled,
-        });
-    if let Some(ca) = &server.ca {
-        options = options.ssl_ca(ca);
-    }
-    if let Some((certificate, key)) = &server.identity {
-        options = options.ssl_client_cert(certificate).ssl_client_key(key);
-    }
-    Ok(options)
-}
-
 /// Opens a mapping's database. No connection is made before the first question.
 pub(super) fn open(
-    mapping: &Mapping,
+    queries: &[Query],
+    limits: Limits,
     options: &MySqlConnectOptions,
     password: Option<&SecretEntry>,
 ) -> Mysql {
-    let limits = mapping.limits;
-    SqlServer::new(&mapping.queries, limits, |statements| Sessions {
+    DatabaseServer::new(queries, limits, |statements| Sessions {
         options: options.clone().statement_cache_capacity(statements + 8),
         password: password.cloned(),
         timeout: limits.statement_timeout,
@@ -84,30 +60,36 @@ impl Connect for Sessions {
                 Some(password) => self.options.clone().password(password.expose()),
                 None => self.options.clone(),
             };
-            let mut connection = options.connect().await.map_err(|error| fault(&error))?;
-            set_up(&mut connection, self.timeout).await.map_err(|error| fault(&error))?;
+            let connection = options.connect().await;
+            let mut connection = connection.map_err(|error| not_let_in(&error, fault::fault))?;
+            let set_up = set_up(&mut connection, self.timeout).await;
+            set_up.map_err(|error| fault::fault(&error))?;
             Ok(connection)
         }
         .boxed()
     }
 }
 
-/// What a session is told before it is asked anything.
+/// What a session is told before it is asked anything. A limit that the server's
+/// administrator set for the account stays where it is the stricter one.
 async fn set_up(connection: &mut MySqlConnection, timeout: Duration) -> Result<(), sqlx::Error> {
     connection.execute("set session transaction read only").await?;
     let version: String = sqlx::query_scalar("select version()")
         .persistent(false)
         .fetch_one(&mut *connection)
         .await?;
-    // The two count the same time in different words and units.
+    // The two count the same time in different words and units; 0 is no limit.
     let (limit, wait) = (timeout.as_millis(), timeout.as_secs().max(1));
-    let limit = if version.contains("MariaDB") {
-        format!("max_statement_time = {}.{:03}", limit / 1000, limit % 1000)
+    let (name, limit) = if version.contains("MariaDB") {
+        ("max_statement_time", format!("{}.{:03}", limit / 1000, limit % 1000))
     } else {
-        format!("max_execution_time = {limit}")
+        ("max_execution_time", limit.to_string())
     };
-    let setting: Arc<str> =
-        format!("set session {limit}, session lock_wait_timeout = {wait}").into();
+    let setting: Arc<str> = format!(
+        "set session {name} = if(@@{name} > 0 and @@{name} < {limit}, @@{name}, {limit}), \
+         session lock_wait_timeout = least(@@lock_wait_timeout, {wait})"
+    )
+    .into();
     connection.execute(sqlx::raw_sql(AssertSqlSafe(setting))).await?;
     Ok(())
 }
@@ -123,41 +105,38 @@ impl Speaks for Sessions {
         true
     }
 
-    fn statement(texts: &Texts, people: usize) -> Option<(&Arc<str>, usize)> {
-        texts.padded(people)
-    }
-
     /// The last person stands again until the places are full.
     fn ask<'a>(
         connection: &'a mut MySqlConnection,
-        (text, places): (&'a Arc<str>, usize),
+        statement: &'a Statement,
         people: &'a People<'a>,
-        answer: &'a mut Answer<'_>,
-    ) -> BoxFuture<'a, Result<bool, sqlx::Error>> {
+        answer: &'a mut Proving<'_>,
+    ) -> BoxFuture<'a, Result<Afterwards, sqlx::Error>> {
         async move {
-            let mut statement = sqlx::query::<Driver>(AssertSqlSafe(Arc::clone(text)));
+            let text = AssertSqlSafe(Arc::clone(&statement.text));
+            let mut query = sqlx::query::<Driver>(text).bind(answer.nonce());
             match people {
                 People::Texts(texts) => {
                     let padding = texts.last().into_iter().cycle();
-                    for person in texts.iter().chain(padding).take(places) {
-                        statement = statement.bind(*person);
+                    for person in texts.iter().chain(padding).take(statement.places) {
+                        query = query.bind(*person);
                     }
                 }
                 People::Numbers(numbers) => {
                     let padding = numbers.last().into_iter().cycle();
-                    for person in numbers.iter().chain(padding).take(places) {
-                        statement = statement.bind(*person);
+                    for person in numbers.iter().chain(padding).take(statement.places) {
+                        query = query.bind(*person);
                     }
                 }
             }
-            let mut rows = statement.fetch(connection);
+            let mut rows = query.fetch(connection);
             while let Some(row) = rows.try_next().await? {
-                answer.given = true;
-                if cells::give(&row, answer.sink).is_break() {
-                    return Ok(false);
+                answer.described(names(&row));
+                if cells::give(&row, answer).is_break() {
+                    return Ok(Afterwards::Close);
                 }
             }
-            Ok(true)
+            Ok(Afterwards::Keep)
         }
         .boxed()
     }
@@ -166,12 +145,13 @@ impl Speaks for Sessions {
         async { connection.execute("select 1").await.map(drop) }.boxed()
     }
 
-    fn columns(
-        connection: &mut MySqlConnection,
-        whole: Arc<str>,
-    ) -> BoxFuture<'_, Result<Columns, sqlx::Error>> {
+    fn columns<'a>(
+        connection: &'a mut MySqlConnection,
+        texts: &'a Texts,
+    ) -> BoxFuture<'a, Result<Columns, sqlx::Error>> {
         async {
-            let prepared = connection.prepare(AssertSqlSafe(whole).into_sql_str()).await?;
+            let whole = AssertSqlSafe(Arc::clone(&texts.whole)).into_sql_str();
+            let prepared = connection.prepare(whole).await?;
             let seen = prepared
                 .columns()
                 .iter()
@@ -186,10 +166,11 @@ impl Speaks for Sessions {
         texts: &'a Texts,
     ) -> BoxFuture<'a, Result<Option<Plan>, sqlx::Error>> {
         async {
-            let Some((text, _)) = texts.padded(1) else { return Ok(None) };
-            let explain: Arc<str> = format!("explain format=json {text}").into();
-            let statement =
-                sqlx::query_scalar::<Driver, String>(AssertSqlSafe(explain)).persistent(false);
+            let Some(statement) = texts.statement(1) else { return Ok(None) };
+            let explain: Arc<str> = format!("explain format=json {}", statement.text).into();
+            let statement = sqlx::query_scalar::<Driver, String>(AssertSqlSafe(explain))
+                .persistent(false)
+                .bind(0_i64);
             let statement = match texts.subjects {
                 SubjectType::Text => statement.bind("nobody"),
                 SubjectType::Integer => statement.bind(0_i64),
@@ -213,12 +194,21 @@ impl Speaks for Sessions {
     }
 
     fn fault(error: &sqlx::Error) -> SourceError {
-        fault(error)
+        fault::fault(error)
+    }
+
+    fn ended(error: &dyn DatabaseError) -> bool {
+        fault::ended(error)
     }
 
     fn outdated(error: &dyn DatabaseError) -> bool {
-        matches!(number(error), 1053 | 1615 | 1927 | 4031)
+        // Needs to be prepared again.
+        fault::number(error) == 1615
     }
+}
+
+fn names(row: &MySqlRow) -> impl ExactSizeIterator<Item = &str> {
+    row.columns().iter().map(|column| column.name())
 }
 
 /// What a line of `show grants` lets its account write. Such a line can end in the
@@ -266,40 +256,6 @@ fn read_plan(value: &serde_json::Value, plan: &mut Plan) {
         }
         serde_json::Value::Array(nodes) => nodes.iter().for_each(|node| read_plan(node, plan)),
         _ => {}
-    }
-}
-
-fn number(error: &dyn DatabaseError) -> u16 {
-    error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>().map_or(0, |error| error.number())
-}
-
-/// Sorts an error of the driver. Only the server's texts about the statement and
-/// the account are repeated; others quote what it computed with.
-/// Numbers: <https://mariadb.com/kb/en/mariadb-error-code-reference/>
-pub(super) fn fault(error: &sqlx::Error) -> SourceError {
-    let database = match said(error) {
-        Ok(database) => database,
-        Err(fault) => return fault,
-    };
-    let message = database.message();
-    match (number(database), database.code().unwrap_or_default().get(..2)) {
-        (1969 | 3024 | 1317, _) => {
-            SourceError::new(Reason::Timeout, "the statement ran into its time limit")
-        }
-        (1205, _) => SourceError::new(Reason::Timeout, "a lock was not free in time"),
-        (1792, _) => SourceError::new(Reason::Schema, "the statement tries to write"),
-        (1044 | 1045 | 1049 | 1698 | 2059, _) => {
-            SourceError::new(Reason::Down, format!("the server refuses the account: {message}"))
-        }
-        // What the statement computed may be in the text of these.
-        (code @ (1690 | 1242 | 1264 | 1292 | 1365 | 1366 | 1411), _)
-        | (code, Some("21" | "22")) => {
-            let detail = format!("the server could not compute the answer (code {code})");
-            SourceError::new(Reason::Invalid, detail)
-        }
-        (1054 | 1060 | 1064 | 1137 | 1142 | 1143 | 1146 | 1248 | 1305 | 1356 | 1370, _)
-        | (_, Some("42")) => SourceError::new(Reason::Schema, message),
-        (code, _) => SourceError::new(Reason::Down, format!("the server failed (code {code})")),
     }
 }
 

@@ -104,11 +104,11 @@ impl Place {
         match sql.address(folder).map_err(|error| error.to_string())? {
             SqlAddress::Sqlite(path) => Ok(Self::Sqlite(path)),
             SqlAddress::Postgres(server) => {
-                let options = postgres::options(&server).map_err(unreadable)?;
+                let options = postgres::address::options(&server).map_err(unreadable)?;
                 Ok(Self::Postgres(Box::new(options), server.password))
             }
             SqlAddress::Mysql(server) => {
-                let options = mysql::options(&server).map_err(unreadable)?;
+                let options = mysql::address::options(&server).map_err(unreadable)?;
                 Ok(Self::Mysql(Box::new(options), server.password))
             }
         }

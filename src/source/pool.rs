@@ -24,7 +24,8 @@ pub(super) trait Connect: Send + Sync {
     fn connect(&self) -> BoxFuture<'_, Result<Self::Connection, SourceError>>;
 }
 
-pub(super) struct Lanes<C: Connect> {
+/// Connections of one kind.
+pub(super) struct Pool<C: Connect> {
     connect: C,
     permits: Semaphore,
     /// The last one used comes first: its statements are prepared.
@@ -37,11 +38,11 @@ pub(super) struct Lease<'a, C: Connect> {
     pub connection: C::Connection,
     /// Nothing was asked on it before.
     pub fresh: bool,
-    lanes: &'a Lanes<C>,
+    pool: &'a Pool<C>,
     _permit: SemaphorePermit<'a>,
 }
 
-impl<C: Connect> Lanes<C> {
+impl<C: Connect> Pool<C> {
     pub fn new(connect: C, size: usize) -> Self {
         Self { connect, permits: Semaphore::new(size), idle: Mutex::default() }
     }
@@ -60,7 +61,7 @@ impl<C: Connect> Lanes<C> {
             Some(connection) => connection,
             None => self.new_connection(until).await?,
         };
-        Ok(Lease { connection, fresh, lanes: self, _permit: permit })
+        Ok(Lease { connection, fresh, pool: self, _permit: permit })
     }
 
     async fn new_connection(&self, until: Instant) -> Result<C::Connection, SourceError> {
@@ -72,7 +73,7 @@ impl<C: Connect> Lanes<C> {
 impl<C: Connect> Lease<'_, C> {
     /// Gives the connection back after a statement that ran to its end.
     pub fn keep(self) {
-        let mut idle = self.lanes.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.push(self.connection);
     }
 
@@ -80,9 +81,9 @@ impl<C: Connect> Lease<'_, C> {
     /// closes all that were kept beside it.
     pub async fn renew(&mut self, until: Instant) -> Result<(), SourceError> {
         let dead =
-            std::mem::take(&mut *self.lanes.idle.lock().unwrap_or_else(PoisonError::into_inner));
+            std::mem::take(&mut *self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner));
         drop(dead);
-        self.connection = self.lanes.new_connection(until).await?;
+        self.connection = self.pool.new_connection(until).await?;
         self.fresh = true;
         Ok(())
     }

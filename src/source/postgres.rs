@@ -1,101 +1,119 @@
-//! PostgreSQL as a source: one statement with one array of people, in a session
-//! that reads only and has a time limit of its own.
+//! PostgreSQL as a source: one statement with one array of people, in a transaction
+//! that reads only and has limits of its own.
+//!
+//! Statements have no name, so that a pooler that gives the session to others between
+//! transactions can mix none up, and nothing stays in a session when a transaction ends.
 
+pub(super) mod address;
 mod cells;
+pub(super) mod fault;
+mod transaction;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
 use sqlx::error::DatabaseError;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode, Postgres as Driver};
-use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions, Executor, Row as _, SqlSafeStr, Statement as _,
-    TypeInfo,
-};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, Postgres as Driver};
+use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Executor, Row as _, TypeInfo};
 
-use super::fault::{Reason, SourceError};
+use super::fault::SourceError;
 use super::introspection::Plan;
-use super::mapping::Mapping;
+use super::mapping::{Limits, Query};
 use super::pool::{Connect, secret};
-use super::server::{Answer, Columns, People, Speaks, SqlServer, said};
-use super::statements::{Dialect, Texts};
-use crate::config::mapping::{SecretEntry, Server, SubjectType, TlsMode};
+use super::proof::Proving;
+use super::server::{Afterwards, Columns, DatabaseServer, People, Speaks, not_let_in};
+use super::statements::{Dialect, Statement, Texts};
+use crate::config::mapping::{SecretEntry, SubjectType};
 
 /// A PostgreSQL database, asked with a mapping's queries.
-pub(super) type Postgres = SqlServer<Sessions>;
+pub(super) type Postgres = DatabaseServer<Sessions>;
 
 /// What every session is made from.
 pub(super) struct Sessions {
     options: PgConnectOptions,
     password: Option<SecretEntry>,
-    setup: Arc<str>,
+    begin: Arc<str>,
 }
 
-/// Reads a server's entry.
-///
-/// # Errors
-/// The address is none.
-pub(super) fn options(server: &Server) -> Result<PgConnectOptions, sqlx::Error> {
-    let mut options = server
-        .url
-        .expose()
-        .parse::<PgConnectOptions>()?
-        .application_name("tributary-agency")
-        .disable_statement_logging()
-        .ssl_mode(match server.tls {
-            TlsMode::VerifyFull => PgSslMode::VerifyFull,
-            TlsMode::VerifyCa => PgSslMode::VerifyCa,
-            TlsMode::Off => PgSslMode::Disable,
-        });
-    if let Some(ca) = &server.ca {
-        options = options.ssl_root_cert(ca);
-    }
-    if let Some((certificate, key)) = &server.identity {
-        options = options.ssl_client_cert(certificate).ssl_client_key(key);
-    }
-    Ok(options)
+/// A connection, and how each transaction on it begins.
+pub(super) struct Session {
+    connection: PgConnection,
+    begin: Arc<str>,
 }
 
 /// Opens a mapping's database. No connection is made before the first question.
 pub(super) fn open(
-    mapping: &Mapping,
+    queries: &[Query],
+    limits: Limits,
     options: &PgConnectOptions,
     password: Option<&SecretEntry>,
 ) -> Postgres {
-    let limits = mapping.limits;
-    SqlServer::new(&mapping.queries, limits, |statements| Sessions {
-        options: options.clone().statement_cache_capacity(statements + 8),
+    DatabaseServer::new(queries, limits, |_| Sessions {
+        options: options.clone().statement_cache_capacity(0),
         password: password.cloned(),
-        setup: setup(limits.statement_timeout).into(),
+        begin: transaction::begin(limits.statement_timeout, false).into(),
     })
 }
 
-/// What a session is told before it is asked anything.
-fn setup(timeout: Duration) -> String {
-    let milliseconds = timeout.as_millis();
-    format!(
-        "set session characteristics as transaction read only; \
-         set statement_timeout = {milliseconds}; set lock_timeout = {milliseconds}; \
-         set idle_in_transaction_session_timeout = {milliseconds}"
-    )
+impl Session {
+    async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        let begin = sqlx::raw_sql(AssertSqlSafe(Arc::clone(&self.begin)));
+        self.connection.execute(begin).await.map(drop)
+    }
+
+    async fn ask(
+        &mut self,
+        statement: &Statement,
+        people: &People<'_>,
+        answer: &mut Proving<'_>,
+    ) -> Result<Afterwards, sqlx::Error> {
+        self.begin().await?;
+        let query = unnamed(&statement.text).bind(answer.nonce());
+        let query = match people {
+            People::Texts(texts) => query.bind(texts.as_slice()),
+            People::Numbers(numbers) => query.bind(numbers.as_slice()),
+        };
+        let mut rows = query.fetch(&mut self.connection);
+        while let Some(row) = rows.try_next().await? {
+            answer.described(names(&row));
+            if cells::give(&row, answer).is_break() {
+                return Ok(Afterwards::Close);
+            }
+        }
+        drop(rows);
+        // The answer is whole; if this fails, only the connection is lost.
+        let ended = self.end().await;
+        Ok(if ended.is_ok() { Afterwards::Keep } else { Afterwards::Close })
+    }
+
+    /// A row of a query's own statement, whatever is in it.
+    async fn describe(&mut self, texts: &Texts) -> Result<PgRow, sqlx::Error> {
+        self.begin().await?;
+        let query = about_nobody(unnamed(&texts.whole).bind(0_i64), texts.subjects);
+        let row = query.fetch_one(&mut self.connection).await?;
+        self.end().await?;
+        Ok(row)
+    }
+
+    async fn end(&mut self) -> Result<(), sqlx::Error> {
+        self.connection.execute(sqlx::raw_sql(transaction::END)).await.map(drop)
+    }
 }
 
 impl Connect for Sessions {
-    type Connection = PgConnection;
+    type Connection = Session;
 
-    fn connect(&self) -> BoxFuture<'_, Result<PgConnection, SourceError>> {
+    fn connect(&self) -> BoxFuture<'_, Result<Session, SourceError>> {
         async move {
             let password = secret(self.password.as_ref()).await?;
             let options = match &password {
                 Some(password) => self.options.clone().password(password.expose()),
                 None => self.options.clone(),
             };
-            let mut connection = options.connect().await.map_err(|error| fault(&error))?;
-            let setup = sqlx::raw_sql(AssertSqlSafe(Arc::clone(&self.setup)));
-            connection.execute(setup).await.map_err(|error| fault(&error))?;
-            Ok(connection)
+            let connection = options.connect().await;
+            let connection = connection.map_err(|error| not_let_in(&error, fault::fault))?;
+            Ok(Session { connection, begin: Arc::clone(&self.begin) })
         }
         .boxed()
     }
@@ -114,47 +132,46 @@ impl Speaks for Sessions {
         !person.contains('\0')
     }
 
-    fn statement(texts: &Texts, _: usize) -> Option<(&Arc<str>, usize)> {
-        texts.array().map(|text| (text, 1))
-    }
-
     fn ask<'a>(
-        connection: &'a mut PgConnection,
-        (text, _): (&'a Arc<str>, usize),
+        session: &'a mut Session,
+        statement: &'a Statement,
         people: &'a People<'a>,
-        answer: &'a mut Answer<'_>,
-    ) -> BoxFuture<'a, Result<bool, sqlx::Error>> {
+        answer: &'a mut Proving<'_>,
+    ) -> BoxFuture<'a, Result<Afterwards, sqlx::Error>> {
         async move {
-            let statement = sqlx::query::<Driver>(AssertSqlSafe(Arc::clone(text)));
-            let statement = match people {
-                People::Texts(texts) => statement.bind(texts.as_slice()),
-                People::Numbers(numbers) => statement.bind(numbers.as_slice()),
-            };
-            let mut rows = statement.fetch(connection);
-            while let Some(row) = rows.try_next().await? {
-                answer.given = true;
-                if cells::give(&row, answer.sink).is_break() {
-                    return Ok(false);
+            match session.ask(statement, people, answer).await {
+                Err(error) if !answer.given && fault::forgotten(&error) => {
+                    session.end().await?;
+                    session.ask(statement, people, answer).await
                 }
+                asked => asked,
             }
-            Ok(true)
         }
         .boxed()
     }
 
-    fn look(connection: &mut PgConnection) -> BoxFuture<'_, Result<(), sqlx::Error>> {
-        async { connection.execute("select 1").await.map(drop) }.boxed()
+    fn look(session: &mut Session) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+        async {
+            session.begin().await?;
+            session.end().await
+        }
+        .boxed()
     }
 
-    fn columns(
-        connection: &mut PgConnection,
-        whole: Arc<str>,
-    ) -> BoxFuture<'_, Result<Columns, sqlx::Error>> {
+    fn columns<'a>(
+        session: &'a mut Session,
+        texts: &'a Texts,
+    ) -> BoxFuture<'a, Result<Columns, sqlx::Error>> {
         async {
-            let prepared = connection.prepare(AssertSqlSafe(whole).into_sql_str()).await?;
-            let seen = prepared
-                .columns()
-                .iter()
+            let row = match session.describe(texts).await {
+                Err(error) if fault::forgotten(&error) => {
+                    session.end().await?;
+                    session.describe(texts).await?
+                }
+                described => described?,
+            };
+            let seen = row.columns().iter().skip(1);
+            let seen = seen
                 .map(|column| (column.name().to_owned(), cells::kind(column.type_info().name())));
             Ok(seen.collect())
         }
@@ -163,26 +180,22 @@ impl Speaks for Sessions {
 
     /// Also what the server reads whole even when told to avoid that.
     fn plan<'a>(
-        connection: &'a mut PgConnection,
+        session: &'a mut Session,
         texts: &'a Texts,
     ) -> BoxFuture<'a, Result<Option<Plan>, sqlx::Error>> {
         async {
-            let Some(text) = texts.array() else { return Ok(None) };
-            let explain: Arc<str> = format!("explain (format json) {text}").into();
+            let Some(statement) = texts.statement(1) else { return Ok(None) };
+            let explain: Arc<str> = format!("explain (format json) {}", statement.text).into();
             let mut explained = Vec::with_capacity(2);
-            for setting in ["set enable_seqscan = on", "set enable_seqscan = off"] {
-                connection.execute(setting).await?;
-                let statement =
-                    sqlx::query::<Driver>(AssertSqlSafe(Arc::clone(&explain))).persistent(false);
-                let statement = match texts.subjects {
-                    SubjectType::Text => statement.bind(vec!["nobody".to_owned()]),
-                    SubjectType::Integer => statement.bind(vec![0_i64]),
-                };
-                let row = statement.fetch_one(&mut *connection).await?;
+            session.begin().await?;
+            for setting in ["set local enable_seqscan = on", "set local enable_seqscan = off"] {
+                session.connection.execute(sqlx::raw_sql(setting)).await?;
+                let query = about_nobody(unnamed(&explain).bind(0_i64), texts.subjects);
+                let row = query.fetch_one(&mut session.connection).await?;
                 let plan = row.try_get_raw(0)?.as_bytes().unwrap_or_default();
                 explained.push(serde_json::from_slice(plan).unwrap_or(serde_json::Value::Null));
             }
-            connection.execute("reset enable_seqscan").await?;
+            session.end().await?;
             let cost = explained
                 .first()
                 .and_then(|plan| plan.pointer("/0/Plan/Total Cost"))
@@ -196,17 +209,48 @@ impl Speaks for Sessions {
         .boxed()
     }
 
-    fn rights(connection: &mut PgConnection) -> BoxFuture<'_, Result<Vec<String>, sqlx::Error>> {
-        sqlx::query_scalar(RIGHTS).fetch_all(connection).boxed()
+    fn rights(session: &mut Session) -> BoxFuture<'_, Result<Vec<String>, sqlx::Error>> {
+        async {
+            let asked: Arc<str> = RIGHTS.into();
+            session.begin().await?;
+            let rights = sqlx::query_scalar::<Driver, String>(AssertSqlSafe(asked));
+            let rights = rights.persistent(false).fetch_all(&mut session.connection).await?;
+            session.end().await?;
+            Ok(rights)
+        }
+        .boxed()
     }
 
     fn fault(error: &sqlx::Error) -> SourceError {
-        fault(error)
+        fault::fault(error)
+    }
+
+    fn ended(error: &dyn DatabaseError) -> bool {
+        fault::ended(error)
     }
 
     fn outdated(error: &dyn DatabaseError) -> bool {
-        error.code().is_some_and(|code| matches!(&*code, "57P01" | "57P02" | "0A000" | "08006"))
+        // Cached plan must not change result type.
+        error.code().as_deref() == Some("0A000")
     }
+}
+
+type Asking<'q> = sqlx::query::Query<'q, Driver, sqlx::postgres::PgArguments>;
+
+/// A statement without a name.
+fn unnamed<'q>(text: &Arc<str>) -> Asking<'q> {
+    sqlx::query::<Driver>(AssertSqlSafe(Arc::clone(text))).persistent(false)
+}
+
+fn about_nobody(query: Asking<'_>, subjects: SubjectType) -> Asking<'_> {
+    match subjects {
+        SubjectType::Text => query.bind(vec!["nobody".to_owned()]),
+        SubjectType::Integer => query.bind(vec![0_i64]),
+    }
+}
+
+fn names(row: &PgRow) -> impl ExactSizeIterator<Item = &str> {
+    row.columns().iter().map(|column| column.name())
 }
 
 /// What the account may write, at most four of each kind.
@@ -236,39 +280,5 @@ fn scanned(plan: &serde_json::Value, found: &mut Vec<String>) {
         }
         serde_json::Value::Array(nodes) => nodes.iter().for_each(|node| scanned(node, found)),
         _ => {}
-    }
-}
-
-/// Sorts an error of the driver. Only the server's texts about the statement and
-/// the account are repeated; others quote what it computed with.
-/// Codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-pub(super) fn fault(error: &sqlx::Error) -> SourceError {
-    let database = match said(error) {
-        Ok(database) => database,
-        Err(fault) => return fault,
-    };
-    let code = database.code().unwrap_or_default();
-    let message = database.message();
-    match (code.get(..2).unwrap_or_default(), &*code) {
-        (_, "57014") => SourceError::new(Reason::Timeout, "the statement ran into its time limit"),
-        (_, "55P03") => SourceError::new(Reason::Timeout, "a lock was not free in time"),
-        // No such operator: as of a whole number and a text.
-        (_, "42883") => {
-            let detail = format!(
-                "{message}; if people's numbers are whole numbers there, state \
-                 `subject_type = \"integer\"`"
-            );
-            SourceError::new(Reason::Schema, detail)
-        }
-        (_, "25006") => SourceError::new(Reason::Schema, "the statement tries to write"),
-        ("42" | "0A" | "3F", _) => SourceError::new(Reason::Schema, message),
-        ("28" | "3D", _) => {
-            SourceError::new(Reason::Down, format!("the server refuses the account: {message}"))
-        }
-        ("21" | "22", _) => {
-            let detail = format!("PostgreSQL could not compute the answer (code {code})");
-            SourceError::new(Reason::Invalid, detail)
-        }
-        _ => SourceError::new(Reason::Down, format!("PostgreSQL failed (code {code})")),
     }
 }

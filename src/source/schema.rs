@@ -73,11 +73,12 @@ pub async fn tables(address: &SqlAddress) -> Result<Vec<TableSeen>, SchemaError>
         match address {
             SqlAddress::Sqlite(path) => of_sqlite(path).await,
             SqlAddress::Postgres(server) => {
-                let options = postgres::options(server).map_err(|_| SchemaError::Address)?;
+                let options =
+                    postgres::address::options(server).map_err(|_| SchemaError::Address)?;
                 of_postgres(options, server.password.as_ref()).await
             }
             SqlAddress::Mysql(server) => {
-                let options = mysql::options(server).map_err(|_| SchemaError::Address)?;
+                let options = mysql::address::options(server).map_err(|_| SchemaError::Address)?;
                 of_mysql(options, server.password.as_ref()).await
             }
         }
@@ -114,7 +115,7 @@ async fn of_postgres(
     if let Some(secret) = &secret {
         options = options.password(secret.expose());
     }
-    let failed = |error: sqlx::Error| SchemaError::Database(postgres::fault(&error).detail);
+    let failed = |error: sqlx::Error| SchemaError::Database(postgres::fault::fault(&error).detail);
     let mut connection = options.connect().await.map_err(failed)?;
     let rows = sqlx::query(
         "select n.nspname, c.relname, c.reltuples::bigint, a.attname,
@@ -129,6 +130,7 @@ async fn of_postgres(
            and has_table_privilege(c.oid, 'select')
          order by n.nspname, c.relname, a.attnum",
     )
+    .persistent(false)
     .fetch_all(&mut connection)
     .await
     .map_err(failed)?;
@@ -154,7 +156,7 @@ async fn of_mysql(
     if let Some(secret) = &secret {
         options = options.password(secret.expose());
     }
-    let failed = |error: sqlx::Error| SchemaError::Database(mysql::fault(&error).detail);
+    let failed = |error: sqlx::Error| SchemaError::Database(mysql::fault::fault(&error).detail);
     let mut connection = options.connect().await.map_err(failed)?;
     // What a server calls text, another calls binary: cast to be sure of either.
     let rows = sqlx::query(
@@ -188,13 +190,13 @@ async fn of_sqlite(path: &Path) -> Result<Vec<TableSeen>, SchemaError> {
     let path = path.to_owned();
     let read = tokio::task::spawn_blocking(move || lines_of_sqlite(&path)).await;
     let ended = |_| SchemaError::Database("the reading was cut off".to_owned());
-    let failed = |error| SchemaError::Database(super::sqlite::fault(&error).detail);
+    let failed = |error| SchemaError::Database(super::sqlite::fault::fault(&error).detail);
     Ok(gathered(read.map_err(ended)?.map_err(failed)?, ""))
 }
 
 /// Blocking.
 fn lines_of_sqlite(path: &Path) -> rusqlite::Result<Vec<Line>> {
-    let connection = super::sqlite::read_only(path)?;
+    let connection = super::sqlite::session::read_only(path)?;
     let mut statement = connection.prepare(
         "select t.name, c.name, c.type, c.\"notnull\" = 0 and c.pk = 0, c.pk > 0,
            c.pk = 1 or exists (select 1 from pragma_index_list(t.name) as l,

@@ -4,7 +4,6 @@
 //! What a server is told and how it answers is [`Speaks`], which `postgres` and
 //! `mysql` fill in.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
@@ -13,8 +12,9 @@ use sqlx::error::DatabaseError;
 use super::fault::{Reason, SourceError};
 use super::introspection::{Kind, Plan, Review};
 use super::mapping::{Limits, Query};
-use super::pool::{Connect, Lanes};
-use super::statements::{Dialect, Texts, numbers};
+use super::pool::{Connect, Lease, Pool};
+use super::proof::{self, Proving};
+use super::statements::{Dialect, Statement, Texts, numbers};
 use super::within::within;
 use super::{Key, RowSink, Source};
 use crate::config::mapping::SubjectType;
@@ -33,25 +33,22 @@ pub(super) trait Speaks: Connect + 'static {
     /// Whether a person's number can be bound as a text.
     fn binds(person: &str) -> bool;
 
-    /// The statement for so many people, and its number of places.
-    fn statement(texts: &Texts, people: usize) -> Option<(&Arc<str>, usize)>;
-
-    /// Asks, and says whether the answer was read to its end.
+    /// Asks about these people, and says what is to become of the connection.
     fn ask<'a>(
         connection: &'a mut Self::Connection,
-        statement: (&'a Arc<str>, usize),
+        statement: &'a Statement,
         people: &'a People<'a>,
-        answer: &'a mut Answer<'_>,
-    ) -> BoxFuture<'a, Result<bool, sqlx::Error>>;
+        answer: &'a mut Proving<'_>,
+    ) -> BoxFuture<'a, Result<Afterwards, sqlx::Error>>;
 
     /// Asks for nothing.
     fn look(connection: &mut Self::Connection) -> BoxFuture<'_, Result<(), sqlx::Error>>;
 
-    /// The columns of a statement.
-    fn columns(
-        connection: &mut Self::Connection,
-        whole: Arc<str>,
-    ) -> BoxFuture<'_, Result<Columns, sqlx::Error>>;
+    /// The columns of a query's own statement.
+    fn columns<'a>(
+        connection: &'a mut Self::Connection,
+        texts: &'a Texts,
+    ) -> BoxFuture<'a, Result<Columns, sqlx::Error>>;
 
     /// How the server would run a query.
     fn plan<'a>(
@@ -66,9 +63,22 @@ pub(super) trait Speaks: Connect + 'static {
     /// Sorts an error of the driver.
     fn fault(error: &sqlx::Error) -> SourceError;
 
-    /// Whether the server says that a kept connection had ended, or had prepared
-    /// for tables that have changed since: a new one may well answer.
+    /// Whether the server says that it had ended this session from outside, whatever
+    /// was asked on it.
+    fn ended(error: &dyn DatabaseError) -> bool;
+
+    /// Whether the server says that the session had prepared for tables that have
+    /// changed since.
     fn outdated(error: &dyn DatabaseError) -> bool;
+}
+
+/// What becomes of a connection once it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Afterwards {
+    /// The answer was read to its end: the next may ask.
+    Keep,
+    /// Something is left on it: it is closed.
+    Close,
 }
 
 /// People as a statement takes them.
@@ -96,27 +106,20 @@ impl<'a> People<'a> {
     }
 }
 
-/// Where rows go.
-pub(super) struct Answer<'a> {
-    pub sink: &'a mut dyn RowSink,
-    /// A row came: the statement cannot be asked again.
-    pub given: bool,
-}
-
 /// A database server, asked with a mapping's queries.
-pub(super) struct SqlServer<S: Speaks> {
-    lanes: Lanes<S>,
+pub(super) struct DatabaseServer<S: Speaks> {
+    pool: Pool<S>,
     queries: Vec<Texts>,
 }
 
-impl<S: Speaks> SqlServer<S> {
+impl<S: Speaks> DatabaseServer<S> {
     /// Asks with these queries, over connections that `connect` makes for so many
     /// statements.
     pub fn new(queries: &[Query], limits: Limits, connect: impl FnOnce(usize) -> S) -> Self {
-        let texts = |query: &Query| Texts::new(query, limits.max_batch, S::DIALECT);
-        let queries: Vec<Texts> = queries.iter().map(texts).collect();
+        let texts = |(number, query)| Texts::new(number, query, limits.max_batch, S::DIALECT);
+        let queries: Vec<Texts> = queries.iter().enumerate().map(texts).collect();
         let statements = queries.iter().map(Texts::len).sum();
-        Self { lanes: Lanes::new(connect(statements), limits.pool), queries }
+        Self { pool: Pool::new(connect(statements), limits.pool), queries }
     }
 
     fn texts(&self, query: usize) -> Result<&Texts, SourceError> {
@@ -127,19 +130,57 @@ impl<S: Speaks> SqlServer<S> {
     /// The columns of the mapping's own statement.
     async fn columns(&self, query: usize, until: Instant) -> Result<Columns, SourceError> {
         let texts = self.texts(query)?;
-        let mut lease = self.lanes.lease(until).await?;
+        let mut lease = self.pool.lease(until).await?;
         if !lease.fresh {
             // What a kept connection has prepared may be older than the tables.
             lease.renew(until).await?;
         }
-        let seen = S::columns(&mut lease.connection, Arc::clone(&texts.whole)).await;
+        let seen = S::columns(&mut lease.connection, texts).await;
         let seen = seen.map_err(|error| S::fault(&error))?;
         lease.keep();
         Ok(seen)
     }
+
+    /// Asks on a connection, and once more on a new one if the first was lost, or gave
+    /// an answer to something else, before any row was passed on.
+    async fn ask(
+        &self,
+        statement: &Statement,
+        people: &People<'_>,
+        until: Instant,
+        sink: &mut dyn RowSink,
+    ) -> Result<(), SourceError> {
+        let mut lease = self.pool.lease(until).await?;
+        let mut again = true;
+        loop {
+            let mut answer = Proving::new(statement, proof::nonce()?, &mut *sink);
+            let asked = S::ask(&mut lease.connection, statement, people, &mut answer).await;
+            let lost = match &asked {
+                Ok(_) => answer.finish().is_err(),
+                Err(error) => lost::<S>(error, &lease),
+            };
+            if again && lost && !answer.given {
+                again = false;
+                lease.renew(until).await?;
+                continue;
+            }
+            let afterwards = asked.map_err(|error| S::fault(&error))?;
+            answer.finish().map_err(|why| {
+                let detail = format!(
+                    "the answer is not believed: {why}. Something between here and the \
+                     database, such as a pooler or proxy, mixes answers up"
+                );
+                SourceError::new(Reason::Invalid, detail).of_all()
+            })?;
+            if afterwards == Afterwards::Keep {
+                lease.keep();
+            }
+            return Ok(());
+        }
+    }
 }
 
-impl<S: Speaks> Source for SqlServer<S> {
+impl<S: Speaks> Source for DatabaseServer<S> {
     fn rows<'a>(
         &'a self,
         query: usize,
@@ -154,22 +195,8 @@ impl<S: Speaks> Source for SqlServer<S> {
                 return Ok(());
             }
             let many = || SourceError::new(Reason::Schema, "no statement for so many people");
-            let statement = S::statement(texts, people.len()).ok_or_else(many)?;
-            let mut lease = self.lanes.lease(until).await?;
-            let mut answer = Answer { sink, given: false };
-            let mut ended = S::ask(&mut lease.connection, statement, &people, &mut answer).await;
-            if let Err(error) = &ended
-                && !lease.fresh
-                && !answer.given
-                && stale::<S>(error)
-            {
-                lease.renew(until).await?;
-                ended = S::ask(&mut lease.connection, statement, &people, &mut answer).await;
-            }
-            if ended.map_err(|error| S::fault(&error))? {
-                lease.keep();
-            }
-            Ok(())
+            let statement = texts.statement(people.len()).ok_or_else(many)?;
+            self.ask(statement, &people, until, sink).await
         })
     }
 
@@ -188,7 +215,7 @@ impl<S: Speaks> Source for SqlServer<S> {
 
     fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>> {
         within(until, async move {
-            let mut lease = self.lanes.lease(until).await?;
+            let mut lease = self.pool.lease(until).await?;
             let mut looked = S::look(&mut lease.connection).await;
             if !lease.fresh && looked.is_err() {
                 lease.renew(until).await?;
@@ -207,7 +234,7 @@ impl<S: Speaks> Source for SqlServer<S> {
     ) -> BoxFuture<'a, Result<Review, SourceError>> {
         within(until, async move {
             let columns = self.columns(query, until).await?;
-            let mut lease = self.lanes.lease(until).await?;
+            let mut lease = self.pool.lease(until).await?;
             // A statement that lacks a column has no plan.
             let plan = S::plan(&mut lease.connection, self.texts(query)?).await.ok();
             if plan.is_some() {
@@ -222,7 +249,7 @@ impl<S: Speaks> Source for SqlServer<S> {
         until: Instant,
     ) -> BoxFuture<'a, Result<Option<String>, SourceError>> {
         within(until, async move {
-            let mut lease = self.lanes.lease(until).await?;
+            let mut lease = self.pool.lease(until).await?;
             let rights = S::rights(&mut lease.connection).await;
             let rights = rights.map_err(|error| S::fault(&error))?;
             lease.keep();
@@ -231,11 +258,15 @@ impl<S: Speaks> Source for SqlServer<S> {
     }
 }
 
-/// Whether a kept connection had died, or is outdated.
-fn stale<S: Speaks>(error: &sqlx::Error) -> bool {
+/// Whether a connection was lost for a reason that has nothing to do with what was asked
+/// on it, or had prepared for what is there no more: a new one may well answer.
+fn lost<S: Speaks>(error: &sqlx::Error, lease: &Lease<'_, S>) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(error) => S::outdated(&**error),
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => !lease.fresh,
+        sqlx::Error::Database(error) => {
+            // A pooler gives a new connection of ours an old one of its own.
+            S::ended(&**error) || (!lease.fresh && S::outdated(&**error))
+        }
         _ => false,
     }
 }
@@ -255,4 +286,27 @@ pub(super) fn said(error: &sqlx::Error) -> Result<&dyn DatabaseError, SourceErro
         }
         _ => SourceError::new(Reason::Down, "the connection failed"),
     })
+}
+
+/// Why no session could be made, also where the driver does not have what the server
+/// asks for. Nobody has been asked about yet: no text here is a person's.
+pub(super) fn not_let_in(
+    error: &sqlx::Error,
+    fault: fn(&sqlx::Error) -> SourceError,
+) -> SourceError {
+    let sqlx::Error::Protocol(said) = error else {
+        return fault(error);
+    };
+    let visible = |c: &char| !c.is_control();
+    let said: String = said.chars().filter(visible).take(200).collect();
+    let detail = match said.split_once("unknown authentication plugin: ") {
+        Some((_, plugin)) => format!(
+            "the server checks this account's password by `{plugin}`, which the driver does not \
+             have: change the account's kind, on MariaDB by `alter user … identified via \
+             mysql_native_password using password('…')`, on MySQL by `alter user … identified \
+             with caching_sha2_password by '…'`"
+        ),
+        None => format!("the driver and the server do not understand each other: {said}"),
+    };
+    SourceError::new(Reason::Down, detail)
 }

@@ -3,28 +3,30 @@
 //! Its values have kinds of their own, whatever their column was declared as.
 
 mod block;
-mod session;
+pub(super) mod fault;
+pub(super) mod session;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
-use rusqlite::{Connection, Error, params_from_iter};
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, params_from_iter};
 
 use super::fault::{Reason, SourceError};
 use super::introspection::{Kind, Plan, Review};
-use super::mapping::{Mapping, Query};
+use super::mapping::{Limits, Query};
+use super::proof::{self, Proving};
 use super::rows::MAX_ROWS_EACH;
-use super::statements::{Dialect, Texts, numbers};
+use super::statements::{Dialect, Statement, Texts, numbers};
 use super::within::within;
 use super::{Key, RowSink, Source};
 use crate::config::mapping::SubjectType;
 
 use block::Block;
+use fault::fault;
 use session::Sessions;
-
-pub(super) use session::read_only;
 
 /// An SQLite database, asked with a mapping's queries.
 pub(super) struct Sqlite {
@@ -33,10 +35,9 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    pub fn new(mapping: &Mapping, path: &Path) -> Self {
-        let limits = mapping.limits;
-        let texts = |query: &Query| Texts::new(query, limits.max_batch, Dialect::Sqlite);
-        let queries: Vec<Texts> = mapping.queries.iter().map(texts).collect();
+    pub fn new(queries: &[Query], limits: Limits, path: &Path) -> Self {
+        let texts = |(number, query)| Texts::new(number, query, limits.max_batch, Dialect::Sqlite);
+        let queries: Vec<Texts> = queries.iter().enumerate().map(texts).collect();
         let statements = queries.iter().map(Texts::len).sum();
         let sessions = Sessions::new(path, limits.pool, statements, limits.statement_timeout);
         Self { sessions, queries }
@@ -73,19 +74,23 @@ impl People {
     fn ask(
         &self,
         connection: &Connection,
-        (text, places): (&str, usize),
+        asked: &Statement,
+        nonce: i64,
         most: usize,
     ) -> rusqlite::Result<Block> {
-        let mut statement = connection.prepare_cached(text)?;
+        let mut statement = connection.prepare_cached(&asked.text)?;
         let columns = statement.column_count();
+        let nonce = std::iter::once(ToSqlOutput::from(nonce));
         let rows = match self {
             Self::Texts(people) => {
-                let padded = people.iter().chain(people.last().into_iter().cycle()).take(places);
-                statement.query(params_from_iter(padded.map(|person| &**person.expose())))?
+                let padded = people.iter().chain(people.last().into_iter().cycle());
+                let padded = padded.map(|person| ToSqlOutput::from(&**person.expose()));
+                statement.query(params_from_iter(nonce.chain(padded.take(asked.places))))?
             }
             Self::Numbers(people) => {
-                let padded = people.iter().chain(people.last().into_iter().cycle()).take(places);
-                statement.query(params_from_iter(padded))?
+                let padded = people.iter().chain(people.last().into_iter().cycle());
+                let padded = padded.map(|person| ToSqlOutput::from(*person));
+                statement.query(params_from_iter(nonce.chain(padded.take(asked.places))))?
             }
         };
         Block::read(rows, columns, most)
@@ -108,13 +113,18 @@ impl Source for Sqlite {
                 return Ok(());
             }
             let many = || SourceError::new(Reason::Schema, "no statement for so many people");
-            let (text, places) = texts.padded(people.len()).ok_or_else(many)?;
-            let text = Arc::clone(text);
-            let asked = self.sessions.run(until, move |connection| {
-                people.ask(connection, (&text, places), most).map_err(|error| fault(&error))
+            let statement = texts.statement(people.len()).ok_or_else(many)?.clone();
+            let (asked, nonce) = (statement.clone(), proof::nonce()?);
+            let answer = self.sessions.run(until, move |connection| {
+                people.ask(connection, &asked, nonce, most).map_err(|error| fault(&error))
             });
-            asked.await?.give(sink);
-            Ok(())
+            let answer = answer.await?;
+            let mut proving = Proving::new(&statement, nonce, sink);
+            answer.give(&mut proving);
+            proving.finish().map_err(|why| {
+                let detail = format!("the answer is not believed: {why}");
+                SourceError::new(Reason::Invalid, detail).of_all()
+            })
         })
     }
 
@@ -144,7 +154,7 @@ impl Source for Sqlite {
         within(until, async move {
             let texts = self.texts(query)?;
             let whole = Arc::clone(&texts.whole);
-            let one = texts.padded(1).map(|(text, _)| Arc::clone(text));
+            let one = texts.statement(1).map(|statement| Arc::clone(&statement.text));
             let reviewed = self.sessions.run(until, move |connection| {
                 // A column's declared type binds none of its values.
                 let names = columns(connection, &whole).map_err(|error| fault(&error))?;
@@ -180,7 +190,7 @@ fn columns(connection: &Connection, text: &str) -> rusqlite::Result<Vec<String>>
 fn plan(connection: &Connection, text: &str) -> rusqlite::Result<Plan> {
     let mut plan = Plan::default();
     let mut explain = connection.prepare(&format!("explain query plan {text}"))?;
-    let mut steps = explain.query(["nobody"])?;
+    let mut steps = explain.query((0, "nobody"))?;
     while let Some(step) = steps.next()? {
         let detail: String = step.get("detail")?;
         // https://www.sqlite.org/eqp.html: SCAN reads all, SEARCH by an index.
@@ -190,43 +200,6 @@ fn plan(connection: &Connection, text: &str) -> rusqlite::Result<Plan> {
         }
     }
     Ok(plan)
-}
-
-/// Sorts an error of the driver. SQLite's texts can quote what a statement
-/// computed with, so only those about the statement itself are repeated.
-pub(super) fn fault(error: &Error) -> SourceError {
-    let (code, message) = match error {
-        Error::SqliteFailure(code, message) => (code, message.as_deref().unwrap_or_default()),
-        Error::SqlInputError { error, msg, .. } => (error, msg.as_str()),
-        Error::InvalidParameterCount(..) => {
-            let detail = "SQLite takes the people nowhere in the statement, or wants more than \
-                          them: write `{subjects}` outside comments, and no other parameter";
-            return SourceError::new(Reason::Schema, detail);
-        }
-        Error::MultipleStatement | Error::NulError(_) => {
-            let detail = "this is not one statement: write one, and no zero byte in it";
-            return SourceError::new(Reason::Schema, detail);
-        }
-        _ => return SourceError::new(Reason::Down, "the connection failed"),
-    };
-    let code = code.extended_code;
-    let schema = ["no such ", "near \"", "ambiguous column", "incomplete input", "wrong number"];
-    // https://www.sqlite.org/rescode.html: the low byte is the primary code.
-    match code & 0xff {
-        1 if schema.iter().any(|start| message.starts_with(start)) => {
-            SourceError::new(Reason::Schema, message)
-        }
-        9 => SourceError::new(Reason::Timeout, "the statement was interrupted at its deadline"),
-        5 | 6 => SourceError::new(Reason::Down, "the database is locked by a writer"),
-        8 => SourceError::new(Reason::Schema, "the statement tries to write"),
-        14 => SourceError::new(Reason::Down, "the database file cannot be opened"),
-        26 => SourceError::new(Reason::Down, "the file is not an SQLite database"),
-        1 | 18 | 20 => {
-            let detail = format!("SQLite could not compute the answer (code {code})");
-            SourceError::new(Reason::Invalid, detail)
-        }
-        _ => SourceError::new(Reason::Down, format!("SQLite failed (code {code})")),
-    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,23 @@
-//! A mapping's statement as each database wants it.
+//! A mapping's statement as each database wants it, wrapped so that every row of its
+//! answer says which statement and which batch it answers.
 //!
-//! The mapping's text becomes a subquery, of which only the named columns are
-//! read and in a known order. People are bound and never spliced: what is put in
-//! the place of `{subjects}` depends on their count alone.
+//! The mapping's text becomes a subquery, of which only the named columns are read and
+//! in a known order. It is joined to one row that always comes, so that the answer about
+//! nobody has a row as well; `proof` reads what the wrapping adds. People are bound and
+//! never spliced: what is put in the place of `{subjects}` depends on their count alone.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
 
 use super::Key;
 use super::mapping::{Ask, Query, SUBJECTS};
+use super::proof::PROOF_COLUMNS;
 use crate::config::mapping::SubjectType;
 
 /// How a database takes its people.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// `?, ?, …`; padded to powers of two, so that it sees few statements.
     Sqlite,
@@ -21,45 +27,114 @@ pub(super) enum Dialect {
     Postgres,
 }
 
+/// One statement as it is sent. The first value bound is the batch's nonce.
+#[derive(Debug, Clone)]
+pub(super) struct Statement {
+    pub text: Arc<str>,
+    /// How many people it takes; one where an array is bound.
+    pub places: usize,
+    /// Its query's number and its digest, which stand in it as a literal.
+    pub label: Arc<str>,
+    /// The name of each column of its answer, which holds the digest too: a driver
+    /// reads cells by a description that may come apart from them.
+    pub names: Arc<[Box<str>]>,
+}
+
 /// One query's statements.
 pub(super) struct Texts {
+    dialect: Dialect,
     /// For 1, 2, 4, 8 … people; one alone where an array is bound.
-    by_power: Vec<Arc<str>>,
+    by_power: Vec<Statement>,
     /// The mapping's own statement, to learn which columns it has.
     pub whole: Arc<str>,
     pub selected: Vec<Box<str>>,
     pub subjects: SubjectType,
 }
 
+impl Statement {
+    /// Wraps a statement that gives these columns. `asker` names it in its literal, and
+    /// is a query's number or a word of ours.
+    pub fn wrap(
+        dialect: Dialect,
+        asker: &str,
+        columns: &[Box<str>],
+        (text, places): (&str, usize),
+    ) -> Self {
+        let quote = dialect.quote();
+        // With a table's name in front, SQLite never takes an unknown column in double
+        // quotes for a text.
+        let mut inner = String::from("select 1 as present");
+        for (at, column) in columns.iter().enumerate() {
+            let _ = write!(inner, ", asked.{quote}{column}{quote} as c{at}");
+        }
+        // On lines of its own, in case the text ends in a comment.
+        let _ = write!(inner, " from (\n{text}\n) as asked{}", dialect.fence());
+        let digest = tag(asker, &inner);
+        let label = format!("{asker}:{digest}");
+        let names: Arc<[Box<str>]> =
+            (0..PROOF_COLUMNS + columns.len()).map(|at| format!("t{digest}_{at}").into()).collect();
+        let (label_as_text, nonce) = match dialect {
+            Dialect::Sqlite => (format!("'{label}'"), "?"),
+            Dialect::Mysql => (format!("'{label}'"), "cast(? as signed)"),
+            Dialect::Postgres => (format!("'{label}'::text"), "$1::bigint"),
+        };
+        let proof = ["proof.label", "proof.nonce", "row_number() over ()", "count(*) over ()"];
+        let proof = proof.map(str::to_owned).into_iter().chain(["answer.present".to_owned()]);
+        let answer = (0..columns.len()).map(|at| format!("answer.c{at}"));
+        let selected: Vec<String> = proof
+            .chain(answer)
+            .zip(&*names)
+            .map(|(column, name)| format!("{column} as {name}"))
+            .collect();
+        let text = format!(
+            "select {} from (select {label_as_text} as label, {nonce} as nonce) as proof \
+             left join ({inner}) as answer on true",
+            selected.join(", ")
+        );
+        Self { text: text.into(), places, label: label.into(), names }
+    }
+}
+
+/// 64 bits of the digest of what is asked.
+fn tag(asker: &str, inner: &str) -> String {
+    let text = format!("tributary statement\n{asker}\n{inner}");
+    let mut tag = String::with_capacity(16);
+    for byte in digest(&SHA256, text.as_bytes()).as_ref().iter().take(8) {
+        let _ = write!(tag, "{byte:02x}");
+    }
+    tag
+}
+
 impl Texts {
-    pub fn new(query: &Query, max_batch: usize, dialect: Dialect) -> Self {
+    pub fn new(number: usize, query: &Query, max_batch: usize, dialect: Dialect) -> Self {
         let (text, subjects) = match &query.ask {
             Ask::Sql { text, subjects } => (&**text, *subjects),
             // A mapping is compiled for one kind of source.
             Ask::File(_) | Ask::Request(_) | Ask::Name => ("", SubjectType::Text),
         };
-        let quote = match dialect {
-            Dialect::Mysql => '`',
-            Dialect::Sqlite | Dialect::Postgres => '"',
-        };
-        // With a table's name in front, SQLite never takes an unknown column in
-        // double quotes for a text.
-        let columns: Vec<String> =
-            query.selected.iter().map(|column| format!("asked.{quote}{column}{quote}")).collect();
-        let columns = columns.join(", ");
-        let wrapped = |columns: &str, people: usize| -> Arc<str> {
-            // On lines of its own, in case the text ends in a comment.
-            let places = dialect.places(people, subjects);
-            let text = text.replacen(SUBJECTS, &places, 1);
-            format!("select {columns} from (\n{text}\n) as asked").into()
-        };
+        let asked = |people: usize| text.replacen(SUBJECTS, &dialect.places(people, subjects), 1);
         let powers = match dialect {
             Dialect::Postgres => 0,
             _ => max_batch.next_power_of_two().trailing_zeros(),
         };
+        let number = number.to_string();
+        let wrapped = |power: u32| {
+            let places = 1 << power;
+            Statement::wrap(dialect, &number, &query.selected, (&asked(places), places))
+        };
+        let one = asked(1);
+        let whole = match dialect {
+            // Run, not prepared, so that it leaves nothing in a session: it gives one row.
+            Dialect::Postgres => format!(
+                "select $1::bigint, asked.* from (select 1) as one \
+                 left join (select * from (\n{one}\n) as asked offset 0) as asked on true limit 1"
+            ),
+            _ => format!("select * from (\n{one}\n) as asked"),
+        };
         Self {
-            by_power: (0..=powers).map(|power| wrapped(&columns, 1 << power)).collect(),
-            whole: wrapped("*", 1),
+            dialect,
+            by_power: (0..=powers).map(wrapped).collect(),
+            whole: whole.into(),
             selected: query.selected.clone(),
             subjects,
         }
@@ -70,16 +145,13 @@ impl Texts {
         self.by_power.len()
     }
 
-    /// The statement of the one array.
-    pub fn array(&self) -> Option<&Arc<str>> {
-        self.by_power.first()
-    }
-
-    /// The statement for so many people, and its number of places.
-    pub fn padded(&self, people: usize) -> Option<(&Arc<str>, usize)> {
-        let power = people.next_power_of_two().trailing_zeros();
-        let text = self.by_power.get(usize::try_from(power).ok()?)?;
-        Some((text, 1 << power))
+    /// The statement for so many people.
+    pub fn statement(&self, people: usize) -> Option<&Statement> {
+        let power = match self.dialect {
+            Dialect::Postgres => 0,
+            _ => people.next_power_of_two().trailing_zeros(),
+        };
+        self.by_power.get(usize::try_from(power).ok()?)
     }
 
     /// Names each selected column that is not among these.
@@ -99,10 +171,26 @@ impl Texts {
 }
 
 impl Dialect {
+    const fn quote(self) -> char {
+        match self {
+            Self::Mysql => '`',
+            Self::Sqlite | Self::Postgres => '"',
+        }
+    }
+
+    /// Keeps what the statement computes to the rows that it finds. PostgreSQL would
+    /// compute it for every row that it reads, since it is joined.
+    const fn fence(self) -> &'static str {
+        match self {
+            Self::Postgres => " offset 0",
+            Self::Sqlite | Self::Mysql => "",
+        }
+    }
+
     fn places(self, people: usize, subjects: SubjectType) -> String {
         let places: Vec<String> = match (self, subjects) {
-            (Self::Postgres, SubjectType::Text) => vec!["select unnest($1::text[])".into()],
-            (Self::Postgres, SubjectType::Integer) => vec!["select unnest($1::bigint[])".into()],
+            (Self::Postgres, SubjectType::Text) => vec!["select unnest($2::text[])".into()],
+            (Self::Postgres, SubjectType::Integer) => vec!["select unnest($2::bigint[])".into()],
             (Self::Sqlite | Self::Mysql, _) => vec!["?".into(); people],
         };
         format!("({})", places.join(","))
@@ -128,26 +216,47 @@ mod tests {
     use crate::source::testing::{WHOLE, compile};
 
     fn texts(dialect: Dialect) -> Texts {
-        Texts::new(&compile(WHOLE).unwrap().queries[0], 5, dialect)
+        Texts::new(0, &compile(WHOLE).unwrap().queries[0], 5, dialect)
     }
 
     #[test]
     fn statements_are_bound_padded_and_name_their_columns() {
         let sqlite = texts(Dialect::Sqlite);
         assert_eq!(sqlite.len(), 4, "1, 2, 4 and 8 people");
-        let (one, _) = sqlite.padded(1).unwrap();
-        assert!(one.starts_with("select asked.\"person_id\", asked.\"updated_on\", "));
+        let one = &sqlite.statement(1).unwrap().text;
+        assert!(one.contains("asked.\"person_id\" as c0, asked.\"updated_on\" as c1, "), "{one}");
         assert!(one.contains("where person_id in (?)\n"));
-        let (four, places) = sqlite.padded(3).unwrap();
-        assert!(four.contains("where person_id in (?,?,?,?)\n") && places == 4);
+        let four = sqlite.statement(3).unwrap();
+        assert!(four.text.contains("where person_id in (?,?,?,?)\n") && four.places == 4);
         let mysql = texts(Dialect::Mysql);
-        assert!(mysql.padded(1).unwrap().0.starts_with("select asked.`person_id`, "));
-        assert!(mysql.padded(2).unwrap().0.contains("where person_id in (?,?)\n"));
-        assert!(mysql.padded(9).is_none());
+        assert!(mysql.statement(1).unwrap().text.contains("asked.`person_id` as c0, "));
+        assert!(mysql.statement(2).unwrap().text.contains("where person_id in (?,?)\n"));
+        assert!(mysql.statement(9).is_none());
         let array = texts(Dialect::Postgres);
         assert_eq!(array.len(), 1);
-        let text = array.array().unwrap();
-        assert!(text.contains("where person_id in (select unnest($1::text[]))\n"), "{text}");
+        let text = &array.statement(200).unwrap().text;
+        assert!(text.contains("where person_id in (select unnest($2::text[]))\n"), "{text}");
+    }
+
+    #[test]
+    fn a_statement_holds_its_number_and_its_digest_and_no_other_has_them() {
+        let mapping = compile(WHOLE).unwrap();
+        let other = compile(&WHOLE.replace("from job", "from jobs")).unwrap();
+        let mut labels = std::collections::BTreeSet::new();
+        for (number, mapping) in [(0, &mapping), (1, &mapping), (0, &other)] {
+            for dialect in [Dialect::Sqlite, Dialect::Mysql, Dialect::Postgres] {
+                let texts = Texts::new(number, &mapping.queries[0], 5, dialect);
+                for statement in &texts.by_power {
+                    let literal = format!("'{}'", statement.label);
+                    assert!(statement.text.contains(&literal), "{}", statement.text);
+                    assert!(statement.label.starts_with(&format!("{number}:")));
+                    let (_, digest) = statement.label.split_once(':').unwrap();
+                    assert!(statement.names.iter().all(|name| name.contains(digest)));
+                    labels.insert(Arc::clone(&statement.label));
+                }
+            }
+        }
+        assert_eq!(labels.len(), 3 * (4 + 4 + 1), "each statement has one of its own");
     }
 
     #[test]
@@ -158,9 +267,10 @@ mod tests {
         assert_eq!(numbers(&people), [17, -3]);
     }
 
-    /// A statement less its quoted names.
-    fn bare(text: &str, quote: char) -> String {
-        text.split(quote).step_by(2).collect()
+    /// A statement less its quoted names, and with one digest for all.
+    fn bare(statement: &Statement, quote: char) -> String {
+        let (_, digest) = statement.label.split_once(':').unwrap();
+        statement.text.replace(digest, "digest").split(quote).step_by(2).collect()
     }
 
     proptest! {
@@ -184,7 +294,7 @@ mod tests {
             for (dialect, quote) in
                 [(Dialect::Sqlite, '"'), (Dialect::Mysql, '`'), (Dialect::Postgres, '"')]
             {
-                let hostile = Texts::new(&mapping.queries[0], 5, dialect);
+                let hostile = Texts::new(0, &mapping.queries[0], 5, dialect);
                 let plain = texts(dialect);
                 for (hostile, plain) in hostile.by_power.iter().zip(&plain.by_power) {
                     prop_assert_eq!(bare(hostile, quote), bare(plain, quote));

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::fault;
+use super::fault::fault;
 use crate::clock;
 use crate::source::fault::{Reason, SourceError};
 
