@@ -155,8 +155,11 @@ mod tests {
         Statement::wrap(Dialect::Sqlite, asker, &["n".into()], ("select n from t", 1))
     }
 
-    /// The rows of an answer: place, count, and what is in it.
-    fn answer(rows: &[i64]) -> Vec<(i64, i64, Option<i64>)> {
+    /// A row's place, how many there are, and what is in it.
+    type Row = (i64, i64, Option<i64>);
+
+    /// The rows of an answer.
+    fn answer(rows: &[i64]) -> Vec<Row> {
         let count = i64::try_from(rows.len()).unwrap();
         match rows {
             [] => vec![(1, 1, None)],
@@ -166,7 +169,7 @@ mod tests {
 
     fn taken(
         asked: (&Statement, i64),
-        rows: &[(&Statement, i64, (i64, i64, Option<i64>))],
+        rows: &[(&Statement, i64, Row)],
     ) -> Result<Vec<i64>, &'static str> {
         let mut taken = Taken(Vec::new());
         let mut proving = Proving::new(asked.0, asked.1, &mut taken);
@@ -225,7 +228,8 @@ mod tests {
                 .collect();
             if let Ok(mut taken) = taken((&mine, 7), &rows) {
                 let mut whole = ours.clone();
-                (taken.sort_unstable(), whole.sort_unstable());
+                taken.sort_unstable();
+                whole.sort_unstable();
                 prop_assert_eq!(taken, whole);
             }
         }
