@@ -9,6 +9,7 @@ pub mod flows;
 pub mod grant;
 pub mod item;
 pub mod lines;
+pub mod owners;
 pub mod peer;
 pub mod plan;
 pub mod policy;

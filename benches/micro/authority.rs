@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use divan::Bencher;
-use tributary::domain::catalogue::AgencyId;
+use tributary::domain::catalogue::{AgencyId, Catalogue};
 use tributary::domain::grant::{
     Algorithm, GrantCache, KeyId, MAX_BYTES, SignedGrant, VerifiedGrant, base64,
 };
@@ -82,11 +82,17 @@ fn policy_and_plan(bencher: Bencher<'_, '_>) {
             Offer { agency: agency.clone(), owned, described: Some(owned) }
         })
         .collect();
-    assert!(fetches(&engine, &grant, &asked, &offers) > 0);
-    bencher.bench(|| fetches(&engine, &grant, &asked, &offers));
+    assert!(fetches(&engine, &grant, &asked, &world.catalogue, &offers) > 0);
+    bencher.bench(|| fetches(&engine, &grant, &asked, &world.catalogue, &offers));
 }
 
-fn fetches(engine: &Engine, grant: &VerifiedGrant, asked: &ItemSet, offers: &[Offer]) -> usize {
+fn fetches(
+    engine: &Engine,
+    grant: &VerifiedGrant,
+    asked: &ItemSet,
+    catalogue: &Catalogue,
+    offers: &[Offer],
+) -> usize {
     let permitted = |agency: &AgencyId| {
         let consumer = grant.client();
         let purpose = grant.purpose().as_str();
@@ -94,5 +100,5 @@ fn fetches(engine: &Engine, grant: &VerifiedGrant, asked: &ItemSet, offers: &[Of
         engine.decide(&Question { consumer, purpose, basis, agency }).items
     };
     let permit = decide(grant, asked, permitted).unwrap();
-    plan(&permit, offers).fetches.len()
+    plan(&permit, catalogue, offers).fetches.len()
 }

@@ -126,6 +126,15 @@ def print_table(*rows: Sequence[str]) -> None:
     print()
 
 
+def silent(protocol: Protocol, owners: Any) -> str:
+    """The owners that have not answered for an item, and why."""
+    cause = protocol.profile.UnansweredCause.Name
+    words = [cause(o.cause).removeprefix("UNANSWERED_CAUSE_") for o in owners]
+    return ", ".join(
+        f"{o.agency} ({word.lower().replace('_', ' ')})" for o, word in zip(owners, words)
+    )
+
+
 def print_profile(protocol: Protocol, answer: Any, units: dict[str, str]) -> None:
     """Prints the items, the gaps, and what became of each section."""
     rows = []
@@ -134,13 +143,20 @@ def print_profile(protocol: Protocol, answer: Any, units: dict[str, str]) -> Non
         others = [f"{a.agency} says {readable(a.value, unit)}" for a in item.alternatives]
         agency = item.agency or "sum of several"
         as_of = iso(item.as_of) if item.HasField("as_of") else ""
-        conflict = "; ".join(["conflict", *others]) if item.conflict else ""
-        rows.append((item.id, readable(item.value, unit), agency, as_of, conflict))
-    print_table(("item", "value", "agency", "as of", "conflict"), *rows)
+        notes = ["conflict", *others] if item.conflict else []
+        if item.unanswered:
+            # A provisional value could be displaced by one of them.
+            mark = "provisional: " if item.provisional else ""
+            notes.append(f"{mark}no answer from {silent(protocol, item.unanswered)}")
+        rows.append((item.id, readable(item.value, unit), agency, as_of, "; ".join(notes)))
+    print_table(("item", "value", "agency", "as of", "notes"), *rows)
     why = protocol.section.Absence.Name
-    gaps = [(gap.id, why(gap.absence).removeprefix("ABSENCE_")) for gap in answer.profile.gaps]
+    gaps = [
+        (gap.id, why(gap.absence).removeprefix("ABSENCE_"), silent(protocol, gap.unanswered))
+        for gap in answer.profile.gaps
+    ]
     if gaps:
-        print_table(("no value for", "why"), *gaps)
+        print_table(("no value for", "why", "no answer from"), *gaps)
     status = protocol.section.SectionStatus.Name
     sections = [
         (s.agency, status(s.status).removeprefix("SECTION_STATUS_"), s.reason,

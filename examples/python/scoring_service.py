@@ -100,6 +100,8 @@ class Known:
     value: Any
     as_of: str = ""
     disputed: bool = False
+    # Another owner has not answered, so this may not be the last word on the item.
+    provisional: bool = False
 
 
 def plain(value: Any) -> Any:
@@ -120,12 +122,20 @@ def plain(value: Any) -> Any:
 
 
 def known_of(answer: Any) -> dict[tuple[str, str], Known]:
-    """What each agency said of each item, the surviving value and the others."""
+    """What each agency said of each item: the surviving value, the others, and the parts
+    of a sum that is not stated because an owner has not answered."""
     known = {}
+
+    def add(item: str, said: Any, provisional: bool) -> None:
+        as_of = iso(said.as_of) if said.HasField("as_of") else ""
+        known[item, said.agency] = Known(plain(said.value), as_of, said.disputed, provisional)
+
     for item in answer.profile.items:
         for said in [*item.alternatives, item]:
-            as_of = iso(said.as_of) if said.HasField("as_of") else ""
-            known[item.id, said.agency] = Known(plain(said.value), as_of, said.disputed)
+            add(item.id, said, item.provisional)
+    for gap in answer.profile.gaps:
+        for said in gap.alternatives:
+            add(gap.id, said, True)
     return known
 
 
@@ -141,7 +151,8 @@ def score(card: Card, known: dict[tuple[str, str], Known]) -> dict[str, Any]:
             disputed.append(line | {"as_of": held.as_of})
         else:
             points = one.points(held.value)
-            used.append(line | {"points": points, "most": one.most, "as_of": held.as_of})
+            line |= {"points": points, "most": one.most, "as_of": held.as_of}
+            used.append(line | {"provisional": held.provisional})
     earned, most = sum(line["points"] for line in used), sum(line["most"] for line in used)
     enough = most > 0 and most >= card.least_known
     result = card.lowest + (card.highest - card.lowest) * earned // most if enough else None
@@ -153,6 +164,8 @@ def score(card: Card, known: dict[tuple[str, str], Known]) -> dict[str, Any]:
         "perks": [text for least, text in card.perks if result is not None and result >= least],
         "helped": [line["code"] for line in used if line["points"] > 0],
         "could_add": [line["code"] for line in used if line["points"] < line["most"]],
+        # Each counts what its own agency says; another owner has yet to answer.
+        "provisional": sorted(line["code"] for line in used if line["provisional"]),
         "used": sorted(used, key=lambda line: line["code"]),
         "disputed_left_out": disputed,
         "unknown_left_out": unknown,
@@ -169,7 +182,8 @@ def show(result: dict[str, Any]) -> None:
         print(f"  perk     {perk}")
     for line in result["used"]:
         points = f"{line['points']} of {line['most']}"
-        print(f"  {line['code']}  {points:>10}  {line['text']} ({line['agency']}, {line['as_of']})")
+        whose = f"{line['agency']}, {line['as_of']}" + ", provisional" * line["provisional"]
+        print(f"  {line['code']}  {points:>10}  {line['text']} ({whose})")
     for line in result["disputed_left_out"]:
         print(f"  {line['code']}  {'left out':>10}  {line['text']}: disputed by the person")
     for line in result["unknown_left_out"]:

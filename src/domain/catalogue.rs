@@ -8,7 +8,7 @@ mod file;
 mod lint;
 mod prohibited;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 pub use lint::{Finding, Source};
@@ -106,11 +106,11 @@ pub enum Survivorship {
     Authoritative,
     /// The one with the latest as-of date.
     Freshest,
-    /// The largest, once every planned owner has answered.
+    /// The largest, once every owner has answered.
     Maximum,
-    /// The smallest, once every planned owner has answered.
+    /// The smallest, once every owner has answered.
     Minimum,
-    /// All added up, once every planned owner has answered.
+    /// All added up, once every owner has answered.
     Sum,
 }
 
@@ -252,7 +252,8 @@ pub struct Catalogue {
     /// Item number to its place in `items`.
     places: Box<[Option<u16>]>,
     by_id: HashMap<Box<str>, ItemNumber>,
-    owned: HashMap<AgencyId, ItemSet>,
+    /// In order of name.
+    owned: Vec<(AgencyId, ItemSet)>,
     bundles: Vec<Bundle>,
     digest: CatalogueDigest,
 }
@@ -271,7 +272,7 @@ impl Catalogue {
         let digest = digest::digest(&items);
         let mut places = vec![None; usize::from(CAPACITY)].into_boxed_slice();
         let mut by_id = HashMap::with_capacity(items.len());
-        let mut owned: HashMap<AgencyId, ItemSet> = HashMap::new();
+        let mut owned: BTreeMap<AgencyId, ItemSet> = BTreeMap::new();
         for (item, place) in items.iter().zip(0u16..) {
             if let Some(slot) = places.get_mut(item.number.index()) {
                 *slot = Some(place);
@@ -281,6 +282,7 @@ impl Catalogue {
                 owned.entry(owner.clone()).or_default().insert(item.number);
             }
         }
+        let owned = owned.into_iter().collect();
         Self { items, places, by_id, owned, bundles, digest }
     }
 
@@ -313,14 +315,18 @@ impl Catalogue {
     /// The items that an agency owns; empty for an agency that the catalogue
     /// does not name.
     pub fn owned_by(&self, agency: &AgencyId) -> ItemSet {
-        self.owned.get(agency).copied().unwrap_or_default()
+        let found = self.owned.binary_search_by_key(&agency, |(owner, _)| owner).ok();
+        found.and_then(|at| self.owned.get(at)).map_or(ItemSet::EMPTY, |(_, items)| *items)
     }
 
     /// Every agency that owns an item, in order of name.
     pub fn agencies(&self) -> Vec<&AgencyId> {
-        let mut agencies: Vec<_> = self.owned.keys().collect();
-        agencies.sort();
-        agencies
+        self.owners().map(|(agency, _)| agency).collect()
+    }
+
+    /// Every agency that owns an item, in order of name, and what it owns.
+    pub fn owners(&self) -> impl Iterator<Item = (&AgencyId, &ItemSet)> {
+        self.owned.iter().map(|(agency, items)| (agency, items))
     }
 
     /// The items that a pattern names: an id, a prefix that ends in `.*`, or

@@ -1,7 +1,9 @@
-//! The plan: which agency is asked for which of the permitted items.
+//! The plan: which agency is asked for which of the permitted items, and which
+//! owner is not asked for what, and why.
 
-use super::catalogue::AgencyId;
+use super::catalogue::{AgencyId, Catalogue};
 use super::item::ItemSet;
+use super::owners::{Cause, Unasked};
 use super::policy::Permit;
 
 /// What an agency is known to offer: the items it owns in the catalogue, less
@@ -25,6 +27,8 @@ pub struct Fetch {
     pub place: usize,
     /// What to ask for; never empty.
     pub items: ItemSet,
+    /// Whether the agency has said what it offers.
+    pub described: bool,
 }
 
 /// One fetch for each agency that holds a permitted item.
@@ -32,23 +36,64 @@ pub struct Fetch {
 pub struct Plan {
     /// The fetches, in the order of the offers.
     pub fetches: Vec<Fetch>,
-    /// Permitted items that no agency offers.
-    pub not_offered: ItemSet,
+    /// Every wanted item that an owner is not asked for. Items that are asked of
+    /// nobody stand here alone.
+    pub unasked: Vec<Unasked>,
 }
 
 /// Plans a permitted request.
-pub fn plan<'a>(permit: &Permit, offers: impl IntoIterator<Item = &'a Offer>) -> Plan {
-    let mut plan = Plan { fetches: Vec::new(), not_offered: permit.items() };
+pub fn plan<'a>(
+    permit: &Permit,
+    catalogue: &Catalogue,
+    offers: impl IntoIterator<Item = &'a Offer>,
+) -> Plan {
+    let mut plan = Plan::default();
+    let mut configured = Vec::new();
     for (place, offer) in offers.into_iter().enumerate() {
         let offered = match &offer.described {
             Some(described) => offer.owned.and(described),
             None => offer.owned,
         };
-        let items = permit.items_of(&offer.agency).and(&offered);
+        let permitted = permit.items_of(&offer.agency);
+        let items = permitted.and(&offered);
         if !items.is_empty() {
-            plan.not_offered = plan.not_offered.without(&items);
-            plan.fetches.push(Fetch { agency: offer.agency.clone(), place, items });
+            let described = offer.described.is_some();
+            plan.fetches.push(Fetch { agency: offer.agency.clone(), place, items, described });
+        }
+        plan.leave_out(
+            &offer.agency,
+            permitted.and(&offer.owned).without(&items),
+            Cause::NotOffered,
+        );
+        configured.push(&offer.agency);
+    }
+    for (agency, owned) in catalogue.owners() {
+        let wanted = permit.requested().and(owned);
+        let (granted, permitted) = (permit.granted_of(agency), permit.items_of(agency));
+        plan.leave_out(agency, wanted.without(&granted), Cause::NotGranted);
+        plan.leave_out(agency, wanted.and(&granted).without(&permitted), Cause::NotPermitted);
+        if !configured.contains(&agency) {
+            plan.leave_out(agency, wanted.and(&permitted), Cause::NotConfigured);
         }
     }
     plan
+}
+
+impl Plan {
+    /// Why owners may turn out not to have answered: those that are not asked, and
+    /// those that are asked without its being known what they offer.
+    pub fn silent(&self) -> Vec<Unasked> {
+        let blindly = self.fetches.iter().filter(|fetch| !fetch.described).map(|fetch| Unasked {
+            agency: fetch.agency.clone(),
+            items: fetch.items,
+            cause: Cause::NotDescribed,
+        });
+        self.unasked.iter().cloned().chain(blindly).collect()
+    }
+
+    fn leave_out(&mut self, agency: &AgencyId, items: ItemSet, cause: Cause) {
+        if !items.is_empty() {
+            self.unasked.push(Unasked { agency: agency.clone(), items, cause });
+        }
+    }
 }

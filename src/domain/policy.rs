@@ -28,7 +28,17 @@ use super::peer::SpiffeId;
 pub struct Permit {
     consumer: SpiffeId,
     requested: ItemSet,
-    agencies: Vec<(AgencyId, ItemSet)>,
+    agencies: Vec<Readable>,
+}
+
+/// What may be read from one agency of the grant, by whose leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Readable {
+    agency: AgencyId,
+    /// Requested and granted.
+    granted: ItemSet,
+    /// Of that, what the policy opens.
+    permitted: ItemSet,
 }
 
 /// Why a request is refused as a whole.
@@ -60,12 +70,15 @@ pub fn decide(
     requested: &ItemSet,
     permitted: impl Fn(&AgencyId) -> ItemSet,
 ) -> Result<Permit, Denial> {
-    let agencies: Vec<(AgencyId, ItemSet)> = grant
+    let agencies: Vec<Readable> = grant
         .agencies()
-        .map(|(agency, granted)| (agency.clone(), granted.and(requested).and(&permitted(agency))))
-        .filter(|(_, items)| !items.is_empty())
+        .map(|(agency, granted)| {
+            let granted = granted.and(requested);
+            let permitted = granted.and(&permitted(agency));
+            Readable { agency: agency.clone(), granted, permitted }
+        })
         .collect();
-    if agencies.is_empty() {
+    if agencies.iter().all(|readable| readable.permitted.is_empty()) {
         return Err(Denial::NothingPermitted);
     }
     Ok(Permit { consumer: grant.client().clone(), requested: *requested, agencies })
@@ -77,15 +90,28 @@ impl Permit {
         &self.consumer
     }
 
+    /// What was asked for.
+    pub const fn requested(&self) -> &ItemSet {
+        &self.requested
+    }
+
     /// What may be read from an agency.
     pub fn items_of(&self, agency: &AgencyId) -> ItemSet {
-        let found = self.agencies.iter().find(|(name, _)| name == agency);
-        found.map_or(ItemSet::EMPTY, |(_, items)| *items)
+        self.of(agency).map_or(ItemSet::EMPTY, |readable| readable.permitted)
+    }
+
+    /// What was asked for and the grant names for an agency, permitted or not.
+    pub fn granted_of(&self, agency: &AgencyId) -> ItemSet {
+        self.of(agency).map_or(ItemSet::EMPTY, |readable| readable.granted)
+    }
+
+    fn of(&self, agency: &AgencyId) -> Option<&Readable> {
+        self.agencies.iter().find(|readable| readable.agency == *agency)
     }
 
     /// What may be read from any agency.
     pub fn items(&self) -> ItemSet {
-        self.agencies.iter().fold(ItemSet::EMPTY, |all, (_, items)| all.or(items))
+        self.agencies.iter().fold(ItemSet::EMPTY, |all, readable| all.or(&readable.permitted))
     }
 
     /// What was asked for and may be read from none.

@@ -2,9 +2,10 @@
 //!
 //! Pure and independent of the order of arrival. It keeps every value that came:
 //! the survivor in front, every other one as an alternative. It states a sum, a
-//! maximum or a minimum only when every planned owner has answered, since a
-//! partial sum is a false fact. What a missing section means for a score is not
-//! its business.
+//! maximum or a minimum only when every owner in the catalogue has answered, since
+//! a partial sum is a false fact; whoever was not asked has not answered. A survivor
+//! that a silent owner could displace is provisional. What a missing section means
+//! for a score is not its business.
 
 use std::cmp::Reverse;
 
@@ -12,6 +13,7 @@ use time::Date;
 
 use super::catalogue::{AgencyId, Catalogue, Item, Survivorship};
 use super::item::{ItemNumber, ItemSet};
+use super::owners::{Standing, Unanswered, Unasked};
 use super::section::{Absence, HeldItem, Section, SectionStatus};
 use super::sensitive::Sensitive;
 use super::value::Value;
@@ -34,6 +36,8 @@ pub struct Gap {
     pub absence: Absence,
     /// What some agencies did say, where a part of the whole is missing.
     pub alternatives: Vec<Alternative>,
+    /// The owners that have not answered, in order of authority.
+    pub unanswered: Vec<Unanswered>,
 }
 
 /// One item with its provenance.
@@ -55,6 +59,11 @@ pub struct ProfileItem {
     pub statement: Option<Sensitive<Box<str>>>,
     /// Every value that differs from the survivor; for a sum, every part.
     pub alternatives: Vec<Alternative>,
+    /// The owners that have not answered, in order of authority.
+    pub unanswered: Vec<Unanswered>,
+    /// One of them could displace this value: it comes before this agency in
+    /// authority, or, where the freshest survives, might hold a fresher value.
+    pub provisional: bool,
 }
 
 /// A value that did not survive, or a part of a sum.
@@ -66,16 +75,14 @@ pub struct Alternative {
     pub held: HeldItem,
 }
 
-/// Merges sections. Each names the items that its agency was asked for; items
-/// that are asked of nobody and wanted all the same come in as `unasked` with
-/// the reason.
-pub fn merge(
-    catalogue: &Catalogue,
-    sections: &[Section],
-    unasked: &[(ItemSet, Absence)],
-) -> Profile {
+/// Merges sections. Each names the items that its agency was asked for; `unasked`
+/// says of which owners wanted items are not asked, and of which they are asked
+/// before it is known what they offer. An owner in neither counts as not asked, so
+/// that nothing that a caller forgets makes a partial sum whole.
+pub fn merge(catalogue: &Catalogue, sections: &[Section], unasked: &[Unasked]) -> Profile {
     let mut claims = Claims::gather(sections);
     let wanted = sections.iter().fold(ItemSet::EMPTY, |all, section| all.or(&section.asked));
+    let wanted = unasked.iter().fold(wanted, |all, unasked| all.or(&unasked.items));
     let mut profile = Profile { items: Vec::with_capacity(claims.values.len()), gaps: Vec::new() };
     let mut from = 0;
     for number in wanted.iter() {
@@ -83,25 +90,25 @@ pub fn merge(
             continue;
         };
         let values = claims.of(number, &mut from);
-        match survive(item, &mut *values, || Missing::of(number, sections)) {
-            Ok(survivor) => profile.items.push(survivor),
+        // The one owner of most items has answered if there is a value.
+        let standing = match (&*item.owners, &*values) {
+            ([only], [claim]) if only == claim.agency => Standing::default(),
+            _ => Standing::of(item, sections, unasked),
+        };
+        match survive(item, &mut *values, &standing) {
+            Ok(survivor) => {
+                let provisional = could_be_displaced(item, &survivor, &standing.unanswered);
+                let unanswered = standing.unanswered;
+                profile.items.push(ProfileItem { unanswered, provisional, ..survivor });
+            }
             Err(absence) => profile.gaps.push(Gap {
                 number,
                 absence,
                 alternatives: values.iter().map(Alternative::from).collect(),
+                unanswered: standing.unanswered,
             }),
         }
     }
-    for (set, absence) in unasked {
-        let numbers = set.without(&wanted);
-        profile.gaps.extend(numbers.iter().map(|number| Gap {
-            number,
-            absence: *absence,
-            alternatives: Vec::new(),
-        }));
-    }
-    profile.gaps.sort_by_key(|gap| (gap.number, gap.absence));
-    profile.gaps.dedup_by_key(|gap| gap.number);
     profile
 }
 
@@ -143,54 +150,34 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// What the agencies that were asked for an item did not say.
-struct Missing {
-    /// An owner's section failed, or answered without this item.
-    part: bool,
-    /// The worst reason given, if the item is in no answer.
-    absence: Absence,
-}
-
-impl Missing {
-    fn of(number: ItemNumber, sections: &[Section]) -> Self {
-        let mut missing = Self { part: false, absence: Absence::NotRecorded };
-        for section in sections.iter().filter(|section| section.asked.contains(number)) {
-            let absence = match section.status {
-                SectionStatus::Ok => {
-                    let given = section.missing.binary_search_by_key(&number, |(n, _)| *n).ok();
-                    let given = given.and_then(|at| section.missing.get(at));
-                    let holds = || section.items.binary_search_by_key(&number, |held| held.number);
-                    // What is neither held nor explained is never "not recorded".
-                    given
-                        .map(|(_, absence)| *absence)
-                        .or_else(|| holds().is_err().then_some(Absence::Invalid))
-                }
-                SectionStatus::NoRecord => Some(Absence::NotRecorded),
-                SectionStatus::Denied
-                | SectionStatus::Timeout
-                | SectionStatus::Unavailable
-                | SectionStatus::Invalid => Some(Absence::SourceMissing),
-            };
-            if let Some(absence) = absence {
-                missing.part |= !absence.is_answered();
-                missing.absence = missing.absence.max(absence);
-            }
+/// Whether an owner that has not answered could hold a value that would survive
+/// instead.
+fn could_be_displaced(item: &Item, survivor: &ProfileItem, unanswered: &[Unanswered]) -> bool {
+    let rank = |agency: &AgencyId| item.rank_of(agency).unwrap_or(usize::MAX);
+    match item.survivorship {
+        Survivorship::Authoritative => {
+            let own = survivor.agency.as_ref().map_or(usize::MAX, rank);
+            unanswered.iter().any(|silent| rank(&silent.agency) < own)
         }
-        missing
+        Survivorship::Freshest => !unanswered.is_empty(),
+        // They are stated only when nobody is missing.
+        Survivorship::Maximum | Survivorship::Minimum | Survivorship::Sum => false,
     }
 }
 
 fn survive(
     item: &Item,
     claims: &mut [Claim<'_>],
-    missing: impl Fn() -> Missing,
+    standing: &Standing,
 ) -> Result<ProfileItem, Absence> {
     let rule = item.survivorship;
-    if claims.is_empty() {
-        return Err(missing().absence);
-    }
-    if rule.needs_every_part() && item.owners.len() > 1 && missing().part {
+    let parts_missing = item.owners.len() > 1 && !standing.unanswered.is_empty();
+    let any_answered = standing.any_answered || !claims.is_empty();
+    if rule.needs_every_part() && parts_missing && any_answered {
         return Err(Absence::Incomplete);
+    }
+    if claims.is_empty() {
+        return Err(standing.absence);
     }
     let authority = |claim: &Claim<'_>| item.rank_of(claim.agency).unwrap_or(usize::MAX);
     let value = |claim: &Claim<'_>| *claim.held.value.expose();
@@ -216,6 +203,8 @@ fn survive(
         disputed: agreeing().any(|claim| claim.held.disputed),
         statement: agreeing().find_map(|claim| claim.held.statement.clone()),
         alternatives,
+        unanswered: Vec::new(),
+        provisional: false,
     })
 }
 
@@ -244,6 +233,8 @@ fn sum(item: &Item, claims: &[Claim<'_>]) -> Result<ProfileItem, Absence> {
         } else {
             claims.iter().map(Alternative::from).collect()
         },
+        unanswered: Vec::new(),
+        provisional: false,
     })
 }
 

@@ -45,22 +45,24 @@ impl SectionStatus {
     }
 }
 
-/// Why an item that was asked for has no value.
+/// Why an item that was asked for has no value. Of several reasons the last in this
+/// order is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Absence {
     /// The agency's record holds no value.
     NotRecorded,
     /// An adverse fact past the time for which it may be used.
     Lapsed,
+    /// Grant or policy does not open this item to this consumer.
+    Denied,
     /// The agency does not offer this item.
     NotOffered,
-    /// Policy does not open this item to this consumer.
-    Denied,
     /// The agency's source gave something that does not fit the catalogue.
     Invalid,
     /// Every section that could have held the item failed.
     SourceMissing,
-    /// A sum, maximum or minimum of which a part is missing.
+    /// A sum, maximum or minimum that is not whole: an owner has not answered for
+    /// it, or states two values.
     Incomplete,
 }
 

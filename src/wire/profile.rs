@@ -13,6 +13,7 @@ use crate::domain::audit::{Hash, Receipt, ReceiptFile};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::Presented;
 use crate::domain::item::{CAPACITY, ItemNumber, ItemSet};
+use crate::domain::owners::{Cause, Unanswered};
 use crate::domain::profile::{Alternative, Gap, Profile, ProfileItem};
 use crate::domain::section::{Absence, HeldItem, Section};
 use crate::domain::sensitive::Sensitive;
@@ -178,7 +179,32 @@ fn encode_item(merged: ProfileItem, catalogue: &Catalogue) -> Option<pb::Profile
             .map(Sensitive::into_exposed)
             .map(String::from)
             .unwrap_or_default(),
+        unanswered: encode_unanswered(merged.unanswered),
+        provisional: merged.provisional,
     })
+}
+
+fn encode_unanswered(unanswered: Vec<Unanswered>) -> Vec<pb::UnansweredOwner> {
+    let encode = |Unanswered { agency, cause }| pb::UnansweredOwner {
+        agency: String::from(agency),
+        cause: encode_cause(cause).into(),
+    };
+    unanswered.into_iter().map(encode).collect()
+}
+
+const fn encode_cause(cause: Cause) -> pb::UnansweredCause {
+    match cause {
+        Cause::NotGranted => pb::UnansweredCause::NotGranted,
+        Cause::NotPermitted => pb::UnansweredCause::NotPermitted,
+        Cause::NotConfigured => pb::UnansweredCause::NotConfigured,
+        Cause::NotOffered => pb::UnansweredCause::NotOffered,
+        Cause::NotDescribed => pb::UnansweredCause::NotDescribed,
+        Cause::Denied => pb::UnansweredCause::Denied,
+        Cause::Timeout => pb::UnansweredCause::Timeout,
+        Cause::Unavailable => pb::UnansweredCause::Unavailable,
+        Cause::Invalid => pb::UnansweredCause::Invalid,
+        Cause::NotAsked => pb::UnansweredCause::NotAsked,
+    }
 }
 
 fn encode_alternatives(
@@ -208,6 +234,7 @@ fn encode_gap(gap: Gap, catalogue: &Catalogue) -> Option<pb::ProfileGap> {
         number: u32::from(gap.number.get()),
         absence: encode_absence(gap.absence).into(),
         alternatives: encode_alternatives(gap.alternatives, catalogue),
+        unanswered: encode_unanswered(gap.unanswered),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+/// The rows of which none may be missing; later ones come as they are built.
 const ROWS: u32 = 50;
 
 /// Every function below a folder whose name begins with rows, and the rows that it
@@ -51,7 +52,9 @@ fn the_fault_matrix_names_tests_that_are_there() {
     let text = std::fs::read_to_string(root.join("docs/fault-matrix.md")).unwrap();
     let rows = page(&text);
     let numbers: Vec<u32> = rows.iter().map(|(number, ..)| *number).collect();
-    assert_eq!(numbers, (1..=ROWS).collect::<Vec<_>>(), "each row once, in order");
+    assert!(numbers.is_sorted_by(|a, b| a < b), "each row once, in order: {numbers:?}");
+    let whole = (1..=ROWS).all(|row| numbers.contains(&row));
+    assert!(whole, "a row up to {ROWS} is missing: {numbers:?}");
     let mut wrong = Vec::new();
     for (name, of) in &found {
         let on = |number| rows.iter().any(|(row, names, _)| *row == number && names.contains(name));

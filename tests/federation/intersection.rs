@@ -8,6 +8,7 @@ mod grants;
 mod hostile;
 mod law;
 mod policies;
+mod sums;
 mod tap;
 mod under_way;
 mod world;

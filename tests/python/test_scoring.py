@@ -5,11 +5,13 @@ import random
 import sys
 import tempfile
 import unittest
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "examples/python"))
-from scoring_service import CARD, Known, read_card, score  # noqa: E402
+from scoring_service import CARD, Known, known_of, read_card, score  # noqa: E402
 
 AGENCIES = ("lending", "employment", "social_security", "traffic", "volunteering", "education")
 PEOPLE = 3000
@@ -29,6 +31,19 @@ def person(chance, card):
 def lost(known, agency):
     """The same person while this agency does not answer."""
     return {key: held for key, held in known.items() if key[1] != agency}
+
+
+class Part:
+    """What one agency said, as the protocol's message reads."""
+
+    def __init__(self, agency, number):
+        self.agency, self.disputed = agency, False
+        self.as_of = SimpleNamespace(year=2026, month=1, day=1)
+        decimal = SimpleNamespace(value=number)
+        self.value = SimpleNamespace(decimal=decimal, WhichOneof=lambda _: "decimal")
+
+    def HasField(self, _):  # noqa: N802
+        return True
 
 
 class Laws(unittest.TestCase):
@@ -56,6 +71,24 @@ class Laws(unittest.TestCase):
             result = score(self.card, known)
             held = {(line["item"], line["agency"]) for line in result["used"]}
             self.assertLessEqual(held, known.keys())
+
+    def test_what_another_owner_could_displace_is_said_and_counts_the_same(self):
+        for known in self.people:
+            result = score(self.card, known)
+            self.assertEqual(result["provisional"], [])
+            open_ones = {key: replace(held, provisional=True) for key, held in known.items()}
+            marked = score(self.card, open_ones)
+            self.assertEqual(marked["score"], result["score"])
+            self.assertEqual(marked["provisional"], [l["code"] for l in result["used"]])
+
+    def test_a_part_of_a_sum_that_is_not_stated_is_still_its_agencys_word(self):
+        answer = SimpleNamespace(profile=SimpleNamespace(items=[], gaps=[SimpleNamespace(
+            id="volunteering.service.hours_12m", alternatives=[Part("volunteering", "41.5")],
+        )]))  # fmt: skip
+        known = known_of(answer)
+        held = known["volunteering.service.hours_12m", "volunteering"]
+        self.assertEqual((held.value, held.provisional), (Decimal("41.5"), True))
+        self.assertNotIn(("volunteering.service.hours_12m", ""), known)
 
     def test_what_is_disputed_is_left_out_and_said(self):
         for known in self.people:

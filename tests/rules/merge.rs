@@ -12,6 +12,7 @@ use rust_decimal::Decimal;
 use time::{Date, Duration, Month};
 use tributary::domain::catalogue::{AgencyId, Catalogue, Item, Source, Survivorship};
 use tributary::domain::item::{ItemNumber, ItemSet};
+use tributary::domain::owners::{Cause, Unasked};
 use tributary::domain::profile::{Alternative, Gap, Profile, ProfileItem, merge};
 use tributary::domain::section::{Absence, HeldItem, Section, SectionStatus};
 use tributary::domain::sensitive::Sensitive;
@@ -48,7 +49,8 @@ struct ItemPlan {
 struct Case {
     items: Vec<ItemPlan>,
     statuses: [SectionStatus; 3],
-    unasked: Vec<(u32, Absence)>,
+    /// Item, owner, and why it is not asked.
+    unasked: Vec<(u32, usize, Cause)>,
 }
 
 fn rules_of(kind: &str) -> &'static [&'static str] {
@@ -68,6 +70,11 @@ fn absence() -> impl Strategy<Value = Absence> {
         1 => Just(Absence::Invalid),
         1 => Just(Absence::SourceMissing),
     ]
+}
+
+fn cause() -> impl Strategy<Value = Cause> {
+    let unasked = [Cause::NotGranted, Cause::NotPermitted, Cause::NotConfigured, Cause::NotOffered];
+    proptest::sample::select(unasked.to_vec())
 }
 
 fn part() -> impl Strategy<Value = Part> {
@@ -112,7 +119,7 @@ fn case() -> impl Strategy<Value = Case> {
     (
         proptest::collection::vec(item_plan(), 1..8),
         [status(), status(), status()],
-        proptest::collection::vec((0u32..12, absence()), 0..4),
+        proptest::collection::vec((0u32..12, 0usize..3, cause()), 0..6),
     )
         .prop_map(|(items, statuses, unasked)| Case { items, statuses, unasked })
 }
@@ -220,28 +227,35 @@ fn sections(case: &Case, catalogue: &Catalogue) -> Vec<Section> {
     sections
 }
 
-fn unasked(case: &Case) -> Vec<(ItemSet, Absence)> {
-    let known = case.items.len() + 4;
-    let within = |n: &u32| (*n as usize) < known;
-    case.unasked
-        .iter()
-        .filter(|(n, _)| within(n))
-        .map(|(n, absence)| ([ItemNumber::new(*n).unwrap()].into_iter().collect(), *absence))
-        .collect()
+/// Why owners that no section asked are not asked, as a plan says it: each once.
+fn unasked(case: &Case, catalogue: &Catalogue, sections: &[Section]) -> Vec<Unasked> {
+    let mut told: Vec<Unasked> = Vec::new();
+    for (n, at, cause) in &case.unasked {
+        let (number, agency) = (ItemNumber::new(*n).unwrap(), agency(AGENCIES[*at]));
+        let owned = catalogue.item(number).is_some_and(|item| item.owners.contains(&agency));
+        let is_asked =
+            |section: &Section| section.agency == agency && section.asked.contains(number);
+        let again = told.iter().any(|one| one.agency == agency && one.items.contains(number));
+        if owned && !again && !sections.iter().any(is_asked) {
+            told.push(Unasked { agency, items: [number].into_iter().collect(), cause: *cause });
+        }
+    }
+    told
 }
 
 /// Everything that a test needs of a case.
 struct World {
     catalogue: Catalogue,
     sections: Vec<Section>,
-    unasked: Vec<(ItemSet, Absence)>,
+    unasked: Vec<Unasked>,
 }
 
 impl World {
     fn of(case: &Case) -> Self {
         let catalogue = catalogue(&case.items);
         let sections = sections(case, &catalogue);
-        Self { sections, catalogue, unasked: unasked(case) }
+        let unasked = unasked(case, &catalogue, &sections);
+        Self { sections, catalogue, unasked }
     }
 
     fn merged(&self) -> Profile {
@@ -252,6 +266,10 @@ impl World {
         self.sections.iter().fold(ItemSet::EMPTY, |all, section| all.or(&section.asked))
     }
 
+    fn wanted(&self) -> ItemSet {
+        self.unasked.iter().fold(self.asked(), |all, told| all.or(&told.items))
+    }
+
     fn claims(&self, number: ItemNumber) -> Vec<(&AgencyId, &HeldItem)> {
         let answered = self.sections.iter().filter(|section| section.status == SectionStatus::Ok);
         answered
@@ -260,21 +278,32 @@ impl World {
             .collect()
     }
 
-    /// Whether every agency that was asked for the item has said its part.
-    fn is_whole(&self, number: ItemNumber) -> bool {
-        self.sections.iter().filter(|section| section.asked.contains(number)).all(|section| {
-            match section.status {
-                SectionStatus::NoRecord => true,
-                SectionStatus::Ok => {
-                    section.items.iter().any(|held| held.number == number)
-                        || section.missing.iter().any(|(missing, absence)| {
-                            *missing == number
-                                && matches!(absence, Absence::NotRecorded | Absence::Lapsed)
-                        })
-                }
-                _ => false,
+    /// The owners that have said their part, be it that they have none.
+    fn answered(&self, number: ItemNumber) -> Vec<&AgencyId> {
+        let says_all = |section: &Section| match section.status {
+            SectionStatus::NoRecord => true,
+            SectionStatus::Ok => {
+                section.items.iter().any(|held| held.number == number)
+                    || section.missing.iter().any(|(missing, absence)| {
+                        *missing == number
+                            && matches!(absence, Absence::NotRecorded | Absence::Lapsed)
+                    })
             }
-        })
+            _ => false,
+        };
+        let owners = &self.catalogue.item(number).unwrap().owners;
+        let answered = |owner: &&AgencyId| {
+            let asked =
+                |section: &&Section| section.agency == **owner && section.asked.contains(number);
+            self.sections.iter().any(|section| asked(&section))
+                && self.sections.iter().filter(asked).all(says_all)
+        };
+        owners.iter().filter(answered).collect()
+    }
+
+    /// Whether every owner in the catalogue has said its part.
+    fn is_whole(&self, number: ItemNumber) -> bool {
+        self.answered(number).len() == self.catalogue.item(number).unwrap().owners.len()
     }
 }
 
@@ -428,10 +457,39 @@ proptest! {
             let claims = world.claims(number);
             let stated = item_of(&merged, number);
             prop_assert_eq!(stated.is_some(), world.is_whole(number) && !claims.is_empty());
-            if stated.is_none() && !claims.is_empty() {
+            if stated.is_none() && !world.is_whole(number) {
                 let gap = gap_of(&merged, number).unwrap();
-                prop_assert_eq!(gap.absence, Absence::Incomplete);
+                let any = !world.answered(number).is_empty();
+                prop_assert_eq!(gap.absence == Absence::Incomplete, any);
+                prop_assert_ne!(gap.absence, Absence::NotRecorded);
                 prop_assert_eq!(gap.alternatives.len(), claims.len());
+            }
+        }
+    }
+
+    #[test]
+    fn the_owners_that_have_not_answered_are_named_and_no_other(case in case()) {
+        let world = World::of(&case);
+        let merged = world.merged();
+        for number in world.wanted().iter() {
+            let named = item_of(&merged, number).map(|item| &item.unanswered);
+            let named = named.or(gap_of(&merged, number).map(|gap| &gap.unanswered)).unwrap();
+            let answered = world.answered(number);
+            let owners = &world.catalogue.item(number).unwrap().owners;
+            let silent: Vec<&AgencyId> =
+                owners.iter().filter(|owner| !answered.contains(owner)).collect();
+            prop_assert_eq!(named.iter().map(|one| &one.agency).collect::<Vec<_>>(), silent);
+            for one in named {
+                let told = world.unasked.iter().find(|told| {
+                    told.agency == one.agency && told.items.contains(number)
+                });
+                let asked = world.sections.iter().any(|section| {
+                    section.agency == one.agency && section.asked.contains(number)
+                });
+                match told {
+                    Some(told) => prop_assert_eq!(one.cause, told.cause),
+                    None => prop_assert_eq!(one.cause == Cause::NotAsked, !asked),
+                }
             }
         }
     }
@@ -484,13 +542,12 @@ proptest! {
         prop_assert!(gaps.is_sorted_by(|a, b| a < b));
         let (items, gaps): (ItemSet, ItemSet) = (items.into_iter().collect(), gaps.into_iter().collect());
         prop_assert!(items.and(&gaps).is_empty());
-        let unasked = world.unasked.iter().fold(ItemSet::EMPTY, |all, (set, _)| all.or(set));
-        prop_assert_eq!(items.or(&gaps), world.asked().or(&unasked));
-        // Items that were asked of nobody keep the reason that came with them.
+        prop_assert_eq!(items.or(&gaps), world.wanted());
+        // Items that were asked of nobody keep the reasons that came with them.
         for gap in merged.gaps.iter().filter(|gap| !world.asked().contains(gap.number)) {
             prop_assert!(gap.alternatives.is_empty());
-            let reasons = world.unasked.iter().filter(|(set, _)| set.contains(gap.number));
-            prop_assert_eq!(Some(gap.absence), reasons.map(|(_, absence)| *absence).min());
+            let reasons = gap.unanswered.iter().map(|silent| silent.cause.absence());
+            prop_assert_eq!(Some(gap.absence), reasons.max());
         }
     }
 }
@@ -690,6 +747,8 @@ fn a_section_that_does_not_explain_itself_is_no_empty_record() {
     example = example.fails("beta", SectionStatus::Ok);
     assert_eq!(example.gap().absence, Absence::Incomplete);
 
-    let silent = Example::of("integer", "maximum").fails("beta", SectionStatus::Ok);
+    let silent = Example::of("integer", "freshest")
+        .fails("alpha", SectionStatus::NoRecord)
+        .fails("beta", SectionStatus::Ok);
     assert_eq!(silent.gap().absence, Absence::Invalid);
 }

@@ -106,6 +106,10 @@ pub fn summary(response: &pb::GetProfileResponse) -> String {
         profile.gaps.len(),
         response.sections.len(),
     );
+    let provisional = profile.items.iter().filter(|item| item.provisional).count();
+    if provisional > 0 {
+        let _ = write!(line, "; {provisional} provisional");
+    }
     if answered < response.sections.len() {
         line.push_str(". A missing source says nothing about the person.");
     }
@@ -134,6 +138,10 @@ fn items(profile: &pb::Profile, legend: &Legend) -> Table {
         if item.disputed {
             notes.push("disputed by the person".to_owned());
         }
+        if let Some(silent) = unanswered(&item.unanswered) {
+            let provisional = if item.provisional { "provisional: " } else { "" };
+            notes.push(format!("{provisional}no answer from {silent}"));
+        }
         let agency = if item.agency.is_empty() { "sum of several" } else { &item.agency };
         table.add_row([
             item.id.clone(),
@@ -152,8 +160,18 @@ fn alternative(id: &str, other: &pb::Alternative, legend: &Legend) -> String {
     format!("{} says {value} as of {}", other.agency, as_of(other.as_of.as_ref()))
 }
 
+/// Whoever has not answered and why, such as `education (not granted)`.
+fn unanswered(owners: &[pb::UnansweredOwner]) -> Option<String> {
+    let text = |owner: &pb::UnansweredOwner| {
+        let cause = word(owner.cause().as_str_name(), "UNANSWERED_CAUSE_");
+        format!("{} ({})", owner.agency, cause.to_lowercase().replace('_', " "))
+    };
+    let texts: Vec<String> = owners.iter().map(text).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
+}
+
 fn gaps(profile: &pb::Profile, legend: &Legend) -> Table {
-    let mut table = table(["item", "title", "why", "parts known"]);
+    let mut table = table(["item", "title", "why", "no answer from", "parts known"]);
     for gap in &profile.gaps {
         let parts: Vec<String> =
             gap.alternatives.iter().map(|part| alternative(&gap.id, part, legend)).collect();
@@ -161,6 +179,7 @@ fn gaps(profile: &pb::Profile, legend: &Legend) -> Table {
             gap.id.clone(),
             legend.title(&gap.id),
             word(gap.absence().as_str_name(), "ABSENCE_"),
+            unanswered(&gap.unanswered).unwrap_or_default(),
             parts.join("; "),
         ]);
     }

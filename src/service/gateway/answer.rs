@@ -18,7 +18,7 @@ use crate::domain::peer::{PeerId, Role, SpiffeId};
 use crate::domain::plan::{self, Fetch, Offer, Plan};
 use crate::domain::policy::Permit;
 use crate::domain::profile;
-use crate::domain::section::{Absence, Section, SectionStatus};
+use crate::domain::section::{Section, SectionStatus};
 use crate::service::agencies::pool::Uplink;
 use crate::service::audit::recorder::{self, Line, Recorder};
 use crate::service::gateway::admission::{Full, Place, Room};
@@ -171,8 +171,7 @@ impl Gateway {
         };
         let timed = fan_out::fan_out(plan, &self.uplinks, question).await;
         let (sections, elapsed): (Vec<Section>, Vec<Duration>) = timed.into_iter().unzip();
-        let unasked = [(permit.denied(), Absence::Denied), (plan.not_offered, Absence::NotOffered)];
-        let profile = profile::merge(&self.catalogue, &sections, &unasked);
+        let profile = profile::merge(&self.catalogue, &sections, &plan.silent());
 
         let confirm = || {
             let receiver = Receiver::Gateway { audience: &self.id, consumer: request.peer };
@@ -215,7 +214,7 @@ impl Gateway {
             self.authority.judge(&request.grant).await.map_err(|refusal| (None, refusal))?;
         match ruling.permit(&request.grant, &request.items) {
             Ok(permit) => {
-                let plan = plan::plan(&permit, &self.offers());
+                let plan = plan::plan(&permit, &self.catalogue, &self.offers());
                 Ok((ruling, permit, plan))
             }
             Err(refusal) => Err((Some(ruling), refusal)),
