@@ -19,5 +19,6 @@ pub mod deadline;
 mod ending;
 pub mod gateway;
 pub mod judge;
+pub mod peer;
 pub mod random;
 pub mod status_lists;

@@ -5,6 +5,7 @@
 //! Exit codes stand in the help of each subcommand.
 
 mod accept;
+mod compared;
 mod diff;
 mod drift;
 mod flows;

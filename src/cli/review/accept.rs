@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 
-use super::diff::{Compared, Judged};
+use super::compared::{Compared, Judged};
 use super::{Sides, forms};
 use crate::domain::flows::change::Class;
 use crate::domain::flows::lock::{Accepted, day};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::diff::{Compared, Judged, summary, what};
+use super::compared::{Compared, Judged, summary, what};
 use super::forms;
 
 /// Longest table: a comment has its limits, and so have readers.

@@ -16,9 +16,10 @@ use clap::Args;
 use maud::{DOCTYPE, Markup, html};
 use time::{Date, Time};
 
-use super::diff::{Compared, Judged, code, summary};
+use super::compared::{self, Compared, Judged, summary};
+use super::diff::code;
+use super::drift;
 use super::drift::{Found, LogsArgs};
-use super::{diff, drift};
 use crate::app::review;
 use crate::app::review::revision::Revision;
 use crate::app::review::trust::{Anchor, anchors};
@@ -97,7 +98,7 @@ impl Review {
                 let old = Revision::open(old, &what.repository, &what.path)?;
                 let before =
                     review::load(old.folder()).with_context(|| format!("in {}", old.label))?;
-                let lock = diff::read_lock(&what.lock)?;
+                let lock = compared::read_lock(&what.lock)?;
                 let after = review::load(here.folder())?;
                 let labels = [old.label, here.label.clone()];
                 let compared = Compared::new(before, after, labels, lock, as_of);

@@ -6,7 +6,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use super::diff::{Compared, Judged, what};
+use super::compared::{Compared, Judged, what};
 use super::forms;
 use crate::domain::flows::change::{Blame, Class, Edit};
 

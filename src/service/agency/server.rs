@@ -7,38 +7,17 @@ use bytes::Bytes;
 use prost::Message;
 use tokio::sync::watch;
 use tokio_stream::Stream;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::clock;
-use crate::domain::peer::PeerId;
-use crate::link::validity::Link;
 use crate::service::agency::answer::Agency;
 use crate::service::agency::exchange;
+use crate::service::peer::{link_of, peer_of};
 use crate::wire::deadline;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::agency_service_server::AgencyService;
 use crate::wire::refusal::Refusal;
 use crate::wire::section::RequestHash;
-
-/// The verified peer that `link` put into a request.
-///
-/// # Errors
-/// `UNAUTHENTICATED` where there is none, which only a wiring fault can cause.
-pub fn peer_of<T>(request: &Request<T>) -> Result<PeerId, Refusal> {
-    request.extensions().get::<PeerId>().cloned().ok_or_else(no_peer)
-}
-
-/// The connection that a request came on, which `link` put into it.
-///
-/// # Errors
-/// `UNAUTHENTICATED` where there is none, which only a wiring fault can cause.
-pub fn link_of<T>(request: &Request<T>) -> Result<Link, Refusal> {
-    request.extensions().get::<Link>().cloned().ok_or_else(no_peer)
-}
-
-fn no_peer() -> Refusal {
-    Refusal::new(Code::Unauthenticated, "NO_PEER", "the link has no verified peer")
-}
 
 /// Serves an agency.
 #[derive(Debug, Clone)]

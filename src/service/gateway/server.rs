@@ -8,9 +8,9 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::clock;
-use crate::service::agency::server::{link_of, peer_of};
 use crate::service::gateway::answer::Gateway;
 use crate::service::gateway::stream;
+use crate::service::peer::{link_of, peer_of};
 use crate::wire::deadline;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::profile_service_server::ProfileService;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::Review;
-use crate::cli::review::diff::Judged;
+use crate::cli::review::compared::Judged;
 use crate::domain::flows::change::Class;
 use crate::domain::item::ItemSet;
 

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::matrix::short;
 use super::{Review, agency_title};
-use crate::cli::review::diff::Judged;
+use crate::cli::review::compared::Judged;
 use crate::domain::flows::change::Class;
 use crate::domain::item::ItemSet;
 

@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime, Time};
 
 use super::matrix::short;
 use super::{Review, agency_title};
-use crate::cli::review::diff::{Compared, Judged};
+use crate::cli::review::compared::{Compared, Judged};
 use crate::cli::review::drift::Found;
 use crate::cli::review::forms;
 use crate::domain::catalogue::Catalogue;
