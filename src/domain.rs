@@ -21,3 +21,4 @@ pub mod section;
 pub mod sensitive;
 pub mod subject;
 pub mod value;
+pub mod zone;

@@ -12,6 +12,7 @@ mod batch;
 mod cell;
 mod check;
 mod column;
+mod convert;
 mod csv;
 mod fault;
 mod grpc;
@@ -22,15 +23,19 @@ mod introspection;
 mod items;
 mod mapping;
 mod mysql;
+mod person;
 mod place;
 mod pool;
 mod postgres;
 mod proof;
 mod rows;
+mod sample;
 mod schema;
 mod server;
 mod sqlite;
 mod statements;
+mod steps;
+mod subject;
 #[cfg(test)]
 mod testing;
 mod within;
@@ -43,10 +48,12 @@ pub use check::{Checked, Noted, Severity, check};
 pub use fault::{Reason, SourceError};
 use futures_util::future::{BoxFuture, FutureExt};
 pub use grpc::{MAX_ANSWER_BYTES, local_channel};
-pub use holdings::{Counts, Held, Holdings};
+pub use holdings::{Counts, Held, Holdings, Looked};
 pub use introspection::{Kind, Plan, Review};
 pub use mapping::{Mapping, Written};
+pub use person::ItemShown;
 pub use rows::RowSink;
+pub use sample::ItemSampled;
 pub use schema::{ColumnSeen, SchemaError, TableSeen, tables};
 
 use crate::domain::sensitive::Sensitive;
@@ -87,6 +94,17 @@ pub trait Source: Send + Sync + 'static {
         _until: Instant,
     ) -> BoxFuture<'a, Result<Review, SourceError>> {
         async { Ok(Review::default()) }.boxed()
+    }
+
+    /// Gives rows of a query for anybody, a thousand at most, in whatever order is
+    /// cheapest. `false` where the source gives none without being asked about people.
+    fn sample<'a>(
+        &'a self,
+        _query: usize,
+        _until: Instant,
+        _sink: &'a mut dyn RowSink,
+    ) -> BoxFuture<'a, Result<bool, SourceError>> {
+        async { Ok(false) }.boxed()
     }
 
     /// What the account could write, in words; `None` when nothing.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tonic_health::ServingStatus;
@@ -14,6 +15,7 @@ use crate::config::agency::AgencyConfig;
 use crate::config::catalogue;
 use crate::domain::catalogue::Source;
 use crate::domain::peer::Role;
+use crate::domain::subject::SubjectFormat;
 use crate::service::agency::answer::{Agency, AgencyParts};
 use crate::service::agency::server::AgencyServer;
 use crate::source::{Holdings, Mapping, Written};
@@ -76,6 +78,7 @@ pub async fn run_with(
             tracing::warn!(agency = %config.id, "{fault}");
         }
     }
+    let again = look(&holdings, &config.subject.format).await;
     let folder = path.parent().unwrap_or(Path::new("."));
     let keys = config.grants.opening_keys(folder)?;
     let max_deadline = config.limits.max_deadline;
@@ -102,10 +105,13 @@ pub async fn run_with(
         counters,
         recorder: recorder.clone(),
         witnesses: witnesses.clone(),
-        format: config.subject.format,
+        format: config.subject.format.clone(),
         limits: config.limits,
         enabled: governing::kill_switch(path, config.enabled, &stop),
     }));
+    if again {
+        tokio::spawn(look_again(Arc::clone(&agency), config.subject.format, stop.clone()));
+    }
     let (health, health_service) = tonic_health::server::health_reporter();
     tokio::spawn(governing::report_logs(witnesses, health.clone(), stop.clone()));
     let serving_now = ServingStatus::Serving;
@@ -123,6 +129,36 @@ pub async fn run_with(
     governing::while_recorded(recorder, serving).await?;
     tracing::info!(agency = %config.id, "stopped");
     Ok(())
+}
+
+/// How long a source that was away is left before its rows are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Looks at a sample of the source's rows, and says what is wrong with them. Whether to
+/// look again.
+async fn look(holdings: &Holdings, format: &SubjectFormat) -> bool {
+    let looked = holdings.look(format).await;
+    for fault in looked.faults {
+        tracing::error!("{fault}");
+    }
+    looked.again
+}
+
+/// Looks until the source has been seen.
+async fn look_again(agency: Arc<Agency>, format: SubjectFormat, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        let looked = agency.holdings().look(&format).await;
+        if !looked.again {
+            for fault in looked.faults {
+                tracing::error!("{fault}");
+            }
+            return;
+        }
+    }
 }
 
 fn changing(path: &Path) -> Result<Changing, StartError> {

@@ -1,9 +1,11 @@
 //! `agency check`: an agency's mapping held against the catalogue, and then
-//! against the live source. Nothing is started, and nobody is asked about.
+//! against the live source and a sample of its rows. Nothing is started, and nobody is
+//! asked about but the test person that the administrator names.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use time::Date;
 use toml::Spanned;
 
 use super::serving;
@@ -11,8 +13,12 @@ use crate::config::agency::AgencyConfig;
 use crate::config::catalogue::{self, CatalogueError};
 use crate::config::file::{self, FileError};
 use crate::config::mapping::{QueryEntry, SourceEntry};
-use crate::domain::catalogue::{AgencyId, Source};
-use crate::source::{Checked, Holdings, Mapping, Noted, Severity, Written};
+use crate::config::subject::SubjectConfig;
+use crate::domain::catalogue::{AgencyId, Catalogue, Item, Source};
+use crate::domain::sensitive::Sensitive;
+use crate::domain::subject::{SubjectError, SubjectFormat};
+use crate::domain::value::{CodeIndex, Value};
+use crate::source::{Checked, Holdings, ItemShown, Mapping, Noted, Severity, Written};
 
 /// The part of an agency's file that a mapping is. The other sections may still be
 /// missing when its administrator begins.
@@ -23,6 +29,7 @@ struct MappingFile {
     source: SourceEntry,
     #[serde(default)]
     query: Vec<Spanned<QueryEntry>>,
+    subject: Option<SubjectConfig>,
 }
 
 /// A mapping cannot even be looked at.
@@ -34,6 +41,26 @@ pub enum CheckError {
     /// The catalogue cannot be loaded.
     #[error("the catalogue cannot be loaded")]
     Catalogue(#[from] CatalogueError),
+    /// The number of the person to show is none.
+    #[error("--subject: {0}: see `[subject]` in the agency's file")]
+    Subject(SubjectError),
+}
+
+/// One item of the person who was shown.
+#[derive(Debug)]
+pub struct Shown {
+    /// The item's id.
+    pub id: String,
+    /// The query that holds it.
+    pub query: Box<str>,
+    /// Its column.
+    pub column: Box<str>,
+    /// The value with its unit, or why there is none.
+    pub outcome: Result<Sensitive<String>, Box<str>>,
+    /// The day on which its row was true.
+    pub as_of: Option<Date>,
+    /// Whether serving would say that the value is invalid.
+    pub invalid: bool,
 }
 
 /// What a check found, and in which file.
@@ -47,14 +74,20 @@ pub struct CheckReport {
     pub items: (usize, usize),
     /// What was found.
     pub checked: Checked,
+    /// What is held about the person to show.
+    pub shown: Vec<Shown>,
 }
 
 /// Holds an agency's file against its catalogue, and if that is well, against its
-/// source, unless `offline`.
+/// source, unless `offline`. `subject` is the number of a test person to show.
 ///
 /// # Errors
-/// Why the file or the catalogue cannot be read.
-pub async fn check(path: &Path, offline: bool) -> Result<CheckReport, CheckError> {
+/// Why the file or the catalogue cannot be read, or that the number is none.
+pub async fn check(
+    path: &Path,
+    offline: bool,
+    subject: Option<&Sensitive<String>>,
+) -> Result<CheckReport, CheckError> {
     let text = file::read_text(path)?;
     let config: MappingFile = file::parse_toml(path, &text)?;
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -68,6 +101,15 @@ pub async fn check(path: &Path, offline: bool) -> Result<CheckReport, CheckError
     };
     let id = config.id.get_ref();
     let owned = catalogue.owned_by(id).len();
+    let format = config.subject.as_ref().map(|subject| &subject.format);
+    let any = SubjectFormat::new(".+", None).ok();
+    let subject = match (subject, format.or(any.as_ref())) {
+        (Some(number), Some(format)) => {
+            Some(format.parse(number.expose()).map_err(CheckError::Subject)?)
+        }
+        _ => None,
+    };
+    let mut shown = Vec::new();
     let mut mapped = 0;
     let mut checked = Checked::default();
     let note = |severity, line, message: String| Noted { severity, line, message };
@@ -87,9 +129,14 @@ pub async fn check(path: &Path, offline: bool) -> Result<CheckReport, CheckError
             mapped = mapping.items().len();
             if !offline {
                 let holdings = Holdings::open(mapping);
-                let live = crate::source::check(&holdings, &written).await;
+                let live = crate::source::check(&holdings, &written, format).await;
                 checked.noted.extend(live.noted);
                 (checked.unreachable, checked.plans) = (live.unreachable, live.plans);
+                checked.sampled = live.sampled;
+                if let Some(subject) = subject.filter(|_| !checked.unreachable) {
+                    let held = holdings.show(&subject).await;
+                    shown = held.into_iter().map(|item| of_catalogue(item, &catalogue)).collect();
+                }
             }
         }
     }
@@ -102,5 +149,39 @@ pub async fn check(path: &Path, offline: bool) -> Result<CheckReport, CheckError
         checked.noted.push(note(Severity::Warning, line, message));
     }
     checked.noted.sort_by_key(|noted| noted.line);
-    Ok(CheckReport { file: name, agency: id.to_string(), items: (mapped, owned), checked })
+    Ok(CheckReport { file: name, agency: id.to_string(), items: (mapped, owned), checked, shown })
+}
+
+/// The same in the catalogue's words.
+fn of_catalogue(shown: ItemShown, catalogue: &Catalogue) -> Shown {
+    let item = catalogue.item(shown.number);
+    let text = |value: Sensitive<Value>| {
+        let (text, unit) = match *value.expose() {
+            Value::Boolean(value) => (value.to_string(), ""),
+            Value::Integer(number) => (number.to_string(), item.map_or("", |item| &*item.unit)),
+            Value::Decimal(number) => {
+                (number.normalize().to_string(), item.map_or("", |item| &*item.unit))
+            }
+            Value::Money(number) => {
+                let currency = item.and_then(Item::currency);
+                let currency = currency.map(|currency| currency.as_str().to_owned());
+                (format!("{} {}", number.normalize(), currency.unwrap_or_default()), "")
+            }
+            Value::Date(date) => (date.to_string(), ""),
+            Value::Months(months) => (months.to_string(), "months"),
+            Value::Code(CodeIndex(at)) => {
+                let code = item.and_then(|item| item.codes.get(usize::from(at)));
+                (code.map_or(String::new(), |code| code.code.to_string()), "")
+            }
+        };
+        Sensitive::new(format!("{text} {unit}").trim_end().to_owned())
+    };
+    Shown {
+        id: item.map_or(String::new(), |item| item.id.to_string()),
+        query: shown.query,
+        column: shown.column,
+        outcome: shown.outcome.map(text),
+        as_of: shown.as_of,
+        invalid: shown.invalid,
+    }
 }

@@ -1,76 +1,113 @@
-//! Dates in the forms that agencies write. A form is stated by the mapping and
+//! Days in the forms that agencies write. A form is stated by the mapping and
 //! never guessed: 03/04/2025 is two different days.
+//!
+//! What is written with an offset from UTC, or counted since 1970, is a moment and
+//! not yet a day: [`super::zone`] says of which day it is.
 
+mod form;
+
+use form::{Form, calendar};
 use serde::Deserialize;
-use time::{Date, Month, OffsetDateTime};
+use time::Date;
+
+use super::zone::Moment;
 
 /// How a column writes a day.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub enum DateForm {
-    /// `2025-01-31`, alone or in front of a time of day (RFC 3339). The day is
-    /// taken as written, whatever the offset.
+#[serde(try_from = "String")]
+pub struct DateForm(Kind);
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Kind {
+    /// `2025-01-31`, alone or in front of a time of day (RFC 3339).
     #[default]
-    #[serde(rename = "YYYY-MM-DD")]
     Iso,
-    /// `20250131`, as text or as a whole number.
-    #[serde(rename = "YYYYMMDD")]
-    Compact,
-    /// `2025/01/31`.
-    #[serde(rename = "YYYY/MM/DD")]
-    Slashed,
-    /// `31.01.2025`.
-    #[serde(rename = "DD.MM.YYYY")]
-    Dotted,
-    /// `31/01/2025`.
-    #[serde(rename = "DD/MM/YYYY")]
-    DayFirst,
-    /// `01/31/2025`.
-    #[serde(rename = "MM/DD/YYYY")]
-    MonthFirst,
-    /// Seconds since 1970-01-01T00:00:00Z; the day is that of UTC.
-    #[serde(rename = "unix")]
+    /// In parts such as `YYYY/M/D`.
+    Stated(Form),
+    /// Seconds since 1970-01-01T00:00:00Z.
     Seconds,
     /// Milliseconds since then.
-    #[serde(rename = "unix-ms")]
     Milliseconds,
 }
 
+/// What a cell says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// A day of the calendar. A time of day without an offset is of its own day.
+    Day(Date),
+    /// A moment, whose day depends on the place.
+    Moment(Moment),
+}
+
 impl DateForm {
-    /// Whether whole numbers are days in this form.
-    pub const fn is_counted(self) -> bool {
-        matches!(self, Self::Compact | Self::Seconds | Self::Milliseconds)
+    /// Reads a form such as `YYYY-MM-DD`, `D.M.YYYY`, `D-Mon-YY`, `unix` or `unix-ms`.
+    ///
+    /// # Errors
+    /// [`UnknownForm`].
+    pub fn new(written: &str) -> Result<Self, UnknownForm> {
+        let kind = match written {
+            "YYYY-MM-DD" => Some(Kind::Iso),
+            "unix" => Some(Kind::Seconds),
+            "unix-ms" => Some(Kind::Milliseconds),
+            _ => Form::new(written).map(Kind::Stated),
+        };
+        kind.map(Self).ok_or_else(|| UnknownForm(written.to_owned()))
     }
 
-    /// Reads a text; `None` when it is no day of the calendar in this form.
-    pub fn text(self, text: &str) -> Option<Date> {
-        let (separator, order) = match self {
-            Self::Iso => return iso(text),
-            Self::Compact => return compact(text),
-            Self::Seconds | Self::Milliseconds => return self.number(whole(text)?),
-            Self::Slashed => ('/', [0, 1, 2]),
-            Self::Dotted => ('.', [2, 1, 0]),
-            Self::DayFirst => ('/', [2, 1, 0]),
-            Self::MonthFirst => ('/', [2, 0, 1]),
-        };
-        let widths = if order[0] == 0 { [4, 2, 2] } else { [2, 2, 4] };
-        let parts = three_numbers(text, separator, widths)?;
-        let [year, month, day] = order.map(|at| parts.get(at).copied().unwrap_or_default());
-        calendar(year, month, day)
+    /// Whether whole numbers are days or moments in this form.
+    pub fn is_counted(self) -> bool {
+        match self.0 {
+            Kind::Iso => false,
+            Kind::Stated(form) => form.is_counted(),
+            Kind::Seconds | Kind::Milliseconds => true,
+        }
+    }
+
+    /// Whether all that is written in this form are moments.
+    pub fn is_moment(self) -> bool {
+        matches!(self.0, Kind::Seconds | Kind::Milliseconds)
+    }
+
+    /// Reads a text; `None` when it is neither a day of the calendar nor a moment in
+    /// this form.
+    pub fn text(self, text: &str) -> Option<Written> {
+        match self.0 {
+            Kind::Iso => iso(text),
+            Kind::Stated(form) => form.read(text).map(Written::Day),
+            Kind::Seconds | Kind::Milliseconds => self.number(whole(text)?),
+        }
     }
 
     /// Reads a whole number.
-    pub fn number(self, number: i64) -> Option<Date> {
-        let moment = match self {
-            Self::Compact => return compact(&number.to_string()),
-            Self::Seconds => OffsetDateTime::from_unix_timestamp(number),
-            Self::Milliseconds => {
-                OffsetDateTime::from_unix_timestamp_nanos(i128::from(number) * 1_000_000)
+    pub fn number(self, number: i64) -> Option<Written> {
+        match self.0 {
+            Kind::Stated(form) if form.is_counted() => {
+                form.read(&number.to_string()).map(Written::Day)
             }
-            _ => return None,
-        };
-        moment.ok().map(OffsetDateTime::date).filter(|day| day.year() > 0)
+            Kind::Seconds => Some(Written::Moment(Moment::from_seconds(number))),
+            Kind::Milliseconds => Some(Written::Moment(Moment::from_millis(number))),
+            Kind::Iso | Kind::Stated(_) => None,
+        }
     }
 }
+
+impl TryFrom<String> for DateForm {
+    type Error = UnknownForm;
+
+    fn try_from(written: String) -> Result<Self, UnknownForm> {
+        Self::new(&written)
+    }
+}
+
+/// A form that says no day.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{}` is no form of days: use `unix`, `unix-ms`, or write one with YYYY or YY, with MM, M or \
+     Mon, with DD or D, and what stands between them, such as `YYYY/M/D`, `DD.MM.YYYY`, \
+     `D-Mon-YY` or `YYYY年M月D日`; a time of day is hh or h, mm, ss",
+    .0.chars().filter(|c| !c.is_control()).take(40).collect::<String>()
+)]
+pub struct UnknownForm(String);
 
 fn whole(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
@@ -78,31 +115,33 @@ fn whole(text: &str) -> Option<i64> {
     if plain { text.parse().ok() } else { None }
 }
 
-fn compact(text: &str) -> Option<Date> {
-    let plain = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let number: u32 = if plain { text.parse().ok()? } else { return None };
-    let [year, month, day] = [number / 10_000, number / 100 % 100, number % 100];
-    calendar(u16::try_from(year).ok()?, u16::try_from(month).ok()?, u16::try_from(day).ok()?)
-}
-
-fn iso(text: &str) -> Option<Date> {
+fn iso(text: &str) -> Option<Written> {
     let (day, time) = text.split_at_checked(10)?;
-    match time.as_bytes() {
-        [] => {}
-        [b' ' | b'T', ..] => time_of_day(time.get(1..)?)?,
+    let [year, month, number] = three_numbers(day, '-', [4, 2, 2])?;
+    let date = calendar(year, month, number)?;
+    let offset = match time.as_bytes() {
+        [] => None,
+        [b' ' | b'T', ..] => {
+            let (second, offset) = time_of_day(time.get(1..)?)?;
+            offset.map(|offset| second - offset)
+        }
         _ => return None,
-    }
-    let [year, month, day] = three_numbers(day, '-', [4, 2, 2])?;
-    calendar(year, month, day)
+    };
+    let Some(seconds) = offset else { return Some(Written::Day(date)) };
+    let midnight = date.midnight().assume_utc().unix_timestamp();
+    Some(Written::Moment(Moment::from_seconds(midnight.checked_add(seconds)?)))
 }
 
-/// `10:15:00`, with a fraction and an offset if they are there.
-fn time_of_day(text: &str) -> Option<()> {
+/// `10:15:00`, with a fraction and an offset if they are there: the second of the day,
+/// and the offset from UTC in seconds.
+fn time_of_day(text: &str) -> Option<(i64, Option<i64>)> {
     let (clock, rest) = text.split_at_checked(8)?;
     let [hour, minute, second] = three_numbers(clock, ':', [2, 2, 2])?;
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
+    // A leap second belongs to the minute that it ends.
+    let of_day = i64::from(hour * 3600 + minute * 60 + second.min(59));
     let rest = match rest.strip_prefix('.') {
         None => rest,
         Some(rest) => {
@@ -113,28 +152,25 @@ fn time_of_day(text: &str) -> Option<()> {
             rest.get(fraction..)?
         }
     };
-    let offset = match rest {
-        "" | "Z" => return Some(()),
-        _ => rest.strip_prefix(['+', '-'])?,
+    let (offset, sign) = match rest.as_bytes() {
+        [] => return Some((of_day, None)),
+        [b'Z'] => return Some((of_day, Some(0))),
+        [b'+', ..] => (rest.get(1..)?, 1),
+        [b'-', ..] => (rest.get(1..)?, -1),
+        _ => return None,
     };
     let (hours, minutes) = match offset.len() {
         2 => (offset, "00"),
+        4 => offset.split_at_checked(2)?,
         _ => offset.split_once(':')?,
     };
     let two = |part: &str| (part.len() == 2).then(|| whole(part)).flatten();
-    (two(hours)? <= 18 && two(minutes)? <= 59).then_some(())
+    let (hours, minutes) = (two(hours)?, two(minutes)?);
+    (hours <= 18 && minutes <= 59).then_some((of_day, Some(sign * (hours * 3600 + minutes * 60))))
 }
 
-fn calendar(year: u16, month: u16, day: u16) -> Option<Date> {
-    if year == 0 {
-        return None;
-    }
-    let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
-    Date::from_calendar_date(i32::from(year), month, u8::try_from(day).ok()?).ok()
-}
-
-fn three_numbers(text: &str, separator: char, widths: [usize; 3]) -> Option<[u16; 3]> {
-    let mut numbers = [0u16; 3];
+fn three_numbers(text: &str, separator: char, widths: [usize; 3]) -> Option<[u32; 3]> {
+    let mut numbers = [0; 3];
     let mut parts = text.split(separator);
     for (number, width) in numbers.iter_mut().zip(widths) {
         let part = parts.next()?;
@@ -147,64 +183,4 @@ fn three_numbers(text: &str, separator: char, widths: [usize; 3]) -> Option<[u16
 }
 
 #[cfg(test)]
-mod tests {
-    use time::macros::date;
-
-    use super::*;
-
-    #[test]
-    fn each_form_reads_its_own_and_no_other() {
-        let written = [
-            (DateForm::Iso, "2025-01-31"),
-            (DateForm::Compact, "20250131"),
-            (DateForm::Slashed, "2025/01/31"),
-            (DateForm::Dotted, "31.01.2025"),
-            (DateForm::DayFirst, "31/01/2025"),
-            (DateForm::MonthFirst, "01/31/2025"),
-            (DateForm::Seconds, "1738281600"),
-            (DateForm::Milliseconds, "1738281600000"),
-        ];
-        for (form, text) in written {
-            assert_eq!(form.text(text), Some(date!(2025 - 01 - 31)), "{form:?}");
-            for (other, _) in written {
-                let also = matches!(
-                    (form, other),
-                    (DateForm::Seconds | DateForm::Compact, DateForm::Milliseconds)
-                        | (DateForm::Milliseconds | DateForm::Compact, DateForm::Seconds)
-                );
-                if other != form && !also {
-                    assert_eq!(other.text(text), None, "{other:?} reads {text}");
-                }
-            }
-        }
-        assert_eq!(DateForm::Compact.number(20_250_131), Some(date!(2025 - 01 - 31)));
-        assert_eq!(DateForm::Iso.number(20_250_131), None);
-    }
-
-    #[test]
-    fn a_moment_of_rfc_3339_is_the_day_as_written() {
-        for time in ["T23:59:60", " 08:00:00", "T08:00:00Z", "T08:00:00.123+08:00", " 08:00:00+00"]
-        {
-            let text = format!("2025-01-31{time}");
-            assert_eq!(DateForm::Iso.text(&text), Some(date!(2025 - 01 - 31)), "{text}");
-        }
-        for time in ["T", "T8:00:00", "T25:00:00", "T08:00", "T08:00:00.", "T08:00:00+8", "x"] {
-            assert_eq!(DateForm::Iso.text(&format!("2025-01-31{time}")), None, "{time}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_day_is_none() {
-        for text in ["", "0000-00-00", "0000-01-01", "2023-02-30", "2023-13-01", "２０２３-01-01"]
-        {
-            assert_eq!(DateForm::Iso.text(text), None, "{text}");
-        }
-        for text in ["0", "00000000", "20230230", "2023013", "-2023011"] {
-            assert_eq!(DateForm::Compact.text(text), None, "{text}");
-        }
-        for number in [i64::MAX, i64::MIN, -62_167_219_201] {
-            assert_eq!(DateForm::Seconds.number(number), None);
-            let _ = DateForm::Milliseconds.number(number);
-        }
-    }
-}
+mod tests;

@@ -7,6 +7,10 @@ use super::item::{ItemNumber, ItemSet};
 use super::sensitive::Sensitive;
 use super::value::Value;
 
+/// Longest reference of a person's statement, in characters (Unicode scalar values),
+/// wherever it is looked at.
+pub const MAX_STATEMENT_CHARS: usize = 200;
+
 /// The one status of a section. `NoRecord` (the agency knows nothing of the
 /// person) is never confused with `Unavailable` (nobody knows), and neither is a
 /// fact about the person.

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -59,6 +59,9 @@ struct Asker {
     counts: RowCounts,
     statements: AtomicU64,
     failed: AtomicU64,
+    /// The source holds numbers that no question finds, so that an empty answer proves
+    /// nothing.
+    doubtful: AtomicBool,
     /// How the last statement ended: 0 for well, else the reason and one.
     state: AtomicU8,
 }
@@ -81,6 +84,7 @@ impl Batcher {
             counts: RowCounts::default(),
             statements: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            doubtful: AtomicBool::new(false),
             state: AtomicU8::new(0),
         });
         tokio::spawn(run(Arc::clone(&asker), waiting));
@@ -98,6 +102,12 @@ impl Batcher {
     /// Statements sent so far.
     pub fn statements(&self) -> u64 {
         self.asker.statements.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody can be said to have no record, since the source holds numbers that
+    /// no question finds.
+    pub fn doubt(&self, doubtful: bool) {
+        self.asker.doubtful.store(doubtful, Ordering::Relaxed);
     }
 
     /// Statements that failed so far.
@@ -133,7 +143,9 @@ async fn run(asker: Arc<Asker>, mut waiting: mpsc::Receiver<Waiter>) {
         tokio::task::yield_now().await;
         let mut batch = Batch::default();
         batch.add(first);
-        while batch.people.len() < asker.limits.max_batch {
+        // Room for every form of every number in one statement.
+        let most = (asker.limits.max_batch / asker.query.subject.most()).max(1);
+        while batch.people.len() < most {
             match waiting.try_recv() {
                 Ok(waiter) => batch.add(waiter),
                 Err(_) => break,
@@ -151,6 +163,21 @@ async fn run(asker: Arc<Asker>, mut waiting: mpsc::Receiver<Waiter>) {
 }
 
 impl Asker {
+    /// Asks for all that the subject column may hold for these people.
+    async fn rows(
+        &self,
+        people: &[Key],
+        until: Instant,
+        rows: &mut Rows<'_>,
+    ) -> Result<(), SourceError> {
+        let forms: Vec<Key> =
+            people.iter().flat_map(|key| self.query.subject.asked(key.expose())).collect();
+        for forms in forms.chunks(self.limits.max_batch.max(1)) {
+            self.source.rows(self.place, forms, until, rows).await?;
+        }
+        Ok(())
+    }
+
     /// Notes how a statement ended. The detail is for the log alone, and only when
     /// it is news: a database that is down must not fill the disk.
     fn ended(&self, error: Option<&SourceError>) {
@@ -212,8 +239,13 @@ impl Batch {
         let limit = now + asker.limits.statement_timeout;
         let until = self.latest.map_or(limit, |latest| latest.min(limit));
         let found = self.find(asker, until).await;
+        let doubtful = asker.doubtful.load(Ordering::Relaxed);
         for (at, waiter) in self.waiters {
-            let found = found.get(at).cloned().unwrap_or(Ok(Found::Unusable));
+            let found = match found.get(at).cloned() {
+                Some(Ok(Found::Nothing)) if doubtful => Ok(Found::Unusable),
+                Some(found) => found,
+                None => Ok(Found::Unusable),
+            };
             // A waiter that has gone is no one's loss.
             drop(waiter.send(found));
         }
@@ -266,7 +298,7 @@ impl Batch {
         let wanted = self.wanted.get(people.clone()).unwrap_or_default();
         let people = self.people.get(people).unwrap_or_default();
         let mut rows = Rows::new(query, &asker.counts, today, people, wanted);
-        let asking = asker.source.rows(asker.place, people, until, &mut rows);
+        let asking = asker.rows(people, until, &mut rows);
         match tokio::time::timeout_at(until.into(), asking).await {
             Ok(answered) => answered.map_err(|error| error.of_query(&query.name))?,
             Err(_) => {

@@ -1,22 +1,16 @@
-//! From a database's cell to a value of the catalogue, strictly.
-//!
-//! Nothing is trimmed, rounded or guessed: what does not fit is no value. The
-//! reason says what kind of thing is wrong and never repeats the cell.
+//! One cell as a source gives it, and why it may be no value. What it becomes is
+//! [`super::convert`]'s business.
 
 use std::fmt::{self, Write};
 
 use rust_decimal::Decimal;
 use time::Date;
 
-use super::column::Column;
-use crate::domain::dates::DateForm;
-use crate::domain::value::{Misfit, Value, ValueType};
+use crate::domain::value::Misfit;
+use crate::domain::zone::Moment;
 
 /// Longest text that is looked at, in bytes.
 pub(super) const MAX_TEXT: usize = 4096;
-
-/// Longest reference of a person's statement, in characters.
-const MAX_STATEMENT: usize = 200;
 
 /// One cell as a source gives it. Whatever kind of source it is, its own types
 /// become one of these.
@@ -32,8 +26,10 @@ pub enum Cell<'a> {
     Real(f64),
     /// A decimal number.
     Decimal(Decimal),
-    /// A day of the calendar.
+    /// A day of the calendar, also of a moment that was written without a zone.
     Date(Date),
+    /// A moment, which is a day only in a zone.
+    Moment(Moment),
     /// A text.
     Text(&'a str),
     /// Something that its source itself could not read.
@@ -52,6 +48,7 @@ impl fmt::Debug for Cell<'_> {
             Self::Real(_) => "Real",
             Self::Decimal(_) => "Decimal",
             Self::Date(_) => "Date",
+            Self::Moment(_) => "Moment",
             Self::Text(_) => "Text",
             Self::Broken(_) => "Broken",
             Self::Other => "Other",
@@ -62,21 +59,42 @@ impl fmt::Debug for Cell<'_> {
 /// Why a cell is not a value of its item. Says nothing of the cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
+    /// NULL where something must be.
+    #[error("the cell is empty (NULL): fill it, or leave such rows out")]
+    Empty,
     /// A kind of cell from which this type is not read.
     #[error("the cell is of a kind that the item's type is not read from")]
     Kind,
+    /// A fraction where a whole number belongs.
+    #[error("the number is not whole: convert it in the source, or map another item")]
+    Fraction,
     /// Infinity or not a number.
     #[error("the number is not finite")]
     NotFinite,
     /// Not a number in plain digits.
-    #[error("the text is not a number in plain digits")]
+    #[error(
+        "the text is not a number as the mapping says that it is written: plain digits, with \
+         `thousands`, `decimal`, `symbol` or `percent` if it states them"
+    )]
     Number,
+    /// More digits than a binary fraction holds for certain.
+    #[error(
+        "the number has the noise of a binary fraction, as 0.1 + 0.2 has: state how many decimal \
+         `places` it has"
+    )]
+    Noise,
     /// More digits than a decimal holds.
     #[error("the number has more digits than a decimal holds")]
     Digits,
     /// Not a date of the calendar.
     #[error("the cell is not a date in the form of the mapping")]
     Date,
+    /// A moment from a source without a zone.
+    #[error(
+        "the cell is a moment, whose day depends on the place: state the source's `zone`, such \
+         as `zone = \"Asia/Shanghai\"`"
+    )]
+    Zone,
     /// A day that has not come yet.
     #[error("the date lies in the future")]
     Future,
@@ -95,139 +113,15 @@ pub enum Unfit {
     /// A code that the mapping does not know.
     #[error("the code is not in the mapping")]
     Code,
+    /// Neither yes nor no.
+    #[error(
+        "the cell says neither 1 or 0 nor true or false: state what the column writes, such as \
+         `true = [\"Y\"], false = [\"N\"]`"
+    )]
+    Word,
     /// The value does not fit the catalogue.
     #[error(transparent)]
     Catalogue(#[from] Misfit),
-}
-
-/// Reads a cell that is not NULL as a value of the column's item.
-pub(super) fn value(cell: Cell<'_>, column: &Column) -> Result<Value, Unfit> {
-    match cell {
-        Cell::Text(text) => clean(text)?,
-        Cell::Broken(reason) => return Err(reason),
-        _ => {}
-    }
-    let value = match &column.value_type {
-        ValueType::Boolean => Value::Boolean(boolean(cell)?),
-        ValueType::Integer(_) => Value::Integer(integer(cell)?),
-        ValueType::Decimal(_) => Value::Decimal(decimal(cell, column.scale)?),
-        ValueType::Money(..) => Value::Money(decimal(cell, column.scale)?),
-        ValueType::Date => Value::Date(date(cell, column.dates)?),
-        ValueType::Code(_) => Value::Code(match cell {
-            Cell::Text(text) => column.code(text).ok_or(Unfit::Code)?,
-            Cell::Integer(number) => {
-                column.code(Digits::of(number)?.as_str()).ok_or(Unfit::Code)?
-            }
-            _ => return Err(Unfit::Kind),
-        }),
-        ValueType::Months(_) => {
-            let months = integer(cell)?;
-            Value::Months(u32::try_from(months).map_err(|_| Unfit::Catalogue(Misfit::Range))?)
-        }
-    };
-    column.value_type.check(&value)?;
-    Ok(value)
-}
-
-fn clean(text: &str) -> Result<(), Unfit> {
-    if text.len() > MAX_TEXT {
-        return Err(Unfit::Length);
-    }
-    if text.chars().any(char::is_control) {
-        return Err(Unfit::Unprintable);
-    }
-    Ok(())
-}
-
-/// Yes or no: 1 or 0, true or false.
-pub(super) fn boolean(cell: Cell<'_>) -> Result<bool, Unfit> {
-    match cell {
-        Cell::Bool(value) => Ok(value),
-        Cell::Integer(1) | Cell::Text("1" | "true") => Ok(true),
-        Cell::Integer(0) | Cell::Text("0" | "false") => Ok(false),
-        _ => Err(Unfit::Kind),
-    }
-}
-
-fn integer(cell: Cell<'_>) -> Result<i64, Unfit> {
-    // Beyond this, a binary fraction no longer says which whole number is meant.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    match cell {
-        Cell::Integer(number) => Ok(number),
-        Cell::Text(text) => {
-            let digits = text.strip_prefix('-').unwrap_or(text);
-            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                return Err(Unfit::Number);
-            }
-            text.parse().map_err(|_| Unfit::Digits)
-        }
-        Cell::Real(number) if !number.is_finite() => Err(Unfit::NotFinite),
-        Cell::Real(number) if number.fract() != 0.0 => Err(Unfit::Number),
-        Cell::Real(number) if number.abs() >= EXACT => Err(Unfit::Digits),
-        #[allow(clippy::cast_possible_truncation, reason = "whole and within 53 bits")]
-        Cell::Real(number) => Ok(number as i64),
-        Cell::Decimal(number) if !number.is_integer() => Err(Unfit::Number),
-        Cell::Decimal(number) => i64::try_from(number.trunc()).map_err(|_| Unfit::Digits),
-        Cell::Broken(reason) => Err(reason),
-        Cell::Null | Cell::Bool(_) | Cell::Date(_) | Cell::Other => Err(Unfit::Kind),
-    }
-}
-
-fn decimal(cell: Cell<'_>, scale: u32) -> Result<Decimal, Unfit> {
-    let mut number = match cell {
-        Cell::Integer(number) => Decimal::from(number),
-        Cell::Decimal(number) => number,
-        Cell::Text(text) => plain_decimal(text)?,
-        Cell::Real(number) if !number.is_finite() => return Err(Unfit::NotFinite),
-        // The shortest digits that give this fraction back: what its writer meant.
-        Cell::Real(number) => plain_decimal(Digits::of(number)?.as_str())?,
-        Cell::Broken(reason) => return Err(reason),
-        Cell::Null | Cell::Bool(_) | Cell::Date(_) | Cell::Other => return Err(Unfit::Kind),
-    };
-    if scale > 0 {
-        let places = number.scale().checked_add(scale).ok_or(Unfit::Digits)?;
-        number.set_scale(places).map_err(|_| Unfit::Digits)?;
-    }
-    Ok(if number.is_zero() { Decimal::ZERO } else { number })
-}
-
-pub(super) fn plain_decimal(text: &str) -> Result<Decimal, Unfit> {
-    // The library's parser takes more, such as underscores and a bare point.
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    if !all_digits(whole) || !all_digits(fraction) {
-        return Err(Unfit::Number);
-    }
-    Decimal::from_str_exact(text).map_err(|_| Unfit::Digits)
-}
-
-/// A day, in the form that the mapping states for what is not a date by itself.
-pub(super) fn date(cell: Cell<'_>, form: DateForm) -> Result<Date, Unfit> {
-    match cell {
-        Cell::Date(date) if date.year() > 0 => Ok(date),
-        Cell::Date(_) => Err(Unfit::Date),
-        Cell::Text(text) => form.text(text).ok_or(Unfit::Date),
-        Cell::Integer(number) if form.is_counted() => form.number(number).ok_or(Unfit::Date),
-        Cell::Broken(reason) => Err(reason),
-        _ => Err(Unfit::Kind),
-    }
-}
-
-/// The reference of a person's statement; an empty one is none.
-pub(super) fn statement(cell: Cell<'_>) -> Result<Option<Box<str>>, Unfit> {
-    let text = match cell {
-        Cell::Null | Cell::Text("") => return Ok(None),
-        Cell::Text(text) => text,
-        _ => return Err(Unfit::Kind),
-    };
-    clean(text)?;
-    if text.chars().count() > MAX_STATEMENT {
-        return Err(Unfit::Length);
-    }
-    // Marks that reorder or hide what a reviewer reads.
-    let hidden = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    if text.chars().any(hidden) { Err(Unfit::Unprintable) } else { Ok(Some(text.into())) }
 }
 
 /// A number's digits without an allocation.
@@ -258,6 +152,3 @@ impl Write for Digits {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

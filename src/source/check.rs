@@ -1,14 +1,20 @@
 //! A mapping held against its live source, before anybody is asked about: for
 //! `agency check`. Every finding has its line.
 
+mod sampled;
+
 use std::sync::Arc;
 
+use super::cell::Unfit;
 use super::fault::{Reason, SourceError};
 use super::holdings::Holdings;
 use super::introspection::{Kind, Plan, Review};
 use super::mapping::Written;
+use super::sample::ItemSampled;
 use crate::config::mapping::{QueryEntry, SubjectType};
 use crate::domain::lines::line_at;
+use crate::domain::subject::SubjectFormat;
+use crate::domain::value::ValueType;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +50,7 @@ pub struct Noted {
 }
 
 /// What a check found.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Checked {
     /// In order of lines.
     pub noted: Vec<Noted>,
@@ -52,6 +58,8 @@ pub struct Checked {
     pub unreachable: bool,
     /// Each query's name and plan.
     pub plans: Vec<(Arc<str>, Option<Plan>)>,
+    /// What became of the cells of a sample, item by item.
+    pub sampled: Vec<ItemSampled>,
 }
 
 impl Checked {
@@ -74,8 +82,14 @@ impl Notes<'_> {
     }
 }
 
-/// Holds the live source against the mapping from which it was opened.
-pub async fn check(holdings: &Holdings, written: &Written<'_>) -> Checked {
+/// Holds the live source against the mapping from which it was opened, and a sample
+/// of its rows against the catalogue and the format of people's numbers, if it is
+/// known.
+pub async fn check(
+    holdings: &Holdings,
+    written: &Written<'_>,
+    format: Option<&SubjectFormat>,
+) -> Checked {
     let mut notes = Notes { written, checked: Checked::default() };
     let source = written.source.start();
     match holdings.writable().await {
@@ -94,7 +108,7 @@ pub async fn check(holdings: &Holdings, written: &Written<'_>) -> Checked {
     }
     if !notes.checked.unreachable {
         for (place, entry) in written.queries.iter().enumerate() {
-            query(holdings, place, entry.get_ref(), &mut notes).await;
+            query(holdings, place, entry.get_ref(), format, &mut notes).await;
         }
     }
     notes.checked.noted.sort_by_key(|noted| noted.line);
@@ -109,7 +123,13 @@ fn unasked(notes: &mut Notes<'_>, at: usize, error: &SourceError) {
     notes.add(Severity::Error, at, error.to_string());
 }
 
-async fn query(holdings: &Holdings, place: usize, entry: &QueryEntry, notes: &mut Notes<'_>) {
+async fn query(
+    holdings: &Holdings,
+    place: usize,
+    entry: &QueryEntry,
+    format: Option<&SubjectFormat>,
+    notes: &mut Notes<'_>,
+) {
     let at = entry.start();
     let review = match holdings.review(place).await {
         Ok(review) => review,
@@ -137,7 +157,41 @@ async fn query(holdings: &Holdings, place: usize, entry: &QueryEntry, notes: &mu
     }
     match holdings.asked_about_nobody(place).await {
         Ok(None) => {}
-        Ok(Some(error)) | Err(error) => unasked(notes, at, &error),
+        Ok(Some(error)) | Err(error) => return unasked(notes, at, &error),
+    }
+    sample(holdings, place, entry, format, notes).await;
+}
+
+/// Looks at real rows with the conversion that serves.
+async fn sample(
+    holdings: &Holdings,
+    place: usize,
+    entry: &QueryEntry,
+    format: Option<&SubjectFormat>,
+    notes: &mut Notes<'_>,
+) {
+    let at = entry.start();
+    match holdings.sample(place, format).await {
+        Ok(Some(sampled)) => {
+            if sampled.rows == 0 {
+                let message = "there are no rows to look at: check again once there are";
+                notes.add(Severity::Note, at, message);
+            }
+            if let Some(query) = holdings.query(place) {
+                sampled::findings(entry, query, sampled, notes);
+            }
+        }
+        Ok(None) => {
+            let message = "rows cannot be looked at without asking about somebody: see how a test \
+                           person is read, `agency check --subject NUMBER`";
+            notes.add(Severity::Note, at, message);
+        }
+        // What serves is slow at worst.
+        Err(error) if error.reason == Reason::Timeout => {
+            let message = "a sample of the rows took too long, and was not looked at";
+            notes.add(Severity::Warning, at, message);
+        }
+        Err(error) => unasked(notes, at, &error),
     }
 }
 
@@ -163,17 +217,21 @@ fn columns(
         )
     };
     let roles = [
-        ("subject", Some(&entry.subject)),
-        ("as_of", Some(&entry.as_of)),
-        ("ended", entry.ended.as_ref()),
-        ("disputed", entry.disputed.as_ref()),
-        ("statement", entry.statement.as_ref()),
+        ("subject", Some((entry.subject.span(), entry.subject.get_ref()))),
+        ("as_of", Some((entry.as_of.span(), entry.as_of.get_ref()))),
+        ("ended", entry.ended.as_ref().map(|column| (column.span(), column.get_ref()))),
+        ("disputed", entry.disputed.as_ref().map(|it| (it.span(), &it.get_ref().column))),
+        ("statement", entry.statement.as_ref().map(|column| (column.span(), column.get_ref()))),
     ];
     for (role, column) in roles {
-        let Some(column) = column else { continue };
-        let (at, column) = (column.span().start, column.get_ref());
+        let Some((at, column)) = column else { continue };
+        let at = at.start;
         match kind_of(column) {
             None => notes.add(Severity::Error, at, missing(column)),
+            Some(Kind::Moment) if notes.written.source.zone().is_none() => {
+                let message = format!("`{role}`, column `{column}`: {}", Unfit::Zone);
+                notes.add(Severity::Error, at, message);
+            }
             Some(kind) => {
                 if let Some(remedy) = unfit(role, kind, entry) {
                     let kind = kind.name();
@@ -190,7 +248,12 @@ fn columns(
             continue;
         };
         let Some(value_type) = holdings.value_type(place, id) else { continue };
-        if !kind.may_hold(value_type) {
+        if kind == Kind::Moment
+            && *value_type == ValueType::Date
+            && notes.written.source.zone().is_none()
+        {
+            notes.add(Severity::Error, at, format!("`{id}`, column `{column}`: {}", Unfit::Zone));
+        } else if !kind.may_hold(value_type) {
             let message = format!(
                 "`{id}` is of type {}, but its column `{column}` is {}: name another column, \
                  or convert it in the statement",
@@ -215,7 +278,7 @@ fn unfit(role: &str, kind: Kind, entry: &QueryEntry) -> Option<&'static str> {
         }
         ("subject", Kind::Text | Kind::Integer) => None,
         ("subject", _) => Some("a person's number is a text or a whole number"),
-        ("as_of" | "ended", Kind::Date | Kind::Text) => None,
+        ("as_of" | "ended", Kind::Date | Kind::Moment | Kind::Text) => None,
         ("as_of" | "ended", Kind::Integer) if counted => None,
         ("as_of" | "ended", Kind::Integer) => {
             Some("state in which form, such as `dates = \"unix\"`")

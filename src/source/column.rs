@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cell::Unfit;
-use crate::domain::dates::DateForm;
+use super::convert::{Days, NumberForm, Words};
 use crate::domain::item::ItemNumber;
 use crate::domain::value::{CodeIndex, ValueType};
 
@@ -17,10 +17,12 @@ pub(super) struct Column {
     pub value_type: ValueType,
     /// What the column writes, sorted, and the code that it means.
     pub codes: Box<[(Box<str>, CodeIndex)]>,
-    /// Decimal places by which numbers are shifted.
-    pub scale: u32,
-    /// How the column writes a day.
-    pub dates: DateForm,
+    /// How the column writes yes and no.
+    pub words: Words,
+    /// How it writes numbers.
+    pub figures: NumberForm,
+    /// How it writes days.
+    pub days: Days,
     /// For an adverse item, its months.
     pub adverse_months: Option<u16>,
     pub unfit: AtomicU64,

@@ -17,6 +17,7 @@ use super::cell::{Cell, Unfit};
 use super::fault::{Reason, SourceError};
 use super::mapping::{Ask, Mapping, Query};
 use super::place::CsvPlace;
+use super::sample::SAMPLED_ROWS;
 use super::within::within;
 use super::{Key, RowSink, Source};
 use crate::clock;
@@ -201,6 +202,27 @@ impl Source for Csv {
                 }
             }
             Ok(())
+        })
+    }
+
+    fn sample<'a>(
+        &'a self,
+        query: usize,
+        until: Instant,
+        sink: &'a mut dyn RowSink,
+    ) -> BoxFuture<'a, Result<bool, SourceError>> {
+        within(until, async move {
+            let table = self.file(query)?.table(until).await?;
+            let places = table.places().unwrap_or_default();
+            for line in table.some(SAMPLED_ROWS) {
+                // A torn one is the file's fault, and said elsewhere.
+                let Line::Whole(record) = &line else { continue };
+                let cells: Vec<Cell<'_>> = places.iter().map(|at| cell(record.get(*at))).collect();
+                if sink.row(&cells).is_break() {
+                    break;
+                }
+            }
+            Ok(true)
         })
     }
 

@@ -18,18 +18,20 @@ use super::fault::{Reason, SourceError};
 use super::grpc::Grpc;
 use super::http::Http;
 use super::introspection::Review;
-use super::mapping::Mapping;
+use super::mapping::{Mapping, Query};
 use super::mysql;
+use super::person::{ItemShown, Showing};
 use super::place::Place;
 use super::postgres;
 use super::rows::{Found, Row, RowSink};
+use super::sample::{Sampled, Sampling};
 use super::sqlite::Sqlite;
 use super::{Cell, Key, Source};
 use crate::clock;
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::section::{Absence, HeldItem, SectionStatus};
 use crate::domain::sensitive::Sensitive;
-use crate::domain::subject::Subject;
+use crate::domain::subject::{Subject, SubjectFormat};
 use crate::domain::value::ValueType;
 
 /// A number that no format of ours accepts, since it has a space: nobody's.
@@ -64,6 +66,15 @@ pub enum Held {
     },
 }
 
+/// What a look at the source's rows showed.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// What an administrator must know.
+    pub faults: Vec<SourceError>,
+    /// Some rows could not be looked at, and may be later.
+    pub again: bool,
+}
+
 /// What one query has done so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
@@ -91,14 +102,11 @@ impl Holdings {
     pub fn open(mapping: Mapping) -> Self {
         let source: Arc<dyn Source> = match &mapping.place {
             Place::Sqlite(path) => Arc::new(Sqlite::new(&mapping.queries, mapping.limits, path)),
-            Place::Postgres(options, password) => Arc::new(postgres::open(
-                &mapping.queries,
-                mapping.limits,
-                options,
-                password.as_ref(),
-            )),
+            Place::Postgres(options, password) => {
+                Arc::new(postgres::open(&mapping, options, password.as_ref()))
+            }
             Place::Mysql(options, password) => {
-                Arc::new(mysql::open(&mapping.queries, mapping.limits, options, password.as_ref()))
+                Arc::new(mysql::open(&mapping, options, password.as_ref()))
             }
             Place::Csv(place) => Arc::new(Csv::new(&mapping, place)),
             Place::Http(place) => Arc::new(Http::new(&mapping, place)),
@@ -213,6 +221,78 @@ impl Holdings {
         self.source.review(place, clock::now() + self.statement_timeout).await
     }
 
+    /// What a sample of a query's rows shows; `None` where its source has none to give.
+    pub(super) async fn sample(
+        &self,
+        place: usize,
+        format: Option<&SubjectFormat>,
+    ) -> Result<Option<Sampled>, SourceError> {
+        let Some(batcher) = self.batchers.get(place) else { return Ok(None) };
+        let holds = |number: &str| format.is_none_or(|format| format.parse(number).is_ok());
+        let mut sampling = Sampling::new(batcher.query(), clock::today(), &holds);
+        let until = clock::now() + self.statement_timeout;
+        let given = self.source.sample(place, until, &mut sampling).await;
+        let given = given.map_err(|error| error.of_query(&batcher.query().name))?;
+        Ok(given.then(|| sampling.finish()))
+    }
+
+    /// Looks at a sample of each query's rows. A query of which some rows would be
+    /// found by no question says of nobody any more that there is no record: whom it
+    /// does not find is INVALID.
+    pub async fn look(&self, format: &SubjectFormat) -> Looked {
+        let mut looked = Looked::default();
+        for (place, batcher) in self.batchers.iter().enumerate() {
+            let query = batcher.query();
+            let sampled = match self.sample(place, Some(format)).await {
+                Ok(Some(sampled)) => sampled,
+                Ok(None) => continue,
+                Err(error) => {
+                    looked.again |= matches!(error.reason, Reason::Down | Reason::Overloaded);
+                    looked.faults.push(error);
+                    continue;
+                }
+            };
+            let doubtful = sampled.lost_share() > query.others;
+            batcher.doubt(doubtful);
+            let lost = sampled.lost_rows(query).filter(|_| doubtful).map(|message| {
+                format!(
+                    "{message}. Until the agency is started anew nobody is NO_RECORD in this \
+                     query: whom it does not find is INVALID"
+                )
+            });
+            for message in lost.into_iter().chain(sampled.without_zone()) {
+                looked.faults.push(SourceError::new(Reason::Schema, message).of_query(&query.name));
+            }
+        }
+        looked
+    }
+
+    /// What each query holds about one person, cell by cell, for the person who asked.
+    pub async fn show(&self, subject: &Subject) -> Vec<ItemShown> {
+        let mut shown = Vec::new();
+        for (place, batcher) in self.batchers.iter().enumerate() {
+            let query = batcher.query();
+            let mut showing = Showing::new(query, clock::today(), subject.expose());
+            let forms = query.subject.asked(subject.expose());
+            let until = clock::now() + self.statement_timeout;
+            let mut failed = None;
+            // One form at a time: any bound on how many are asked at once is kept.
+            for form in &forms {
+                let form = std::slice::from_ref(form);
+                if let Err(error) = self.source.rows(place, form, until, &mut showing).await {
+                    failed = Some(error.to_string());
+                    break;
+                }
+            }
+            shown.extend(match failed {
+                Some(why) => showing.failed(&why),
+                None => showing.finish(),
+            });
+        }
+        shown.sort_by_key(|item| item.number);
+        shown
+    }
+
     /// Each selected column that a query's answer lacks.
     pub(super) async fn missing_columns(
         &self,
@@ -226,9 +306,14 @@ impl Holdings {
         self.source.writable(clock::now() + self.statement_timeout).await
     }
 
+    /// A query of the mapping.
+    pub(super) fn query(&self, place: usize) -> Option<&Query> {
+        self.batchers.get(place).map(Batcher::query)
+    }
+
     /// The type of an item of a query.
     pub(super) fn value_type(&self, place: usize, id: &str) -> Option<&ValueType> {
-        let columns = &self.batchers.get(place)?.query().columns;
+        let columns = &self.query(place)?.columns;
         columns.iter().find(|column| &*column.id == id).map(|column| &column.value_type)
     }
 

@@ -15,8 +15,10 @@ pub enum Kind {
     Number,
     /// Texts, which may hold anything.
     Text,
-    /// Days or moments.
+    /// Days, also of moments without a zone.
     Date,
+    /// Moments, which are days in a zone.
+    Moment,
     /// A kind from which no item is read.
     Other,
     /// Not known before a value is seen.
@@ -32,6 +34,7 @@ impl Kind {
             Self::Number => "number",
             Self::Text => "text",
             Self::Date => "date",
+            Self::Moment => "moment",
             Self::Other => "a kind that no item is read from",
             Self::Unknown => "unknown",
         }
@@ -47,7 +50,7 @@ impl Kind {
             Self::Number => {
                 !matches!(value_type, ValueType::Boolean | ValueType::Date | ValueType::Code(_))
             }
-            Self::Date => matches!(value_type, ValueType::Date),
+            Self::Date | Self::Moment => matches!(value_type, ValueType::Date),
         }
     }
 }

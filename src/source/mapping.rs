@@ -12,14 +12,17 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::column::Column;
+use super::convert::{Days, Words};
 use super::http::request::Request;
 use super::items;
 use super::place::Place;
+use super::steps;
+use super::subject::SubjectForm;
 use crate::config::mapping::{QueryEntry, SourceEntry, SubjectType};
 use crate::domain::catalogue::{AgencyId, Catalogue, Finding, Source};
-use crate::domain::dates::DateForm;
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::lines::line_at;
+use crate::domain::zone::Zone;
 
 /// Where the people of a statement belong.
 pub(super) const SUBJECTS: &str = "{subjects}";
@@ -30,6 +33,8 @@ pub struct Mapping {
     pub(super) queries: Vec<Query>,
     pub(super) limits: Limits,
     pub(super) place: Place,
+    /// The zone in which the source's moments become days.
+    pub(super) zone: Option<Zone>,
     items: ItemSet,
 }
 
@@ -49,8 +54,14 @@ pub(super) struct Limits {
 pub(super) struct Query {
     pub name: Arc<str>,
     pub(super) ask: Ask,
+    /// How its subject column holds people's numbers.
+    pub(super) subject: SubjectForm,
+    /// The share of its rows that may be of nobody whom the federation knows.
+    pub(super) others: f64,
     /// How as-of and ended days are written.
-    pub(super) dates: DateForm,
+    pub(super) days: Days,
+    /// How it writes whether a row is disputed.
+    pub(super) disputed: Words,
     /// The columns to read, in the order in which a source gives them: subject,
     /// as-of, then those of `layout`, then the items.
     pub(super) selected: Vec<Box<str>>,
@@ -118,6 +129,8 @@ impl Mapping {
             findings: Vec::new(),
             kind: Kind::Sql,
             mapped: HashMap::new(),
+            zone: written.source.zone().cloned(),
+            folder: written.folder,
         };
         compiler.kind = Kind::of(written.source);
         let (place, limits) = compiler.source(written.source, written.folder);
@@ -127,7 +140,7 @@ impl Mapping {
             return Err(compiler.findings);
         };
         let items = queries.iter().fold(ItemSet::EMPTY, |all, query| all.or(&query.items));
-        Ok(Self { queries, limits, place, items })
+        Ok(Self { queries, limits, place, zone: compiler.zone, items })
     }
 
     /// The items that are mapped.
@@ -171,6 +184,9 @@ pub(super) struct Compiler<'a> {
     pub catalogue: &'a Catalogue,
     pub agency: &'a AgencyId,
     pub owned: ItemSet,
+    pub zone: Option<Zone>,
+    /// The folder at which a relative path starts.
+    pub folder: &'a Path,
     file: Source<'a>,
     findings: Vec<Finding>,
     kind: Kind,
@@ -271,17 +287,20 @@ impl<'a> Compiler<'a> {
     fn query(&mut self, entry: &'a Spanned<QueryEntry>) -> Query {
         let query = entry.get_ref();
         let mut selected = Vec::with_capacity(5 + query.items.len());
-        let mut role = |compiler: &mut Self, column: &'a Spanned<String>| {
-            compiler.column_name(column, column.get_ref());
-            selected.push(column.get_ref().as_str().into());
+        let mut role = |compiler: &mut Self, at: std::ops::Range<usize>, column: &str| {
+            compiler.column_name(&Spanned::new(at, ()), column);
+            selected.push(column.into());
             selected.len() - 1
         };
-        role(self, &query.subject);
-        role(self, &query.as_of);
+        role(self, query.subject.span(), query.subject.get_ref());
+        role(self, query.as_of.span(), query.as_of.get_ref());
+        let named = |column: &'a Spanned<String>| (column.span(), column.get_ref().as_str());
+        let disputed = query.disputed.as_ref();
+        let disputed = disputed.map(|entry| (entry.span(), entry.get_ref().column.as_str()));
         let layout = Layout {
-            ended: query.ended.as_ref().map(|column| role(self, column)),
-            disputed: query.disputed.as_ref().map(|column| role(self, column)),
-            statement: query.statement.as_ref().map(|column| role(self, column)),
+            ended: query.ended.as_ref().map(named).map(|(at, name)| role(self, at, name)),
+            disputed: disputed.map(|(at, name)| role(self, at, name)),
+            statement: query.statement.as_ref().map(named).map(|(at, name)| role(self, at, name)),
             first_item: 0,
         };
         let layout = Layout { first_item: selected.len(), ..layout };
@@ -289,6 +308,17 @@ impl<'a> Compiler<'a> {
             let message = format!("query `{}` maps no item: remove it", query.name.get_ref());
             self.find(entry, message);
         }
+        let days = Days { form: query.dates, zone: self.zone.clone() };
+        if query.dates.is_moment() {
+            self.need_zone(&query.as_of, "`as_of`");
+        }
+        if !(0.0..1.0).contains(&query.subject_others) {
+            let others = query.subject_others;
+            let message = format!("`subject_others` is {others}: use a share from 0 to below 1");
+            self.find(entry, message);
+        }
+        let subject = steps::compile(self, query);
+        let words = query.disputed.as_ref().map(|entry| items::disputed(self, entry));
         let mut columns = items::compile(self, query);
         columns.sort_by_key(|(column, _)| column.number);
         let items = columns.iter().map(|(column, _)| column.number).collect();
@@ -303,11 +333,26 @@ impl<'a> Compiler<'a> {
         Query {
             name: query.name.get_ref().as_str().into(),
             ask,
-            dates: query.dates,
+            subject,
+            others: query.subject_others,
+            days,
+            disputed: words.unwrap_or_default(),
             selected,
             layout,
             columns,
             items,
+        }
+    }
+
+    /// Refuses what can only hold moments, unless the source says in which zone they
+    /// become days.
+    pub fn need_zone<T>(&mut self, at: &Spanned<T>, what: &str) {
+        if self.zone.is_none() {
+            let message = format!(
+                "{what} is a moment, whose day depends on the place: state the source's zone, \
+                 such as `zone = \"Asia/Shanghai\"`"
+            );
+            self.find(at, message);
         }
     }
 

@@ -19,7 +19,7 @@ use sqlx::{
 
 use super::fault::SourceError;
 use super::introspection::Plan;
-use super::mapping::{Limits, Query};
+use super::mapping::Mapping;
 use super::pool::{Connect, secret};
 use super::proof::Proving;
 use super::server::{Afterwards, Columns, DatabaseServer, People, Speaks, not_let_in};
@@ -34,19 +34,22 @@ pub(super) struct Sessions {
     options: MySqlConnectOptions,
     password: Option<SecretEntry>,
     timeout: Duration,
+    /// Moments come in UTC, to become days in the source's zone.
+    in_utc: bool,
 }
 
 /// Opens a mapping's database. No connection is made before the first question.
 pub(super) fn open(
-    queries: &[Query],
-    limits: Limits,
+    mapping: &Mapping,
     options: &MySqlConnectOptions,
     password: Option<&SecretEntry>,
 ) -> Mysql {
+    let (queries, limits) = (&mapping.queries, mapping.limits);
     DatabaseServer::new(queries, limits, |statements| Sessions {
         options: options.clone().statement_cache_capacity(statements + 8),
         password: password.cloned(),
         timeout: limits.statement_timeout,
+        in_utc: mapping.zone.is_some(),
     })
 }
 
@@ -62,7 +65,7 @@ impl Connect for Sessions {
             };
             let connection = options.connect().await;
             let mut connection = connection.map_err(|error| not_let_in(&error, fault::fault))?;
-            let set_up = set_up(&mut connection, self.timeout).await;
+            let set_up = set_up(&mut connection, self.timeout, self.in_utc).await;
             set_up.map_err(|error| fault::fault(&error))?;
             Ok(connection)
         }
@@ -72,8 +75,16 @@ impl Connect for Sessions {
 
 /// What a session is told before it is asked anything. A limit that the server's
 /// administrator set for the account stays where it is the stricter one.
-async fn set_up(connection: &mut MySqlConnection, timeout: Duration) -> Result<(), sqlx::Error> {
+async fn set_up(
+    connection: &mut MySqlConnection,
+    timeout: Duration,
+    in_utc: bool,
+) -> Result<(), sqlx::Error> {
     connection.execute("set session transaction read only").await?;
+    if in_utc {
+        // Not the zone's name: many servers know none.
+        connection.execute("set session time_zone = '+00:00'").await?;
+    }
     let version: String = sqlx::query_scalar("select version()")
         .persistent(false)
         .fetch_one(&mut *connection)

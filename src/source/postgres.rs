@@ -19,7 +19,7 @@ use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Executor, Row as _, TypeI
 
 use super::fault::SourceError;
 use super::introspection::Plan;
-use super::mapping::{Limits, Query};
+use super::mapping::Mapping;
 use super::pool::{Connect, secret};
 use super::proof::Proving;
 use super::server::{Afterwards, Columns, DatabaseServer, People, Speaks, not_let_in};
@@ -44,15 +44,15 @@ pub(super) struct Session {
 
 /// Opens a mapping's database. No connection is made before the first question.
 pub(super) fn open(
-    queries: &[Query],
-    limits: Limits,
+    mapping: &Mapping,
     options: &PgConnectOptions,
     password: Option<&SecretEntry>,
 ) -> Postgres {
+    let (queries, limits) = (&mapping.queries, mapping.limits);
     DatabaseServer::new(queries, limits, |_| Sessions {
         options: options.clone().statement_cache_capacity(0),
         password: password.cloned(),
-        begin: transaction::begin(limits.statement_timeout, false).into(),
+        begin: transaction::begin(limits.statement_timeout, mapping.zone.as_ref(), false).into(),
     })
 }
 

@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use time::Date;
 
 use super::Key;
-use super::cell::{self, Cell, Digits, Unfit};
+use super::cell::{Cell, Unfit};
 use super::column::Column;
+use super::convert;
 use super::fault::Reason;
 use super::horizon;
 use super::mapping::Query;
@@ -72,7 +73,8 @@ pub(super) struct Rows<'a> {
     today: Date,
     /// For each person asked about, the items that are wanted.
     wanted: &'a [ItemSet],
-    index: HashMap<&'a str, usize>,
+    /// What each person's rows are known by, to the person's place.
+    index: HashMap<Box<str>, usize>,
     found: Vec<Found>,
     seen: usize,
     broken: Option<Reason>,
@@ -83,10 +85,11 @@ impl<'a> Rows<'a> {
         query: &'a Query,
         counts: &'a RowCounts,
         today: Date,
-        people: &'a [Key],
+        people: &[Key],
         wanted: &'a [ItemSet],
     ) -> Self {
-        let index = people.iter().enumerate().map(|(at, key)| (&**key.expose(), at)).collect();
+        let known_by = |(at, key): (usize, &Key)| (query.subject.key(key.expose()), at);
+        let index = people.iter().enumerate().map(known_by).collect();
         let found = vec![Found::Nothing; people.len()];
         Self { query, counts, today, wanted, index, found, seen: 0, broken: None }
     }
@@ -105,32 +108,14 @@ impl<'a> Rows<'a> {
         ControlFlow::Break(())
     }
 
-    /// Whose row it is, compared byte for byte.
+    /// Whose row it is, compared byte for byte in the catalogue's form.
     fn person(&self, cell: Option<&Cell<'_>>) -> Option<usize> {
-        match cell? {
-            Cell::Text(text) => self.index.get(text).copied(),
-            Cell::Integer(number) => self.index.get(Digits::of(*number).ok()?.as_str()).copied(),
-            _ => None,
-        }
+        self.index.get(&*self.query.subject.of_cell(*cell?)?).copied()
     }
 
-    fn read(&self, cells: &[Cell<'_>], wanted: &ItemSet) -> Result<Row, Unfit> {
+    fn read(&self, cells: &[Cell<'_>], wanted: &ItemSet) -> Result<Row, RowFault<'a>> {
+        let Roles { as_of, disputed, statement, ended } = roles(self.query, cells, self.today)?;
         let layout = self.query.layout;
-        let at = |place: Option<usize>| place.and_then(|at| cells.get(at)).copied();
-        let as_of = cell::date(at(Some(1)).unwrap_or(Cell::Null), self.query.dates)?;
-        // A day's grace for a source whose clock is in another zone.
-        if as_of > self.today.next_day().unwrap_or(self.today) {
-            return Err(Unfit::Future);
-        }
-        let disputed = match at(layout.disputed) {
-            None | Some(Cell::Null) => false,
-            Some(cell) => cell::boolean(cell)?,
-        };
-        let statement = cell::statement(at(layout.statement).unwrap_or(Cell::Null))?;
-        let ended = match at(layout.ended) {
-            None | Some(Cell::Null) => None,
-            Some(cell) => Some(cell::date(cell, self.query.dates)?),
-        };
         let items = cells.get(layout.first_item..).unwrap_or_default();
         let mut values = Vec::with_capacity(wanted.len());
         for (column, cell) in self.query.columns.iter().zip(items) {
@@ -155,7 +140,7 @@ impl<'a> Rows<'a> {
         {
             return Err(Absence::Lapsed);
         }
-        cell::value(cell, column).map(Sensitive::new).map_err(|reason| {
+        convert::value(cell, column).map(Sensitive::new).map_err(|reason| {
             column.count(&self.query.name, reason);
             Absence::Invalid
         })
@@ -175,9 +160,9 @@ impl RowSink for Rows<'_> {
         let found = match self.found.get(person) {
             Some(Found::Nothing) => match self.read(cells, &wanted) {
                 Ok(row) => Found::Row(Arc::new(row)),
-                Err(reason) => {
-                    let why = "a row whose as-of, ended, disputed or statement cannot be read";
-                    log(&self.counts.unusable, &self.query.name, why, Some(reason));
+                Err(fault) => {
+                    let why = "a row is unusable, since a cell that it needs cannot be read";
+                    log(&self.counts.unusable, &self.query.name, why, Some(fault));
                     Found::Unusable
                 }
             },
@@ -194,11 +179,65 @@ impl RowSink for Rows<'_> {
     }
 }
 
-fn log(counter: &AtomicU64, query: &str, why: &'static str, reason: Option<Unfit>) {
+/// What a row says of itself.
+#[derive(Debug)]
+pub(super) struct Roles {
+    pub as_of: Date,
+    pub disputed: bool,
+    pub statement: Option<Box<str>>,
+    pub ended: Option<Date>,
+}
+
+/// Which cell makes a whole row unusable, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RowFault<'a> {
+    /// Its key in the mapping.
+    pub role: &'static str,
+    pub column: &'a str,
+    pub reason: Unfit,
+}
+
+/// Reads what a row says of itself.
+pub(super) fn roles<'a>(
+    query: &'a Query,
+    cells: &[Cell<'_>],
+    today: Date,
+) -> Result<Roles, RowFault<'a>> {
+    let layout = query.layout;
+    let at = |place: usize| cells.get(place).copied().unwrap_or(Cell::Null);
+    let fault = |role, place: usize| {
+        let column = query.selected.get(place).map(|name| &**name).unwrap_or_default();
+        move |reason| RowFault { role, column, reason }
+    };
+    let as_of = query.days.read(at(1)).map_err(fault("as_of", 1))?;
+    // A day's grace for a source whose clock is in another zone.
+    if as_of > today.next_day().unwrap_or(today) {
+        return Err(fault("as_of", 1)(Unfit::Future));
+    }
+    let given = |place: Option<usize>| {
+        place.map(|place| (place, at(place))).filter(|(_, cell)| !matches!(cell, Cell::Null))
+    };
+    let disputed = match given(layout.disputed) {
+        None => false,
+        Some((place, cell)) => query.disputed.read(cell).map_err(fault("disputed", place))?,
+    };
+    let statement = match given(layout.statement) {
+        None => None,
+        Some((place, cell)) => convert::statement(cell).map_err(fault("statement", place))?,
+    };
+    let ended = match given(layout.ended) {
+        None => None,
+        Some((place, cell)) => Some(query.days.read(cell).map_err(fault("ended", place))?),
+    };
+    Ok(Roles { as_of, disputed, statement, ended })
+}
+
+fn log(counter: &AtomicU64, query: &str, why: &'static str, fault: Option<RowFault<'_>>) {
     let count = counter.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
     if count.is_power_of_two() {
-        let reason = reason.map(tracing::field::display);
-        tracing::warn!(query, reason, count, "{why}");
+        let (role, column) = (fault.map(|fault| fault.role), fault.map(|fault| fault.column));
+        let reason = fault.map(|fault| tracing::field::display(fault.reason));
+        tracing::warn!(query, role, column, reason, count, "{why}");
     }
 }
 

@@ -244,6 +244,24 @@ impl<S: Speaks> Source for DatabaseServer<S> {
         })
     }
 
+    fn sample<'a>(
+        &'a self,
+        query: usize,
+        until: Instant,
+        sink: &'a mut dyn RowSink,
+    ) -> BoxFuture<'a, Result<bool, SourceError>> {
+        within(until, async move {
+            let texts = self.texts(query)?;
+            let Some(statement) = &texts.sample else { return Ok(false) };
+            let nobody = match texts.subjects {
+                SubjectType::Text => People::Texts(vec![""]),
+                SubjectType::Integer => People::Numbers(vec![0]),
+            };
+            self.ask(statement, &nobody, until, sink).await?;
+            Ok(true)
+        })
+    }
+
     fn writable<'a>(
         &'a self,
         until: Instant,

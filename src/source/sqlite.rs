@@ -19,6 +19,7 @@ use super::introspection::{Kind, Plan, Review};
 use super::mapping::{Limits, Query};
 use super::proof::{self, Proving};
 use super::rows::MAX_ROWS_EACH;
+use super::sample::SAMPLED_ROWS;
 use super::statements::{Dialect, Statement, Texts, numbers};
 use super::within::within;
 use super::{Key, RowSink, Source};
@@ -46,6 +47,28 @@ impl Sqlite {
     fn texts(&self, query: usize) -> Result<&Texts, SourceError> {
         let unknown = || SourceError::new(Reason::Schema, "there is no such query");
         self.queries.get(query).ok_or_else(unknown)
+    }
+
+    /// Asks, and passes on what proves to be the answer: `most` rows and one more.
+    async fn ask(
+        &self,
+        statement: Statement,
+        people: People,
+        most: usize,
+        until: Instant,
+        sink: &mut dyn RowSink,
+    ) -> Result<(), SourceError> {
+        let (asked, nonce) = (statement.clone(), proof::nonce()?);
+        let answer = self.sessions.run(until, move |connection| {
+            people.ask(connection, &asked, nonce, most).map_err(|error| fault(&error))
+        });
+        let answer = answer.await?;
+        let mut proving = Proving::new(&statement, nonce, sink);
+        answer.give(&mut proving);
+        proving.finish().map_err(|why| {
+            let detail = format!("the answer is not believed: {why}");
+            SourceError::new(Reason::Invalid, detail).of_all()
+        })
     }
 }
 
@@ -114,17 +137,21 @@ impl Source for Sqlite {
             }
             let many = || SourceError::new(Reason::Schema, "no statement for so many people");
             let statement = texts.statement(people.len()).ok_or_else(many)?.clone();
-            let (asked, nonce) = (statement.clone(), proof::nonce()?);
-            let answer = self.sessions.run(until, move |connection| {
-                people.ask(connection, &asked, nonce, most).map_err(|error| fault(&error))
-            });
-            let answer = answer.await?;
-            let mut proving = Proving::new(&statement, nonce, sink);
-            answer.give(&mut proving);
-            proving.finish().map_err(|why| {
-                let detail = format!("the answer is not believed: {why}");
-                SourceError::new(Reason::Invalid, detail).of_all()
-            })
+            self.ask(statement, people, most, until, sink).await
+        })
+    }
+
+    fn sample<'a>(
+        &'a self,
+        query: usize,
+        until: Instant,
+        sink: &'a mut dyn RowSink,
+    ) -> BoxFuture<'a, Result<bool, SourceError>> {
+        within(until, async move {
+            let Some(statement) = self.texts(query)?.sample.clone() else { return Ok(false) };
+            let nobody = People::Numbers(vec![0]);
+            self.ask(statement, nobody, SAMPLED_ROWS, until, sink).await?;
+            Ok(true)
         })
     }
 

@@ -7,13 +7,15 @@
 //! never spliced: what is put in the place of `{subjects}` depends on their count alone.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use regex_lite::Regex;
 
 use super::Key;
 use super::mapping::{Ask, Query, SUBJECTS};
 use super::proof::PROOF_COLUMNS;
+use super::sample::SAMPLED_ROWS;
 use crate::config::mapping::SubjectType;
 
 /// How a database takes its people.
@@ -47,6 +49,8 @@ pub(super) struct Texts {
     by_power: Vec<Statement>,
     /// The mapping's own statement, to learn which columns it has.
     pub whole: Arc<str>,
+    /// A sample of its rows, about anybody; takes one person, who plays no part.
+    pub sample: Option<Statement>,
     pub selected: Vec<Box<str>>,
     pub subjects: SubjectType,
 }
@@ -135,6 +139,8 @@ impl Texts {
             dialect,
             by_power: (0..=powers).map(wrapped).collect(),
             whole: whole.into(),
+            sample: sample(text, dialect, subjects)
+                .map(|text| Statement::wrap(dialect, "sample", &query.selected, (&text, 1))),
             selected: query.selected.clone(),
             subjects,
         }
@@ -168,6 +174,28 @@ impl Texts {
             })
             .collect()
     }
+}
+
+/// The mapping's statement about anybody with a number, a bounded part of its rows.
+/// `None` where the people are compared in a way that cannot be turned.
+fn sample(text: &str, dialect: Dialect, subjects: SubjectType) -> Option<String> {
+    static BOUND: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(?i)(\bnot\s+)?(\bin|=\s*any)\s*\{subjects\}").ok());
+    let found = BOUND.as_ref()?.captures(text)?;
+    if found.get(1).is_some() {
+        return None;
+    }
+    let whole = found.get(0)?;
+    let (before, after) = (text.get(..whole.start())?, text.get(whole.end()..)?);
+    let person = match (dialect, subjects) {
+        (Dialect::Postgres, SubjectType::Text) => "$2::text[]",
+        (Dialect::Postgres, SubjectType::Integer) => "$2::bigint[]",
+        (Dialect::Sqlite | Dialect::Mysql, _) => "?",
+    };
+    Some(format!(
+        "select * from (\n{before} is not null{after}\n) as sampled \
+         where {person} is not null limit {SAMPLED_ROWS}"
+    ))
 }
 
 impl Dialect {
@@ -257,6 +285,20 @@ mod tests {
             }
         }
         assert_eq!(labels.len(), 3 * (4 + 4 + 1), "each statement has one of its own");
+    }
+
+    #[test]
+    fn a_sample_is_of_the_same_statement_about_anybody() {
+        let text = |sql: &str| sample(sql, Dialect::Sqlite, SubjectType::Text);
+        let turned = text("select a from t where p.a IN {subjects} and b > 1 -- all").unwrap();
+        assert!(turned.contains("\nselect a from t where p.a  is not null and b > 1 -- all\n"));
+        assert!(turned.ends_with("where ? is not null limit 1000"), "{turned}");
+        assert!(
+            text("select a from t where a = any{subjects}").unwrap().contains("a  is not null")
+        );
+        for odd in ["select a from t where a not in {subjects}", "select a from f({subjects})"] {
+            assert_eq!(text(odd), None, "{odd}");
+        }
     }
 
     #[test]

@@ -13,11 +13,8 @@ use super::proto::pb;
 use super::{refusal, value};
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::item::{ItemNumber, ItemSet};
-use crate::domain::section::{Absence, HeldItem, Section, SectionStatus};
+use crate::domain::section::{Absence, HeldItem, MAX_STATEMENT_CHARS, Section, SectionStatus};
 use crate::domain::sensitive::Sensitive;
-
-/// Longest accepted reference to a person's statement.
-const MAX_STATEMENT_BYTES: usize = 200;
 
 /// SHA-256 of an encoded request, which its answer must echo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,7 +245,7 @@ fn decode_items(
 }
 
 fn decode_statement(text: String) -> Result<Option<Sensitive<Box<str>>>, Disbelief> {
-    if text.len() > MAX_STATEMENT_BYTES || text.chars().any(char::is_control) {
+    if text.chars().count() > MAX_STATEMENT_CHARS || text.chars().any(char::is_control) {
         return Err(Disbelief::Value);
     }
     Ok((!text.is_empty()).then(|| Sensitive::new(text.into())))

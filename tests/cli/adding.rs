@@ -149,16 +149,18 @@ async fn check_knows_a_servers_types_indexes_and_rights() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let check = ["check", "-c", "m.toml", "--json"];
-    let source = format!("[source.sql]\nurl = \"postgres://{name}:synthetic-word@{host}/{name}\"");
+    let source = format!(
+        "[source.sql]\nzone = \"Asia/Shanghai\"\nurl = \"postgres://{name}:synthetic-word@{host}/{name}\""
+    );
     write_mapping(folder, &source, DIPLOMA);
     let output = agency(folder, &check);
     let found = findings(&output);
     assert_eq!(output.status.code(), Some(1), "{found:?}");
-    assert!(found.iter().any(|(_, line, m)| *line == 7 && m.contains("subject_type")), "{found:?}");
+    assert!(found.iter().any(|(_, line, m)| *line == 8 && m.contains("subject_type")), "{found:?}");
     let counted = DIPLOMA.replace("subject =", "subject_type = \"integer\"\nsubject =");
     write_mapping(folder, &source, &counted);
     let found = findings(&agency(folder, &check));
-    assert!(found.iter().any(|(_, line, m)| *line == 13 && m.contains("`years`")), "{found:?}");
+    assert!(found.iter().any(|(_, line, m)| *line == 14 && m.contains("`years`")), "{found:?}");
     let no_day =
         counted.replace("\"read_on\"", "\"years\"").replace("schooling_years", "graduated_on2");
     write_mapping(
@@ -167,7 +169,7 @@ async fn check_knows_a_servers_types_indexes_and_rights() {
         &no_day.replace("\"education.attainment.graduated_on2\" = \"years\"\n", ""),
     );
     let found = findings(&agency(folder, &check));
-    assert!(found.iter().any(|(_, line, m)| *line == 10 && m.contains("`as_of`")), "{found:?}");
+    assert!(found.iter().any(|(_, line, m)| *line == 11 && m.contains("`as_of`")), "{found:?}");
 
     write_mapping(folder, &source, &DIPLOMA.replace("from diploma", "from heap"));
     let output = agency(folder, &check);
@@ -180,6 +182,16 @@ async fn check_knows_a_servers_types_indexes_and_rights() {
     run(&owner, "create index on heap (person_id)".to_owned()).await;
     let found = findings(&agency(folder, &check));
     assert!(found.iter().all(|(severity, ..)| severity == "note"), "{found:?}");
+
+    let nowhere = source.replace("zone = \"Asia/Shanghai\"\n", "");
+    write_mapping(folder, &nowhere, &DIPLOMA.replace("from diploma", "from heap"));
+    let output = agency(folder, &check);
+    assert_eq!(output.status.code(), Some(1), "a moment without a zone");
+    let found = findings(&output);
+    let moment = |(severity, line, message): &(String, u64, String)| {
+        severity == "error" && *line == 9 && message.contains("state the source's `zone`")
+    };
+    assert!(found.iter().any(moment), "{found:?}");
 
     run(&owner, format!("grant update on heap to {name}")).await;
     let output = agency(folder, &check);
@@ -213,7 +225,7 @@ fn init_writes_what_is_there_and_leaves_the_rest_to_be_stated() {
     sqlite(
         folder,
         "create table diploma (person_id text primary key, graduated text, years real, read_on text);
-         create table other (a integer); insert into diploma values ('secret-person', '', 1, '')",
+         create table other (a integer); insert into diploma values ('secret-person', '2020-01-01', 1, '2025-01-15')",
     );
     let catalogue = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/city/catalogue");
     let from = ["init", "--from", "sqlite:work.db", "--table", "diploma"];

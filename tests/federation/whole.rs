@@ -34,7 +34,8 @@ fn truth(city: &City) -> Truth {
         let database = sqlite_file::reader(&entry.database);
         let (config, _) = AgencyConfig::load(&entry.config).unwrap();
         for query in config.query.iter().map(toml::Spanned::get_ref) {
-            let disputed = query.disputed.as_ref().map_or("0", |column| column.get_ref().as_str());
+            let disputed =
+                query.disputed.as_ref().map_or("0", |column| column.get_ref().column.as_str());
             for (id, item) in &query.items {
                 // In the demo a table is named as its query.
                 let text = format!(

@@ -13,7 +13,9 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+mod days;
 mod files;
+mod sampled;
 mod service;
 mod shared;
 mod site;

@@ -85,6 +85,9 @@ pub const TABLES: &[(&str, &[&str])] = &[
     ("amounts", &["asked_id", "person_id", "amount_fen", "ended_on", "updated_on"]),
 ];
 
+/// Where its moments happened.
+pub const ZONE: &str = "Asia/Shanghai";
+
 /// The account that the source uses; it only reads.
 const PASSWORD: &str = "synthetic-word";
 
@@ -292,6 +295,12 @@ impl Site {
 
     /// `[source.…]`, with these lines put in.
     pub fn source(&self, url: &str, lines: &str) -> String {
+        self.source_in(ZONE, url, lines)
+    }
+
+    /// The same in another zone.
+    pub fn source_in(&self, zone: &str, url: &str, lines: &str) -> String {
+        let lines = format!("zone = \"{zone}\"\n{lines}");
         let password = match self.kind {
             Kind::Postgres | Kind::Mariadb => "password_file = \"password\"\n",
             Kind::Sqlite => "",

@@ -117,8 +117,10 @@ struct Table<'a> {
 impl Table<'_> {
     fn columns(&self) -> Vec<&str> {
         let mut columns = vec![self.query.subject.get_ref().as_str(), self.query.as_of.get_ref()];
-        let adverse = [&self.query.ended, &self.query.disputed, &self.query.statement];
-        columns.extend(adverse.into_iter().flatten().map(|column| column.get_ref().as_str()));
+        let disputed = self.query.disputed.as_ref().map(|it| it.get_ref().column.as_str());
+        columns.extend(self.query.ended.as_ref().map(|it| it.get_ref().as_str()));
+        columns.extend(disputed);
+        columns.extend(self.query.statement.as_ref().map(|it| it.get_ref().as_str()));
         columns.extend(self.query.items.values().map(|item| item.get_ref().column.as_str()));
         columns
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::domain::zone::Zone;
+
 /// `[source.csv]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -13,6 +15,8 @@ pub struct CsvEntry {
     /// The folder at which the files of the queries start; a relative path starts
     /// at the folder of this file.
     pub folder: Spanned<PathBuf>,
+    /// The zone in which its moments become days.
+    pub zone: Option<Zone>,
     /// What stands between two fields.
     #[serde(default = "default_delimiter")]
     pub delimiter: char,

@@ -8,12 +8,16 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::domain::zone::Zone;
+
 /// `[source.grpc]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GrpcEntry {
     /// Where it listens: `unix:PATH`, or a loopback address and port.
     pub endpoint: Spanned<String>,
+    /// The zone in which its moments become days.
+    pub zone: Option<Zone>,
     /// Calls under way at most.
     #[serde(default = "super::default_pool")]
     pub pool: usize,

@@ -12,6 +12,7 @@ use toml::Spanned;
 
 use super::secret::{SecretEntry, SecretError};
 use crate::domain::sensitive::Sensitive;
+use crate::domain::zone::Zone;
 
 /// `[source.sql]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -34,6 +35,8 @@ pub struct SqlEntry {
     pub certificate: Option<PathBuf>,
     /// Its key.
     pub key: Option<PathBuf>,
+    /// The zone in which its moments become days.
+    pub zone: Option<Zone>,
     /// Takes an account that can write, against the advice of `agency check`.
     #[serde(default)]
     pub account_may_write: bool,
@@ -132,6 +135,7 @@ impl SqlEntry {
             ca: None,
             certificate: None,
             key: None,
+            zone: None,
             account_may_write: false,
             pool: super::default_pool(),
             statement_timeout: super::default_statement_timeout(),

@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::domain::zone::Zone;
+
 /// `[source.http]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,6 +16,8 @@ pub struct HttpEntry {
     /// `https://host:port`, before the paths of the queries. `http` is for this
     /// machine alone.
     pub url: Spanned<BaseUrl>,
+    /// The zone in which its moments become days.
+    pub zone: Option<Zone>,
     /// A file with a bearer token, which nobody else may read.
     pub token_file: Option<PathBuf>,
     /// Or the environment's variable that holds it.

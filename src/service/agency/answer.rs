@@ -120,6 +120,11 @@ impl Agency {
         &self.parts.limits
     }
 
+    /// Its records.
+    pub const fn holdings(&self) -> &Holdings {
+        &self.parts.holdings
+    }
+
     /// What it knows of gateways' logs.
     pub const fn witnesses(&self) -> &Arc<Witnesses> {
         &self.parts.witnesses

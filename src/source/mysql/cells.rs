@@ -7,8 +7,10 @@ use sqlx::mysql::{MySql as Driver, MySqlRow, MySqlValueRef};
 use sqlx::{Decode, Row as _, Type, TypeInfo, ValueRef};
 use time::{Date, Month};
 
+use crate::domain::zone::Moment;
 use crate::source::RowSink;
-use crate::source::cell::{Cell, Unfit, plain_decimal};
+use crate::source::cell::{Cell, Unfit};
+use crate::source::convert::plain_decimal;
 use crate::source::introspection::Kind;
 
 pub(super) fn give(row: &MySqlRow, sink: &mut dyn RowSink) -> ControlFlow<()> {
@@ -23,7 +25,8 @@ pub(super) fn kind(type_name: &str) -> Kind {
         // One digit wide: what `boolean` makes.
         "BOOLEAN" => Kind::Integer,
         "FLOAT" | "DOUBLE" | "DECIMAL" => Kind::Number,
-        "DATE" | "DATETIME" | "TIMESTAMP" => Kind::Date,
+        "DATE" | "DATETIME" => Kind::Date,
+        "TIMESTAMP" => Kind::Moment,
         "TIME" | "BIT" | "GEOMETRY" | "JSON" => Kind::Other,
         // A text compared byte for byte calls itself binary.
         "BINARY" | "VARBINARY" | "NULL" => Kind::Unknown,
@@ -36,8 +39,16 @@ pub(super) fn kind(type_name: &str) -> Kind {
 fn cell(value: MySqlValueRef<'_>) -> Cell<'_> {
     let info = value.type_info();
     // The driver takes the zero date for NULL; that would be nothing recorded.
-    if matches!(info.name(), "DATE" | "DATETIME" | "TIMESTAMP") {
-        return <&[u8] as Decode<Driver>>::decode(value).map_or(Cell::Null, day);
+    match info.name() {
+        "DATE" | "DATETIME" => {
+            return <&[u8] as Decode<Driver>>::decode(value).map_or(Cell::Null, day);
+        }
+        // The session's zone is UTC wherever a zone is stated; elsewhere no moment is
+        // a day.
+        "TIMESTAMP" => {
+            return <&[u8] as Decode<Driver>>::decode(value).map_or(Cell::Null, moment);
+        }
+        _ => {}
     }
     if value.is_null() {
         return Cell::Null;
@@ -81,6 +92,21 @@ fn day(bytes: &[u8]) -> Cell<'static> {
         .map_or(Cell::Broken(Unfit::Date), Cell::Date)
 }
 
+/// The same with hour, minute and second, in UTC.
+fn moment(bytes: &[u8]) -> Cell<'static> {
+    let Cell::Date(date) = day(bytes) else {
+        return Cell::Broken(Unfit::Date);
+    };
+    let (hour, minute, second) = match bytes {
+        [_, _, _, _, _, hour, minute, second, ..] => (*hour, *minute, *second),
+        // Midnight is left out.
+        _ => (0, 0, 0),
+    };
+    let of_day = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+    let midnight = date.midnight().assume_utc().unix_timestamp();
+    Cell::Moment(Moment::from_seconds(midnight + of_day))
+}
+
 #[cfg(test)]
 mod tests {
     use time::macros::date;
@@ -93,7 +119,10 @@ mod tests {
         {
             assert!(matches!(day(bytes), Cell::Broken(Unfit::Date)), "{bytes:?}");
         }
-        let moment = [7, 0xe9, 0x07, 1, 31, 23, 59, 59];
-        assert!(matches!(day(&moment), Cell::Date(d) if d == date!(2025 - 01 - 31)));
+        let late = [7, 0xe9, 0x07, 1, 31, 23, 59, 59];
+        assert!(matches!(day(&late), Cell::Date(d) if d == date!(2025 - 01 - 31)));
+        let seconds = Moment::from_seconds(1_738_367_999);
+        assert!(matches!(moment(&late), Cell::Moment(m) if m == seconds));
+        assert!(matches!(moment(&[0]), Cell::Broken(Unfit::Date)));
     }
 }

@@ -8,6 +8,7 @@ use sqlx::postgres::{PgRow, PgTypeKind, PgValueFormat, PgValueRef, Postgres as D
 use sqlx::{Decode, Row as _, TypeInfo, ValueRef};
 use time::{Date, Duration, macros::date};
 
+use crate::domain::zone::Moment;
 use crate::source::RowSink;
 use crate::source::cell::{Cell, Unfit};
 use crate::source::introspection::Kind;
@@ -30,7 +31,8 @@ pub(super) fn kind(type_name: &str) -> Kind {
         "INT2" | "INT4" | "INT8" => Kind::Integer,
         "FLOAT4" | "FLOAT8" | "NUMERIC" => Kind::Number,
         "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "\"CHAR\"" | "UNKNOWN" => Kind::Text,
-        "DATE" | "TIMESTAMP" | "TIMESTAMPTZ" => Kind::Date,
+        "DATE" | "TIMESTAMP" => Kind::Date,
+        "TIMESTAMPTZ" => Kind::Moment,
         // One of the database's own, such as an enumeration.
         other if other.chars().any(char::is_lowercase) => Kind::Unknown,
         _ => Kind::Other,
@@ -57,10 +59,16 @@ fn cell(value: PgValueRef<'_>) -> Cell<'_> {
         "FLOAT8" => bytes.try_into().ok().map(|b| Cell::Real(f64::from_be_bytes(b))),
         "NUMERIC" => Some(numeric(bytes).map_or_else(Cell::Broken, Cell::Decimal)),
         "DATE" => bytes.try_into().ok().map(|b| day(i32::from_be_bytes(b).into())),
-        "TIMESTAMP" | "TIMESTAMPTZ" => {
+        // Without a zone it was written for a day of its own.
+        "TIMESTAMP" => {
             bytes.try_into().ok().map(|b| day(i64::from_be_bytes(b).div_euclid(MICROSECONDS_A_DAY)))
         }
-        "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "UNKNOWN" => value.as_str().ok().map(Cell::Text),
+        "TIMESTAMPTZ" => bytes.try_into().ok().map(|b| moment(i64::from_be_bytes(b))),
+        "TEXT" | "VARCHAR" | "NAME" | "UNKNOWN" => value.as_str().ok().map(Cell::Text),
+        // The blanks that fill it to its width are not of the value.
+        "CHAR" => value.as_str().ok().map(|text| Cell::Text(text.trim_end_matches(' '))),
+        // An extension's text that compares without case.
+        name if name.eq_ignore_ascii_case("citext") => value.as_str().ok().map(Cell::Text),
         _ if matches!(info.kind(), PgTypeKind::Enum(_)) => value.as_str().ok().map(Cell::Text),
         _ => None,
     };
@@ -70,6 +78,16 @@ fn cell(value: PgValueRef<'_>) -> Cell<'_> {
 /// A single in its own shortest digits, not in those of the double next to it.
 fn single(number: f32) -> Cell<'static> {
     number.to_string().parse().map_or(Cell::Other, Cell::Real)
+}
+
+/// Microseconds since 2000; its largest and smallest numbers are infinity.
+fn moment(micros: i64) -> Cell<'static> {
+    const EPOCH_MICROS: i64 = 946_684_800_000_000;
+    if matches!(micros, i64::MIN | i64::MAX) {
+        return Cell::Broken(Unfit::Date);
+    }
+    let since_1970 = micros.checked_add(EPOCH_MICROS).map(Moment::from_micros);
+    since_1970.map_or(Cell::Broken(Unfit::Date), Cell::Moment)
 }
 
 /// Infinity is a day as well, and none of the calendar.

@@ -7,6 +7,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::domain::zone::Zone;
+
 /// Limits of which the stricter one holds: the mapping's, or what the server's
 /// administrator set for the account.
 const LIMITS: [&str; 3] =
@@ -26,12 +28,16 @@ const OWN: [&str; 8] = [
 ];
 
 /// How a transaction begins.
-pub(super) fn begin(timeout: Duration, hidden_rows_are_meant: bool) -> String {
+///
+/// What the statement makes of moments is of the same days as what becomes of them
+/// afterwards, so it has the source's zone.
+pub(super) fn begin(timeout: Duration, zone: Option<&Zone>, hidden_rows_are_meant: bool) -> String {
     let mut text = String::from("begin read only");
     for setting in OWN {
         let _ = write!(text, "; set local {setting} to default");
     }
-    text.push_str("; set local timezone to 'UTC'");
+    // A zone's name has letters, digits and a few signs, and no quote.
+    let _ = write!(text, "; set local timezone to '{}'", zone.map_or("UTC", Zone::name));
     // Off: a statement whose rows would be filtered is an error.
     let row_security = if hidden_rows_are_meant { "on" } else { "off" };
     let _ = write!(text, "; set local row_security to {row_security}; select ");
