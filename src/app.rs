@@ -10,10 +10,12 @@ pub mod gateway;
 mod governing;
 pub mod issuer;
 pub mod profile_stream;
+mod reading;
 pub mod review;
 pub mod reviewer;
 mod rotation;
 mod serving;
 pub mod statuses;
+mod watching;
 
 pub use serving::{StartError, stop_signal};

@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod catalogue;
 pub mod dates;
+pub mod finding;
 pub mod flows;
 pub mod grant;
 pub mod item;

@@ -8,17 +8,18 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tonic_health::ServingStatus;
 
-use super::governing;
-use super::rotation::{Changing, LinkWatch, PinsWatch};
+use super::governing::policy::Enforcing;
+use super::governing::switch::kill_switch;
+use super::governing::{authority, health, log};
+use super::reading::{self, Common};
+use super::rotation::Changing;
 use super::serving::{self, StartError};
 use crate::config::agency::AgencyConfig;
-use crate::config::catalogue;
-use crate::domain::catalogue::Source;
-use crate::domain::peer::Role;
+use crate::config::file::FileError;
 use crate::domain::subject::SubjectFormat;
 use crate::service::agency::answer::{Agency, AgencyParts};
 use crate::service::agency::server::AgencyServer;
-use crate::source::{Holdings, Mapping, Written};
+use crate::source::Holdings;
 use crate::store::audit_log::Options as LogOptions;
 use crate::store::frequency::{Counters, Newest};
 use crate::wire::MAX_MESSAGE_BYTES;
@@ -47,27 +48,8 @@ pub async fn run_with(
     ready: impl FnOnce(SocketAddr),
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
-    let (config, text) = AgencyConfig::load(path)?;
-    let catalogue = Arc::new(catalogue::load(&config.catalogue)?);
-    if catalogue.owned_by(&config.id).is_empty() {
-        let known: Vec<String> = catalogue.agencies().iter().map(ToString::to_string).collect();
-        return Err(StartError::UnknownAgency {
-            file: path.display().to_string(),
-            id: config.id.to_string(),
-            known: known.join(", "),
-        });
-    }
-    let name = serving::name_of(path);
-    let written = Written {
-        file: Source { name: &name, text: &text },
-        folder: path.parent().unwrap_or(Path::new(".")),
-        source: &config.source,
-        queries: &config.query,
-    };
-    let mapping = Mapping::compile(&config.id, &catalogue, written).map_err(StartError::Mapping)?;
-    let links = LinkWatch::new(path, changing, &config.link);
-    let pins = PinsWatch::new(path, changing, &config.grants);
-    let tls = serving::link(&config.link, Role::Agency)?;
+    let (config, read, mapping, opening_keys) = reading::agency(path, changing)?;
+    let Common { catalogue, tls, links, grants, pins, engine, policy, keys, logs } = read;
     links.start(tls.clone(), &stop);
     let (listener, address) = serving::bind(config.listen).await?;
 
@@ -79,43 +61,37 @@ pub async fn run_with(
         }
     }
     let again = look(&holdings, &config.subject.format).await;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let keys = config.grants.opening_keys(folder)?;
     let max_deadline = config.limits.max_deadline;
     let mut newest = Newest::new(max_deadline);
-    let (recorder, witnesses) =
-        governing::recorder(&config.audit, &catalogue, options, &mut |record| newest.see(record))?;
-    let counters = Counters::open(&config.counters, folder, newest).await?;
-    let authority = governing::authority(
-        &catalogue,
-        &config.grants,
-        governing::enforcing(&config.policy, &config.audit, &config.catalogue, None)?,
-        folder,
-        Some(&config.id),
-        pins,
-        &stop,
-    )
-    .await?;
+    let see = &mut |record: &_| newest.see(record);
+    let (recorder, witnesses) = log::open(&config.audit, keys, logs, &catalogue, options, see)?;
+    let counters = Counters::open(&config.counters, serving::folder_of(path), newest).await?;
+    let folder = (&*config.catalogue, &catalogue);
+    let own = Some(&config.id);
+    let enforcing = Enforcing::new(&config.policy, &config.audit, folder, None, own)?;
+    let believed = (grants, pins, config.grants.cache);
+    let authority =
+        authority::start(&catalogue, believed, (enforcing, engine, policy), &stop).await?;
     let agency = Arc::new(Agency::new(AgencyParts {
         id: config.id.clone(),
         catalogue,
         holdings,
         authority,
-        keys,
+        keys: opening_keys,
         counters,
         recorder: recorder.clone(),
         witnesses: witnesses.clone(),
         format: config.subject.format.clone(),
         limits: config.limits,
-        enabled: governing::kill_switch(path, config.enabled, &stop),
+        enabled: kill_switch(path, config.enabled, &stop),
     }));
     if again {
         tokio::spawn(look_again(Arc::clone(&agency), config.subject.format, stop.clone()));
     }
-    let (health, health_service) = tonic_health::server::health_reporter();
-    tokio::spawn(governing::report_logs(witnesses, health.clone(), stop.clone()));
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    tokio::spawn(health::report_logs(witnesses, reporter.clone(), stop.clone()));
     let serving_now = ServingStatus::Serving;
-    health.set_service_status("tributary.v1.AgencyService", serving_now).await;
+    reporter.set_service_status("tributary.v1.AgencyService", serving_now).await;
     let mut routes = tonic::service::Routes::builder();
     routes.add_service(
         AgencyServiceServer::new(AgencyServer::new(agency, stop.clone()))
@@ -126,7 +102,7 @@ pub async fn run_with(
     tracing::info!(agency = %config.id, %address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, stop);
-    governing::while_recorded(recorder, serving).await?;
+    log::while_recorded(recorder, serving).await?;
     tracing::info!(agency = %config.id, "stopped");
     Ok(())
 }
@@ -161,7 +137,7 @@ async fn look_again(agency: Arc<Agency>, format: SubjectFormat, mut stop: watch:
     }
 }
 
-fn changing(path: &Path) -> Result<Changing, StartError> {
-    let (AgencyConfig { link, grants, .. }, _) = AgencyConfig::load(path)?;
-    Ok(Changing { link, grants })
+fn changing(path: &Path) -> Result<Changing, FileError> {
+    let (config, _, faults) = AgencyConfig::judge(path)?;
+    Changing::of(config.map(|config| (config.link, config.grants)), faults)
 }

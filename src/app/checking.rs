@@ -15,6 +15,7 @@ use crate::config::file::{self, FileError};
 use crate::config::mapping::{QueryEntry, SourceEntry};
 use crate::config::subject::SubjectConfig;
 use crate::domain::catalogue::{AgencyId, Catalogue, Item, Source};
+use crate::domain::finding::Findings;
 use crate::domain::sensitive::Sensitive;
 use crate::domain::subject::{SubjectError, SubjectFormat};
 use crate::domain::value::{CodeIndex, Value};
@@ -140,13 +141,16 @@ pub async fn check(
             }
         }
     }
-    if let Err(error) = AgencyConfig::load(path) {
-        let (line, message) = match error {
-            FileError::Shape { line, message, .. } => (line, message),
-            other => (1, other.to_string()),
-        };
-        let message = format!("the agency cannot be started with this file yet: {message}");
-        checked.noted.push(note(Severity::Warning, line, message));
+    let not_yet = |fault| format!("the agency cannot be started with this file yet: {fault}");
+    match AgencyConfig::load(path) {
+        Ok(_) => {}
+        Err(FileError::Faults(Findings(faults))) => {
+            let faults = faults.into_iter();
+            checked.noted.extend(
+                faults.map(|found| note(Severity::Warning, found.line, not_yet(found.message))),
+            );
+        }
+        Err(other) => checked.noted.push(note(Severity::Warning, 1, not_yet(other.to_string()))),
     }
     checked.noted.sort_by_key(|noted| noted.line);
     Ok(CheckReport { file: name, agency: id.to_string(), items: (mapped, owned), checked, shown })

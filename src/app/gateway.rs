@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
 
-use super::governing;
-use super::rotation::{Changing, LinkWatch, PinsWatch};
+use super::governing::policy::Enforcing;
+use super::governing::{authority, health, log};
+use super::reading::{self, Common};
+use super::rotation::Changing;
 use super::serving::{self, StartError};
-use crate::config::audit::AuditConfigError;
-use crate::config::catalogue;
+use crate::config::file::FileError;
 use crate::config::gateway::GatewayConfig;
-use crate::domain::peer::Role;
 use crate::link::connect::Connector;
 use crate::link::limits::ConnectLimits;
 use crate::service::agencies::pool::Uplink;
@@ -22,7 +21,7 @@ use crate::service::audit::server::{Review, ReviewServer};
 use crate::service::catalogue::CatalogueServer;
 use crate::service::gateway::answer::Gateway;
 use crate::service::gateway::server::GatewayServer;
-use crate::store::audit_log::Options as LogOptions;
+use crate::store::audit_log::{AuditError, Options as LogOptions};
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::proto::pb::audit_service_server::AuditServiceServer;
 use crate::wire::proto::pb::catalogue_service_server::CatalogueServiceServer;
@@ -55,18 +54,14 @@ pub async fn run_with(
     ready: impl FnOnce(SocketAddr),
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
-    let config = GatewayConfig::load(path)?;
-    let catalogue = Arc::new(catalogue::load(&config.catalogue)?);
-    config.check_agencies(path, &catalogue)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let links = LinkWatch::new(path, changing, &config.link);
-    let pins = PinsWatch::new(path, changing, &config.grants);
-    let tls = serving::link(&config.link, Role::Gateway)?;
+    let (config, read) = reading::gateway(path, changing)?;
+    let Common { catalogue, tls, links, grants, pins, engine, policy, keys, logs } = read;
+    let log_key = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
     links.start(tls.clone(), &stop);
     let (listener, address) = serving::bind(config.listen).await?;
 
     let (recorder, witnesses) =
-        governing::recorder(&config.audit, &catalogue, options, &mut |_| {})?;
+        log::open(&config.audit, keys, logs, &catalogue, options, &mut |_| {})?;
     let mut uplinks = Vec::with_capacity(config.agency.len());
     for entry in &config.agency {
         let limits = ConnectLimits::default();
@@ -78,25 +73,23 @@ pub async fn run_with(
         let (id, digest, lanes) = (entry.id.clone(), catalogue.digest(), entry.lanes);
         uplinks.push(Uplink::start(id, connector, digest, lanes, &witnesses, &stop));
     }
-    let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_service_status("tributary.v1.ProfileService", ServingStatus::Serving).await;
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    reporter.set_service_status("tributary.v1.ProfileService", ServingStatus::Serving).await;
     for uplink in &uplinks {
-        tokio::spawn(report(uplink.clone(), health.clone(), stop.clone()));
+        tokio::spawn(health::report_agency(uplink.clone(), reporter.clone(), stop.clone()));
     }
-    tokio::spawn(governing::report_logs(witnesses, health.clone(), stop.clone()));
+    tokio::spawn(health::report_logs(witnesses, reporter.clone(), stop.clone()));
     let routing = config.agency.iter().map(|agency| {
         serde_json::json!({
             "id": agency.id, "identity": agency.identity, "endpoint": agency.endpoint,
         })
     });
     let routing = serde_json::Value::Array(routing.collect()).to_string();
-    let enforcing =
-        governing::enforcing(&config.policy, &config.audit, &config.catalogue, Some(routing))?;
+    let folder = (&*config.catalogue, &catalogue);
+    let enforcing = Enforcing::new(&config.policy, &config.audit, folder, Some(routing), None)?;
+    let believed = (grants, pins, config.grants.cache);
     let authority =
-        governing::authority(&catalogue, &config.grants, enforcing, folder, None, pins, &stop)
-            .await?;
-    let log_key = config.audit.keys()?;
-    let log_key = log_key.signing.verifying_key(&log_key.origin).map_err(AuditConfigError::from)?;
+        authority::start(&catalogue, believed, (enforcing, engine, policy), &stop).await?;
     let review = Arc::new(Review::new(
         config.review.policy(),
         config.review.max_page,
@@ -135,28 +128,12 @@ pub async fn run_with(
     tracing::info!(%address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, stop);
-    governing::while_recorded(recorder, serving).await?;
+    log::while_recorded(recorder, serving).await?;
     tracing::info!("stopped");
     Ok(())
 }
 
-fn changing(path: &Path) -> Result<Changing, StartError> {
-    let GatewayConfig { link, grants, .. } = GatewayConfig::load(path)?;
-    Ok(Changing { link, grants })
-}
-
-/// Tells an agency's state to the health service, as `agency/ID`.
-async fn report(uplink: Arc<Uplink>, health: HealthReporter, mut stop: watch::Receiver<bool>) {
-    let name = format!("agency/{}", uplink.agency());
-    let mut changes = uplink.changes();
-    loop {
-        changes.mark_unchanged();
-        let status =
-            if uplink.is_up() { ServingStatus::Serving } else { ServingStatus::NotServing };
-        health.set_service_status(&name, status).await;
-        tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
-    }
+fn changing(path: &Path) -> Result<Changing, FileError> {
+    let (config, faults) = GatewayConfig::judge(path)?;
+    Changing::of(config.map(|config| (config.link, config.grants)), faults)
 }

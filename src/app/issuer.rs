@@ -17,8 +17,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::serving::{self, StartError};
 use crate::clock;
 use crate::config::reload::{LastGood, Reload, Watch};
+use crate::domain::finding::causes;
 use crate::issuer::{IssuerSettings, SignedList, SigningKey, StatusDirectory, StatusStateError};
-use crate::link::accept::causes;
 use crate::link::https::{self, Document, HttpsUri, PublishLimits, ServerPair};
 use crate::service::status_lists::MEDIA_TYPE;
 

@@ -18,12 +18,13 @@ use serde::Deserialize;
 
 use crate::config::agency::AgencyConfig;
 use crate::config::file::{self, FileError};
-use crate::config::gateway::{GatewayConfig, GatewayConfigError};
-use crate::config::grants::{GrantsConfig, GrantsConfigError};
+use crate::config::gateway::GatewayConfig;
+use crate::config::grants::GrantsConfig;
 use crate::config::policy::{PolicyConfig, PolicyLoadError, read_texts, sources};
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::flows::federation::{Agency, Federation, House, Issuer, Own};
 use crate::domain::flows::places::{GATEWAY, Kind, Place, Places};
+use crate::domain::grant::PurposeTable;
 use crate::domain::policy::engine::Engine;
 
 /// Names of the files, where a folder has them otherwise.
@@ -53,9 +54,6 @@ pub enum ReviewError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The gateway's file.
-    #[error(transparent)]
-    Gateway(#[from] GatewayConfigError),
     /// A policy, by whose.
     #[error("the policy of {house}")]
     Policy {
@@ -67,14 +65,6 @@ pub enum ReviewError {
     /// The catalogue.
     #[error("the catalogue is not sound:\n{0}")]
     Catalogue(String),
-    /// Somebody's grants section.
-    #[error("the grants of {house}")]
-    Grants {
-        /// Whose.
-        house: String,
-        /// What is wrong.
-        source: GrantsConfigError,
-    },
     /// Files that do not belong together.
     #[error("{}: {message}", path.display())]
     Apart {
@@ -173,14 +163,19 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, ReviewError> {
 pub fn load(root: &Path) -> Result<Federation, ReviewError> {
     let files = Files::find(root)?;
     let mut places = Places::default();
-    let config = GatewayConfig::load(&files.gateway)?;
+    let (config, mut faults) = GatewayConfig::judge(&files.gateway)?;
+    let Some(config) = config.filter(|_| faults.count() == 0) else {
+        return Err(faults.refuse().into());
+    };
     let text = file::read_text(&files.gateway)?;
     places.configuration(GATEWAY, &files.name(&files.gateway), &text, []);
     let texts = catalogue_texts(&config.catalogue)?;
     let catalogue = Arc::new(catalogue(&files, &config.catalogue, &texts, &mut places)?);
-    config.check_agencies(&files.gateway, &catalogue)?;
+    config.check_agencies(&catalogue, &mut faults);
+    let purposes = config.grants.purposes(&catalogue, &mut faults);
+    let grants = (&config.grants, faults.finish(purposes)?);
     let engine = config.policy.load(&catalogue).map_err(policy_of(GATEWAY))?;
-    let gateway = house(&files, GATEWAY, engine, &config.policy, &config.grants, &mut places)?;
+    let gateway = house(&files, GATEWAY, engine, &config.policy, grants, &mut places)?;
     let mut owns = BTreeMap::new();
     for path in &files.agencies {
         let (id, own) = own(&files, path, &texts, &gateway, &mut places)?;
@@ -233,7 +228,10 @@ fn own(
     places: &mut Places,
 ) -> Result<(AgencyId, Own), ReviewError> {
     let catalogue = gateway.engine.catalogue();
-    let (config, text) = AgencyConfig::load(path)?;
+    let (config, text, mut faults) = AgencyConfig::judge(path)?;
+    let Some(config) = config.filter(|_| faults.count() == 0) else {
+        return Err(faults.refuse().into());
+    };
     let apart = |message| ReviewError::Apart { path: path.to_owned(), message };
     let own_texts = catalogue_texts(&config.catalogue)?;
     if own_texts != *texts {
@@ -261,8 +259,10 @@ fn own(
     let mapped = mapped.collect::<Result<_, _>>()?;
     places.configuration(config.id.as_str(), &files.name(path), &text, ids);
     let name = config.id.as_str();
+    let purposes = config.grants.purposes(catalogue, &mut faults);
+    let grants = (&config.grants, faults.finish(purposes)?);
     let engine = config.policy.load_beside(&gateway.engine).map_err(policy_of(name))?;
-    let house = house(files, name, engine, &config.policy, &config.grants, places)?;
+    let house = house(files, name, engine, &config.policy, grants, places)?;
     Ok((config.id, Own { title: config.title, house, mapped, enabled: config.enabled }))
 }
 
@@ -271,7 +271,7 @@ fn house(
     name: &str,
     engine: Engine,
     policy: &PolicyConfig,
-    grants: &GrantsConfig,
+    (grants, purposes): (&GrantsConfig, PurposeTable),
     places: &mut Places,
 ) -> Result<House, ReviewError> {
     let text = file::read_text(&policy.vocabulary)?;
@@ -285,9 +285,6 @@ fn house(
     places.vocabulary(name, &files.name(&policy.vocabulary), &text, listed);
     let rules = Place { file: files.name(&policy.rules), line: 1 };
     places.note(Kind::Rule, name, "", rules);
-    let purposes = grants
-        .purposes(engine.catalogue())
-        .map_err(|source| ReviewError::Grants { house: name.to_owned(), source })?;
     let issuers = grants.issuer.iter().map(|entry| Issuer {
         id: entry.id.clone(),
         legal_bases: entry.legal_bases.clone(),

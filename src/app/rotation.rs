@@ -12,16 +12,18 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::governing::{LOOK_EVERY, until_stopped};
-use super::serving::StartError;
-use super::statuses;
+use super::serving::folder_of;
+use super::watching::keep_looking;
+use super::{StartError, statuses};
 use crate::clock;
+use crate::config::faults::Faults;
+use crate::config::file::FileError;
 use crate::config::grants::{Grants, GrantsConfig};
 use crate::config::link::LinkConfig;
 use crate::config::reload::{LastGood, Look, Watch};
 use crate::domain::catalogue::Catalogue;
+use crate::domain::finding::causes;
 use crate::domain::peer::TrustDomain;
-use crate::link::accept::causes;
 use crate::link::tls::LinkTls;
 use crate::link::trust::{BadList, TrustLoadError};
 use crate::service::status_lists::StatusPoll;
@@ -34,29 +36,25 @@ const HALF_WRITTEN: Duration = Duration::from_secs(5);
 pub(super) struct Changing {
     pub(super) link: LinkConfig,
     pub(super) grants: GrantsConfig,
+    /// None yet; it knows the lines of the file.
+    pub(super) faults: Faults,
+}
+
+impl Changing {
+    /// What was read, unless something is wrong with the file.
+    pub(super) fn of(
+        read: Option<(LinkConfig, GrantsConfig)>,
+        faults: Faults,
+    ) -> Result<Self, FileError> {
+        match read {
+            Some((link, grants)) if faults.count() == 0 => Ok(Self { link, grants, faults }),
+            _ => Err(faults.refuse()),
+        }
+    }
 }
 
 /// Reads a configuration file as its role does.
-pub(super) type Read = fn(&Path) -> Result<Changing, StartError>;
-
-/// Work that is called about twice a second, off the threads that serve requests.
-trait Looks: Send + 'static {
-    fn look(&mut self);
-}
-
-fn keep_looking(mut watcher: impl Looks, stop: &watch::Receiver<bool>) {
-    tokio::spawn(until_stopped(stop.clone(), async move {
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let looked = tokio::task::spawn_blocking(move || {
-                watcher.look();
-                watcher
-            });
-            let Ok(same) = looked.await else { return };
-            watcher = same;
-        }
-    }));
-}
+pub(super) type Read = fn(&Path) -> Result<Changing, FileError>;
 
 /// The link's files, watched. Made before they are read for the first time, so
 /// that no change falls in between.
@@ -75,7 +73,8 @@ impl LinkWatch {
 
     /// Keeps what `tls` uses up to date.
     pub(super) fn start(self, tls: LinkTls, stop: &watch::Receiver<bool>) {
-        keep_looking(Links { watch: self, tls, alarms: Vec::new(), close_at: None }, stop);
+        let mut links = Links { watch: self, tls, alarms: Vec::new(), close_at: None };
+        keep_looking(stop, move || links.look());
     }
 }
 
@@ -94,7 +93,7 @@ struct Links {
     close_at: Option<Instant>,
 }
 
-impl Looks for Links {
+impl Links {
     fn look(&mut self) {
         if self.watch.own.look() == Look::Settled {
             self.renew();
@@ -106,9 +105,7 @@ impl Looks for Links {
         }
         self.alarm();
     }
-}
 
-impl Links {
     fn renew(&self) {
         let identity = self.tls.identity();
         match identity.reload(clock::utc()) {
@@ -188,7 +185,8 @@ impl PinsWatch {
         catalogue: Arc<Catalogue>,
         stop: &watch::Receiver<bool>,
     ) {
-        keep_looking(Pins { watch: self, good, statuses, catalogue }, stop);
+        let mut pins = Pins { watch: self, good, statuses, catalogue };
+        keep_looking(stop, move || pins.look());
     }
 }
 
@@ -198,10 +196,6 @@ fn pins_watch(path: &Path, config: &GrantsConfig) -> Watch {
     Watch::new(files, "")
 }
 
-fn folder_of(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("."))
-}
-
 struct Pins {
     watch: PinsWatch,
     good: Arc<LastGood<Grants>>,
@@ -209,7 +203,7 @@ struct Pins {
     catalogue: Arc<Catalogue>,
 }
 
-impl Looks for Pins {
+impl Pins {
     fn look(&mut self) {
         if self.watch.files.look() != Look::Settled {
             return;
@@ -220,13 +214,12 @@ impl Looks for Pins {
             Err(error) => kept("PINS_KEPT", &error),
         }
     }
-}
 
-impl Pins {
     fn load(&mut self) -> Result<Grants, StartError> {
-        let config = (self.watch.read)(&self.watch.path)?.grants;
+        let Changing { grants: config, mut faults, .. } = (self.watch.read)(&self.watch.path)?;
         self.watch.files = pins_watch(&self.watch.path, &config);
-        let grants = config.load(folder_of(&self.watch.path), &self.catalogue)?;
+        let grants = config.load(folder_of(&self.watch.path), &self.catalogue, &mut faults);
+        let grants = faults.finish(grants)?;
         self.statuses.replace(statuses::plan(&grants)?)?;
         Ok(grants)
     }

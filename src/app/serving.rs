@@ -12,24 +12,15 @@ use tonic::server::NamedService;
 use tonic::service::Routes;
 use tower::Layer;
 
-use crate::clock;
-use crate::config::audit::AuditConfigError;
 use crate::config::catalogue::CatalogueError;
 use crate::config::file::FileError;
-use crate::config::gateway::GatewayConfigError;
-use crate::config::grants::GrantsConfigError;
-use crate::config::key_file::KeyFileError;
-use crate::config::link::LinkConfig;
 use crate::config::policy::PolicyLoadError;
-use crate::domain::catalogue::Finding;
 use crate::issuer::{SettingsError, StatusStateError};
 use crate::link::accept;
 use crate::link::connect::ConnectError;
 use crate::link::https::{AnchorsError, HttpsUriError, ServerPairError};
-use crate::link::identity::{IdentityError, OwnIdentity};
 use crate::link::limits::LinkLimits;
 use crate::link::tls::LinkTls;
-use crate::link::trust::{Trust, TrustLoadError, TrustStore};
 use crate::service::deadline::{Edge, EdgeLayer};
 use crate::service::status_lists::StatusPlanError;
 use crate::store::audit_log::AuditError;
@@ -43,40 +34,15 @@ pub enum StartError {
     /// A configuration file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The gateway's configuration.
-    #[error(transparent)]
-    Gateway(#[from] GatewayConfigError),
     /// What is enforced cannot be kept beside the audit log.
     #[error("what is enforced cannot be kept beside the audit log: {0}")]
     Kept(std::io::Error),
     /// The catalogue.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
-    /// An agency that the catalogue does not know.
-    #[error("{file}: agency `{id}` owns no item of the catalogue; it knows {known}")]
-    UnknownAgency {
-        /// The configuration file.
-        file: String,
-        /// The agency's id.
-        id: String,
-        /// The catalogue's agencies.
-        known: String,
-    },
-    /// An agency's mapping.
-    #[error("the mapping does not fit the catalogue:\n{}", lines(.0))]
-    Mapping(Vec<Finding>),
-    /// Issuers, purposes and their public keys.
-    #[error("the [grants] section is refused")]
-    Grants(#[from] GrantsConfigError),
-    /// An agency's keys that open subjects.
-    #[error(transparent)]
-    OpeningKey(#[from] KeyFileError),
     /// The policy.
     #[error("the policy does not load:\n{0}")]
     Policy(#[from] PolicyLoadError),
-    /// The audit log's keys.
-    #[error(transparent)]
-    AuditConfig(#[from] AuditConfigError),
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -89,12 +55,6 @@ pub enum StartError {
     /// The counters.
     #[error(transparent)]
     Counters(#[from] CounterError),
-    /// Own certificate and key.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// Trust anchors.
-    #[error(transparent)]
-    Trust(#[from] TrustLoadError),
     /// Anchors of an issuer's HTTPS servers.
     #[error(transparent)]
     Anchors(#[from] AnchorsError),
@@ -119,16 +79,6 @@ pub enum StartError {
     /// An agency's address.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The own certificate is for another role.
-    #[error(
-        "{found} is the certificate of another role: a {wanted} needs one for spiffe://…/{wanted}/…"
-    )]
-    Role {
-        /// What the certificate says.
-        found: String,
-        /// What it should be.
-        wanted: &'static str,
-    },
     /// The port.
     #[error(
         "cannot listen on {address}: {source}; choose another `listen`, or stop what is using it"
@@ -147,10 +97,6 @@ pub enum StartError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-fn lines(findings: &[Finding]) -> String {
-    findings.iter().map(|finding| format!("  {finding}")).collect::<Vec<_>>().join("\n")
-}
-
 /// Resolves on SIGINT or SIGTERM.
 ///
 /// # Errors
@@ -165,17 +111,9 @@ pub async fn stop_signal() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Loads the own identity, which must be in the given role, and the anchors.
-pub(super) fn link(
-    config: &LinkConfig,
-    role: crate::domain::peer::Role,
-) -> Result<LinkTls, StartError> {
-    let identity = OwnIdentity::load(&config.certificate, &config.key, clock::utc())?;
-    let id = identity.id();
-    if id.role() != role {
-        return Err(StartError::Role { found: id.to_string(), wanted: role.as_str() });
-    }
-    Ok(LinkTls::new(identity, Trust::new(TrustStore::load(&config.trust)?)))
+/// The folder from which a configuration file's relative paths start.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
 }
 
 /// Binds the configured address.

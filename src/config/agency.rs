@@ -9,13 +9,15 @@ use toml::Spanned;
 
 use super::audit::AuditConfig;
 use super::counters::CountersConfig;
+use super::faults::Faults;
 use super::file::{self, FileError};
+use super::gateway::check_agency;
 use super::grants::GrantsConfig;
 use super::link::LinkConfig;
 use super::mapping::{QueryEntry, SourceEntry};
 use super::policy::PolicyConfig;
 use super::subject::SubjectConfig;
-use crate::domain::catalogue::{AgencyId, Title};
+use crate::domain::catalogue::{AgencyId, Catalogue, Title};
 
 /// The file as it is written. See `examples/city/agencies`.
 #[derive(Debug, Deserialize)]
@@ -96,15 +98,49 @@ impl AgencyConfig {
     /// faults are named. Relative paths are taken from the file's own folder.
     ///
     /// # Errors
-    /// What is wrong, with file and line where there is one.
+    /// Everything that is wrong, with file, line and key.
     pub fn load(path: &Path) -> Result<(Self, String), FileError> {
+        let (config, text, faults) = Self::judge(path)?;
+        Ok((faults.finish(config)?, text))
+    }
+
+    /// As [`AgencyConfig::load`], for who judges further before the file is refused.
+    ///
+    /// # Errors
+    /// The file cannot be read at all.
+    pub fn judge(path: &Path) -> Result<(Option<Self>, String, Faults), FileError> {
         let text = file::read_text(path)?;
-        let mut config: Self = file::parse_toml(path, &text)?;
+        let (config, mut faults) = file::judge_toml::<Self>(path, &text);
         let folder = path.parent().unwrap_or(Path::new("."));
-        config.catalogue = folder.join(&config.catalogue);
-        config.link = config.link.resolved(folder);
-        config.policy = config.policy.resolved(folder);
-        config.audit = config.audit.resolved(folder);
-        Ok((config, text))
+        let config = config.map(|mut config| {
+            config.link.check("link", &mut faults);
+            config.limits.check(&mut faults);
+            config.catalogue = folder.join(&config.catalogue);
+            config.link = config.link.resolved(folder);
+            config.policy = config.policy.resolved(folder);
+            config.audit = config.audit.resolved(folder);
+            config
+        });
+        Ok((config, text, faults))
+    }
+
+    /// Holds the agency's id against a catalogue, which must know it.
+    pub fn check_id(&self, catalogue: &Catalogue, faults: &mut Faults) {
+        check_agency("id", &self.id, catalogue, faults);
+    }
+}
+
+impl AgencyLimitsConfig {
+    fn check(&self, faults: &mut Faults) {
+        for (key, zero) in [
+            ("max_in_flight", self.max_in_flight == 0),
+            ("max_total", self.max_total == 0),
+            ("max_stream_age", self.max_stream_age.is_zero()),
+            ("max_deadline", self.max_deadline.is_zero()),
+        ] {
+            if zero {
+                faults.add(&format!("limits.{key}"), "must not be zero");
+            }
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! The `[audit]` section: where the log is, its origin, and the keys beside it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::faults::Faults;
 use super::private_file::{self, PrivateFileError};
 use crate::domain::audit::{NoteError, Origin, SigningKey, VerifyingKey};
 use crate::domain::grant::base64;
@@ -85,7 +87,7 @@ pub struct PinnedLogs {
 #[derive(Debug, thiserror::Error)]
 pub enum AuditConfigError {
     /// A key file cannot be read.
-    #[error("cannot read the audit key `{}`: {source}", path.display())]
+    #[error("cannot read the audit key `{}`", path.display())]
     Read {
         /// Which file.
         path: PathBuf,
@@ -99,13 +101,10 @@ pub enum AuditConfigError {
     #[error("`{}` holds no key made by `tributary audit keygen`", .0.display())]
     Key(PathBuf),
     /// The origin or the key is refused.
-    #[error("[audit] is refused: {0}")]
+    #[error(transparent)]
     Note(#[from] NoteError),
-    /// A value of the section.
-    #[error("[audit] is refused: {0}")]
-    Value(String),
     /// A peer's public key.
-    #[error("[[audit.peer]]: `{}` is refused: {message}", path.display())]
+    #[error("`{}` is no public key of an audit log: {message}", path.display())]
     PeerKey {
         /// Which file.
         path: PathBuf,
@@ -148,39 +147,51 @@ impl AuditConfig {
         })
     }
 
+    /// Reads all that the section names, and notes what is wrong with it.
+    pub fn judge(&self, faults: &mut Faults) -> Option<(AuditKeys, Vec<PinnedLogs>)> {
+        let origin = faults.take("audit.origin", self.origin.parse());
+        let signing = faults.take("audit.key", self.signing());
+        let tag = self.tag_key.as_deref().map(secret).transpose();
+        let tag = faults.take("audit.tag_key", tag);
+        let before = faults.count();
+        let pinned = self.pinned_logs(faults);
+        let keys = AuditKeys { origin: origin?, signing: signing?, tag: tag? };
+        (faults.count() == before).then_some((keys, pinned))
+    }
+
     /// Reads the peers' public keys.
-    ///
-    /// # Errors
-    /// [`AuditConfigError::PeerKey`], and [`AuditConfigError::Value`] for a peer or
-    /// a log that stands twice, one without logs, and too short or long a time.
-    pub fn pinned_logs(&self) -> Result<Vec<PinnedLogs>, AuditConfigError> {
-        let refuse = |message| Err(AuditConfigError::Value(message));
+    fn pinned_logs(&self, faults: &mut Faults) -> Vec<PinnedLogs> {
         if !(LOOK_EVERY.0..=LOOK_EVERY.1).contains(&self.look_every) {
-            return refuse(format!("look_every must be 100ms to 1h, not {:?}", self.look_every));
+            let message = format!("must be 100ms to 1h, not {:?}", self.look_every);
+            faults.add("audit.look_every", message);
         }
         let mut pinned: Vec<PinnedLogs> = Vec::with_capacity(self.peer.len());
-        for peer in &self.peer {
+        let mut origins = BTreeSet::new();
+        for (at, peer) in self.peer.iter().enumerate() {
             let identity = peer.identity.clone();
             if pinned.iter().any(|known| known.identity == identity) {
-                return refuse(format!("peer `{identity}` stands twice: list its logs in one"));
+                let message =
+                    format!("is refused: `{identity}` is listed twice: list its logs in one entry");
+                faults.add(&format!("audit.peer[{at}].identity"), message);
             }
             if peer.logs.is_empty() || peer.logs.len() > MAX_LOGS {
-                let count = peer.logs.len();
-                return refuse(format!("peer `{identity}` has {count} logs: list 1 to {MAX_LOGS}"));
+                let message = format!("must list 1 to {MAX_LOGS} logs, not {}", peer.logs.len());
+                faults.add(&format!("audit.peer[{at}].logs"), message);
+                continue;
             }
-            let keys = peer.logs.iter().map(|path| public_key(path));
-            let keys = keys.collect::<Result<Vec<_>, _>>()?;
-            let known = pinned.iter().flat_map(|known| &known.keys);
-            let mut origins: Vec<&Origin> = known.chain(&keys).map(VerifyingKey::origin).collect();
-            origins.sort();
-            let following = origins.iter().skip(1);
-            if let Some((twice, _)) = origins.iter().zip(following).find(|(one, next)| one == next)
-            {
-                return refuse(format!("the log `{twice}` of peer `{identity}` stands twice"));
+            let mut keys = Vec::with_capacity(peer.logs.len());
+            for (log, path) in peer.logs.iter().enumerate() {
+                let name = format!("audit.peer[{at}].logs[{log}]");
+                let Some(key) = faults.take(&name, public_key(path)) else { continue };
+                if !origins.insert(key.origin().clone()) {
+                    let origin = key.origin();
+                    faults.add(&name, format!("is refused: the log `{origin}` is listed twice"));
+                }
+                keys.push(key);
             }
             pinned.push(PinnedLogs { identity, keys });
         }
-        Ok(pinned)
+        pinned
     }
 
     /// Reads the keys.
@@ -188,12 +199,15 @@ impl AuditConfig {
     /// # Errors
     /// [`AuditConfigError`].
     pub fn keys(&self) -> Result<AuditKeys, AuditConfigError> {
-        let seed = secret(&self.key)?;
         Ok(AuditKeys {
             origin: self.origin.parse()?,
-            signing: SigningKey::from_seed(seed.expose())?,
+            signing: self.signing()?,
             tag: self.tag_key.as_deref().map(secret).transpose()?,
         })
+    }
+
+    fn signing(&self) -> Result<SigningKey, AuditConfigError> {
+        Ok(SigningKey::from_seed(secret(&self.key)?.expose())?)
     }
 }
 

@@ -1,12 +1,13 @@
 //! Reads a catalogue's folder: every `*.toml` in it, in order of name, within
 //! bounds. What makes a catalogue sound is the business of `domain`.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::domain::catalogue::{Catalogue, Finding, Source};
+use super::faults::Faults;
+use crate::domain::catalogue::{Catalogue, Source};
+use crate::domain::finding::{Findings, causes};
 
 /// Most files of one catalogue.
 pub const MAX_FILES: usize = 64;
@@ -63,20 +64,6 @@ pub enum CatalogueError {
     },
 }
 
-/// Findings of the lint, one a line: `file:line: message`.
-#[derive(Debug)]
-pub struct Findings(pub Vec<Finding>);
-
-impl fmt::Display for Findings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, finding) in self.0.iter().enumerate() {
-            let end = if at == 0 { "" } else { "\n" };
-            write!(f, "{end}{finding}")?;
-        }
-        Ok(())
-    }
-}
-
 /// Reads and checks the catalogue in a folder.
 ///
 /// # Errors
@@ -93,6 +80,16 @@ pub fn load(folder: &Path) -> Result<Catalogue, CatalogueError> {
         path: folder.into(),
         findings: Findings(findings),
     })
+}
+
+/// As [`load`], for a configuration file whose faults are gathered.
+pub fn judge(folder: &Path, faults: &mut Faults) -> Option<Catalogue> {
+    match load(folder) {
+        Ok(catalogue) => return Some(catalogue),
+        Err(CatalogueError::Unsound { findings, .. }) => faults.extend(findings.0),
+        Err(error) => faults.add("catalogue", format!("is refused: {}", causes(&error))),
+    }
+    None
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, CatalogueError> {

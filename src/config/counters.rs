@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::faults::Faults;
 use crate::domain::sensitive::Sensitive;
 
 /// What an address of PostgreSQL may say after `?`. Whatever the driver does not
@@ -84,6 +85,14 @@ impl CountersConfig {
             (None, Some(file)) => parse(read(&folder.join(file))?.trim(), folder),
             _ => Err(CountersUrlError::Which),
         }
+    }
+}
+
+impl CountersConfig {
+    /// Notes why no database can be had from the section.
+    pub fn check(&self, folder: &Path, faults: &mut Faults) {
+        let key = if self.url.is_some() { "counters.url" } else { "counters.url_file" };
+        faults.take(key, self.database(folder));
     }
 }
 

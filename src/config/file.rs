@@ -1,10 +1,12 @@
-//! Reading a TOML file into its shape, with errors that name file and line.
+//! Reading a TOML file into its shape, with errors that name file, line and key.
 
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use crate::domain::lines::line_at;
+use super::faults::Faults;
+use super::shape;
+use crate::domain::finding::Findings;
 
 /// Bytes of one configuration file at most.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -28,16 +30,9 @@ pub enum FileError {
         /// How large it is.
         bytes: u64,
     },
-    /// The file's text does not fit its shape.
-    #[error("{}:{line}: {message}", path.display())]
-    Shape {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, from 1.
-        line: usize,
-        /// What does not fit.
-        message: String,
-    },
+    /// What stands in it is wrong: everything, one a line.
+    #[error("{0}")]
+    Faults(Findings),
 }
 
 /// Reads a file's text, within bounds.
@@ -61,14 +56,19 @@ pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
     parse_toml(path, &read_text(path)?)
 }
 
-/// Reads a TOML text into its shape; `path` is for the error.
+/// Reads a TOML text into its shape; `path` is for the errors.
 ///
 /// # Errors
-/// [`FileError::Shape`].
+/// [`FileError::Faults`], with everything that is wrong.
 pub fn parse_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, FileError> {
-    toml::from_str(text).map_err(|error| {
-        let before = error.span().map_or(0, |span| span.start);
-        let line = line_at(text, before);
-        FileError::Shape { path: path.to_owned(), line, message: error.message().to_owned() }
-    })
+    let (read, faults) = judge_toml(path, text);
+    faults.finish(read)
+}
+
+/// As [`parse_toml`], for who has more to say of the file before it is refused. What
+/// was read with faults has stand-ins in it: judge it further, never use it.
+pub(super) fn judge_toml<T: DeserializeOwned>(path: &Path, text: &str) -> (Option<T>, Faults) {
+    let mut faults = Faults::new(path);
+    let read = shape::read(text, &mut faults);
+    (read, faults)
 }

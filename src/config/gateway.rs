@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::audit::AuditConfig;
+use super::faults::Faults;
 use super::file::{self, FileError};
 use super::grants::GrantsConfig;
 use super::link::LinkConfig;
@@ -88,107 +89,95 @@ const fn two() -> usize {
     2
 }
 
-/// Why a gateway's configuration is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum GatewayConfigError {
-    /// The file itself.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A value in it.
-    #[error("{}: {message}", path.display())]
-    Value {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong and what to do.
-        message: String,
-    },
-}
-
 impl GatewayConfig {
     /// Reads a file. Its relative paths are taken from its own folder.
     ///
     /// # Errors
-    /// What is wrong, with file and line where there is one.
-    pub fn load(path: &Path) -> Result<Self, GatewayConfigError> {
-        let mut config: Self = file::read_toml(path)?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        config.catalogue = folder.join(&config.catalogue);
-        config.link = config.link.resolved(folder);
-        config.policy = config.policy.resolved(folder);
-        config.audit = config.audit.resolved(folder);
-        config
-            .check()
-            .map_err(|message| GatewayConfigError::Value { path: path.into(), message })?;
-        Ok(config)
+    /// Everything that is wrong, with file, line and key.
+    pub fn load(path: &Path) -> Result<Self, FileError> {
+        let (config, faults) = Self::judge(path)?;
+        faults.finish(config)
     }
 
-    fn check(&self) -> Result<(), String> {
-        self.review.check()?;
+    /// As [`GatewayConfig::load`], for who judges further before the file is refused.
+    ///
+    /// # Errors
+    /// The file cannot be read at all.
+    pub fn judge(path: &Path) -> Result<(Option<Self>, Faults), FileError> {
+        let (config, mut faults) = file::judge_toml::<Self>(path, &file::read_text(path)?);
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let config = config.map(|mut config| {
+            config.check(&mut faults);
+            config.catalogue = folder.join(&config.catalogue);
+            config.link = config.link.resolved(folder);
+            config.policy = config.policy.resolved(folder);
+            config.audit = config.audit.resolved(folder);
+            config
+        });
+        Ok((config, faults))
+    }
+
+    fn check(&self, faults: &mut Faults) {
+        self.link.check("link", faults);
+        self.review.check(faults);
         let mut seen = HashSet::new();
-        for agency in &self.agency {
+        for (at, agency) in self.agency.iter().enumerate() {
+            let mut fault = |key, message| faults.add(&format!("agency[{at}].{key}"), message);
             if !seen.insert(&agency.id) {
-                return Err(format!("agency `{}` stands twice", agency.id));
+                fault("id", format!("is listed twice: `{}` has an entry already", agency.id));
             }
             if agency.identity.role() != Role::Agency {
-                return Err(format!(
-                    "identity `{}` of agency `{}` is no agency's",
-                    agency.identity, agency.id
-                ));
+                let id = &agency.identity;
+                fault("identity", format!("is no agency's: use spiffe://…/agency/…, not `{id}`"));
             }
             if !(1..=16).contains(&agency.lanes) {
-                return Err(format!(
-                    "agency `{}`: lanes must be 1 to 16, not {}",
-                    agency.id, agency.lanes
-                ));
+                fault("lanes", format!("must be 1 to 16, not {}", agency.lanes));
             }
             let port =
                 agency.endpoint.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
             if !matches!(port, Some((host, Ok(1..))) if !host.is_empty()) {
-                return Err(format!(
-                    "endpoint `{}` of agency `{}` must be host:port, without a scheme",
-                    agency.endpoint.escape_debug(),
-                    agency.id
-                ));
+                let endpoint = agency.endpoint.escape_debug();
+                let message = format!("must be host:port, without a scheme, not `{endpoint}`");
+                fault("endpoint", message);
             }
         }
-        let GatewayLimitsConfig {
-            max_deadline,
-            max_in_flight,
-            max_in_flight_per_consumer,
-            stream_window,
-        } = self.limits;
-        if max_deadline.is_zero() || max_in_flight == 0 || max_in_flight_per_consumer == 0 {
-            let message = "limits.max_deadline, limits.max_in_flight and \
-                           limits.max_in_flight_per_consumer must not be zero";
-            return Err(message.into());
+        let limits = &self.limits;
+        for (key, zero) in [
+            ("max_deadline", limits.max_deadline.is_zero()),
+            ("max_in_flight", limits.max_in_flight == 0),
+            ("max_in_flight_per_consumer", limits.max_in_flight_per_consumer == 0),
+        ] {
+            if zero {
+                faults.add(&format!("limits.{key}"), "must not be zero");
+            }
         }
-        if !(1..=4096).contains(&stream_window) {
-            return Err(format!("limits.stream_window must be 1 to 4096, not {stream_window}"));
+        if !(1..=4096).contains(&limits.stream_window) {
+            let message = format!("must be 1 to 4096, not {}", limits.stream_window);
+            faults.add("limits.stream_window", message);
         }
-        Ok(())
     }
 
-    /// Holds the agencies against a catalogue.
-    ///
-    /// # Errors
-    /// An agency that the catalogue does not know.
-    pub fn check_agencies(
-        &self,
-        path: &Path,
-        catalogue: &Catalogue,
-    ) -> Result<(), GatewayConfigError> {
-        let known: Vec<String> = catalogue.agencies().iter().map(ToString::to_string).collect();
-        let unknown = |agency: &&AgencyEntry| catalogue.owned_by(&agency.id).is_empty();
-        match self.agency.iter().find(unknown) {
-            None => Ok(()),
-            Some(agency) => Err(GatewayConfigError::Value {
-                path: path.into(),
-                message: format!(
-                    "agency `{}` owns no item of the catalogue; it knows {}",
-                    agency.id,
-                    known.join(", ")
-                ),
-            }),
+    /// Holds the agencies against a catalogue, which must know each of them.
+    pub fn check_agencies(&self, catalogue: &Catalogue, faults: &mut Faults) {
+        for (at, agency) in self.agency.iter().enumerate() {
+            check_agency(&format!("agency[{at}].id"), &agency.id, catalogue, faults);
         }
+    }
+}
+
+/// Notes an agency that owns nothing in the catalogue.
+pub(super) fn check_agency(
+    key: &str,
+    agency: &AgencyId,
+    catalogue: &Catalogue,
+    faults: &mut Faults,
+) {
+    if catalogue.owned_by(agency).is_empty() {
+        let known: Vec<String> = catalogue.agencies().iter().map(ToString::to_string).collect();
+        let known = known.join(", ");
+        let message = format!(
+            "is refused: agency `{agency}` owns no item of the catalogue; it knows {known}"
+        );
+        faults.add(key, message);
     }
 }

@@ -8,67 +8,16 @@ use std::time::Duration as Wait;
 use serde::Deserialize;
 use time::Duration;
 
-use super::key_file::{KeyFileError, opening_key, pinned_key};
+use super::faults::Faults;
+use super::gateway::check_agency;
+use super::key_file::{opening_key, pinned_key};
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::grant::{
-    Frequency, IssuerPin, IssuerPins, KeyId, Keys, LegalBasis, OpeningKeys, PinError, Purpose,
-    PurposeCode, PurposeTable,
+    Frequency, IssuerPin, IssuerPins, KeyId, Keys, LegalBasis, OpeningKeys, Purpose, PurposeCode,
+    PurposeTable,
 };
 use crate::domain::item::ItemSet;
 use crate::domain::peer::SpiffeId;
-
-/// Why the `[grants]` section is refused. The last good one stays in force.
-#[derive(Debug, thiserror::Error)]
-pub enum GrantsConfigError {
-    /// A key file cannot be used.
-    #[error("a pinned key cannot be used")]
-    Key(#[from] KeyFileError),
-    /// The pins are refused.
-    #[error("an issuer cannot be pinned")]
-    Pin(#[from] PinError),
-    /// A purpose names nothing that is in the catalogue.
-    #[error("purpose `{purpose}` names `{pattern}`, which is no item of the catalogue")]
-    Item {
-        /// The purpose.
-        purpose: PurposeCode,
-        /// The pattern.
-        pattern: String,
-    },
-    /// A purpose stands twice.
-    #[error("purpose `{0}` stands twice")]
-    PurposeTwice(PurposeCode),
-    /// An issuer may speak for a purpose that is not in the list.
-    #[error(
-        "issuer `{issuer}` may speak for purpose `{purpose}`, which no [[grants.purpose]] lists"
-    )]
-    UnknownPurpose {
-        /// The issuer.
-        issuer: SpiffeId,
-        /// The purpose.
-        purpose: PurposeCode,
-    },
-    /// An issuer may open an agency that the catalogue does not name.
-    #[error("issuer `{issuer}` may open agency `{agency}`, which owns no item of the catalogue")]
-    UnknownAgency {
-        /// The issuer.
-        issuer: SpiffeId,
-        /// The agency.
-        agency: AgencyId,
-    },
-    /// Lists would be stale before the next is fetched.
-    #[error(
-        "`max_age` must be at least twice `fetch_every`, or every list is stale before the next"
-    )]
-    MaxAge,
-    /// A ceiling of nothing.
-    #[error("purpose `{purpose}` has a {part} of zero or beyond ten years")]
-    Ceiling {
-        /// The purpose.
-        purpose: PurposeCode,
-        /// Which ceiling.
-        part: &'static str,
-    },
-}
 
 /// The `[grants]` section of a gateway or an agency.
 #[derive(Debug, Clone, Deserialize)]
@@ -186,49 +135,62 @@ pub struct Grants {
 impl GrantsConfig {
     /// Checks the section and reads its public keys; paths are relative to
     /// `folder`. Depends on the catalogue, so that a new one needs a new call.
-    ///
-    /// # Errors
-    /// [`GrantsConfigError`].
-    pub fn load(&self, folder: &Path, catalogue: &Catalogue) -> Result<Grants, GrantsConfigError> {
-        if self.fetch_every.is_zero() || self.max_age < self.fetch_every.saturating_mul(2) {
-            return Err(GrantsConfigError::MaxAge);
+    pub fn load(
+        &self,
+        folder: &Path,
+        catalogue: &Catalogue,
+        faults: &mut Faults,
+    ) -> Option<Grants> {
+        let before = faults.count();
+        if self.fetch_every.is_zero() {
+            faults.add("grants.fetch_every", "must not be zero");
+        } else if self.max_age < self.fetch_every.saturating_mul(2) {
+            let message = "must be at least twice `fetch_every`, or every list is stale before \
+                           the next";
+            faults.add("grants.max_age", message);
         }
-        let purposes = self.purposes(catalogue)?;
+        let purposes = self.purposes(catalogue, faults);
+        let mut codes = 0..self.purpose.len();
+        let codes_are_known =
+            !codes.any(|at| faults.touches(&format!("grants.purpose[{at}].code")));
         let mut pins = IssuerPins::default();
         let mut status_anchors = BTreeMap::new();
-        for entry in &self.issuer {
-            if let Some(purpose) = entry.purposes.iter().find(|code| purposes.get(code).is_none()) {
-                return Err(GrantsConfigError::UnknownPurpose {
-                    issuer: entry.id.clone(),
-                    purpose: purpose.clone(),
-                });
+        for (at, entry) in self.issuer.iter().enumerate() {
+            let key = |name: &str| format!("grants.issuer[{at}].{name}");
+            let listed = |code: &PurposeCode| self.purpose.iter().any(|one| one.code == *code);
+            if let Some(purpose) = entry.purposes.iter().find(|code| !listed(code))
+                && codes_are_known
+            {
+                let message = format!("names `{purpose}`, which no [[grants.purpose]] lists");
+                faults.add(&key("purposes"), message);
             }
-            let unknown = |agency: &&AgencyId| catalogue.owned_by(agency).is_empty();
-            if let Some(agency) = entry.agencies.iter().find(unknown) {
-                return Err(GrantsConfigError::UnknownAgency {
-                    issuer: entry.id.clone(),
-                    agency: agency.clone(),
-                });
+            for (other, agency) in entry.agencies.iter().enumerate() {
+                check_agency(&key(&format!("agencies[{other}]")), agency, catalogue, faults);
             }
-            pins.pin(entry.id.clone(), entry.read(folder)?)?;
+            let pin = entry.read(&key(""), folder, faults);
+            for error in pins.pin(entry.id.clone(), pin).err().into_iter().flatten() {
+                faults.add(&key(error.key()), format!("is refused: {error}"));
+            }
             status_anchors.insert(entry.id.clone(), folder.join(&entry.status_anchors));
         }
         let max_age = Duration::try_from(self.max_age).unwrap_or(Duration::MAX);
-        Ok(Grants { pins, purposes, max_age, fetch_every: self.fetch_every, status_anchors })
+        let fetch_every = self.fetch_every;
+        let grants = Grants { pins, purposes: purposes?, max_age, fetch_every, status_anchors };
+        (faults.count() == before).then_some(grants)
     }
 
     /// The purposes with their ceilings; reads no key.
-    ///
-    /// # Errors
-    /// [`GrantsConfigError`].
-    pub fn purposes(&self, catalogue: &Catalogue) -> Result<PurposeTable, GrantsConfigError> {
+    pub fn purposes(&self, catalogue: &Catalogue, faults: &mut Faults) -> Option<PurposeTable> {
+        let before = faults.count();
         let mut purposes = BTreeMap::new();
-        for entry in &self.purpose {
-            if purposes.insert(entry.code.clone(), entry.check(catalogue)?).is_some() {
-                return Err(GrantsConfigError::PurposeTwice(entry.code.clone()));
+        for (at, entry) in self.purpose.iter().enumerate() {
+            let purpose = entry.check(&format!("grants.purpose[{at}]"), catalogue, faults);
+            if purposes.insert(entry.code.clone(), purpose).is_some() {
+                let message = format!("is refused: purpose `{}` is listed twice", entry.code);
+                faults.add(&format!("grants.purpose[{at}].code"), message);
             }
         }
-        Ok(purposes.into_iter().collect())
+        (faults.count() == before).then(|| purposes.into_iter().collect())
     }
 
     /// The files of the pinned issuers; paths are relative to `folder`.
@@ -242,64 +204,80 @@ impl GrantsConfig {
     }
 
     /// Reads an agency's private keys.
-    ///
-    /// # Errors
-    /// [`KeyFileError`].
-    pub fn opening_keys(&self, folder: &Path) -> Result<OpeningKeys, KeyFileError> {
+    pub fn opening_keys(&self, folder: &Path, faults: &mut Faults) -> Option<OpeningKeys> {
+        let before = faults.count();
         let mut keys = OpeningKeys::default();
-        for entry in &self.opening_key {
-            let secret = opening_key(&folder.join(&entry.file), &entry.kid)?;
+        for (at, entry) in self.opening_key.iter().enumerate() {
+            let key = format!("grants.opening_key[{at}]");
+            let secret = opening_key(&folder.join(&entry.file), &entry.kid);
+            let Some(secret) = faults.take(&format!("{key}.file"), secret) else { continue };
             if !keys.add(entry.kid.clone(), &secret) {
-                return Err(KeyFileError::Twice(entry.kid.clone()));
+                faults.add(&format!("{key}.kid"), twice(&entry.kid));
             }
         }
-        Ok(keys)
+        (faults.count() == before).then_some(keys)
     }
 }
 
+fn twice(kid: &KeyId) -> String {
+    format!("is refused: key `{kid}` is listed twice: give each key its own name")
+}
+
 impl PurposeEntry {
-    fn check(&self, catalogue: &Catalogue) -> Result<Purpose, GrantsConfigError> {
+    /// The purpose; what is wrong is noted, and left out of it.
+    fn check(&self, key: &str, catalogue: &Catalogue, faults: &mut Faults) -> Purpose {
         let mut items = ItemSet::EMPTY;
-        for pattern in &self.items {
-            let some = catalogue.select(pattern).ok_or_else(|| GrantsConfigError::Item {
-                purpose: self.code.clone(),
-                pattern: pattern.escape_default().to_string(),
-            })?;
-            items = items.or(&some);
+        for (at, pattern) in self.items.iter().enumerate() {
+            match catalogue.select(pattern) {
+                Some(some) => items = items.or(&some),
+                None => {
+                    let near = catalogue.similar_to(pattern);
+                    let near: Vec<_> = near.iter().map(|id| format!("`{id}`")).collect();
+                    let near = match near.is_empty() {
+                        true => String::new(),
+                        false => format!(": did you mean {}?", near.join(" or ")),
+                    };
+                    let pattern = pattern.escape_default();
+                    let message =
+                        format!("names `{pattern}`, which is no item of the catalogue{near}");
+                    faults.add(&format!("{key}.items[{at}]"), message);
+                }
+            }
         }
-        let ceiling = |part| GrantsConfigError::Ceiling { purpose: self.code.clone(), part };
-        let max_lifetime = Duration::try_from(self.max_lifetime)
-            .ok()
-            .filter(|life| life.is_positive() && *life <= Duration::days(3660))
-            .ok_or_else(|| ceiling("max_lifetime"))?;
+        let max_lifetime = Duration::try_from(self.max_lifetime).unwrap_or_default();
+        if !max_lifetime.is_positive() || max_lifetime > Duration::days(3660) {
+            let message = "must be more than nothing and at most ten years (3660days)";
+            faults.add(&format!("{key}.max_lifetime"), message);
+        }
         if self.max_frequency.count == 0 {
-            return Err(ceiling("max_frequency"));
+            faults.add(&format!("{key}.max_frequency.count"), "must be 1 or more");
         }
-        Ok(Purpose { max_lifetime, max_frequency: self.max_frequency, items })
+        Purpose { max_lifetime, max_frequency: self.max_frequency, items }
     }
 }
 
 impl IssuerEntry {
-    fn read(&self, folder: &Path) -> Result<IssuerPin, KeyFileError> {
-        Ok(IssuerPin {
-            keys: read_keys(&self.keys, folder)?,
-            status_keys: read_keys(&self.status_keys, folder)?,
+    fn read(&self, key: &str, folder: &Path, faults: &mut Faults) -> IssuerPin {
+        IssuerPin {
+            keys: read_keys(&format!("{key}keys"), &self.keys, folder, faults),
+            status_keys: read_keys(&format!("{key}status_keys"), &self.status_keys, folder, faults),
             status_uris: self.status_uris.iter().cloned().collect(),
             legal_bases: self.legal_bases.iter().copied().collect(),
             purposes: self.purposes.iter().cloned().collect(),
             agencies: self.agencies.iter().cloned().collect(),
             consumers: self.consumers.iter().cloned().collect(),
-        })
+        }
     }
 }
 
-fn read_keys(entries: &[KeyEntry], folder: &Path) -> Result<Keys, KeyFileError> {
+fn read_keys(key: &str, entries: &[KeyEntry], folder: &Path, faults: &mut Faults) -> Keys {
     let mut keys = Keys::new();
-    for entry in entries {
-        let key = pinned_key(&folder.join(&entry.file), &entry.kid, &entry.algorithm)?;
-        if keys.insert(entry.kid.clone(), key).is_some() {
-            return Err(KeyFileError::Twice(entry.kid.clone()));
+    for (at, entry) in entries.iter().enumerate() {
+        let read = pinned_key(&folder.join(&entry.file), &entry.kid, &entry.algorithm);
+        let Some(public) = faults.take(&format!("{key}[{at}].file"), read) else { continue };
+        if keys.insert(entry.kid.clone(), public).is_some() {
+            faults.add(&format!("{key}[{at}].kid"), twice(&entry.kid));
         }
     }
-    Ok(keys)
+    keys
 }

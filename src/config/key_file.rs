@@ -55,9 +55,6 @@ pub enum KeyFileError {
     /// Others may read a private key.
     #[error("the private key `{}` can be read by others: run chmod 600 on it", .0.display())]
     Mode(PathBuf),
-    /// Two keys of one name.
-    #[error("key `{0}` stands twice: give each key its own name")]
-    Twice(KeyId),
 }
 
 /// Reads a public key that is pinned under a name, for one algorithm.

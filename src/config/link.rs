@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
+use super::faults::{Faults, child};
 use crate::domain::peer::{Role, TrustDomain};
 
 /// Own certificate and key, and the trust domains that peers may come from.
@@ -18,7 +19,6 @@ pub struct LinkConfig {
     /// Private key of the certificate, PEM (PKCS#8), readable by its owner alone.
     pub key: PathBuf,
     /// One entry for each organisation; a domain may stand here once.
-    #[serde(deserialize_with = "distinct_domains")]
     pub trust: Vec<TrustConfig>,
 }
 
@@ -70,28 +70,27 @@ impl LinkConfig {
     }
 }
 
-fn distinct_domains<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<TrustConfig>, D::Error> {
-    let trust = Vec::<TrustConfig>::deserialize(from)?;
-    let mut seen = BTreeSet::new();
-    for entry in &trust {
-        if entry.roles.is_empty() {
-            return Err(serde::de::Error::custom(format!(
-                "trust domain `{}` has no roles: list at least one, or remove the entry",
-                entry.domain
-            )));
-        }
-        if !seen.insert(&entry.domain) {
-            return Err(serde::de::Error::custom(format!(
-                "trust domain `{}` is listed twice: merge the two entries into one",
-                entry.domain
-            )));
+impl LinkConfig {
+    /// Notes what is wrong with the section that is at `key`.
+    pub fn check(&self, key: &str, faults: &mut Faults) {
+        let (mut seen, key) = (BTreeSet::new(), child(key, "trust"));
+        for (at, entry) in self.trust.iter().enumerate() {
+            let domain = &entry.domain;
+            if entry.roles.is_empty() {
+                let message = "is empty: list at least one role, or remove the entry";
+                faults.add(&format!("{key}[{at}].roles"), message);
+            }
+            if !seen.insert(domain) {
+                let message = format!("is refused: `{domain}` is listed twice: merge the entries");
+                faults.add(&format!("{key}[{at}].domain"), message);
+            }
         }
     }
-    Ok(trust)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::file;
     use super::*;
 
     const SAMPLE: &str = r#"
@@ -118,26 +117,22 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_domain_stands_once() {
-        let twice = format!(
-            "{SAMPLE}\n[[trust]]\ndomain = \"education.city.example\"\nroles = [\"reviewer\"]\nanchors = \"x\"\n"
-        );
-        let error = toml::from_str::<LinkConfig>(&twice).unwrap_err();
-        assert!(error.to_string().contains("listed twice"), "{error}");
+    fn refused(text: &str) -> String {
+        let (config, mut faults) = file::judge_toml::<LinkConfig>(Path::new("link.toml"), text);
+        config.unwrap().check("", &mut faults);
+        faults.finish(Some(())).unwrap_err().to_string()
     }
 
     #[test]
-    fn a_misspelt_key_is_an_error() {
-        let misspelt = SAMPLE.replace("crl =", "clr =");
-        let error = toml::from_str::<LinkConfig>(&misspelt).unwrap_err();
-        assert!(error.to_string().contains("unknown field `clr`"), "{error}");
-    }
-
-    #[test]
-    fn a_domain_without_roles_is_an_error() {
-        let none = SAMPLE.replace("[\"agency\"]", "[]");
-        let error = toml::from_str::<LinkConfig>(&none).unwrap_err();
-        assert!(error.to_string().contains("has no roles"), "{error}");
+    fn every_fault_is_told_with_its_line() {
+        let more = "[[trust]]\ndomain = \"education.city.example\"\nroles = []\nanchors = \"x\"\n";
+        let told = refused(&format!("{}{more}", SAMPLE.replace("crl =", "clr =")));
+        for expected in [
+            "link.toml:9: `trust[0].clr` is no key: did you mean `crl`?",
+            "link.toml:11: `trust[1].domain` is refused: `education.city.example` is listed twice",
+            "link.toml:12: `trust[1].roles` is empty",
+        ] {
+            assert!(told.contains(expected), "{told}");
+        }
     }
 }

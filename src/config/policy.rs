@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::reload::{LastGood, Watch, files};
+use super::faults::Faults;
+use super::file::{self, FileError};
+use super::reload::{Watch, files};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::policy::engine::{DEFAULT_CACHE, Engine, Source};
 use crate::domain::policy::finding::PolicyFinding;
@@ -58,13 +60,8 @@ pub enum PolicyLoadError {
     #[error("`{}` is too large: keep to {MAX_FILES} files of 1 MiB each", .0.display())]
     TooLarge(PathBuf),
     /// The vocabulary is not TOML of the right shape.
-    #[error("`{}` is no vocabulary: it needs the lists `purposes` and `consumers`", path.display())]
-    Vocabulary {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong in it.
-        source: Box<toml::de::Error>,
-    },
+    #[error("{0}")]
+    Vocabulary(FileError),
     /// What comes into force cannot be kept beside the audit log.
     #[error("the policy cannot be kept beside the audit log: {source}")]
     Kept {
@@ -98,6 +95,17 @@ impl PolicyConfig {
         Ok(engine.with_cache(self.cached_decisions.get()))
     }
 
+    /// As [`PolicyConfig::load`], for a configuration file whose faults are gathered.
+    pub fn judge(&self, catalogue: &Arc<Catalogue>, faults: &mut Faults) -> Option<Engine> {
+        let vocabulary = read_vocabulary(&self.vocabulary, catalogue);
+        let texts = read_texts(&self.rules, ENDING);
+        let vocabulary = note("policy.vocabulary", vocabulary, faults);
+        let texts = note("policy.rules", texts, faults)?;
+        let engine = Engine::load(Arc::clone(catalogue), &sources(&texts), &vocabulary?);
+        let engine = note("policy.rules", engine.map_err(PolicyLoadError::Findings), faults)?;
+        Some(engine.with_cache(self.cached_decisions.get()))
+    }
+
     /// As [`PolicyConfig::load`], over the catalogue of another engine.
     ///
     /// # Errors
@@ -108,17 +116,22 @@ impl PolicyConfig {
         Engine::load_beside(other, &sources(&rules), &vocabulary).map_err(PolicyLoadError::Findings)
     }
 
-    /// Loads for the first time and begins to watch.
-    ///
-    /// # Errors
-    /// As [`PolicyConfig::load`]: there is no last good policy yet to keep.
-    pub fn start(
-        &self,
-        catalogue: &Arc<Catalogue>,
-    ) -> Result<(LastGood<Engine>, Watch), PolicyLoadError> {
-        let watch = Watch::new(vec![self.rules.clone(), self.vocabulary.clone()], ENDING);
-        Ok((LastGood::new(self.load(catalogue)?), watch))
+    /// Watches the files. Begin before they are loaded for the first time.
+    pub fn watch(&self) -> Watch {
+        Watch::new(vec![self.rules.clone(), self.vocabulary.clone()], ENDING)
     }
+}
+
+fn note<T>(key: &str, read: Result<T, PolicyLoadError>, faults: &mut Faults) -> Option<T> {
+    match read {
+        Ok(read) => return Some(read),
+        Err(PolicyLoadError::Findings(found)) => {
+            faults.extend(found.iter().map(PolicyFinding::as_finding));
+        }
+        Err(PolicyLoadError::Vocabulary(FileError::Faults(found))) => faults.extend(found.0),
+        Err(error) => return faults.take(key, Err(error)),
+    }
+    None
 }
 
 /// Reads a vocabulary. One that lists no agency has those of the catalogue.
@@ -127,9 +140,8 @@ impl PolicyConfig {
 /// The file cannot be read or is no vocabulary.
 pub fn read_vocabulary(path: &Path, catalogue: &Catalogue) -> Result<Vocabulary, PolicyLoadError> {
     let text = read(path)?;
-    let mut vocabulary: Vocabulary = toml::from_str(&text).map_err(|source| {
-        PolicyLoadError::Vocabulary { path: path.to_owned(), source: Box::new(source) }
-    })?;
+    let vocabulary = file::parse_toml(path, &text);
+    let mut vocabulary: Vocabulary = vocabulary.map_err(PolicyLoadError::Vocabulary)?;
     if vocabulary.agencies.is_empty() {
         vocabulary.agencies = catalogue.agencies().into_iter().cloned().collect();
     }

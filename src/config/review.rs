@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use super::faults::Faults;
 use crate::domain::peer::{Role, SpiffeId};
 use crate::domain::reviewer::{Act, ReviewPolicy};
 
@@ -40,23 +41,22 @@ pub struct ReviewerEntry {
 }
 
 impl ReviewConfig {
-    /// Says what is wrong with the section.
-    ///
-    /// # Errors
-    /// What is wrong and what to do.
-    pub fn check(&self) -> Result<(), String> {
-        if let Some(entry) = self.reviewer.iter().find(|entry| entry.id.role() != Role::Reviewer) {
-            return Err(format!(
-                "`{}` in [review] is no reviewer's identity: use spiffe://…/reviewer/…",
-                entry.id
-            ));
+    /// Notes what is wrong with the section.
+    pub fn check(&self, faults: &mut Faults) {
+        for (at, entry) in self.reviewer.iter().enumerate() {
+            if entry.id.role() != Role::Reviewer {
+                let id = &entry.id;
+                let message = format!("is no reviewer's: use spiffe://…/reviewer/…, not `{id}`");
+                faults.add(&format!("review.reviewer[{at}].id"), message);
+            }
         }
-        if self.per_minute == 0 || !(1..=PAGE_LIMIT).contains(&self.max_page) {
-            return Err(format!(
-                "[review] needs per_minute of 1 or more and max_page of 1 to {PAGE_LIMIT}"
-            ));
+        if self.per_minute == 0 {
+            faults.add("review.per_minute", "must be 1 or more");
         }
-        Ok(())
+        if !(1..=PAGE_LIMIT).contains(&self.max_page) {
+            let message = format!("must be 1 to {PAGE_LIMIT}, not {}", self.max_page);
+            faults.add("review.max_page", message);
+        }
     }
 
     /// The section as a policy.

@@ -11,10 +11,11 @@ mod prohibited;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-pub use lint::{Finding, Source};
+pub use lint::Source;
 pub use prohibited::Prohibition;
 use serde::{Deserialize, Serialize};
 
+pub use super::finding::Finding;
 use super::item::{CAPACITY, ItemNumber, ItemSet};
 use super::value::{CodeIndex, Currency, Range, ValueType};
 

@@ -28,6 +28,7 @@ use super::pause::Pause;
 use super::tls::{HTTP2, LinkTls, Verifier};
 use super::trust::{Usage, Verified};
 use super::validity::Held;
+use crate::domain::finding::causes;
 use crate::domain::peer::SpiffeId;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -286,18 +287,6 @@ fn tls_reason(error: &io::Error) -> &'static str {
         Some(_) => "tls_failed",
         None => "handshake_aborted",
     }
-}
-
-/// An error and what caused it, on one line.
-pub(crate) fn causes(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    line
 }
 
 /// A panic while one of these is held leaves a map that is still a map.

@@ -137,7 +137,7 @@ fn distrust(peer: &PeerId, connection: u64, error: &TrustError) {
         reason = error.reason(),
         %peer,
         connection,
-        error = %super::accept::causes(error),
+        error = %crate::domain::finding::causes(error),
         "the peer of an open connection is no longer believed: closing it"
     );
 }

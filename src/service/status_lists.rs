@@ -16,10 +16,10 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock;
+use crate::domain::finding::causes;
 use crate::domain::grant::status_list::MAX_TOKEN_BYTES;
 use crate::domain::grant::{HighWater, IssuerPins, StatusList, StatusListError, StatusLists};
 use crate::domain::peer::SpiffeId;
-use crate::link::accept::causes;
 use crate::link::https::{Anchors, FetchError, FetchLimits, HttpsClient, HttpsUri, HttpsUriError};
 
 /// The media type of a status list (Token Status List, section 8).

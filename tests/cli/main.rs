@@ -14,4 +14,5 @@ mod kit;
 
 mod adding;
 mod conformance;
+mod faults;
 mod help;

@@ -2,7 +2,6 @@
 //! the list of everything that is wrong with them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
 
 use rust_decimal::Decimal;
 use toml::Spanned;
@@ -11,6 +10,7 @@ use super::file::{BundlesFile, DomainFile, ItemEntry, ReservedFile};
 use super::{
     AgencyId, Bundle, Catalogue, Code, Item, Survivorship, Title, is_snake_case, prohibited,
 };
+use crate::domain::finding::Finding;
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::lines::line_at;
 use crate::domain::value::{Currency, Range, ValueType};
@@ -30,26 +30,6 @@ pub struct Source<'a> {
     pub name: &'a str,
     /// The file's text.
     pub text: &'a str,
-}
-
-/// Something wrong in a catalogue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The file's name.
-    pub file: String,
-    /// The line, from 1; 0 when it concerns the whole file.
-    pub line: usize,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => write!(f, "{}: {}", self.file, self.message),
-            line => write!(f, "{}:{line}: {}", self.file, self.message),
-        }
-    }
 }
 
 pub(super) fn build(sources: &[Source<'_>]) -> Result<Catalogue, Vec<Finding>> {

@@ -74,6 +74,17 @@ pub enum PinError {
     SharedStatusUri(Box<str>),
 }
 
+impl PinError {
+    /// The key of the issuer's entry that is wrong.
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::Role(_) | Self::Twice(_) => "id",
+            Self::Empty { part, .. } => part,
+            Self::StatusUri(_) | Self::SharedStatusUri(_) => "status_uris",
+        }
+    }
+}
+
 /// The pinned issuers.
 #[derive(Debug, Clone)]
 pub struct IssuerPins {
@@ -93,13 +104,14 @@ impl IssuerPins {
     /// Pins an issuer.
     ///
     /// # Errors
-    /// [`PinError`]; the pins stay as they were.
-    pub fn pin(&mut self, issuer: SpiffeId, pin: IssuerPin) -> Result<(), PinError> {
+    /// Everything that is wrong; the pins stay as they were.
+    pub fn pin(&mut self, issuer: SpiffeId, pin: IssuerPin) -> Result<(), Vec<PinError>> {
+        let mut wrong = Vec::new();
         if issuer.role() != Role::Issuer {
-            return Err(PinError::Role(issuer));
+            wrong.push(PinError::Role(issuer.clone()));
         }
         if self.issuers.contains_key(&issuer) {
-            return Err(PinError::Twice(issuer));
+            wrong.push(PinError::Twice(issuer.clone()));
         }
         let parts = [
             (pin.keys.is_empty(), "keys"),
@@ -110,16 +122,18 @@ impl IssuerPins {
             (pin.agencies.is_empty(), "agencies"),
             (pin.consumers.is_empty(), "consumers"),
         ];
-        if let Some((_, part)) = parts.into_iter().find(|(empty, _)| *empty) {
-            return Err(PinError::Empty { issuer, part });
-        }
+        let empty = parts.into_iter().filter(|(empty, _)| *empty);
+        wrong.extend(empty.map(|(_, part)| PinError::Empty { issuer: issuer.clone(), part }));
         for uri in &pin.status_uris {
             if !is_status_uri(uri) {
-                return Err(PinError::StatusUri(uri.escape_default().to_string()));
+                wrong.push(PinError::StatusUri(uri.escape_default().to_string()));
             }
             if self.status.contains_key(uri) {
-                return Err(PinError::SharedStatusUri(uri.clone()));
+                wrong.push(PinError::SharedStatusUri(uri.clone()));
             }
+        }
+        if !wrong.is_empty() {
+            return Err(wrong);
         }
         self.status.extend(pin.status_uris.iter().map(|uri| (uri.clone(), issuer.clone())));
         self.issuers.insert(issuer, pin);

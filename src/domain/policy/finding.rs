@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::domain::finding::Finding;
+
 /// Something wrong in a policy or in the vocabulary that it is checked against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyFinding {
@@ -20,18 +22,17 @@ impl PolicyFinding {
     pub fn of_file(file: impl Into<String>, message: impl Into<String>) -> Self {
         Self { file: file.into(), line: 0, rule: None, message: message.into() }
     }
+
+    /// The finding as those of other files are.
+    pub fn as_finding(&self) -> Finding {
+        let rule = self.rule.as_ref().map(|rule| format!("rule `{rule}`: "));
+        let message = format!("{}{}", rule.unwrap_or_default(), self.message);
+        Finding { file: self.file.clone(), line: self.line, message }
+    }
 }
 
 impl fmt::Display for PolicyFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if self.line > 0 {
-            write!(f, ":{}", self.line)?;
-        }
-        f.write_str(": ")?;
-        if let Some(rule) = &self.rule {
-            write!(f, "rule `{rule}`: ")?;
-        }
-        f.write_str(&self.message)
+        self.as_finding().fmt(f)
     }
 }

@@ -13,6 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tributary::app::statuses;
 use tributary::clock;
+use tributary::config::faults::Faults;
 use tributary::config::grants::{Grants, GrantsConfig};
 use tributary::domain::catalogue::{Catalogue, Source};
 use tributary::domain::grant::{HighWater, Jws, StatusFault};
@@ -127,7 +128,8 @@ items = ["education.*"]
             self.uri()
         );
         let config: GrantsConfig = toml::from_str(&text).unwrap();
-        config.load(self.path(), &catalogue()).unwrap()
+        let mut faults = Faults::new(Path::new("grants.toml"));
+        config.load(self.path(), &catalogue(), &mut faults).unwrap()
     }
 
     async fn serve(&self) -> Child {

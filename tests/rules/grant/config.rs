@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use tributary::config::faults::Faults;
 use tributary::config::grants::GrantsConfig;
 use tributary::domain::grant::jwk::PublicKey;
 use tributary::domain::grant::{LegalBasis, PurposeCode};
@@ -67,7 +68,9 @@ fn folder(world: &World) -> tempfile::TempDir {
 
 fn load(text: &str, folder: &Path) -> Result<tributary::config::grants::Grants, String> {
     let config: GrantsConfig = toml::from_str(text).map_err(|error| error.message().to_owned())?;
-    config.load(folder, &CATALOGUE).map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+    let mut faults = Faults::new(Path::new("grants.toml"));
+    let grants = config.load(folder, &CATALOGUE, &mut faults);
+    faults.finish(grants).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -85,11 +88,13 @@ fn the_section_becomes_pins_and_purposes() {
     assert!(item_set(&own_items("lending")[..1]).is_subset(&purpose.items));
 
     let config: GrantsConfig = toml::from_str(SECTION).unwrap();
-    let keys = config.opening_keys(folder.path()).unwrap();
+    let mut faults = Faults::new(Path::new("grants.toml"));
+    let keys = config.opening_keys(folder.path(), &mut faults).unwrap();
     assert!(keys.get(&kid("seal-1")).is_ok());
     let open = fs::Permissions::from_mode(0o640);
     fs::set_permissions(folder.path().join("seal.jwk"), open).unwrap();
-    assert!(config.opening_keys(folder.path()).unwrap_err().to_string().contains("chmod 600"));
+    assert!(config.opening_keys(folder.path(), &mut faults).is_none());
+    assert!(faults.refuse().to_string().contains("chmod 600"));
 }
 
 #[test]
@@ -102,7 +107,7 @@ fn what_cannot_be_meant_is_refused() {
         ("\"ed.pub.jwk\"", "\"private.jwk\"", "private key where a public one belongs"),
         ("\"ed.pub.jwk\"", "\"status.pub.jwk\"", "names its key `status`"),
         ("algorithm = \"ES256\"", "algorithm = \"EdDSA\"", "is for ES256"),
-        ("kid = \"es\"", "kid = \"ed\"", "stands twice"),
+        ("kid = \"es\"", "kid = \"ed\"", "listed twice"),
         ("\"education.*\"", "\"educatoin.*\"", "no item of the catalogue"),
         ("\"education\", \"lending\"", "\"bank\"", "owns no item"),
         ("[\"credit_assessment\"]", "[\"marketing\"]", "no [[grants.purpose]] lists"),

@@ -45,7 +45,8 @@ impl Folder {
     }
 
     fn start(&self) -> (LastGood<Engine>, Watch) {
-        self.config.start(&SMALL).unwrap()
+        let watch = self.config.watch();
+        (LastGood::new(self.config.load(&SMALL).unwrap()), watch)
     }
 
     fn poll(&self, good: &LastGood<Engine>, watch: &mut Watch) -> Reload<Engine, PolicyLoadError> {
@@ -169,6 +170,6 @@ fn editors_leftovers_and_subfolders_are_no_rules() {
 fn the_first_load_must_succeed_and_an_unknown_key_is_an_error() {
     let folder = Folder::new();
     folder.write("policies/lending.cedar", "hello");
-    assert!(folder.config.start(&SMALL).is_err());
+    assert!(folder.config.load(&SMALL).is_err());
     assert!(toml::from_str::<PolicyConfig>("rules = \"a\"\nvocabulary = \"b\"\nrule = 1").is_err());
 }

@@ -1,0 +1,43 @@
+//! Issuers, status lists and policy, joined to what judges a grant.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::policy::Enforcing;
+use crate::app::rotation::PinsWatch;
+use crate::app::{StartError, statuses};
+use crate::clock;
+use crate::config::grants::Grants;
+use crate::config::reload::{LastGood, Watch};
+use crate::domain::catalogue::Catalogue;
+use crate::domain::grant::HighWater;
+use crate::domain::policy::engine::Engine;
+use crate::service::judge::Authority;
+
+/// How long a start waits for the first status lists.
+const FIRST_LISTS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Begins to watch issuers, policy and the status lists. `cache` is how many checked
+/// signatures are remembered.
+pub(in crate::app) async fn start(
+    catalogue: &Arc<Catalogue>,
+    (grants, pins, cache): (Grants, PinsWatch, usize),
+    (enforcing, engine, files): (Enforcing, Engine, Watch),
+    stop: &watch::Receiver<bool>,
+) -> Result<Authority, StartError> {
+    let time = Arc::new(HighWater::starting_at(clock::utc()));
+    let statuses = statuses::start(&grants, time.clone(), stop)?;
+    let mut fresh = statuses.freshness();
+    let first = fresh.wait_for(|fresh| *fresh);
+    if tokio::time::timeout(FIRST_LISTS_WITHIN, first).await.is_err() {
+        tracing::warn!(
+            "no status list yet: every grant is refused until the issuer can be reached"
+        );
+    }
+    let engine = enforcing.start(engine, files, stop)?;
+    let grants = Arc::new(LastGood::new(grants));
+    pins.start(grants.clone(), statuses.clone(), catalogue.clone(), stop);
+    Ok(Authority::new(catalogue.clone(), grants, statuses, engine, cache, time))
+}

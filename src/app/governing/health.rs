@@ -1,0 +1,62 @@
+//! What the standard health service says besides "serving": agencies, peers' logs.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::service::agencies::pool::Uplink;
+use crate::service::audit::monitor::{Standing, Witnesses};
+
+/// Tells an agency's state, as `agency/ID`.
+pub(in crate::app) async fn report_agency(
+    uplink: Arc<Uplink>,
+    health: HealthReporter,
+    stop: watch::Receiver<bool>,
+) {
+    let statuses = || {
+        let status =
+            if uplink.is_up() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        vec![(format!("agency/{}", uplink.agency()), status)]
+    };
+    report(uplink.changes(), &health, stop, statuses).await;
+}
+
+/// Tells what peers' logs have shown, as `log/ORIGIN`.
+pub(in crate::app) async fn report_logs(
+    witnesses: Arc<Witnesses>,
+    health: HealthReporter,
+    stop: watch::Receiver<bool>,
+) {
+    let statuses = || {
+        let of_peer = witnesses.peers().flat_map(|peer| {
+            let status = match peer.standing() {
+                Standing::Unseen => ServingStatus::Unknown,
+                Standing::Sound => ServingStatus::Serving,
+                _ => ServingStatus::NotServing,
+            };
+            peer.origins().map(move |origin| (format!("log/{origin}"), status))
+        });
+        of_peer.collect()
+    };
+    report(witnesses.changes(), &health, stop, statuses).await;
+}
+
+async fn report<T>(
+    mut changes: watch::Receiver<T>,
+    health: &HealthReporter,
+    mut stop: watch::Receiver<bool>,
+    statuses: impl Fn() -> Vec<(String, ServingStatus)>,
+) {
+    loop {
+        changes.mark_unchanged();
+        for (name, status) in statuses() {
+            health.set_service_status(name, status).await;
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}

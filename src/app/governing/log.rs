@@ -1,0 +1,50 @@
+//! The own audit log: opened at the start, lost or closed at the end.
+
+use std::sync::Arc;
+
+use crate::app::StartError;
+use crate::config::audit::{AuditConfig, AuditKeys, PinnedLogs};
+use crate::domain::audit::Record;
+use crate::domain::catalogue::Catalogue;
+use crate::service::audit::monitor::Witnesses;
+use crate::service::audit::recorder::Recorder;
+use crate::store::audit_log::{AuditError, AuditLog, Options};
+use crate::store::witness::Witness;
+
+/// Opens the audit log, and what is known of the peers' logs. `options` are the
+/// log's own, which are the defaults outside tests; `on_record` sees each record that
+/// the log has.
+pub(in crate::app) fn open(
+    config: &AuditConfig,
+    keys: AuditKeys,
+    pinned: Vec<PinnedLogs>,
+    catalogue: &Catalogue,
+    options: Options,
+    on_record: &mut dyn FnMut(&Record),
+) -> Result<(Arc<Recorder>, Arc<Witnesses>), StartError> {
+    let held = Witness::open(&config.peers_folder())?;
+    let own = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
+    let log =
+        AuditLog::open_reading(&config.folder, &keys.origin, keys.signing, options, on_record)?;
+    let (every, reaction) = (config.look_every, config.on_contradiction);
+    let recorder = Arc::new(Recorder::new(log, catalogue.digest(), keys.tag.as_ref()));
+    let folder = config.folder.clone();
+    let witnesses = Witnesses::new(&recorder, folder, own, held, pinned, every, reaction);
+    Ok((recorder, Arc::new(witnesses)))
+}
+
+/// Serves until it has stopped or the audit log is lost; without a log nothing may
+/// be served.
+pub(in crate::app) async fn while_recorded(
+    recorder: Arc<Recorder>,
+    serving: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let served = tokio::select! {
+        () = serving => Ok(()),
+        reason = recorder.until_lost() => Err(StartError::AuditLost(reason)),
+    };
+    recorder.flush().await;
+    // Closing the log waits for the disk.
+    let _ = tokio::task::spawn_blocking(move || drop(recorder)).await;
+    served
+}
