@@ -10,6 +10,7 @@ pub mod flows;
 pub mod grant;
 pub mod item;
 pub mod lines;
+pub mod names;
 pub mod owners;
 pub mod peer;
 pub mod plan;

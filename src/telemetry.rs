@@ -8,6 +8,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
+use crate::domain::reason::Reason;
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
@@ -36,6 +38,6 @@ pub fn start(format: LogFormat) {
     };
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(reason = "PANIC", at, "a panic was caught; its message is withheld");
+        tracing::error!(reason = %Reason::Panic, at, "a panic was caught; its message is withheld");
     }));
 }

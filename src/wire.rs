@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod catalogue;
 pub mod deadline;
+pub mod fetch;
 pub mod grant;
 pub mod json;
 pub mod profile;

@@ -85,7 +85,7 @@ impl Bare {
         let number = request.grant.context("no number")?.sd_jwt;
         let subject = config.subject.format.parse(std::str::from_utf8(&number)?)?;
         let items = ItemSet::from_bytes(&request.items).context("no items")?;
-        let bare = |status| Section::without_values(config.id.clone(), items, status, "");
+        let bare = |status| Section::without_values(config.id.clone(), items, status, None);
         let section = match holdings.fetch(&subject, &items, clock::now() + DEADLINE).await {
             Held::NoRecord => bare(SectionStatus::NoRecord),
             Held::Answered { items, missing } => {

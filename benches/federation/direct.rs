@@ -183,7 +183,12 @@ impl Direct {
             catalogue: &city.catalogue,
         };
         let section = section::believe(response, &question)?;
-        ensure!(section.status.is_answered(), "{}: {}", asked.id, section.reason);
+        ensure!(
+            section.status.is_answered(),
+            "{}: {}",
+            asked.id,
+            section::reason_word(section.reason)
+        );
         Ok(Some(section))
     }
 }

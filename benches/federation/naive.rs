@@ -117,7 +117,12 @@ impl Naive {
         let response = agency.client.clone().fetch_section(message).await?.into_inner();
         let question = Question { agency: &agency.id, asked: &agency.items, request, catalogue };
         let section = section::believe(response, &question)?;
-        ensure!(section.status.is_answered(), "{}: {}", agency.id, section.reason);
+        ensure!(
+            section.status.is_answered(),
+            "{}: {}",
+            agency.id,
+            section::reason_word(section.reason)
+        );
         Ok(section)
     }
 

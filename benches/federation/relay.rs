@@ -128,7 +128,7 @@ impl Relay {
         let (request, catalogue) = (question.last().hash, &self.0.catalogue);
         let asked = section::Question { agency: id, asked: &agency.items, request, catalogue };
         let section = section::decode(response, &asked)?;
-        ensure!(section.status.is_answered(), "{id}: {}", section.reason);
+        ensure!(section.status.is_answered(), "{id}: {}", section::reason_word(section.reason));
         Ok(section)
     }
 

@@ -47,7 +47,7 @@ fn open(city: &City) -> anyhow::Result<Vec<Holdings>> {
 
 async fn section(asked: &Asked, holdings: &Holdings, subject: &Subject) -> anyhow::Result<Section> {
     let until = clock::now() + std::time::Duration::from_secs(5);
-    let bare = |status| Section::without_values(asked.id.clone(), asked.items, status, "");
+    let bare = |status| Section::without_values(asked.id.clone(), asked.items, status, None);
     match holdings.fetch(subject, &asked.items, until).await {
         Held::NoRecord => Ok(bare(SectionStatus::NoRecord)),
         Held::Answered { items, missing } => {

@@ -7,11 +7,12 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use tokio::runtime::Runtime;
 use tributary::domain::audit::{
-    Blind, Decision, GrantId, LegalBasis, Purpose, Record, RequestId, RuleId, RuleSet,
-    SectionRecord, SigningKey, SubjectTag, Timestamp,
+    Blind, Decision, GrantId, Record, RequestId, RuleId, RuleSet, SectionRecord, SigningKey,
+    SubjectTag, Timestamp,
 };
 use tributary::domain::catalogue::{AgencyId, CatalogueDigest};
 use tributary::domain::item::ItemNumber;
+use tributary::domain::purpose::{LegalBasis, PurposeCode};
 use tributary::domain::section::SectionStatus;
 use tributary::store::audit_log::AuditLog;
 
@@ -20,8 +21,8 @@ fn record() -> Record {
         time: Timestamp(1_790_000_000_000_000),
         request: RequestId::new("request").unwrap(),
         consumer: "spiffe://scoring.city.example/consumer/scoring".parse().unwrap(),
-        purpose: Some(Purpose::new("credit_scoring").unwrap()),
-        basis: Some(LegalBasis::new("consent").unwrap()),
+        purpose: Some(PurposeCode::new("credit_scoring").unwrap()),
+        basis: Some(LegalBasis::Consent),
         grant: Some(GrantId::new("grant").unwrap()),
         agency: AgencyId::new("education"),
         items: (0..5).filter_map(ItemNumber::new).collect(),

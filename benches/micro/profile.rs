@@ -40,7 +40,7 @@ fn sections(catalogue: &Catalogue) -> Vec<Section> {
         let items = items.collect();
         let status = SectionStatus::Ok;
         let agency = owner.clone();
-        Section { agency, asked: *asked, status, reason: "", items, missing: Vec::new() }
+        Section { agency, asked: *asked, status, reason: None, items, missing: Vec::new() }
     };
     owners.iter().zip(&asked).map(section).collect()
 }

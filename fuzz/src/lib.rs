@@ -27,6 +27,7 @@ use tributary::domain::grant::{
 };
 use tributary::domain::item::ItemSet;
 use tributary::domain::peer::SpiffeId;
+use tributary::domain::reason::Reason;
 use tributary::link::certificate::Claim;
 use tributary::wire::proto::pb;
 use tributary::wire::section::{Question, RequestHash, believe};
@@ -131,7 +132,7 @@ pub fn profile_request(data: &[u8]) -> bool {
     let Ok(request) = profile::decode_request(request, &CATALOGUE) else { return false };
     assert!(!request.items.is_empty());
     assert_ne!(request.grant.as_bytes(), Presented::Whole(b"".as_slice()));
-    assert!(profile::is_request_id(&request.request_id));
+    assert!(request.request_id.is_none_or(|id| profile::request_id(id.as_str()).is_some()));
     true
 }
 
@@ -189,8 +190,8 @@ pub fn refusal(data: &[u8]) -> bool {
     let status =
         tonic::Status::with_details(tonic::Code::PermissionDenied, "no", data.to_vec().into());
     let reason = refusals::reason_of(&status);
-    if let Some(known) = refusals::known_reason(&reason) {
-        assert_eq!(known, reason);
+    if let Some(known) = Reason::stated_by_agency(&reason) {
+        assert_eq!(known.as_str(), reason);
     }
     !reason.is_empty()
 }

@@ -18,6 +18,7 @@ use super::serving::{self, StartError};
 use crate::clock;
 use crate::config::reload::{LastGood, Reload, Watch};
 use crate::domain::finding::causes;
+use crate::domain::reason::Reason;
 use crate::issuer::{IssuerSettings, SignedList, SigningKey, StatusDirectory, StatusStateError};
 use crate::link::https::{self, Document, HttpsUri, PublishLimits, ServerPair};
 use crate::service::status_lists::MEDIA_TYPE;
@@ -142,7 +143,7 @@ async fn sign_again(
                 if !failing {
                     let error = causes(&error);
                     tracing::error!(
-                        reason = "STATUS_LIST_NOT_SIGNED",
+                        reason = %Reason::StatusListNotSigned,
                         error,
                         "the status list cannot be signed: the last one is handed out and ages"
                     );
@@ -170,7 +171,7 @@ async fn reload(pair: Arc<ServerPair>, mut watch: Watch, mut stop: watch::Receiv
             Reload::Loaded(_) => tracing::info!("the new certificate is in use"),
             Reload::KeptLastGood(error) => {
                 let error = causes(&error);
-                tracing::error!(reason = "CERTIFICATE_REFUSED", error, "the old one stays in use");
+                tracing::error!(reason = %Reason::CertificateRefused, error, "the old one stays in use");
             }
         }
     }

@@ -19,6 +19,7 @@ use tonic::{Code, Status, Streaming};
 use super::client::{Address, ClientError, GatewayClient};
 use crate::clock;
 use crate::domain::grant::{PresentationDigest, Presented, Shown};
+use crate::domain::reason::Reason;
 use crate::wire::grant;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::stream_profiles_response::Outcome;
@@ -246,7 +247,7 @@ fn is_unknown(failure: &pb::ProfileFailure) -> bool {
 fn repeated() -> pb::ProfileFailure {
     pb::ProfileFailure {
         code: Code::AlreadyExists.into(),
-        reason: "REQUEST_ID_REUSED".into(),
+        reason: Reason::RequestIdReused.to_string(),
         message: "another request under way has this id; give each its own".into(),
         ..Default::default()
     }

@@ -24,6 +24,7 @@ use crate::config::reload::{LastGood, Look, Watch};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::finding::causes;
 use crate::domain::peer::TrustDomain;
+use crate::domain::reason::Reason;
 use crate::link::tls::LinkTls;
 use crate::link::trust::{BadList, TrustLoadError};
 use crate::service::status_lists::StatusPoll;
@@ -114,7 +115,7 @@ impl Links {
                 "the new certificate is in force for new connections"
             ),
             Err(error) => tracing::error!(
-                reason = "CERTIFICATE_KEPT",
+                reason = %Reason::CertificateKept,
                 error = causes(&error),
                 until = %identity.not_after(),
                 "the changed certificate or key cannot be used; the old pair stays in force"
@@ -125,14 +126,14 @@ impl Links {
     fn reload(&mut self, bad: BadList) {
         let config = match (self.watch.read)(&self.watch.path) {
             Ok(changing) => changing.link,
-            Err(error) => return kept("TRUST_KEPT", &error),
+            Err(error) => return kept(Reason::TrustKept, &error),
         };
         self.watch.trust = trust_watch(&self.watch.path, &config);
         let trust = self.tls.trust();
         let (store, faults) = trust.current().reload(&config.trust, bad);
         trust.replace(store);
         for fault in &faults {
-            kept("TRUST_KEPT", fault);
+            kept(Reason::TrustKept, fault);
         }
         if faults.is_empty() {
             tracing::info!("trust anchors and revocation lists were read again");
@@ -149,7 +150,7 @@ impl Links {
         for alarm @ (domain, problem) in &alarms {
             if !self.alarms.contains(alarm) {
                 tracing::error!(
-                    reason = "TRUST_DOMAIN_CLOSED",
+                    reason = %Reason::TrustDomainClosed,
                     %domain,
                     problem,
                     "nobody of this trust domain is believed until a current revocation list is installed"
@@ -211,7 +212,7 @@ impl Pins {
         let loaded = self.load();
         match self.good.offer(loaded) {
             Ok(_) => tracing::info!("issuers' pins and purposes were read again"),
-            Err(error) => kept("PINS_KEPT", &error),
+            Err(error) => kept(Reason::PinsKept, &error),
         }
     }
 
@@ -225,10 +226,10 @@ impl Pins {
     }
 }
 
-fn kept(reason: &str, error: &dyn std::error::Error) {
+fn kept(reason: Reason, error: &dyn std::error::Error) {
     let error = causes(error);
     tracing::error!(
-        reason,
+        %reason,
         error,
         "a changed file cannot be used; the last good one stays in force"
     );

@@ -16,6 +16,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use time::OffsetDateTime;
 
+use crate::domain::grant::base64;
 use crate::domain::sensitive::Sensitive;
 use crate::issuer::{IssuerSettings, RequestFile, write_private};
 
@@ -211,7 +212,7 @@ fn tags(args: &TagsArgs, input: &mut dyn Read, out: &mut dyn Write) -> anyhow::R
     let settings = IssuerSettings::read(&args.settings)?;
     let (issuer, person) = (settings.issuer()?, person(input)?);
     for jti in settings.records()?.grants_of(&person)? {
-        writeln!(out, "{jti} {}", issuer.tag(&person, &jti))?;
+        writeln!(out, "{jti} {}", base64::encode(issuer.tag(&person, &jti).expose()))?;
     }
     Ok(())
 }

@@ -21,10 +21,11 @@ pub mod reconcile;
 mod record;
 mod refusals;
 mod term;
-mod text;
 pub mod tiles;
 mod tree;
 
+pub use super::names::{GrantId, ReasonWord, RequestId, RuleId, TextError};
+pub use super::subject::SubjectTag;
 pub use codec::DecodeError;
 pub use dictionary::{Dictionary, DictionaryError};
 pub use entry::{Entry, MAX_ENTRY_BYTES, SectionEntry};
@@ -34,9 +35,8 @@ pub use query::Query;
 pub use receipt::{Receipt, ReceiptFile};
 pub use record::{
     Blind, CountRecord, Counted, Decision, Record, RefusalsRecord, RuleSet, RuleSetError,
-    SearchKeys, SearchKind, SearchRecord, SectionRecord, SubjectTag, Timestamp,
+    SearchKeys, SearchKind, SearchRecord, SectionRecord, Timestamp,
 };
 pub use refusals::RefusalCounts;
 pub use term::Term;
-pub use text::{GrantId, LegalBasis, Purpose, Reason, RequestId, RuleId, TextError};
 pub use tree::{Edge, Hash, TreeError, leaf_hash};

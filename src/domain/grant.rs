@@ -40,8 +40,7 @@ use std::sync::Arc;
 pub use cache::GrantCache;
 pub use claims::{Claims, MAX_DIGESTS, MIN_DIGESTS, StatusRef, TYPE, is_status_uri};
 pub use disclosure::{
-    AgencyDisclosure, Disclosure, DisclosureFault, GATEWAY_CLAIM, Period, SubjectTag, digest,
-    parse_date,
+    AgencyDisclosure, Disclosure, DisclosureFault, GATEWAY_CLAIM, Period, digest, parse_date,
 };
 pub use error::{Ceiling, GrantError, Scope};
 pub use high_water::HighWater;

@@ -22,6 +22,8 @@ use super::grant::VerifiedGrant;
 use super::item::ItemSet;
 use super::peer::SpiffeId;
 
+use super::reason::Reason;
+
 /// Proof that a grant and the policy in force allow these items of these
 /// agencies to this consumer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +52,10 @@ pub enum Denial {
 }
 
 impl Denial {
-    /// The stable word for programs; each has a page in `docs/errors`.
-    pub const fn reason(self) -> &'static str {
+    /// What the caller is told.
+    pub const fn reason(self) -> Reason {
         match self {
-            Self::NothingPermitted => "NOTHING_PERMITTED",
+            Self::NothingPermitted => Reason::NothingPermitted,
         }
     }
 }

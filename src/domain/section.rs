@@ -4,6 +4,7 @@ use time::Date;
 
 use super::catalogue::AgencyId;
 use super::item::{ItemNumber, ItemSet};
+use super::reason::Reason;
 use super::sensitive::Sensitive;
 use super::value::Value;
 
@@ -114,8 +115,8 @@ pub struct Section {
     pub asked: ItemSet,
     /// What became of the question.
     pub status: SectionStatus,
-    /// A stable word for a status other than OK; empty for OK.
-    pub reason: &'static str,
+    /// Why the status is other than OK or NO_RECORD.
+    pub reason: Option<Reason>,
     /// The values, ascending by number. Empty unless the status is OK.
     pub items: Vec<HeldItem>,
     /// Items that were asked for and have no value, ascending by number.
@@ -128,7 +129,7 @@ impl Section {
         agency: AgencyId,
         asked: ItemSet,
         status: SectionStatus,
-        reason: &'static str,
+        reason: Option<Reason>,
     ) -> Self {
         Self { agency, asked, status, reason, items: Vec::new(), missing: Vec::new() }
     }

@@ -21,6 +21,23 @@ impl Subject {
     }
 }
 
+/// A keyed tag of the data subject for audit logs: whoever holds the key can tell whose
+/// records these are, nobody else. The one in a grant is another in every grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SubjectTag(Sensitive<[u8; 32]>);
+
+impl SubjectTag {
+    /// Takes a tag that was made with the key.
+    pub const fn new(tag: [u8; 32]) -> Self {
+        Self(Sensitive::new(tag))
+    }
+
+    /// The tag itself; see [`Sensitive::expose`].
+    pub const fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+}
+
 /// A check digit over the number's characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

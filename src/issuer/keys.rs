@@ -14,9 +14,10 @@ use aws_lc_rs::signature::{
 use super::random::{self, RandomError};
 use crate::domain::grant::jwk::{Jwk, KeyError, PublicKey};
 use crate::domain::grant::subject::{length_prefixed, suite};
-use crate::domain::grant::{Algorithm, KeyId, SealingKey, SubjectTag, VerifyingKey, base64};
+use crate::domain::grant::{Algorithm, KeyId, SealingKey, VerifyingKey, base64};
 use crate::domain::peer::SpiffeId;
 use crate::domain::sensitive::Sensitive;
+use crate::domain::subject::SubjectTag;
 
 /// Why a private key cannot be made or read. Never holds the key.
 #[derive(Debug, thiserror::Error)]
@@ -233,7 +234,7 @@ impl PersonKeys {
         let mut tag = [0; 32];
         let text = length_prefixed(&[issuer.as_str(), jti]);
         tag.copy_from_slice(hmac::sign(&own, &text).as_ref());
-        SubjectTag(tag)
+        SubjectTag::new(tag)
     }
 }
 

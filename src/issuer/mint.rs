@@ -14,11 +14,12 @@ use crate::domain::grant::jwk::PublicKey;
 use crate::domain::grant::subject::{SUITE, associated_data, pad};
 use crate::domain::grant::{
     Contents, Frequency, GATEWAY_CLAIM, GrantError, KeyId, LegalBasis, MAX_DISCLOSURES,
-    MIN_DIGESTS, Presentation, PurposeCode, SealError, SealingKey, SubjectTag, TYPE, VerifyingKey,
-    base64, digest,
+    MIN_DIGESTS, Presentation, PurposeCode, SealError, SealingKey, TYPE, VerifyingKey, base64,
+    digest,
 };
 use crate::domain::peer::SpiffeId;
 use crate::domain::sensitive::Sensitive;
+use crate::domain::subject::SubjectTag;
 
 /// What is asked of one agency.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +133,7 @@ impl Issuer {
         let jti = random::number()?;
         let tag = self.persons.tag(&request.subject, &self.id, &jti);
         let mut disclosures =
-            vec![disclosure(GATEWAY_CLAIM, &json!({"subject_tag": tag.to_string()}))?];
+            vec![disclosure(GATEWAY_CLAIM, &json!({"subject_tag": base64::encode(tag.expose())}))?];
         for agency in &request.agencies {
             disclosures.push(self.agency_disclosure(agency, &request.subject, &jti)?);
         }

@@ -30,6 +30,7 @@ use super::trust::{Usage, Verified};
 use super::validity::Held;
 use crate::domain::finding::causes;
 use crate::domain::peer::SpiffeId;
+use crate::domain::reason::Reason;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -83,7 +84,7 @@ pub async fn serve<S, B>(
         pause = Pause::default();
         connection += 1;
         if tasks.len() >= door.limits.connections {
-            refuse(connection, None, "too_many_connections", "");
+            refuse(connection, None, Reason::TooManyConnections, "");
             continue;
         }
         let door = Arc::clone(&door);
@@ -101,7 +102,7 @@ pub async fn serve<S, B>(
     let ended = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(drain, ended).await.is_err() {
         tracing::warn!(
-            reason = "drain_timeout",
+            reason = %Reason::DrainTimeout,
             connections = tasks.len(),
             "connections did not end by themselves: closed hard"
         );
@@ -150,12 +151,12 @@ impl Door {
         let outcome = tokio::select! {
             outcome = tokio::time::timeout(self.limits.handshake, handshake) => {
                 if outcome.is_err() {
-                    refuse(connection, None, "handshake_timeout", "");
+                    refuse(connection, None, Reason::HandshakeTimeout, "");
                 }
                 outcome.ok().flatten()
             }
             _ = evicted => {
-                refuse(connection, None, "too_many_handshakes", "");
+                refuse(connection, None, Reason::TooManyHandshakes, "");
                 None
             }
             _ = stopping.wait_for(|stopping| *stopping) => None,
@@ -165,7 +166,7 @@ impl Door {
         let (stream, verified, chain) = outcome?;
         let peer = verified.peer.spiffe().clone();
         let Some(place) = self.place(&peer) else {
-            refuse(connection, Some(&peer), "too_many_connections_of_peer", "");
+            refuse(connection, Some(&peer), Reason::TooManyConnectionsOfPeer, "");
             return None;
         };
         let held =
@@ -205,12 +206,12 @@ impl Door {
         let (config, verifier) = match self.tls.inbound() {
             Ok(session) => session,
             Err(error) => {
-                refuse(connection, None, "tls_configuration", &causes(&error));
+                refuse(connection, None, Reason::TlsConfiguration, &causes(&error));
                 return None;
             }
         };
         if let Err(error) = stream.set_nodelay(true) {
-            refuse(connection, None, "gone", &causes(&error));
+            refuse(connection, None, Reason::HandshakeAborted, &causes(&error));
             return None;
         }
         let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
@@ -233,12 +234,12 @@ impl Door {
         let chain = session.peer_certificates().map(<[_]>::to_vec);
         let (Some(Ok(verified)), Some(chain)) = (verifier.finding().cloned(), chain) else {
             // rustls does not come here without asking the verifier.
-            refuse(connection, None, "not_verified", "");
+            refuse(connection, None, Reason::NotVerified, "");
             return None;
         };
         if session.alpn_protocol() != Some(HTTP2) {
             let peer = verified.peer.spiffe();
-            refuse(connection, Some(peer), "no_http2", "");
+            refuse(connection, Some(peer), Reason::NoHttp2, "");
             return None;
         }
         Some((stream, verified, chain))
@@ -258,9 +259,9 @@ async fn linger(mut stream: TcpStream) {
     let _ = tokio::time::timeout(ALERT_LINGER, reading).await;
 }
 
-fn refuse(connection: u64, peer: Option<&SpiffeId>, reason: &str, error: &str) {
+fn refuse(connection: u64, peer: Option<&SpiffeId>, reason: Reason, error: &str) {
     let peer = peer.map(tracing::field::display);
-    tracing::warn!(reason, peer, connection, error, "connection refused");
+    tracing::warn!(%reason, peer, connection, error, "connection refused");
 }
 
 fn refuse_handshake(connection: u64, verifier: &Verifier, error: &io::Error) {
@@ -269,23 +270,23 @@ fn refuse_handshake(connection: u64, verifier: &Verifier, error: &io::Error) {
             let claimed = error.claimed().map(tracing::field::display);
             let reason = error.reason();
             let error = causes(error);
-            tracing::warn!(reason, claimed, connection, error, "connection refused");
+            tracing::warn!(%reason, claimed, connection, error, "connection refused");
         }
         _ => refuse(connection, None, tls_reason(error), &causes(error)),
     }
 }
 
-/// A stable word for a handshake that failed before, or beside, the certificate.
-fn tls_reason(error: &io::Error) -> &'static str {
+/// Why a handshake failed before, or beside, the certificate.
+fn tls_reason(error: &io::Error) -> Reason {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match tls {
-        Some(rustls::Error::NoCertificatesPresented) => "no_certificate",
-        Some(rustls::Error::NoApplicationProtocol) => "no_http2",
-        Some(rustls::Error::PeerIncompatible(_)) => "tls_incompatible",
-        Some(rustls::Error::InvalidMessage(_)) => "not_tls",
-        Some(rustls::Error::AlertReceived(_)) => "refused_by_peer",
-        Some(_) => "tls_failed",
-        None => "handshake_aborted",
+        Some(rustls::Error::NoCertificatesPresented) => Reason::NoCertificate,
+        Some(rustls::Error::NoApplicationProtocol) => Reason::NoHttp2,
+        Some(rustls::Error::PeerIncompatible(_)) => Reason::TlsIncompatible,
+        Some(rustls::Error::InvalidMessage(_)) => Reason::NotTls,
+        Some(rustls::Error::AlertReceived(_)) => Reason::RefusedByPeer,
+        Some(_) => Reason::TlsFailed,
+        None => Reason::HandshakeAborted,
     }
 }
 

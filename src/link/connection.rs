@@ -24,6 +24,7 @@ use super::trust::TrustError;
 use super::unread::{Paced, Streams};
 use super::validity::{Held, Link, Phase};
 use crate::domain::peer::PeerId;
+use crate::domain::reason::Reason;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -91,7 +92,7 @@ impl Connection {
 
         let (bound, distrusted) = match why {
             Why::Silence => {
-                refused(&self.peer, self.number, "silence", "no request came in time");
+                refused(&self.peer, self.number, Reason::IdleTimeout, "no request came in time");
                 (SILENT_GOODBYE, false)
             }
             Why::Age => {
@@ -120,7 +121,7 @@ impl Connection {
             }
         }
         tracing::warn!(
-            reason = "drain_timeout",
+            reason = %Reason::DrainTimeout,
             peer = %self.peer,
             connection = self.number,
             "the connection did not end by itself: closed hard"
@@ -128,13 +129,13 @@ impl Connection {
     }
 }
 
-fn refused(peer: &PeerId, connection: u64, reason: &str, message: &str) {
-    tracing::warn!(reason, %peer, connection, "{message}: connection closed");
+fn refused(peer: &PeerId, connection: u64, reason: Reason, message: &str) {
+    tracing::warn!(%reason, %peer, connection, "{message}: connection closed");
 }
 
 fn distrust(peer: &PeerId, connection: u64, error: &TrustError) {
     tracing::warn!(
-        reason = error.reason(),
+        reason = %error.reason(),
         %peer,
         connection,
         error = %crate::domain::finding::causes(error),

@@ -14,6 +14,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tonic::Status;
 
 use crate::domain::peer::PeerId;
+use crate::domain::reason::Reason;
 
 /// What a caller is told.
 const MESSAGE: &str = "the server failed on this request; it may be sent again";
@@ -28,7 +29,7 @@ pub(super) struct Origin {
 impl Origin {
     fn report(&self) {
         tracing::error!(
-            reason = "handler_panic",
+            reason = %Reason::Panic,
             peer = %self.peer,
             connection = self.connection,
             "a request handler panicked; its caller was answered INTERNAL"

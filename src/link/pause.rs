@@ -4,6 +4,8 @@
 use std::io;
 use std::time::Duration;
 
+use crate::domain::reason::Reason;
+
 /// First and longest pause.
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_millis(500);
@@ -26,7 +28,7 @@ impl Pause {
             return;
         }
         tracing::warn!(
-            reason = "accept_failed",
+            reason = %Reason::AcceptFailed,
             %error,
             pause_ms = self.0.as_millis(),
             "cannot accept connections: pausing; if file descriptors ran out, raise the limit"

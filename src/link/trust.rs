@@ -18,6 +18,7 @@ use webpki::{
 use super::certificate::{self, CertificateError, Claim};
 use super::tls;
 use crate::domain::peer::{PeerId, Role, SpiffeId, TrustDomain};
+use crate::domain::reason::Reason;
 
 pub mod load;
 
@@ -126,25 +127,25 @@ impl TrustError {
     }
 
     /// A stable word for logs and metrics.
-    pub const fn reason(&self) -> &'static str {
+    pub const fn reason(&self) -> Reason {
         match self {
-            Self::Certificate(_) => "certificate_without_identity",
-            Self::UnknownDomain { .. } => "unknown_trust_domain",
-            Self::RoleNotAllowed { .. } => "role_not_allowed",
-            Self::ForeignAuthority { .. } => "foreign_authority",
-            Self::Revocation { .. } => "revocation_unusable",
-            Self::WrongIdentity { .. } => "wrong_identity",
+            Self::Certificate(_) => Reason::CertificateWithoutIdentity,
+            Self::UnknownDomain { .. } => Reason::UnknownTrustDomain,
+            Self::RoleNotAllowed { .. } => Reason::RoleNotAllowed,
+            Self::ForeignAuthority { .. } => Reason::ForeignCa,
+            Self::Revocation { .. } => Reason::RevocationUnusable,
+            Self::WrongIdentity { .. } => Reason::WrongIdentity,
             Self::Invalid { source, .. } => match source {
-                webpki::Error::CertExpired { .. } => "certificate_expired",
-                webpki::Error::CertNotValidYet { .. } => "certificate_not_yet_valid",
-                webpki::Error::CertRevoked => "certificate_revoked",
-                webpki::Error::CrlExpired { .. } => "revocation_list_expired",
-                webpki::Error::UnknownRevocationStatus => "revocation_unknown",
+                webpki::Error::CertExpired { .. } => Reason::CertificateExpired,
+                webpki::Error::CertNotValidYet { .. } => Reason::CertificateNotYetValid,
+                webpki::Error::CertRevoked => Reason::CertificateRevoked,
+                webpki::Error::CrlExpired { .. } => Reason::RevocationListExpired,
+                webpki::Error::UnknownRevocationStatus => Reason::RevocationUnknown,
                 webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey => {
-                    "unknown_authority"
+                    Reason::UnknownCa
                 }
-                webpki::Error::RequiredEkuNotFoundContext(_) => "purpose_missing",
-                _ => "certificate_invalid",
+                webpki::Error::RequiredEkuNotFoundContext(_) => Reason::CertificatePurpose,
+                _ => Reason::CertificateInvalid,
             },
         }
     }

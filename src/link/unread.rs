@@ -21,6 +21,8 @@ use futures_util::task::AtomicWaker;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
 
+use crate::domain::reason::Reason;
+
 /// From so many bytes on a message is waited for.
 const LARGE: usize = 8 * 1024;
 
@@ -67,7 +69,7 @@ async fn bounded(stream: impl Future<Output = ()>) {
         }
         let Some(end) = end.as_mut().as_pin_mut() else { return Poll::Pending };
         ready!(end.poll(context));
-        tracing::debug!(reason = "unread", "an answer was not read in its time: stream reset");
+        tracing::debug!(reason = %Reason::Unread, "an answer was not read in its time: stream reset");
         Poll::Ready(())
     })
     .await;

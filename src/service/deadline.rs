@@ -22,6 +22,7 @@ use tonic::Code;
 use tower::{Layer, Service};
 
 use crate::clock;
+use crate::domain::reason::Reason;
 use crate::link::unread;
 use crate::wire::refusal::Refusal;
 use crate::wire::{deadline, proto};
@@ -81,7 +82,7 @@ where
         Box::pin(async move {
             let Ok(answer) = tokio::time::timeout(within, answer).await else {
                 let message = "the request did not come, or was not answered, in its time";
-                let late = Refusal::new(Code::DeadlineExceeded, "DEADLINE", message);
+                let late = Refusal::new(Reason::Deadline, message);
                 return Ok(late.into_status("").into_http());
             };
             if one_answer {

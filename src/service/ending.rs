@@ -2,20 +2,18 @@
 
 use tokio::sync::watch;
 
+use crate::domain::reason::Reason;
 use crate::link::validity::{Link, Phase};
 
-/// What a stream is ended for when its peer is no longer believed: nothing more is
-/// released on it.
-pub const DISTRUSTED: &str = "DISTRUSTED";
-
 /// Waits until the process stops, the connection is to go, or the peer is no
-/// longer believed, and says which. One future serves a stream's whole life.
-pub async fn ending(link: &Link, stop: &mut watch::Receiver<bool>) -> &'static str {
+/// longer believed, and says which: nothing where the peer is no longer believed, for
+/// then nothing more is released on the stream. One future serves a stream's whole life.
+pub async fn ending(link: &Link, stop: &mut watch::Receiver<bool>) -> Option<Reason> {
     tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => "STOPPING",
+        _ = stop.wait_for(|stop| *stop) => Some(Reason::Stopping),
         phase = link.closing() => match phase {
-            Phase::Distrusted => DISTRUSTED,
-            Phase::Open | Phase::Draining => "CONNECTION_AGE",
+            Phase::Distrusted => None,
+            Phase::Open | Phase::Draining => Some(Reason::ConnectionAge),
         },
     }
 }

@@ -8,8 +8,6 @@
 
 use std::sync::Arc;
 
-use tonic::Code;
-
 use crate::clock;
 use crate::config::grants::Grants;
 use crate::config::reload::LastGood;
@@ -22,6 +20,7 @@ use crate::domain::item::ItemSet;
 use crate::domain::policy::answer::{Decision, Question};
 use crate::domain::policy::engine::Engine;
 use crate::domain::policy::{self, Permit};
+use crate::domain::reason::Reason;
 use crate::service::status_lists::StatusPoll;
 use crate::wire::refusal::Refusal;
 
@@ -55,9 +54,8 @@ impl Ruling {
             let found = decisions.find(|((name, _), _)| *name == agency);
             found.map_or(ItemSet::EMPTY, |(_, decision)| decision.items)
         };
-        policy::decide(grant, requested, permitted).map_err(|denial| {
-            Refusal::new(Code::PermissionDenied, denial.reason(), denial.to_string())
-        })
+        policy::decide(grant, requested, permitted)
+            .map_err(|denial| Refusal::new(denial.reason(), denial.to_string()))
     }
 
     /// The policy, and those of its rules that determined whether these items may
@@ -153,7 +151,7 @@ impl Authority {
             .any(|((agency, _), now)| !permit.items_of(agency).is_subset(&now.items));
         if narrowed {
             let message = "the policy was narrowed while the request was under way; ask again";
-            return Err(Refusal::new(Code::PermissionDenied, "POLICY_CHANGED", message));
+            return Err(Refusal::new(Reason::PolicyChanged, message));
         }
         Ok(())
     }
@@ -194,16 +192,12 @@ async fn evaluate(
             Question { consumer: &consumer, purpose: purpose.as_str(), basis, agency: &agency };
         engine.evaluate(&question)
     });
-    evaluated.await.map_err(|_| Refusal::new(Code::Internal, "POLICY_FAILED", "the policy failed"))
+    evaluated.await.map_err(|_| Refusal::new(Reason::PolicyFailed, "the policy failed"))
 }
 
-/// A grant's refusal: the stable word and nothing beside it, so that a forger
+/// A grant's refusal: what the reason means and nothing beside it, so that a forger
 /// learns no more than that.
 fn refused(error: &GrantError) -> Refusal {
-    if *error == GrantError::Unknown {
-        let message = "no grant with this digest is remembered here; send it whole";
-        return Refusal::new(Code::FailedPrecondition, error.reason(), message);
-    }
-    let message = "the grant is refused; the reason has a page in docs/errors";
-    Refusal::new(Code::PermissionDenied, error.reason(), message)
+    let reason = error.reason();
+    Refusal::new(reason, reason.meaning().trim_end_matches('.'))
 }

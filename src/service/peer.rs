@@ -1,8 +1,9 @@
 //! Who asks, and over which connection: what `link` put into a request.
 
-use tonic::{Code, Request};
+use tonic::Request;
 
 use crate::domain::peer::PeerId;
+use crate::domain::reason::Reason;
 use crate::link::validity::Link;
 use crate::wire::refusal::Refusal;
 
@@ -23,5 +24,5 @@ pub fn link_of<T>(request: &Request<T>) -> Result<Link, Refusal> {
 }
 
 fn no_peer() -> Refusal {
-    Refusal::new(Code::Unauthenticated, "NO_PEER", "the link has no verified peer")
+    Refusal::new(Reason::NoPeer, "the link has no verified peer")
 }

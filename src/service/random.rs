@@ -1,7 +1,6 @@
 //! Random bytes for ids and blinds, or a refusal: never a predictable stand-in.
 
-use tonic::Code;
-
+use crate::domain::reason::Reason;
 use crate::wire::refusal::Refusal;
 
 /// A random id: 32 hexadecimal digits.
@@ -18,8 +17,7 @@ pub fn id() -> Result<String, Refusal> {
 /// `INTERNAL` when the system gives none.
 pub fn sixteen() -> Result<[u8; 16], Refusal> {
     let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| {
-        Refusal::new(Code::Internal, "NO_RANDOMNESS", "the system's random generator failed")
-    })?;
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| Refusal::new(Reason::NoRandomness, "the system's random generator failed"))?;
     Ok(bytes)
 }

@@ -20,6 +20,7 @@ use crate::domain::finding::causes;
 use crate::domain::grant::status_list::MAX_TOKEN_BYTES;
 use crate::domain::grant::{HighWater, IssuerPins, StatusList, StatusListError, StatusLists};
 use crate::domain::peer::SpiffeId;
+use crate::domain::reason::Reason;
 use crate::link::https::{Anchors, FetchError, FetchLimits, HttpsClient, HttpsUri, HttpsUriError};
 
 /// The media type of a status list (Token Status List, section 8).
@@ -209,7 +210,7 @@ impl StatusPoll {
                 tracing::info!(uri = &*uri, "the status list is fetched again");
             }
             Err(fault) if before != Some(fault.reason()) => tracing::warn!(
-                reason = fault.reason(),
+                reason = %fault.reason(),
                 uri = &*uri,
                 error = causes(fault),
                 "no new status list: the one that is held stays in force until it is too old"
@@ -234,7 +235,7 @@ impl StatusPoll {
             tracing::info!("every status list is fresh");
         } else if changed {
             tracing::error!(
-                reason = "STATUS_LIST_STALE",
+                reason = %Reason::StatusListStale,
                 "a status list is missing or too old: grants of its issuer are refused"
             );
         }
@@ -245,7 +246,7 @@ impl StatusPoll {
 #[derive(Debug, Default)]
 struct Source {
     /// Why the latest fetch failed, if it did.
-    failing: Option<&'static str>,
+    failing: Option<Reason>,
     /// The fetch that was begun last.
     fetch: Option<AbortHandle>,
 }
@@ -280,7 +281,7 @@ enum Fault {
 }
 
 impl Fault {
-    const fn reason(&self) -> &'static str {
+    const fn reason(&self) -> Reason {
         match self {
             Self::Fetch(error) => error.reason(),
             Self::List(error) => error.reason(),

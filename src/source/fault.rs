@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::domain::reason;
 use crate::domain::section::SectionStatus;
 
 /// Why a source gave no answer.
@@ -24,30 +25,26 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The stable word.
-    pub const fn as_str(self) -> &'static str {
+    /// What the section states.
+    pub const fn stated(self) -> reason::Reason {
         match self {
-            Self::Overloaded => "SOURCE_OVERLOADED",
-            Self::Timeout => "SOURCE_TIMEOUT",
-            Self::Down => "SOURCE_DOWN",
-            Self::Schema => "SOURCE_SCHEMA",
-            Self::Invalid => "SOURCE_INVALID",
+            Self::Overloaded => reason::Reason::SourceOverloaded,
+            Self::Timeout => reason::Reason::SourceTimeout,
+            Self::Down => reason::Reason::SourceDown,
+            Self::Schema => reason::Reason::SourceSchema,
+            Self::Invalid => reason::Reason::SourceInvalid,
         }
     }
 
     /// What a section that fails for this reason is called.
     pub const fn status(self) -> SectionStatus {
-        match self {
-            Self::Timeout => SectionStatus::Timeout,
-            Self::Overloaded | Self::Down | Self::Schema => SectionStatus::Unavailable,
-            Self::Invalid => SectionStatus::Invalid,
-        }
+        self.stated().section_status()
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        self.stated().fmt(f)
     }
 }
 

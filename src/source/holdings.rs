@@ -29,6 +29,7 @@ use super::sqlite::Sqlite;
 use super::{Cell, Key, Source};
 use crate::clock;
 use crate::domain::item::{ItemNumber, ItemSet};
+use crate::domain::reason;
 use crate::domain::section::{Absence, HeldItem, SectionStatus};
 use crate::domain::sensitive::Sensitive;
 use crate::domain::subject::{Subject, SubjectFormat};
@@ -62,7 +63,7 @@ pub enum Held {
         /// Timeout, unavailable or invalid.
         status: SectionStatus,
         /// A stable word.
-        reason: &'static str,
+        reason: reason::Reason,
     },
 }
 
@@ -411,7 +412,7 @@ impl Answer {
     fn finish(mut self, not_offered: &ItemSet) -> Held {
         match self.worst {
             Some(reason) if self.failed == self.asked => {
-                return Held::Failed { status: reason.status(), reason: reason.as_str() };
+                return Held::Failed { status: reason.status(), reason: reason.stated() };
             }
             _ if self.asked > 0 && self.empty == self.asked => return Held::NoRecord,
             _ => {}

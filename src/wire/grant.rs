@@ -49,7 +49,7 @@ pub fn takes_digests(description: &pb::DescribeResponse) -> bool {
 /// Whether a refusal says that the receiver does not know the grant by its digest, and
 /// is to be sent it whole.
 pub fn is_unknown(code: Code, reason: &str) -> bool {
-    code == Code::FailedPrecondition && reason == GrantError::Unknown.reason()
+    code == Code::FailedPrecondition && reason == GrantError::Unknown.reason().as_str()
 }
 
 #[cfg(test)]

@@ -4,28 +4,31 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
+use prost::Message;
 
 use super::proto::pb;
 use super::refusal::{FieldFault, Refusal};
-use super::section::{encode_absence, encode_status};
+use super::section::{encode_absence, encode_status, reason_word};
 use super::{grant, value};
 use crate::domain::audit::{Hash, Receipt, ReceiptFile};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::Presented;
 use crate::domain::item::{CAPACITY, ItemNumber, ItemSet};
+use crate::domain::names::RequestId;
 use crate::domain::owners::{Cause, Unanswered};
 use crate::domain::profile::{Alternative, Gap, Profile, ProfileItem};
+use crate::domain::reason::Reason;
 use crate::domain::section::{Absence, HeldItem, Section};
 use crate::domain::sensitive::Sensitive;
 
-/// Longest accepted request id.
-const MAX_REQUEST_ID: usize = 64;
+/// What a request id is to be.
+pub const REQUEST_ID_FORM: &str = "must be 1 to 64 letters, digits, '-', '_' and '.'";
 
 /// A request that passed every check of form.
 #[derive(Debug, Clone)]
 pub struct ProfileRequest {
-    /// The caller's id for it; empty when the caller gave none.
-    pub request_id: String,
+    /// The caller's id for it, if it gave one.
+    pub request_id: Option<RequestId>,
     /// The grant as it was presented.
     pub grant: Presented<Bytes>,
     /// The items wanted; never empty.
@@ -45,11 +48,9 @@ pub fn decode_request(
     let mut faults = Vec::new();
     let mut fault =
         |field: String, description: String| faults.push(FieldFault { field, description });
-    if !is_request_id(&request.request_id) {
-        fault(
-            "request_id".into(),
-            format!("must be at most {MAX_REQUEST_ID} letters, digits, '-', '_' and '.'"),
-        );
+    let request_id = request_id(&request.request_id);
+    if request_id.is_none() && !request.request_id.is_empty() {
+        fault("request_id".into(), format!("{REQUEST_ID_FORM}, or empty"));
     }
     let grant =
         grant::decode(request.grant).map_err(|wrong| fault(wrong.field, wrong.description)).ok();
@@ -77,20 +78,35 @@ pub fn decode_request(
         }
     }
     match grant {
-        Some(grant) if faults.is_empty() => Ok(ProfileRequest {
-            request_id: request.request_id,
-            grant,
-            items,
-            prove: request.prove,
-        }),
+        Some(grant) if faults.is_empty() => {
+            Ok(ProfileRequest { request_id, grant, items, prove: request.prove })
+        }
         _ => Err(Refusal::bad_request(faults)),
     }
 }
 
-/// Whether a text may be a request id, the empty one included.
-pub fn is_request_id(id: &str) -> bool {
+/// A request's id, if the text may be one.
+pub fn request_id(text: &str) -> Option<RequestId> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    id.len() <= MAX_REQUEST_ID && id.bytes().all(allowed)
+    RequestId::new(text).ok().filter(|_| text.bytes().all(allowed))
+}
+
+/// Reads the request inside a message of a stream, which must have an id: without one
+/// its answer could not be told from others.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`.
+pub fn decode_streamed(
+    message: pb::StreamProfilesRequest,
+) -> Result<pb::GetProfileRequest, Refusal> {
+    let request = pb::GetProfileRequest::decode(message.request).map_err(|_| {
+        Refusal::new(Reason::Undecodable, "the request inside is no GetProfileRequest")
+    })?;
+    if request_id(&request.request_id).is_none() {
+        let (field, description) = ("request_id".to_owned(), REQUEST_ID_FORM.to_owned());
+        return Err(Refusal::bad_request(vec![FieldFault { field, description }]));
+    }
+    Ok(request)
 }
 
 /// Says that an item is unknown, with up to three that it may have meant.
@@ -246,7 +262,7 @@ fn encode_report(section: &Section, elapsed: Duration, catalogue: &Catalogue) ->
     pb::SectionReport {
         agency: section.agency.to_string(),
         status: encode_status(section.status).into(),
-        reason: section.reason.to_owned(),
+        reason: reason_word(section.reason),
         asked: section.asked.len().try_into().unwrap_or(u32::MAX),
         answered: section.items.len().try_into().unwrap_or(u32::MAX),
         elapsed_micros: elapsed.as_micros().try_into().unwrap_or(u64::MAX),

@@ -1,7 +1,8 @@
 //! The one way from a refusal to a gRPC status: code, stable reason, details.
 //!
 //! Each status carries `google.rpc` details (ErrorInfo, and BadRequest or
-//! RetryInfo where they apply), so that programs need not read the text.
+//! RetryInfo where they apply), so that programs need not read the text. What a reason
+//! means is in [`crate::domain::reason`].
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
 use super::proto::google::rpc;
+use crate::domain::reason::{self, Reason};
 
 /// The domain of our reasons in ErrorInfo.
 pub const ERROR_DOMAIN: &str = "tributary";
@@ -26,22 +28,32 @@ pub struct FieldFault {
 /// A refusal of a whole call. Its text may be shown to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The gRPC code.
-    pub code: Code,
-    /// The stable word for programs; each has a page in `docs/errors`.
-    pub reason: &'static str,
+    /// Why.
+    pub reason: Reason,
     /// What is wrong and what to do, for people.
     pub message: String,
     /// The fields at fault.
     pub fields: Vec<FieldFault>,
-    /// When it may be tried again.
+    /// After how long to ask again; at first what the reason says.
     pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
     /// A refusal without details.
-    pub fn new(code: Code, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), fields: Vec::new(), retry_after: None }
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        let retry_after = reason.retry_after();
+        Self { reason, message: message.into(), fields: Vec::new(), retry_after }
+    }
+
+    /// The gRPC code.
+    pub fn code(&self) -> Code {
+        code_of(self.reason)
+    }
+
+    /// What is wrong, why in a word, and where the remedy stands.
+    pub fn text(&self) -> String {
+        let Self { message, reason, .. } = self;
+        format!("{message} ({reason}: `tributary explain {reason}` says what to do)")
     }
 
     /// A request with wrong fields.
@@ -53,31 +65,23 @@ impl Refusal {
             .collect();
         let more = fields.len().saturating_sub(listed.len());
         let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
-        Self {
-            fields,
-            ..Self::new(
-                Code::InvalidArgument,
-                "BAD_REQUEST",
-                format!("{}{tail}", listed.join("; ")),
-            )
-        }
+        let message = format!("{}{tail}", listed.join("; "));
+        Self { fields, ..Self::new(Reason::BadRequest, message) }
     }
 
     /// More than can be taken on now.
     pub fn overloaded(message: impl Into<String>) -> Self {
-        Self {
-            retry_after: Some(Duration::from_millis(100)),
-            ..Self::new(Code::ResourceExhausted, "OVERLOADED", message)
-        }
+        Self::new(Reason::Overloaded, message)
     }
 
     /// The status that a caller gets; `id` is the opaque id under which our log
     /// has more.
     pub fn into_status(self, id: &str) -> Status {
+        let (code, message) = (self.code(), self.text());
         let mut details = vec![any(
             "ErrorInfo",
             &rpc::ErrorInfo {
-                reason: self.reason.to_owned(),
+                reason: self.reason.to_string(),
                 domain: ERROR_DOMAIN.to_owned(),
                 ..Default::default()
             },
@@ -102,10 +106,9 @@ impl Refusal {
             let info = rpc::RequestInfo { request_id: id.to_owned(), ..Default::default() };
             details.push(any("RequestInfo", &info));
         }
-        let message = self.message;
-        let status = rpc::Status { code: self.code.into(), message: message.clone(), details };
+        let status = rpc::Status { code: code.into(), message: message.clone(), details };
         Status::with_details_and_metadata(
-            self.code,
+            code,
             message,
             status.encode_to_vec().into(),
             MetadataMap::new(),
@@ -120,67 +123,39 @@ fn any(name: &str, message: &impl Message) -> prost_types::Any {
     }
 }
 
-/// Our own constant for a reason that a peer stated; `None` for a word that is
-/// none of ours, so that no stranger's text gets into answers and logs.
-pub fn known_reason(word: &str) -> Option<&'static str> {
-    REASONS.iter().copied().find(|known| *known == word)
+/// The gRPC code of a refusal for a reason.
+pub const fn code_of(reason: Reason) -> Code {
+    match reason.code() {
+        reason::Code::Cancelled => Code::Cancelled,
+        reason::Code::InvalidArgument => Code::InvalidArgument,
+        reason::Code::DeadlineExceeded => Code::DeadlineExceeded,
+        reason::Code::NotFound => Code::NotFound,
+        reason::Code::AlreadyExists => Code::AlreadyExists,
+        reason::Code::PermissionDenied => Code::PermissionDenied,
+        reason::Code::ResourceExhausted => Code::ResourceExhausted,
+        reason::Code::FailedPrecondition => Code::FailedPrecondition,
+        reason::Code::Internal => Code::Internal,
+        reason::Code::Unavailable => Code::Unavailable,
+        reason::Code::Unauthenticated => Code::Unauthenticated,
+    }
 }
-
-/// Every reason that an agency may state for a section or an exchange.
-const REASONS: &[&str] = &[
-    "AGENCY_CLOSED",
-    "BAD_REQUEST",
-    "COUNTER_DOWN",
-    "DEADLINE",
-    "FREQUENCY_EXHAUSTED",
-    "GRANT_AGENCY",
-    "GRANT_ALGORITHM",
-    "GRANT_AUDIENCE",
-    "GRANT_CEILING",
-    "GRANT_CLAIMS",
-    "GRANT_CLIENT",
-    "GRANT_CRITICAL",
-    "GRANT_DIGESTS",
-    "GRANT_DISCLOSURE",
-    "GRANT_EXPIRED",
-    "GRANT_ISSUER",
-    "GRANT_ISSUER_SCOPE",
-    "GRANT_ITEMS",
-    "GRANT_KEY",
-    "GRANT_MALFORMED",
-    "GRANT_NOT_YET_VALID",
-    "GRANT_PURPOSE",
-    "GRANT_REVOKED",
-    "GRANT_SIGNATURE",
-    "GRANT_SIZE",
-    "GRANT_STATUS_INDEX",
-    "GRANT_STATUS_STALE",
-    "GRANT_SUBJECT",
-    "GRANT_TYPE",
-    "GRANT_UNKNOWN",
-    "LOG_FORKED",
-    "LOG_ROLLED_BACK",
-    "NOTHING_PERMITTED",
-    "NOT_A_GATEWAY",
-    "OVERLOADED",
-    "POLICY_CHANGED",
-    "REQUEST_ID_REUSED",
-    "SOURCE_DOWN",
-    "SOURCE_INVALID",
-    "SOURCE_OVERLOADED",
-    "SOURCE_SCHEMA",
-    "SOURCE_TIMEOUT",
-    "WRONG_CATALOGUE",
-];
 
 /// The stable reason of a status that came from another Tributary; empty when it
 /// has none.
 pub fn reason_of(status: &Status) -> String {
-    let Ok(details) = rpc::Status::decode(status.details()) else { return String::new() };
-    details
-        .details
-        .iter()
-        .filter(|any| any.type_url.ends_with("google.rpc.ErrorInfo"))
-        .find_map(|any| rpc::ErrorInfo::decode(any.value.as_slice()).ok())
+    detail::<rpc::ErrorInfo>(status, "google.rpc.ErrorInfo")
         .map_or_else(String::new, |info| info.reason)
+}
+
+/// After how long a refused call may be made again, if its status says so.
+pub fn retry_after_of(status: &Status) -> Option<Duration> {
+    let delay = detail::<rpc::RetryInfo>(status, "google.rpc.RetryInfo")?.retry_delay?;
+    // A negative one is no delay at all.
+    Some(Duration::try_from(delay).unwrap_or_default())
+}
+
+fn detail<M: Message + Default>(status: &Status, name: &str) -> Option<M> {
+    let details = rpc::Status::decode(status.details()).ok()?.details;
+    let found = details.into_iter().filter(|any| any.type_url.ends_with(name));
+    found.into_iter().find_map(|any| M::decode(any.value.as_slice()).ok())
 }

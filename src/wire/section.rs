@@ -10,9 +10,10 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::proto::pb;
-use super::{refusal, value};
+use super::value;
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::item::{ItemNumber, ItemSet};
+use crate::domain::reason::Reason;
 use crate::domain::section::{Absence, HeldItem, MAX_STATEMENT_CHARS, Section, SectionStatus};
 use crate::domain::sensitive::Sensitive;
 
@@ -75,7 +76,7 @@ pub fn encode(
         body_digest: clear.as_ref().map_or_else(Bytes::new, |body| sha256(body).to_vec().into()),
         request_hash: request.to_bytes(),
         catalogue_digest: Bytes::copy_from_slice(&catalogue.digest().0),
-        reason: section.reason.to_owned(),
+        reason: reason_word(section.reason),
         missing: section
             .missing
             .iter()
@@ -143,18 +144,18 @@ pub enum Disbelief {
 }
 
 impl Disbelief {
-    /// The stable word for programs.
-    pub const fn reason(self) -> &'static str {
+    /// What the section states.
+    pub const fn reason(self) -> Reason {
         match self {
-            Self::Undecodable => "UNDECODABLE",
-            Self::Echo => "WRONG_ECHO",
-            Self::Agency => "WRONG_AGENCY",
-            Self::Catalogue => "WRONG_CATALOGUE",
-            Self::Status => "WRONG_STATUS",
-            Self::Body => "WRONG_BODY",
-            Self::Unasked => "UNASKED_ITEM",
-            Self::Order => "ITEM_ORDER",
-            Self::Value => "WRONG_VALUE",
+            Self::Undecodable => Reason::Undecodable,
+            Self::Echo => Reason::WrongEcho,
+            Self::Agency => Reason::WrongAgency,
+            Self::Catalogue => Reason::WrongCatalogue,
+            Self::Status => Reason::WrongStatus,
+            Self::Body => Reason::WrongBody,
+            Self::Unasked => Reason::UnaskedItem,
+            Self::Order => Reason::ItemOrder,
+            Self::Value => Reason::WrongValue,
         }
     }
 }
@@ -294,13 +295,16 @@ fn complete(
     missing
 }
 
-/// An agency's word for its status, if it is one that we know; a stranger's text
+/// An agency's reason for its status, if it is one that it may state; a stranger's text
 /// does not get into our answers.
-fn reason_of(status: SectionStatus, word: &str) -> &'static str {
-    match status {
-        SectionStatus::Ok | SectionStatus::NoRecord => "",
-        _ => refusal::known_reason(word).unwrap_or("AGENCY_STATED"),
-    }
+fn reason_of(status: SectionStatus, word: &str) -> Option<Reason> {
+    let stated = || Reason::stated_by_agency(word).unwrap_or(Reason::AgencyStated);
+    (!status.is_answered()).then(stated)
+}
+
+/// A reason as a field of a message, which is empty where there is none.
+pub fn reason_word(reason: Option<Reason>) -> String {
+    reason.map_or_else(String::new, |reason| reason.to_string())
 }
 
 /// A status as its enum value.

@@ -22,6 +22,7 @@ use tonic::codec::{DecodeBuf, Decoder};
 use tonic::{Code, Status, Streaming};
 use tributary::config::agency::AgencyConfig;
 use tributary::domain::catalogue::AgencyId;
+use tributary::domain::reason::Reason;
 use tributary::link::accept;
 use tributary::link::identity::OwnIdentity;
 use tributary::link::limits::LinkLimits;
@@ -57,7 +58,7 @@ pub enum Step {
     /// Ends the stream in order, with a status.
     End(Code),
     /// The same with a reason, as our own servers state one.
-    Refuse(Code, &'static str),
+    Refuse(Reason),
     /// Resets the stream.
     Cut,
 }
@@ -260,10 +261,10 @@ fn streaming(queue: mpsc::Receiver<Step>) -> http::Response<Body> {
                 trailers.insert("grpc-status", i32::from(code).into());
                 Ok(Frame::trailers(trailers))
             }
-            Step::Refuse(code, reason) => {
+            Step::Refuse(reason) => {
                 *over = true;
                 let mut trailers = http::HeaderMap::new();
-                let refused = Refusal::new(code, reason, "refused, as asked").into_status("");
+                let refused = Refusal::new(reason, "refused, as asked").into_status("");
                 refused.add_header(&mut trailers).unwrap();
                 Ok(Frame::trailers(trailers))
             }

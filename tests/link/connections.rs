@@ -18,6 +18,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tributary::clock;
 use tributary::domain::peer::{Role, SpiffeId};
+use tributary::domain::reason::Reason;
 use tributary::link::connect::{ConnectError, Connector};
 use tributary::link::identity::{IdentityError, OwnIdentity};
 use tributary::link::limits::{ConnectLimits, LinkLimits};
@@ -432,7 +433,7 @@ async fn row_08_an_authority_signs_for_another_trust_domain() {
     let chain = crate::kit::pki::pem_chain(&forged.certificate);
     let store = server.tls.trust().current();
     let error = store.verify(&chain, Usage::Client, clock::utc()).unwrap_err();
-    assert_eq!(error.reason(), "foreign_authority");
+    assert_eq!(error.reason(), Reason::ForeignCa);
     assert_eq!(
         error,
         TrustError::ForeignAuthority { claimed: main.parse().unwrap(), authority: domain(SCHOOL) }

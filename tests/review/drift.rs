@@ -6,12 +6,13 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tributary::config::policy::read_texts;
 use tributary::domain::audit::{
-    Blind, Decision, LegalBasis, Origin, Purpose, Record, RequestId, RuleSet, SectionRecord,
-    SigningKey, Timestamp, TlogProof,
+    Blind, Decision, Origin, Record, RequestId, RuleSet, SectionRecord, SigningKey, Timestamp,
+    TlogProof,
 };
 use tributary::domain::catalogue::AgencyId;
 use tributary::domain::flows::federation::Federation;
 use tributary::domain::item::ItemSet;
+use tributary::domain::purpose::{LegalBasis, PurposeCode};
 use tributary::domain::section::SectionStatus;
 use tributary::store::audit_log::{AuditLog, Options};
 use tributary::store::enforced::Keeper;
@@ -58,8 +59,8 @@ impl Recorded {
             time: Timestamp::new(now()),
             request: RequestId::new(request).unwrap(),
             consumer: SCORING.parse().unwrap(),
-            purpose: Some(Purpose::new(purpose).unwrap()),
-            basis: Some(LegalBasis::new("consent").unwrap()),
+            purpose: Some(PurposeCode::new(purpose).unwrap()),
+            basis: Some(LegalBasis::Consent),
             grant: None,
             agency: AgencyId::new(agency),
             items: item_set(&self.federation, items),

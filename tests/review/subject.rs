@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use tributary::domain::audit::{Decision, Reason, Record, SubjectTag};
+use tributary::domain::audit::{Decision, ReasonWord, Record, SubjectTag};
 
 use crate::drift::Recorded;
 
@@ -21,7 +21,7 @@ fn a_person_sees_who_asked_for_what_and_what_was_refused() {
     );
     record.subject = Some(mine);
     record.agency = None;
-    record.decision = Decision::Refused(Reason::new("NOTHING_PERMITTED").unwrap());
+    record.decision = Decision::Refused(ReasonWord::new("NOTHING_PERMITTED").unwrap());
     let record = recorded.release("theirs-1", "credit_profile", "traffic", "traffic.*");
     record.subject = Some(SubjectTag::new([8; 32]));
     assert!(matches!(recorded.records[2], Record::Section(_)));

@@ -14,6 +14,7 @@ use tributary::domain::catalogue::{AgencyId, Catalogue, Item, Source, Survivorsh
 use tributary::domain::item::{ItemNumber, ItemSet};
 use tributary::domain::owners::{Cause, Unasked};
 use tributary::domain::profile::{Alternative, Gap, Profile, ProfileItem, merge};
+use tributary::domain::reason::Reason;
 use tributary::domain::section::{Absence, HeldItem, Section, SectionStatus};
 use tributary::domain::sensitive::Sensitive;
 use tributary::domain::value::{CodeIndex, Value, ValueType};
@@ -192,7 +193,7 @@ fn sections(case: &Case, catalogue: &Catalogue) -> Vec<Section> {
     let mut sections = Vec::new();
     for (at, name) in AGENCIES.iter().enumerate() {
         let status = case.statuses[at];
-        let mut section = Section::without_values(agency(name), ItemSet::EMPTY, status, "");
+        let mut section = Section::without_values(agency(name), ItemSet::EMPTY, status, None);
         for (place, plan) in case.items.iter().enumerate() {
             let part = &plan.parts[at];
             if !plan.owners.contains(&at) || matches!(part, Part::NotAsked) {
@@ -436,7 +437,7 @@ proptest! {
         prop_assume!(failed < world.sections.len());
         let failed = &mut world.sections[failed];
         *failed = Section::without_values(
-            failed.agency.clone(), failed.asked, SectionStatus::Timeout, "DEADLINE",
+            failed.agency.clone(), failed.asked, SectionStatus::Timeout, Some(Reason::Deadline),
         );
         let asked = failed.asked;
         let merged = world.merged();
@@ -570,7 +571,7 @@ impl Example {
 
     fn says(mut self, name: &str, value: Value, as_of: i64) -> Self {
         let mut section =
-            Section::without_values(agency(name), Self::asked(), SectionStatus::Ok, "");
+            Section::without_values(agency(name), Self::asked(), SectionStatus::Ok, None);
         let (number, value) = (number(0), Sensitive::new(value));
         section.items.push(HeldItem {
             number,
@@ -585,14 +586,14 @@ impl Example {
 
     fn lacks(mut self, name: &str, absence: Absence) -> Self {
         let mut section =
-            Section::without_values(agency(name), Self::asked(), SectionStatus::Ok, "");
+            Section::without_values(agency(name), Self::asked(), SectionStatus::Ok, None);
         section.missing.push((number(0), absence));
         self.sections.push(section);
         self
     }
 
     fn fails(mut self, name: &str, status: SectionStatus) -> Self {
-        self.sections.push(Section::without_values(agency(name), Self::asked(), status, ""));
+        self.sections.push(Section::without_values(agency(name), Self::asked(), status, None));
         self
     }
 

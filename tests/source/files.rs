@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
+use tributary::domain::reason::Reason as Stated;
 use tributary::domain::section::{Absence, SectionStatus};
 use tributary::domain::value::Value;
 use tributary::source::{Held, Holdings, Reason};
@@ -49,12 +50,12 @@ async fn a_file_is_read_anew_and_a_torn_one_leaves_the_last_good_one() {
     assert_eq!((items.len(), numbers(&missing)[0]), (0, (5, Absence::Invalid)));
     // Without a column that is mapped.
     site.replace_file("job", "person_id,updated_on\np1,2025-01-15\n");
-    let schema = failed(SectionStatus::Unavailable, "SOURCE_SCHEMA");
+    let schema = failed(SectionStatus::Unavailable, Stated::SourceSchema);
     becomes("the lack", schema, async || ask(&holdings, "p1", &[5]).await).await;
     let errors = holdings.check().await.unwrap_err();
     assert!(errors[0].to_string().contains("has no column `employed`"), "{}", errors[0]);
     std::fs::remove_file(site.folder().join("job.csv")).unwrap();
-    let down = failed(SectionStatus::Unavailable, "SOURCE_DOWN");
+    let down = failed(SectionStatus::Unavailable, Stated::SourceDown);
     // What is gone is not answered.
     becomes("the loss", down, async || ask(&holdings, "p1", &[5]).await).await;
     assert_eq!(holdings.probe().await.unwrap_err().reason, Reason::Down);
@@ -89,7 +90,7 @@ async fn an_answer_of_100_mib_is_cut_and_the_others_go_on() {
     let default = vec![text(HUGE), text("2"), None, None, None, text("2025-01-15")];
     site.put("defaults", &[default]).await;
     let holdings = site.open(&site.mapping().replace("token_file", "max_mib = 2\ntoken_file"));
-    let down = failed(SectionStatus::Unavailable, "SOURCE_DOWN");
+    let down = failed(SectionStatus::Unavailable, Stated::SourceDown);
     assert_eq!(ask(&holdings, HUGE, &[5]).await, down);
     let taken = site.web.as_ref().unwrap().taken.load(Ordering::SeqCst);
     assert!((2..60).contains(&taken), "{taken} MiB were taken");
@@ -100,7 +101,7 @@ async fn an_answer_of_100_mib_is_cut_and_the_others_go_on() {
 async fn what_a_service_says_instead_of_rows_is_told_apart() {
     let site = Site::new(Kind::Http, "a service's refusals").await.unwrap();
     let holdings = site.open(&site.mapping().replace("/job\"", "/no-such-table\""));
-    let schema = failed(SectionStatus::Unavailable, "SOURCE_SCHEMA");
+    let schema = failed(SectionStatus::Unavailable, Stated::SourceSchema);
     assert_eq!(ask(&holdings, "p1", &[5]).await, schema);
     let errors = holdings.check().await.unwrap_err();
     assert!(errors[0].to_string().contains("status 404"), "{}", errors[0]);

@@ -13,6 +13,7 @@ use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 use tributary::clock;
+use tributary::domain::reason::Reason as Stated;
 use tributary::domain::section::{Absence, SectionStatus};
 use tributary::domain::value::{CodeIndex, Value};
 use tributary::source::{Held, Holdings, Reason};
@@ -240,14 +241,14 @@ async fn many_requests_share_calls_and_no_person_stands_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_answer_is_named_and_never_passed_on() {
     use SectionStatus::{Invalid, Timeout, Unavailable};
-    let (timeout, down) = ("SOURCE_TIMEOUT", "SOURCE_DOWN");
-    let (schema, invalid) = ("SOURCE_SCHEMA", "SOURCE_INVALID");
+    let (timeout, down) = (Stated::SourceTimeout, Stated::SourceDown);
+    let (schema, invalid) = (Stated::SourceSchema, Stated::SourceInvalid);
     let status = |status: fn(&'static str) -> Status| Some(Err(status("p1 is 110101199003074477")));
     let mut short = good("p1");
     short.cells.pop();
     let mut numeric = good("17");
     numeric.cells[0].kind = Some(Kind::Integer(17));
-    let cases: Vec<(&str, Option<Answer>, SectionStatus, &str)> = vec![
+    let cases: Vec<(&str, Option<Answer>, SectionStatus, Stated)> = vec![
         ("another person", rows(vec![good("p2")]), Invalid, invalid),
         ("a space behind", rows(vec![good("p1 ")]), Invalid, invalid),
         ("other case", rows(vec![good("P1")]), Invalid, invalid),
@@ -260,7 +261,7 @@ async fn a_bad_answer_is_named_and_never_passed_on() {
         ("no such call", status(Status::unimplemented), Unavailable, schema),
         ("down", status(Status::unavailable), Unavailable, down),
         ("failed", status(Status::internal), Unavailable, down),
-        ("full", status(Status::resource_exhausted), Unavailable, "SOURCE_OVERLOADED"),
+        ("full", status(Status::resource_exhausted), Unavailable, Stated::SourceOverloaded),
         ("late by its own word", status(Status::deadline_exceeded), Timeout, timeout),
         ("silent", None, Timeout, timeout),
     ];
@@ -303,7 +304,7 @@ async fn a_cell_of_another_kind_is_invalid_alone() {
 async fn a_service_that_comes_up_late_or_again_is_found_without_help() {
     let folder = tempfile::tempdir().unwrap();
     let holdings = holdings(folder.path());
-    let down = Held::Failed { status: SectionStatus::Unavailable, reason: "SOURCE_DOWN" };
+    let down = Held::Failed { status: SectionStatus::Unavailable, reason: Stated::SourceDown };
     assert_eq!(fetch(&holdings, "p1").await, down);
     for _ in 0..3 {
         let service = Service::start(folder.path(), all);

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use time::macros::date;
 use tributary::clock;
 use tributary::domain::item::ItemSet;
+use tributary::domain::reason::Reason as Stated;
 use tributary::domain::section::{Absence, SectionStatus};
 use tributary::domain::value::{CodeIndex, Value};
 use tributary::source::{Held, Holdings};
@@ -235,7 +236,8 @@ async fn another_persons_row_costs_only_whoever_was_asked_about() {
             let holdings = &holdings;
             async move { ask(holdings, &format!("p{at}"), &[72]).await }
         });
-        let invalid = Held::Failed { status: SectionStatus::Invalid, reason: "SOURCE_INVALID" };
+        let invalid =
+            Held::Failed { status: SectionStatus::Invalid, reason: Stated::SourceInvalid };
         for (at, answer) in futures_util::future::join_all(asking).await.into_iter().enumerate() {
             match at {
                 17 => assert_eq!(answer, invalid, "{kind:?} p{at}"),

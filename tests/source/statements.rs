@@ -8,6 +8,7 @@ use crate::town::{Town, held, item, numbers, subject};
 use rust_decimal::Decimal;
 use time::macros::date;
 use tributary::clock;
+use tributary::domain::reason::Reason as Stated;
 use tributary::domain::section::{Absence, SectionStatus};
 use tributary::domain::value::{CodeIndex, Value};
 use tributary::source::{Held, Reason};
@@ -178,7 +179,7 @@ async fn another_persons_row_is_never_passed_on() {
     assert_eq!(items[0].number, item(5));
     assert_eq!(numbers(&missing), [(72, Absence::Invalid)]);
     let alone = town.fetch_items(&holdings, "p1", &[72]).await;
-    let invalid = Held::Failed { status: SectionStatus::Invalid, reason: "SOURCE_INVALID" };
+    let invalid = Held::Failed { status: SectionStatus::Invalid, reason: Stated::SourceInvalid };
     assert_eq!(alone, invalid);
     assert_eq!(holdings.counts()[2].foreign, 2);
 }
@@ -202,7 +203,7 @@ async fn a_database_that_is_away_comes_back_by_itself() {
     let away = town.database().with_extension("away");
     std::fs::rename(town.database(), &away).unwrap();
     let holdings = town.holdings();
-    let down = Held::Failed { status: SectionStatus::Unavailable, reason: "SOURCE_DOWN" };
+    let down = Held::Failed { status: SectionStatus::Unavailable, reason: Stated::SourceDown };
     assert_eq!(town.fetch(&holdings, "p1").await, down);
     assert_eq!(holdings.probe().await.unwrap_err().reason, Reason::Down);
     std::fs::rename(&away, town.database()).unwrap();
@@ -218,7 +219,7 @@ async fn a_file_that_is_no_database_is_down() {
     std::fs::write(town.database(), "this is no database, whatever its name says".repeat(50))
         .unwrap();
     let holdings = town.holdings();
-    let down = Held::Failed { status: SectionStatus::Unavailable, reason: "SOURCE_DOWN" };
+    let down = Held::Failed { status: SectionStatus::Unavailable, reason: Stated::SourceDown };
     assert_eq!(town.fetch(&holdings, "p1").await, down);
 }
 
@@ -266,7 +267,7 @@ async fn a_slow_query_meets_its_deadline_and_stops_no_other() {
     town.job("p1", JOB).await;
     let holdings = town.holdings_with(crate::town::SLOW);
     let asked = [item(5), item(71)].into_iter().collect();
-    let late = Held::Failed { status: SectionStatus::Timeout, reason: "SOURCE_TIMEOUT" };
+    let late = Held::Failed { status: SectionStatus::Timeout, reason: Stated::SourceTimeout };
     // Time enough for the one that ends, at last, and never for the other.
     for millis in [200, 1_000, 5_000, 25_000] {
         let deadline = clock::now() + Duration::from_millis(millis);

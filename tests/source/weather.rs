@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use tributary::clock;
+use tributary::domain::reason::Reason as Stated;
 use tributary::domain::section::{Absence, SectionStatus};
 use tributary::source::{Held, Holdings, Reason};
 
@@ -13,12 +14,12 @@ use crate::shared::{ALL, ask, job, text};
 use crate::site::{Kind, Site};
 use crate::town::{held, item, numbers, subject};
 
-pub fn failed(status: SectionStatus, reason: &'static str) -> Held {
+pub fn failed(status: SectionStatus, reason: Stated) -> Held {
     Held::Failed { status, reason }
 }
 
 fn down() -> Held {
-    failed(SectionStatus::Unavailable, "SOURCE_DOWN")
+    failed(SectionStatus::Unavailable, Stated::SourceDown)
 }
 
 /// Asks until an answer comes that is not a failure.
@@ -51,7 +52,7 @@ async fn a_server_that_is_away_comes_back_by_itself() {
         assert_eq!(held(ask(&holdings, "p1", ALL).await).0.len(), 7, "{kind:?}");
         // From now on it accepts and says nothing.
         proxy.freeze();
-        let late = failed(SectionStatus::Timeout, "SOURCE_TIMEOUT");
+        let late = failed(SectionStatus::Timeout, Stated::SourceTimeout);
         let (all, soon) = (ALL.iter().map(|number| item(*number)).collect(), clock::now());
         let soon = soon + Duration::from_millis(700);
         assert_eq!(holdings.fetch(&subject("p1"), &all, soon).await, late, "{kind:?}");
@@ -101,7 +102,7 @@ async fn a_column_that_is_dropped_fails_its_query_alone_until_it_is_back() {
         let (items, missing) = held(ask(&holdings, "p1", &[5, 71]).await);
         assert_eq!(items[0].number, item(71), "{kind:?}: the other query goes on");
         assert_eq!(numbers(&missing), [(5, Absence::SourceMissing)], "{kind:?}");
-        let schema = failed(SectionStatus::Unavailable, "SOURCE_SCHEMA");
+        let schema = failed(SectionStatus::Unavailable, Stated::SourceSchema);
         assert_eq!(ask(&holdings, "p1", &[5]).await, schema, "{kind:?}");
         let errors = holdings.check().await.unwrap_err();
         assert!(errors[0].to_string().contains("level"), "{kind:?}: {}", errors[0]);
@@ -136,7 +137,7 @@ async fn a_query_that_hangs_is_ended_and_stops_no_other() {
         );
         let source = site.source(&site.url, "statement_timeout = \"500ms\"\npool = 2");
         let holdings = site.open(&format!("{source}{}{slow}", site.query("job")));
-        let late = failed(SectionStatus::Timeout, "SOURCE_TIMEOUT");
+        let late = failed(SectionStatus::Timeout, Stated::SourceTimeout);
         for _ in 0..4 {
             // On a slow machine half a second may be too little for the other as well.
             let (items, missing) = held(recovered(&holdings, &[5, 71]).await);
@@ -173,7 +174,7 @@ async fn a_deadline_holds_whatever_the_source_does() {
         let deadline = begun + Duration::from_millis(150);
         let asked = [item(5)].into_iter().collect();
         let answer = holdings.fetch(&subject("p1"), &asked, deadline).await;
-        assert_eq!(answer, failed(SectionStatus::Timeout, "SOURCE_TIMEOUT"), "{kind:?}");
+        assert_eq!(answer, failed(SectionStatus::Timeout, Stated::SourceTimeout), "{kind:?}");
         // The statement's own limit is a minute.
         assert!(begun.elapsed() < Duration::from_secs(50), "{kind:?}: {:?}", begun.elapsed());
     }
@@ -206,14 +207,14 @@ async fn a_statement_that_writes_or_cannot_be_computed_is_refused() {
         let source = format!("[source.sql]\nurl = \"{}\"\n", site.owner_url());
         let holdings = site.open(&(source.clone() + &level("spoil()")));
         let answer = ask(&holdings, "p1", &[5]).await;
-        assert_eq!(answer, failed(SectionStatus::Unavailable, "SOURCE_SCHEMA"), "{kind:?}");
+        assert_eq!(answer, failed(SectionStatus::Unavailable, Stated::SourceSchema), "{kind:?}");
         assert_eq!(site.number("select 1, count(*) from job").await, 2, "{kind:?}");
         // One person's row cannot be computed; the other's can.
         if kind == Kind::Postgres {
             let broken = level("1 / (case person_id when 'p1' then 0 else 1 end)");
             let holdings = site.open(&(source + &broken));
             let (one, other) = tokio::join!(ask(&holdings, "p1", &[5]), ask(&holdings, "p2", &[5]));
-            assert_eq!(one, failed(SectionStatus::Invalid, "SOURCE_INVALID"));
+            assert_eq!(one, failed(SectionStatus::Invalid, Stated::SourceInvalid));
             assert_eq!(held(other).0.len(), 1);
         }
     }

@@ -29,6 +29,7 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::{Frequency, Per, VerifyingKey};
 use crate::domain::item::ItemSet;
 use crate::domain::peer::SpiffeId;
+use crate::domain::reason::Reason;
 use crate::domain::section::Section;
 use crate::issuer::{AgencyRequest, GrantRequest, Issuer, IssuerSettings, SettingsError};
 use crate::link::connect::{ConnectError, Connector};
@@ -395,6 +396,6 @@ async fn bounded<T>(
 
 /// A refusal in a word: its reason where it is one of the protocol's.
 fn word(status: &Status) -> String {
-    let stated = crate::wire::refusal::known_reason(&reason_of(status)).unwrap_or_default();
+    let stated = Reason::stated_by_agency(&reason_of(status)).map_or("", Reason::as_str);
     format!("{:?} {stated}", status.code()).trim_end().to_owned()
 }

@@ -17,6 +17,7 @@ use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::policy::answer::Question;
 use crate::domain::policy::engine::Engine;
 use crate::domain::purpose::LegalBasis;
+use crate::domain::reason::Reason;
 use crate::store::enforced::Keeper;
 
 /// How long the warming lets go of the engine after each evaluation.
@@ -71,7 +72,7 @@ impl Enforcing {
             }
             Reload::KeptLastGood(error) => {
                 tracing::error!(
-                    reason = "POLICY_KEPT",
+                    reason = %Reason::PolicyKept,
                     "the changed policy does not load; the last good one stays in force: {error}"
                 );
             }

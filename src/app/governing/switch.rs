@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::app::watching::keep_looking;
 use crate::config::file::{self, FileError};
+use crate::domain::reason::Reason;
 
 /// Watches `enabled` in an agency's file. A file that cannot be read, or is none of
 /// an agency's, changes nothing.
@@ -54,7 +55,7 @@ impl Watched {
                 // The first time it may be half written.
                 if self.failures == 2 {
                     tracing::error!(
-                        reason = "SWITCH_KEPT",
+                        reason = %Reason::SwitchKept,
                         "the kill switch cannot be read and stays as it is: {error}"
                     );
                 }

@@ -7,6 +7,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::InspectArgs;
 use crate::config::key_file::verifying_key;
+use crate::domain::grant::base64;
 use crate::domain::grant::{Contents, Jws, Presentation};
 use crate::issuer::read_public;
 
@@ -67,7 +68,7 @@ fn print(
     line(
         "log tag",
         match contents.gateway {
-            Some(tag) => tag.to_string(),
+            Some(tag) => base64::encode(tag.expose()),
             None => "not disclosed".to_owned(),
         },
     )?;

@@ -16,8 +16,9 @@ use tokio::sync::mpsc;
 use super::{AsConsumer, PARTIAL, duration, granted_items, table};
 use crate::app::profile_stream::{self, Answer, Ask, Pace};
 use crate::clock;
+use crate::domain::reason::Reason;
 use crate::wire::json;
-use crate::wire::profile::is_request_id;
+use crate::wire::profile::{REQUEST_ID_FORM, request_id as parse_request_id};
 use crate::wire::proto::pb;
 
 /// Bytes of one line at most: a grant, and the ids of all items.
@@ -68,7 +69,7 @@ pub(super) async fn run(args: StreamArgs) -> anyhow::Result<ExitCode> {
                 Input::Ask(ask) => asks.blocking_send(ask).is_err(),
                 Input::Bad(line, fault) => {
                     count.fetch_add(1, Ordering::Relaxed);
-                    let error = json!({ "reason": "BAD_LINE", "message": fault });
+                    let error = json!({ "reason": Reason::BadLine.as_str(), "message": fault });
                     put(&json!({ "line": line, "error": error })).is_err()
                 }
             };
@@ -137,8 +138,8 @@ fn ask(text: &[u8], line: u64, prefix: &str) -> anyhow::Result<Ask> {
     };
     let items = if read.items.is_empty() { granted_items(&read.grant)? } else { read.items };
     let request_id = read.request_id.unwrap_or_else(|| format!("{prefix}-{line}"));
-    if !is_request_id(&request_id) || request_id.is_empty() {
-        anyhow::bail!("request_id: must be 1 to 64 letters, digits, '-', '_' and '.'");
+    if parse_request_id(&request_id).is_none() {
+        anyhow::bail!("request_id: {REQUEST_ID_FORM}");
     }
     Ok(Ask { line, request_id, grant: read.grant, items })
 }
@@ -203,7 +204,7 @@ impl Tally {
 
     fn bad(&mut self, lines: u64) {
         if lines > 0 {
-            self.refused.insert("BAD_LINE".to_owned(), lines);
+            self.refused.insert(Reason::BadLine.to_string(), lines);
         }
     }
 

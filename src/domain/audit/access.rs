@@ -8,7 +8,9 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::export::{Line, SectionLine, WITHHELD};
-use super::record::{Record, SubjectTag};
+use super::record::Record;
+
+use crate::domain::subject::SubjectTag;
 
 /// Who asked about a person, when, for what, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

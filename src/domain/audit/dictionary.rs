@@ -12,7 +12,8 @@ use super::record::{
     CountRecord, Decision, Record, RefusalsRecord, RuleSet, SearchRecord, SectionRecord,
 };
 use super::term::Term;
-use super::text::RuleId;
+
+use crate::domain::names::RuleId;
 
 /// Why an entry's references cannot be followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -185,11 +186,11 @@ macro_rules! look_up {
 look_up! {
     peer, Peer, crate::domain::peer::SpiffeId, "peer";
     agency, Agency, crate::domain::catalogue::AgencyId, "agency";
-    purpose, Purpose, super::text::Purpose, "purpose";
-    basis, Basis, super::text::LegalBasis, "legal basis";
+    purpose, Purpose, crate::domain::purpose::PurposeCode, "purpose";
+    basis, Basis, crate::domain::purpose::LegalBasis, "legal basis";
     catalogue, Catalogue, crate::domain::catalogue::CatalogueDigest, "catalogue";
     policy, Policy, [u8; 32], "policy";
-    reason, Reason, super::text::Reason, "reason";
+    reason, Reason, crate::domain::names::ReasonWord, "reason";
 }
 
 struct Interning<'a> {
@@ -232,7 +233,7 @@ impl Interning<'_> {
             request: record.request.clone(),
             consumer: self.index(Term::Peer(record.consumer.clone())),
             purpose: record.purpose.clone().map(|purpose| self.index(Term::Purpose(purpose))),
-            basis: record.basis.clone().map(|basis| self.index(Term::Basis(basis))),
+            basis: record.basis.map(|basis| self.index(Term::Basis(basis))),
             grant: record.grant.clone(),
             agency: record.agency.clone().map(|agency| self.index(Term::Agency(agency))),
             items: record.items,

@@ -20,11 +20,13 @@
 //! 0 (use) or 1 (repeat) with the number, all as unsigned LEB128.
 
 use super::codec::{DecodeError, Put, Take};
-use super::record::{Blind, Counted, RuleSet, SearchKeys, SearchKind, SubjectTag, Timestamp};
+use super::record::{Blind, Counted, RuleSet, SearchKeys, SearchKind, Timestamp};
 use super::term::Term;
-use super::text::{GrantId, RequestId};
+
 use crate::domain::item::ItemSet;
+use crate::domain::names::{GrantId, RequestId};
 use crate::domain::section::SectionStatus;
+use crate::domain::subject::SubjectTag;
 
 /// Most bytes of an entry.
 pub const MAX_ENTRY_BYTES: usize = 512;

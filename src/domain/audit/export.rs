@@ -6,9 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::receipt::parse_hex;
-use super::record::{CountRecord, Counted, Decision, Record, SubjectTag, Timestamp};
+use super::record::{CountRecord, Counted, Decision, Record, Timestamp};
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::section::SectionStatus;
+use crate::domain::subject::SubjectTag;
 
 /// The decision that takes an answer back.
 pub(super) const WITHHELD: &str = "WITHHELD";

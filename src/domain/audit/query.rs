@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::record::{Record, SearchKeys, SectionRecord, SubjectTag, Timestamp};
-use super::text::RequestId;
+use super::record::{Record, SearchKeys, SectionRecord, Timestamp};
 use crate::domain::catalogue::AgencyId;
+use crate::domain::names::RequestId;
 use crate::domain::peer::SpiffeId;
+use crate::domain::subject::SubjectTag;
 
 /// What a search asks for; what is left out is not asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

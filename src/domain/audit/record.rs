@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::text::{GrantId, LegalBasis, Purpose, Reason, RequestId, RuleId};
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::item::ItemSet;
+use crate::domain::names::{GrantId, ReasonWord, RequestId, RuleId};
 use crate::domain::peer::SpiffeId;
+use crate::domain::purpose::{LegalBasis, PurposeCode};
 use crate::domain::section::SectionStatus;
-use crate::domain::sensitive::Sensitive;
+use crate::domain::subject::SubjectTag;
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -49,34 +50,17 @@ impl fmt::Debug for Blind {
     }
 }
 
-/// A keyed tag of the data subject: whoever holds the key can tell whose records
-/// these are, nobody else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SubjectTag(Sensitive<[u8; 32]>);
-
-impl SubjectTag {
-    /// Takes a tag that was made with the key.
-    pub const fn new(tag: [u8; 32]) -> Self {
-        Self(Sensitive::new(tag))
-    }
-
-    /// The tag itself; see [`Sensitive::expose`].
-    pub const fn expose(&self) -> &[u8; 32] {
-        self.0.expose()
-    }
-}
-
 /// What was decided, or what became of the question put to the agency.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Decision {
     /// The section's status.
     Section(SectionStatus),
     /// Refused before anything was asked of an agency.
-    Refused(Reason),
+    Refused(ReasonWord),
     /// Recorded as answered, and then not released: authority ended while the
     /// record was being written. It takes back the answer recorded before it for
     /// the same request and agency.
-    Withheld(Reason),
+    Withheld(ReasonWord),
 }
 
 /// Why rules do not fit into a record.
@@ -164,7 +148,7 @@ pub struct SectionRecord {
     /// Who asked.
     pub consumer: SpiffeId,
     /// For what.
-    pub purpose: Option<Purpose>,
+    pub purpose: Option<PurposeCode>,
     /// By which right.
     pub basis: Option<LegalBasis>,
     /// Under which grant.
@@ -198,7 +182,7 @@ pub struct RefusalsRecord {
     /// Who was refused.
     pub peer: SpiffeId,
     /// Why.
-    pub reason: Reason,
+    pub reason: ReasonWord,
     /// How often.
     pub count: u64,
 }

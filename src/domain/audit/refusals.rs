@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::record::{RefusalsRecord, Timestamp};
-use super::text::Reason;
+use crate::domain::names::ReasonWord;
 use crate::domain::peer::SpiffeId;
 
 /// How long a count stays open, in microseconds.
@@ -25,7 +25,7 @@ struct Count {
 /// The counts that are open.
 #[derive(Debug, Default)]
 pub struct RefusalCounts {
-    open: HashMap<(SpiffeId, Reason), Count>,
+    open: HashMap<(SpiffeId, ReasonWord), Count>,
 }
 
 impl RefusalCounts {
@@ -36,7 +36,7 @@ impl RefusalCounts {
         &mut self,
         now: Timestamp,
         peer: &SpiffeId,
-        reason: Reason,
+        reason: ReasonWord,
     ) -> Option<RefusalsRecord> {
         let fresh = Count { since: now, count: 1 };
         let key = (peer.clone(), reason);
@@ -69,7 +69,7 @@ impl RefusalCounts {
     }
 }
 
-fn record(now: Timestamp, (peer, reason): (SpiffeId, Reason), count: Count) -> RefusalsRecord {
+fn record(now: Timestamp, (peer, reason): (SpiffeId, ReasonWord), count: Count) -> RefusalsRecord {
     RefusalsRecord { time: now, since: count.since, peer, reason, count: count.count }
 }
 
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_flood_becomes_one_record_a_minute() {
         let peer: SpiffeId = "spiffe://scoring.city.example/consumer/scoring".parse().unwrap();
-        let reason = || Reason::new("QUOTA_EXCEEDED").unwrap();
+        let reason = || ReasonWord::new("QUOTA_EXCEEDED").unwrap();
         let mut counts = RefusalCounts::default();
         let mut records = Vec::new();
         for tick in 0..150_000u64 {
@@ -98,7 +98,7 @@ mod tests {
         let mut counts = RefusalCounts::default();
         for number in 0..MAX_OPEN + 10 {
             let peer = format!("spiffe://a.example/consumer/{number}").parse().unwrap();
-            let full = counts.count(Timestamp(0), &peer, Reason::new("X").unwrap());
+            let full = counts.count(Timestamp(0), &peer, ReasonWord::new("X").unwrap());
             assert_eq!(full.is_some(), number >= MAX_OPEN);
         }
         assert_eq!(counts.close(Timestamp(MINUTE)).len(), MAX_OPEN);

@@ -4,9 +4,10 @@
 
 use super::codec::{DecodeError, Put, Take};
 use super::record::RuleSet;
-use super::text::{LegalBasis, Purpose, Reason, RuleId};
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
+use crate::domain::names::{ReasonWord, RuleId};
 use crate::domain::peer::SpiffeId;
+use crate::domain::purpose::{LegalBasis, PurposeCode};
 
 /// A long name, to which later entries of the same log refer by its index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,13 +17,13 @@ pub enum Term {
     /// An agency.
     Agency(AgencyId),
     /// A purpose.
-    Purpose(Purpose),
+    Purpose(PurposeCode),
     /// A legal basis.
     Basis(LegalBasis),
     /// A catalogue.
     Catalogue(CatalogueDigest),
     /// The reason for a refusal.
-    Reason(Reason),
+    Reason(ReasonWord),
     /// The digest of a policy.
     Policy([u8; 32]),
     /// A rule of a policy.
@@ -83,7 +84,10 @@ impl Term {
                 let name = std::str::from_utf8(take.short("agency")?).ok();
                 Self::Agency(name.and_then(AgencyId::new).ok_or(DecodeError::Form("agency"))?)
             }
-            3 => Self::Purpose(take.text("purpose")?),
+            3 => {
+                let code = std::str::from_utf8(take.short("purpose")?).ok();
+                Self::Purpose(code.and_then(PurposeCode::new).ok_or(DecodeError::Form("purpose"))?)
+            }
             4 => Self::Basis(take.text("legal basis")?),
             5 => Self::Catalogue(CatalogueDigest(take.array("catalogue digest")?)),
             7 => Self::Reason(take.text("reason")?),

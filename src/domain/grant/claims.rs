@@ -14,6 +14,7 @@ use super::json::Json;
 use super::jwk::Jwk;
 use super::key::VerifyingKey;
 use super::purpose::{Frequency, LegalBasis, Per, PurposeCode};
+use crate::domain::names::GrantId;
 use crate::domain::peer::{Role, SpiffeId};
 
 /// The header's `typ`.
@@ -51,7 +52,7 @@ pub struct Claims {
     /// The first moment at which it no longer holds.
     pub expires_at: OffsetDateTime,
     /// Its number, unique with its issuer.
-    pub jti: Box<str>,
+    pub jti: GrantId,
     /// The consumer that it is for.
     pub client: SpiffeId,
     /// The key with which the consumer will prove its requests.
@@ -93,7 +94,8 @@ impl Claims {
         }
         let jti = top.parsed("jti", "16 to 64 base64url characters", |text| {
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-            ((16..=64).contains(&text.len()) && text.bytes().all(allowed)).then(|| text.into())
+            let fits = (16..=64).contains(&text.len()) && text.bytes().all(allowed);
+            GrantId::new(text).ok().filter(|_| fits)
         })?;
 
         let mut confirmation = top.object("cnf")?;

@@ -4,8 +4,6 @@
 //! A disclosure means something only once its digest stands among the signed
 //! ones; `signed` sees to that.
 
-use std::fmt;
-
 use aws_lc_rs::digest::{SHA256, digest as hash};
 use time::Date;
 
@@ -15,6 +13,7 @@ use super::json::{Json, JsonError};
 use super::subject::SealedSubject;
 use crate::domain::catalogue::AgencyId;
 use crate::domain::item::CAPACITY;
+use crate::domain::subject::SubjectTag;
 
 /// The claim name of the gateway's disclosure. It starts with '_', so that no
 /// agency can bear it.
@@ -53,16 +52,6 @@ pub struct Period {
     pub from: Date,
     /// The last day.
     pub to: Date,
-}
-
-/// The subject's tag for the gateway's log: different in every grant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SubjectTag(pub [u8; 32]);
-
-impl fmt::Display for SubjectTag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&base64::encode(&self.0))
-    }
 }
 
 /// What is granted from one agency.
@@ -115,7 +104,7 @@ impl Disclosure {
         let disclosure = if name == GATEWAY_CLAIM {
             let tag =
                 fields.parsed("subject_tag", "32 bytes in base64url", base64::decode_exact)?;
-            Self::Gateway(SubjectTag(tag))
+            Self::Gateway(SubjectTag::new(tag))
         } else {
             let disclosure = agency(&mut fields)?;
             if disclosure.agency.as_str() != name {

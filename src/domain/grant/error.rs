@@ -10,6 +10,7 @@ use super::key::KeyId;
 use super::statuses::StatusFault;
 use crate::domain::catalogue::AgencyId;
 use crate::domain::peer::SpiffeId;
+use crate::domain::reason::Reason;
 
 /// What a pinned issuer may not speak for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -140,30 +141,30 @@ pub enum GrantError {
 }
 
 impl GrantError {
-    /// The stable word for programs, all that a peer is told.
-    pub const fn reason(&self) -> &'static str {
+    /// All that a peer is told.
+    pub const fn reason(&self) -> Reason {
         match self {
-            Self::Unknown => "GRANT_UNKNOWN",
-            Self::Size => "GRANT_SIZE",
-            Self::Form(_) | Self::Json { .. } => "GRANT_MALFORMED",
-            Self::Type(_) => "GRANT_TYPE",
-            Self::Algorithm(_) => "GRANT_ALGORITHM",
-            Self::Critical => "GRANT_CRITICAL",
-            Self::Claim(_) => "GRANT_CLAIMS",
-            Self::Issuer(_) => "GRANT_ISSUER",
-            Self::Key { .. } => "GRANT_KEY",
-            Self::Signature => "GRANT_SIGNATURE",
-            Self::Digests(_) => "GRANT_DIGESTS",
-            Self::Disclosure(_) => "GRANT_DISCLOSURE",
-            Self::Agency(_) => "GRANT_AGENCY",
-            Self::Audience(_) => "GRANT_AUDIENCE",
-            Self::Client(_) => "GRANT_CLIENT",
-            Self::NotYetValid => "GRANT_NOT_YET_VALID",
-            Self::Expired => "GRANT_EXPIRED",
-            Self::Scope { .. } => "GRANT_ISSUER_SCOPE",
-            Self::Purpose(_) => "GRANT_PURPOSE",
-            Self::Ceiling(_) => "GRANT_CEILING",
-            Self::Items(_) => "GRANT_ITEMS",
+            Self::Unknown => Reason::GrantUnknown,
+            Self::Size => Reason::GrantSize,
+            Self::Form(_) | Self::Json { .. } => Reason::GrantMalformed,
+            Self::Type(_) => Reason::GrantType,
+            Self::Algorithm(_) => Reason::GrantAlgorithm,
+            Self::Critical => Reason::GrantCritical,
+            Self::Claim(_) => Reason::GrantClaims,
+            Self::Issuer(_) => Reason::GrantIssuer,
+            Self::Key { .. } => Reason::GrantKey,
+            Self::Signature => Reason::GrantSignature,
+            Self::Digests(_) => Reason::GrantDigests,
+            Self::Disclosure(_) => Reason::GrantDisclosure,
+            Self::Agency(_) => Reason::GrantAgency,
+            Self::Audience(_) => Reason::GrantAudience,
+            Self::Client(_) => Reason::GrantClient,
+            Self::NotYetValid => Reason::GrantNotYetValid,
+            Self::Expired => Reason::GrantExpired,
+            Self::Scope { .. } => Reason::GrantIssuerScope,
+            Self::Purpose(_) => Reason::GrantPurpose,
+            Self::Ceiling(_) => Reason::GrantCeiling,
+            Self::Items(_) => Reason::GrantItems,
             Self::Status(fault) => fault.reason(),
         }
     }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::claims::{Claims, TYPE};
-use super::disclosure::{AgencyDisclosure, Disclosure, DisclosureFault, SubjectTag, digest};
+use super::disclosure::{AgencyDisclosure, Disclosure, DisclosureFault, digest};
 use super::error::GrantError;
 use super::jws::Jws;
 use super::key::{KeyId, VerifyingKey};
@@ -19,6 +19,7 @@ use super::presentation::{Presentation, PresentationDigest};
 use super::subject::{OpeningKeys, SealError, associated_data, open};
 use super::verified::Standing;
 use crate::domain::sensitive::Sensitive;
+use crate::domain::subject::SubjectTag;
 
 /// One agency's disclosure, with its place in the presentation.
 #[derive(Debug)]
@@ -180,8 +181,12 @@ impl SignedGrant {
             return Ok(subject.clone());
         }
         let claims = &self.contents.claims;
-        let aad =
-            associated_data(&claims.issuer, &claims.jti, &granted.agency, &granted.subject.kid);
+        let aad = associated_data(
+            &claims.issuer,
+            claims.jti.as_str(),
+            &granted.agency,
+            &granted.subject.kid,
+        );
         let subject = open(key, &granted.subject, &aad)?;
         Ok(self.opened.get_or_init(|| subject).clone())
     }

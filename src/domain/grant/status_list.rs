@@ -21,6 +21,8 @@ use super::jws::Jws;
 use super::pins::IssuerPins;
 use super::verified::LEEWAY;
 
+use crate::domain::reason::Reason;
+
 /// The header's `typ`.
 pub const TYPE: &str = "statuslist+jwt";
 
@@ -68,18 +70,18 @@ pub enum StatusListError {
 
 impl StatusListError {
     /// The stable word for logs and metrics.
-    pub const fn reason(&self) -> &'static str {
+    pub const fn reason(&self) -> Reason {
         match self {
-            Self::Size => "STATUS_LIST_SIZE",
-            Self::Token(GrantError::Signature) => "STATUS_LIST_SIGNATURE",
-            Self::Token(_) => "STATUS_LIST_TOKEN",
-            Self::Json(_) | Self::Claim(_) => "STATUS_LIST_CLAIMS",
-            Self::Key(_) => "STATUS_LIST_KEY",
-            Self::Subject(_) => "STATUS_LIST_SUBJECT",
-            Self::Inflate => "STATUS_LIST_INFLATE",
-            Self::NotYetValid => "STATUS_LIST_NOT_YET_VALID",
-            Self::Expired => "STATUS_LIST_EXPIRED",
-            Self::Older(_) => "STATUS_LIST_OLDER",
+            Self::Size => Reason::StatusListSize,
+            Self::Token(GrantError::Signature) => Reason::StatusListSignature,
+            Self::Token(_) => Reason::StatusListToken,
+            Self::Json(_) | Self::Claim(_) => Reason::StatusListClaims,
+            Self::Key(_) => Reason::StatusListKey,
+            Self::Subject(_) => Reason::StatusListSubject,
+            Self::Inflate => Reason::StatusListInflate,
+            Self::NotYetValid => Reason::StatusListNotYetValid,
+            Self::Expired => Reason::StatusListExpired,
+            Self::Older(_) => Reason::StatusListOlder,
         }
     }
 }

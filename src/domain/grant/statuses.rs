@@ -11,6 +11,8 @@ use super::claims::StatusRef;
 use super::pins::IssuerPins;
 use super::status_list::{StatusList, StatusListError};
 
+use crate::domain::reason::Reason;
+
 /// How old a list may be, unless configured otherwise.
 pub const DEFAULT_MAX_AGE: Duration = Duration::seconds(60);
 
@@ -32,12 +34,12 @@ pub enum StatusFault {
 }
 
 impl StatusFault {
-    /// The stable word for programs.
-    pub const fn reason(self) -> &'static str {
+    /// What a peer is told.
+    pub const fn reason(self) -> Reason {
         match self {
-            Self::Absent | Self::Stale => "GRANT_STATUS_STALE",
-            Self::Index => "GRANT_STATUS_INDEX",
-            Self::Revoked => "GRANT_REVOKED",
+            Self::Absent | Self::Stale => Reason::GrantStatusStale,
+            Self::Index => Reason::GrantStatusIndex,
+            Self::Revoked => Reason::GrantRevoked,
         }
     }
 }

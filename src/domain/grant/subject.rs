@@ -14,6 +14,7 @@ use super::fields::{FieldError, Fields};
 use super::key::KeyId;
 use crate::domain::catalogue::AgencyId;
 use crate::domain::peer::SpiffeId;
+use crate::domain::reason::Reason;
 use crate::domain::sensitive::Sensitive;
 use crate::domain::subject::MAX_BYTES;
 
@@ -55,9 +56,9 @@ pub enum SealError {
 }
 
 impl SealError {
-    /// The stable word for programs. One for all, so that nobody learns more.
-    pub const fn reason(self) -> &'static str {
-        "GRANT_SUBJECT"
+    /// What a peer is told. One for all, so that nobody learns more.
+    pub const fn reason(self) -> Reason {
+        Reason::GrantSubject
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
 use super::claims::Claims;
-use super::disclosure::{AgencyDisclosure, DisclosureFault, Period, SubjectTag};
+use super::disclosure::{AgencyDisclosure, DisclosureFault, Period};
 use super::edition::Edition;
 use super::error::{Ceiling, GrantError, Scope};
 use super::key::VerifyingKey;
@@ -24,8 +24,10 @@ use super::statuses::StatusLists;
 use super::subject::{OpeningKeys, SealError, SealedSubject};
 use crate::domain::catalogue::{AgencyId, Catalogue, CatalogueDigest};
 use crate::domain::item::ItemSet;
+use crate::domain::names::GrantId;
 use crate::domain::peer::{PeerId, SpiffeId};
 use crate::domain::sensitive::Sensitive;
+use crate::domain::subject::SubjectTag;
 
 /// By how much `iat` and `nbf` may lie ahead. `exp` has no leeway.
 pub const LEEWAY: Duration = Duration::seconds(5);
@@ -260,7 +262,7 @@ impl VerifiedGrant {
     }
 
     /// The grant's number, unique with its issuer.
-    pub fn jti(&self) -> &str {
+    pub fn jti(&self) -> &GrantId {
         &self.claims().jti
     }
 

@@ -322,6 +322,8 @@ reasons! {
     NotTls = "NOT_TLS", Unauthenticated, NEVER, Caller, Log;
     /// A handshake ended well and no peer was verified in it, so the connection is refused.
     NotVerified = "NOT_VERIFIED", Unauthenticated, NEVER, Operator, Log;
+    /// No request came on a connection in the time that it may be idle, so it was closed.
+    IdleTimeout = "IDLE_TIMEOUT", DeadlineExceeded, NEVER, Nobody, Log;
     /// The peer shows no certificate.
     NoCertificate = "NO_CERTIFICATE", Unauthenticated, NEVER, Caller, Log;
     /// The peer does not offer HTTP/2.

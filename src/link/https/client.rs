@@ -30,6 +30,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::{HTTP1, HttpsUri};
 use crate::clock;
+use crate::domain::reason::Reason;
 use crate::link::certificate;
 use crate::link::tls::{OurClock, provider};
 
@@ -157,16 +158,16 @@ pub enum FetchError {
 
 impl FetchError {
     /// The stable word for logs.
-    pub const fn reason(&self) -> &'static str {
+    pub const fn reason(&self) -> Reason {
         match self {
-            Self::Unreachable(..) => "https_unreachable",
-            Self::TimedOut(..) => "https_timed_out",
-            Self::AnchorsExpired(_) => "https_anchors_expired",
-            Self::Tls(..) | Self::Setup(_) => "https_tls_failed",
-            Self::Http(..) | Self::Body(..) => "https_broken",
-            Self::Status(..) => "https_status",
-            Self::MediaType(..) => "https_media_type",
-            Self::TooLarge(..) => "https_too_large",
+            Self::Unreachable(..) => Reason::HttpsUnreachable,
+            Self::TimedOut(..) => Reason::HttpsTimedOut,
+            Self::AnchorsExpired(_) => Reason::HttpsAnchorsExpired,
+            Self::Tls(..) | Self::Setup(_) => Reason::HttpsTlsFailed,
+            Self::Http(..) | Self::Body(..) => Reason::HttpsBroken,
+            Self::Status(..) => Reason::HttpsStatus,
+            Self::MediaType(..) => Reason::HttpsMediaType,
+            Self::TooLarge(..) => Reason::HttpsTooLarge,
         }
     }
 }

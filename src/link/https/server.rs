@@ -29,6 +29,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::HTTP1;
+use crate::domain::reason::Reason;
 use crate::link::certificate::{self, CertificateError};
 use crate::link::identity::{IdentityError, read_chain, read_key};
 use crate::link::pause::Pause;
@@ -202,14 +203,14 @@ where
         };
         pause = Pause::default();
         if tasks.len() >= limits.connections {
-            tracing::warn!(reason = "too_many_connections", "connection refused");
+            tracing::warn!(reason = %Reason::TooManyConnections, "connection refused");
             continue;
         }
         let (door, stopping) = (Arc::clone(&door), stop.subscribe());
         tasks.spawn(async move {
             // Anybody may connect and do nothing: no event worth a warning.
             if timeout(door.limits.whole, door.converse(stream, stopping)).await.is_err() {
-                tracing::debug!(reason = "connection_timeout", "connection closed");
+                tracing::debug!(reason = %Reason::ConnectionTimeout, "connection closed");
             }
         });
     }
@@ -253,11 +254,11 @@ impl<F: Fn(&str) -> Option<Document>> Door<F> {
         let stream = match stream {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
-                tracing::debug!(reason = "tls_failed", %error, "connection closed");
+                tracing::debug!(reason = %Reason::TlsFailed, %error, "connection closed");
                 return;
             }
             Err(_) => {
-                tracing::debug!(reason = "handshake_timeout", "connection closed");
+                tracing::debug!(reason = %Reason::HandshakeTimeout, "connection closed");
                 return;
             }
         };

@@ -21,6 +21,7 @@ use crate::clock;
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::grant::Shown;
 use crate::domain::item::{ItemNumber, ItemSet};
+use crate::domain::reason::Reason;
 use crate::link::connect::{ConnectError, Connector};
 use crate::service::agencies::breaker::Breaker;
 use crate::service::agencies::pending::UnderWay;
@@ -49,7 +50,7 @@ pub enum Down {
     /// The first attempt is still under way.
     Connecting,
     /// Attempts fail, for the given reason.
-    Failing(&'static str),
+    Failing(Reason),
 }
 
 /// What an agency said of itself, held against what we expect.
@@ -132,7 +133,7 @@ impl Uplink {
 
     /// Why the agency is not to be asked nor believed: its audit log contradicts
     /// what was seen of it.
-    pub fn barred(&self) -> Option<&'static str> {
+    pub fn barred(&self) -> Option<Reason> {
         self.peer.as_ref().and_then(|peer| peer.barred())
     }
 
@@ -157,7 +158,7 @@ impl Uplink {
             return Ok(UnderWay::Nowhere);
         }
         if !self.breaker.admits(clock::now()) {
-            reply.fail(Failure::NoWay("AGENCY_FAILING"));
+            reply.fail(Failure::NoWay(Reason::AgencyFailing));
             return Ok(UnderWay::Nowhere);
         }
         self.retries.deposit();
@@ -174,7 +175,7 @@ impl Uplink {
                 if self.breaker.failed(arrival.at) {
                     tracing::error!(
                         agency = %self.agency,
-                        reason = "AGENCY_FAILING",
+                        reason = %Reason::AgencyFailing,
                         "question after question is lost: the agency is left alone for a while"
                     );
                 }
@@ -259,12 +260,11 @@ impl Uplink {
             let reason = match self.open(slot).await {
                 Ok(Opened::Lane(lane, state)) => {
                     waits = backoff();
-                    let reason = hold(&lane, state).await;
-                    if reason == DRAINED {
+                    let Some(reason) = hold(&lane, state).await else {
                         // The replacement comes up before the old lane is let go.
                         tokio::spawn(let_go(lane));
                         continue;
-                    }
+                    };
                     reason
                 }
                 Ok(Opened::Unary(mut client)) => {
@@ -273,9 +273,9 @@ impl Uplink {
                 }
                 Err(reason) => reason,
             };
-            self.put(slot, None, reason);
+            self.put(slot, None, Some(reason));
             let wait = waits.next().unwrap_or(BACKOFF.1);
-            tracing::warn!(agency = %self.agency, reason, wait_ms = wait.as_millis(), "no way to the agency");
+            tracing::warn!(agency = %self.agency, %reason, wait_ms = wait.as_millis(), "no way to the agency");
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 // Even when wanted, not faster than the first wait.
@@ -287,7 +287,7 @@ impl Uplink {
         }
     }
 
-    async fn open(&self, slot: usize) -> Result<Opened, &'static str> {
+    async fn open(&self, slot: usize) -> Result<Opened, Reason> {
         let channel = self.connector.channel().await.map_err(|error| {
             tracing::warn!(agency = %self.agency, error = %error, "connecting failed");
             connect_reason(&error)
@@ -297,7 +297,7 @@ impl Uplink {
             Ok((lane, description, state)) => {
                 self.accept(&description)?;
                 let lane = Arc::new(lane);
-                self.put(slot, Some(Way::Exchange(lane.clone())), "");
+                self.put(slot, Some(Way::Exchange(lane.clone())), None);
                 Ok(Opened::Lane(lane, state))
             }
             Err(status) if status.code() == Code::Unimplemented => {
@@ -307,25 +307,25 @@ impl Uplink {
                 self.accept(&description)?;
                 let takes_digests = grant::takes_digests(&description);
                 let way = Way::Unary { client: client.clone(), takes_digests };
-                self.put(slot, Some(way), "");
+                self.put(slot, Some(way), None);
                 Ok(Opened::Unary(client))
             }
             Err(status) => {
                 tracing::warn!(agency = %self.agency, code = ?status.code(), "no exchange stream");
-                Err("NO_EXCHANGE")
+                Err(Reason::NoExchange)
             }
         }
     }
 
     /// Holds an agency's description against what we expect of it.
-    fn accept(&self, description: &pb::DescribeResponse) -> Result<(), &'static str> {
+    fn accept(&self, description: &pb::DescribeResponse) -> Result<(), Reason> {
         if description.agency != self.agency.as_str() {
             tracing::error!(
                 agency = %self.agency,
                 "the server names another agency in its description: nothing is sent to it; \
                  correct the endpoint in the gateway's configuration"
             );
-            return Err("WRONG_AGENCY");
+            return Err(Reason::WrongAgency);
         }
         if *description.catalogue_digest != self.digest.0 {
             tracing::error!(
@@ -334,15 +334,15 @@ impl Uplink {
                 "the agency answers by another catalogue: nothing is sent to it; \
                  give both the same catalogue folder"
             );
-            return Err("WRONG_CATALOGUE");
+            return Err(Reason::WrongCatalogue);
         }
         let items = description.items.iter().filter_map(|number| ItemNumber::new(*number));
         self.described.store(Some(Arc::new(Described { items: items.collect() })));
         Ok(())
     }
 
-    fn put(&self, slot: usize, way: Option<Way>, reason: &'static str) {
-        if way.is_none() {
+    fn put(&self, slot: usize, way: Option<Way>, down: Option<Reason>) {
+        if let Some(reason) = down {
             self.down.store(Arc::new(Down::Failing(reason)));
         }
         if let Some(slot) = self.slots.get(slot) {
@@ -352,7 +352,7 @@ impl Uplink {
     }
 
     /// Asks a server without Exchange now and then whether it is still there.
-    async fn probe(&self, client: &mut AgencyServiceClient<Channel>) -> &'static str {
+    async fn probe(&self, client: &mut AgencyServiceClient<Channel>) -> Reason {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
             if let Err(reason) = describe(client).await {
@@ -367,23 +367,21 @@ enum Opened {
     Unary(AgencyServiceClient<Channel>),
 }
 
-const DRAINED: &str = "DRAINED";
-
-/// Waits until a lane must be replaced, and says why. Meanwhile the agency is asked
+/// Waits until a lane must be replaced, and says why: nothing where the agency drains it. Meanwhile the agency is asked
 /// now and then to show its log.
-async fn hold(lane: &Lane, mut state: watch::Receiver<LaneState>) -> &'static str {
+async fn hold(lane: &Lane, mut state: watch::Receiver<LaneState>) -> Option<Reason> {
     let every = lane.look_every();
     let mut look = interval(every.unwrap_or(HELLO_WITHIN));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         match *state.borrow_and_update() {
-            LaneState::Draining => return DRAINED,
-            LaneState::Closed(reason) => return reason,
+            LaneState::Draining => return None,
+            LaneState::Closed(reason) => return Some(reason),
             LaneState::Open => {}
         }
         tokio::select! {
             changed = state.changed() => if changed.is_err() {
-                return if lane.is_open() { "ENDED" } else { "LANE_LOST" };
+                return Some(if lane.is_open() { Reason::Ended } else { Reason::LaneLost });
             },
             _ = look.tick(), if every.is_some() => lane.ask_log().await,
         }
@@ -403,14 +401,14 @@ async fn let_go(lane: Arc<Lane>) {
 
 async fn describe(
     client: &mut AgencyServiceClient<Channel>,
-) -> Result<pb::DescribeResponse, &'static str> {
+) -> Result<pb::DescribeResponse, Reason> {
     let mut request = tonic::Request::new(pb::DescribeRequest {});
     request.set_timeout(HELLO_WITHIN);
     let described = tokio::time::timeout(HELLO_WITHIN, client.describe(request)).await;
     described
-        .map_err(|_| "NO_DESCRIPTION")?
+        .map_err(|_| Reason::NoDescription)?
         .map(tonic::Response::into_inner)
-        .map_err(|_| "NO_DESCRIPTION")
+        .map_err(|_| Reason::NoDescription)
 }
 
 fn backoff() -> backon::ExponentialBackoff {
@@ -423,14 +421,14 @@ fn backoff() -> backon::ExponentialBackoff {
 }
 
 /// A connection's failure as the reason that a section states.
-const fn connect_reason(error: &ConnectError) -> &'static str {
+const fn connect_reason(error: &ConnectError) -> Reason {
     match error {
-        ConnectError::Address(_) => "BAD_ADDRESS",
-        ConnectError::Unreachable { .. } => "UNREACHABLE",
-        ConnectError::TimedOut { .. } => "CONNECT_TIMEOUT",
-        ConnectError::WrongIdentity { .. } => "WRONG_IDENTITY",
-        ConnectError::Untrusted { .. } => "UNTRUSTED",
-        ConnectError::Refused { .. } => "LINK_REFUSED",
-        ConnectError::Protocol { .. } => "LINK_BROKEN",
+        ConnectError::Address(_) => Reason::BadAddress,
+        ConnectError::Unreachable { .. } => Reason::Unreachable,
+        ConnectError::TimedOut { .. } => Reason::ConnectTimeout,
+        ConnectError::WrongIdentity { .. } => Reason::WrongIdentity,
+        ConnectError::Untrusted { .. } => Reason::Untrusted,
+        ConnectError::Refused { .. } => Reason::LinkRefused,
+        ConnectError::Protocol { .. } => Reason::LinkBroken,
     }
 }

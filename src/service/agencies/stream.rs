@@ -18,6 +18,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use crate::clock;
+use crate::domain::reason::Reason;
 use crate::service::agencies::replies::Reply;
 use crate::service::agencies::request::Form;
 use crate::service::audit::monitor::Swap;
@@ -54,7 +55,7 @@ pub enum Failure {
     /// As many questions are under way as the agency takes.
     WindowFull,
     /// There is no way to the agency, for the given reason.
-    NoWay(&'static str),
+    NoWay(Reason),
     /// The agency does not know the grant by the digest that named it. The question
     /// may be put whole.
     Forgotten,
@@ -120,7 +121,7 @@ pub enum LaneState {
     /// The agency asked for another lane; this one finishes what is under way.
     Draining,
     /// Ended, for the given reason.
-    Closed(&'static str),
+    Closed(Reason),
 }
 
 impl Lane {
@@ -307,10 +308,10 @@ impl Reader {
                     }
                     Meaning::Broken(reason) => break reason,
                 },
-                Ok(None) => break "ENDED",
+                Ok(None) => break Reason::Ended,
                 // tonic goes on with misread bytes after a decode error: this stream
                 // is never polled again.
-                Err(_) => break "STREAM_ERROR",
+                Err(_) => break Reason::StreamError,
             }
         };
         shared.shut.store(true, Ordering::Release);
@@ -338,10 +339,10 @@ impl Reader {
                     tokio::spawn(self.swap.clone().judge(seen, shown));
                     Meaning::Settled
                 }
-                None => Meaning::Broken("UNASKED_LOG"),
+                None => Meaning::Broken(Reason::UnaskedLog),
             },
             Some(told) => settle(told, &self.shared),
-            None => Meaning::Broken("EMPTY_MESSAGE"),
+            None => Meaning::Broken(Reason::EmptyMessage),
         }
     }
 }
@@ -350,7 +351,7 @@ impl Reader {
 enum Meaning {
     Settled,
     Drain,
-    Broken(&'static str),
+    Broken(Reason),
 }
 
 fn settle(told: Told, shared: &Shared) -> Meaning {
@@ -361,7 +362,7 @@ fn settle(told: Told, shared: &Shared) -> Meaning {
             (failure.exchange_id, failure.request_hash, Err(refused))
         }
         Told::Drain(_) => return Meaning::Drain,
-        Told::Hello(_) => return Meaning::Broken("SECOND_HELLO"),
+        Told::Hello(_) => return Meaning::Broken(Reason::SecondHello),
         // Settled before this.
         Told::AskLog(_) | Told::ShowLog(_) => return Meaning::Settled,
     };
@@ -369,7 +370,7 @@ fn settle(told: Told, shared: &Shared) -> Meaning {
     let Some(pending) = shared.with(|pending| pending.remove(&id)) else { return Meaning::Settled };
     if !pending.hash.is(&hash) {
         pending.reply.fail(Failure::WrongEcho);
-        return Meaning::Broken("WRONG_ECHO");
+        return Meaning::Broken(Reason::WrongEcho);
     }
     let outcome = outcome.map_err(|(code, reason)| Failure::refused(code, reason, pending.named));
     pending.reply.give(Arrival { at: clock::now(), outcome });

@@ -8,18 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use bytes::Bytes;
-use prost::Message;
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tonic::Code;
-
 use crate::config::agency::AgencyLimitsConfig;
 use crate::domain::audit::{CountRecord, Counted, Decision};
 use crate::domain::catalogue::{AgencyId, Catalogue};
-use crate::domain::grant::{OpeningKeys, Presented, Receiver, VerifiedGrant};
+use crate::domain::grant::{OpeningKeys, Receiver, VerifiedGrant};
 use crate::domain::item::ItemSet;
-use crate::domain::peer::{PeerId, Role, SpiffeId};
+use crate::domain::peer::{PeerId, Role};
 use crate::domain::policy::Permit;
+use crate::domain::reason::Reason;
 use crate::domain::section::{Absence, HeldItem, Section, SectionStatus};
 use crate::domain::subject::{Subject, SubjectFormat};
 use crate::service::audit::monitor::Witnesses;
@@ -28,10 +24,13 @@ use crate::service::judge::{Authority, Ruling};
 use crate::service::random;
 use crate::source::{Held, Holdings};
 use crate::store::frequency::{Counters, Release, Use};
+use crate::wire::fetch::FetchRequest;
 use crate::wire::proto::pb;
-use crate::wire::refusal::{FieldFault, Refusal};
+use crate::wire::refusal::Refusal;
 use crate::wire::section::RequestHash;
-use crate::wire::{grant, profile, section};
+use crate::wire::{fetch, section};
+use bytes::Bytes;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// What an agency answers from, and by whose leave.
 pub struct Agency {
@@ -72,17 +71,9 @@ impl std::fmt::Debug for Agency {
     }
 }
 
-/// A question that passed every check of form.
-struct Question {
-    request_id: String,
-    consumer: SpiffeId,
-    grant: Presented<Bytes>,
-    items: ItemSet,
-}
-
 /// A question whose grant holds.
 struct Admitted<'a> {
-    question: Question,
+    question: FetchRequest,
     grant: VerifiedGrant,
     _room: SemaphorePermit<'a>,
 }
@@ -160,9 +151,9 @@ impl Agency {
         })?;
         if gateway.spiffe().role() != Role::Gateway {
             let message = "only an identity in the role of a gateway may ask an agency";
-            return Err(Refusal::new(Code::PermissionDenied, "NOT_A_GATEWAY", message));
+            return Err(Refusal::new(Reason::NotAGateway, message));
         }
-        let question = self.read(request)?;
+        let question = fetch::decode(request, &self.parts.catalogue.digest())?;
         self.check_enabled()?;
         self.parts.witnesses.check(gateway.spiffe())?;
         self.parts.recorder.check_ready()?;
@@ -171,7 +162,7 @@ impl Agency {
         Ok(Admitted { question, grant, _room: room })
     }
 
-    fn receiver<'a>(&'a self, gateway: &'a PeerId, question: &'a Question) -> Receiver<'a> {
+    fn receiver<'a>(&'a self, gateway: &'a PeerId, question: &'a FetchRequest) -> Receiver<'a> {
         Receiver::Agency { agency: &self.parts.id, gateway, consumer: &question.consumer }
     }
 
@@ -195,10 +186,9 @@ impl Agency {
         };
         let ruled = OnceLock::new();
         // From here on the question is recorded, even if the gateway hangs up.
-        let unrecorded = self
-            .parts
-            .recorder
-            .begin(|| records(ruled.get(), recorder::refused("ABANDONED")).unwrap_or_default());
+        let unrecorded = self.parts.recorder.begin(|| {
+            records(ruled.get(), recorder::refused(Reason::Abandoned)).unwrap_or_default()
+        });
         let answered = async {
             let subject = subject?;
             let ruling = self.parts.authority.judge(grant).await?;
@@ -242,56 +232,19 @@ impl Agency {
         self.check_enabled()
     }
 
-    fn read(&self, request: Bytes) -> Result<Question, Refusal> {
-        let request = pb::FetchSectionRequest::decode(request).map_err(|_| {
-            let message = "the request is no FetchSectionRequest";
-            Refusal::new(Code::InvalidArgument, "UNDECODABLE", message)
-        })?;
-        if *request.catalogue_digest != self.parts.catalogue.digest().0 {
-            let message =
-                "the request is numbered by another catalogue; Describe states the right digest";
-            return Err(Refusal::new(Code::FailedPrecondition, "WRONG_CATALOGUE", message));
-        }
-        let mut fields = Vec::new();
-        let mut fault = |field: &str, description: &str| {
-            fields.push(FieldFault { field: field.into(), description: description.into() });
-        };
-        if request.request_id.is_empty() || !profile::is_request_id(&request.request_id) {
-            fault("request_id", "must be 1 to 64 letters, digits, '-', '_' and '.'");
-        }
-        let consumer = request.consumer.parse().ok();
-        let consumer = consumer.filter(|consumer: &SpiffeId| consumer.role() == Role::Consumer);
-        if consumer.is_none() {
-            fault("consumer", "is not the SPIFFE id of a consumer");
-        }
-        let items = ItemSet::from_bytes(&request.items).filter(|items| !items.is_empty());
-        if items.is_none() {
-            fault("items", "must be a set of 1 to 512 bits with a bit set");
-        }
-        let grant = grant::decode(request.grant)
-            .map_err(|wrong| fault(&wrong.field, &wrong.description))
-            .ok();
-        match (consumer, items, grant) {
-            (Some(consumer), Some(items), Some(grant)) if fields.is_empty() => {
-                Ok(Question { request_id: request.request_id, consumer, grant, items })
-            }
-            _ => Err(Refusal::bad_request(fields)),
-        }
-    }
-
     fn check_enabled(&self) -> Result<(), Refusal> {
         if self.parts.enabled.load(Ordering::Acquire) {
             return Ok(());
         }
         let message = "the agency's administrator has switched it off";
-        Err(Refusal::new(Code::PermissionDenied, "AGENCY_CLOSED", message))
+        Err(Refusal::new(Reason::AgencyClosed, message))
     }
 
     /// Opens the subject, which only this agency can.
     fn open(&self, grant: &VerifiedGrant) -> Result<Subject, Refusal> {
         let refused = |_| {
             let message = "the grant's subject cannot be opened or is no card number";
-            Refusal::new(Code::PermissionDenied, "GRANT_SUBJECT", message)
+            Refusal::new(Reason::GrantSubject, message)
         };
         let opened = grant.open_subject(&self.parts.keys).map_err(|_| refused(()))?;
         self.parts.format.parse(opened.expose()).map_err(|_| refused(()))
@@ -315,8 +268,8 @@ impl Agency {
         let bare =
             |status, reason| Section::without_values(self.parts.id.clone(), asked, status, reason);
         match held {
-            Held::NoRecord => bare(SectionStatus::NoRecord, ""),
-            Held::Failed { status, reason } => bare(status, reason),
+            Held::NoRecord => bare(SectionStatus::NoRecord, None),
+            Held::Failed { status, reason } => bare(status, Some(reason)),
             Held::Answered { items, mut missing } => {
                 let items = self.within_period(&admitted.grant, items, &mut missing);
                 let denied = asked.without(&permitted);
@@ -324,7 +277,7 @@ impl Agency {
                 let absent = permitted.without(&offered);
                 missing.extend(absent.iter().map(|item| (item, Absence::NotOffered)));
                 missing.sort_unstable_by_key(|(item, _)| *item);
-                Section { items, missing, ..bare(SectionStatus::Ok, "") }
+                Section { items, missing, ..bare(SectionStatus::Ok, None) }
             }
         }
     }
@@ -352,17 +305,17 @@ impl Agency {
     /// release's record: only then is the count sure to outlive the machine.
     async fn count(
         &self,
-        question: &Question,
+        question: &FetchRequest,
         grant: &VerifiedGrant,
         until: Instant,
     ) -> Result<CountRecord, Refusal> {
         let now = self.parts.authority.now();
         let one = Use {
             issuer: grant.issuer(),
-            jti: grant.jti(),
+            jti: grant.jti().as_str(),
             window: grant.window(now),
             limit: grant.frequency().count,
-            request_id: &question.request_id,
+            request_id: question.request_id.as_str(),
             consumer: grant.client(),
             items: &question.items,
             expires: grant.expires_at(),
@@ -379,16 +332,16 @@ impl Agency {
             Ok(Release::Repeated { times }) => Ok(record(Counted::Repeat(times))),
             Ok(Release::Exhausted) => {
                 let message = "the grant has been used as often as it allows in this period";
-                Err(Refusal::new(Code::PermissionDenied, "FREQUENCY_EXHAUSTED", message))
+                Err(Refusal::new(Reason::FrequencyExhausted, message))
             }
             Ok(Release::Conflict) => {
                 let message = "the request id was used for another request; take a new one";
-                Err(Refusal::new(Code::AlreadyExists, "REQUEST_ID_REUSED", message))
+                Err(Refusal::new(Reason::RequestIdReused, message))
             }
             Err(error) => {
-                tracing::error!(agency = %self.parts.id, reason = "COUNTER_DOWN", "{error}");
+                tracing::error!(agency = %self.parts.id, reason = %Reason::CounterDown, "{error}");
                 let message = "the agency cannot count uses now, so it releases nothing";
-                Err(Refusal::new(Code::Unavailable, "COUNTER_DOWN", message))
+                Err(Refusal::new(Reason::CounterDown, message))
             }
         }
     }

@@ -14,13 +14,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 
 use crate::clock;
+use crate::domain::reason::Reason;
 use crate::link::validity::{Link, Phase};
 use crate::service::agency::answer::Agency;
 use crate::service::audit::monitor::Swap;
-use crate::service::ending::{DISTRUSTED, ending};
+use crate::service::ending::ending;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::exchange_request::Message as Asked;
 use crate::wire::proto::pb::exchange_response::Message as Told;
@@ -77,7 +78,7 @@ struct Session {
 enum Next {
     Read,
     Finish,
-    Close(&'static str),
+    Close(Reason),
 }
 
 impl Session {
@@ -118,8 +119,8 @@ impl Session {
                             break;
                         }
                         Next::Close(reason) => {
-                            tracing::warn!(peer = %self.link.peer(), reason, "exchange stream closed");
-                            let refusal = Refusal::new(Code::InvalidArgument, reason, "the stream's rules were broken");
+                            tracing::warn!(peer = %self.link.peer(), %reason, "exchange stream closed");
+                            let refusal = Refusal::new(reason, "the stream's rules were broken");
                             let _ = self.answers.try_send(Err(refusal.into_status("")));
                             break;
                         }
@@ -129,12 +130,10 @@ impl Session {
                 () = self.answers.closed() => break,
                 () = grace.as_mut(), if draining => break,
                 reason = due.as_mut(), if !draining => {
-                    if reason == DISTRUSTED {
-                        break;
-                    }
+                    let Some(reason) = reason else { break };
                     draining = true;
                     grace.as_mut().reset(TokioInstant::from_std(clock::now()) + DRAIN_GRACE);
-                    let drain = pb::ExchangeDrain { reason: reason.into() };
+                    let drain = pb::ExchangeDrain { reason: reason.to_string() };
                     if self.tell(Told::Drain(drain)).await.is_err() {
                         break;
                     }
@@ -174,9 +173,9 @@ impl Session {
                     tokio::spawn(self.swap.clone().judge(seen, shown));
                     Next::Read
                 }
-                None => Next::Close("UNASKED_LOG"),
+                None => Next::Close(Reason::UnaskedLog),
             },
-            None => Next::Close("EMPTY_MESSAGE"),
+            None => Next::Close(Reason::EmptyMessage),
         }
     }
 
@@ -184,7 +183,7 @@ impl Session {
         let id = fetch.exchange_id;
         // Ids only rise, which is how they never repeat without a list of them.
         if self.last_id.is_some_and(|last| id <= last) {
-            return Next::Close("REPEATED_EXCHANGE_ID");
+            return Next::Close(Reason::RepeatedExchangeId);
         }
         self.last_id = Some(id);
         let hash = RequestHash::of(&fetch.request);
@@ -193,7 +192,7 @@ impl Session {
             // The window's room in the queue is taken by answers; if even the
             // room for control messages is full the peer does not read.
             let failed = self.answers.try_send(Ok(failure(id, hash, &refusal)));
-            return if failed.is_ok() { Next::Read } else { Next::Close("PEER_DOES_NOT_READ") };
+            return if failed.is_ok() { Next::Read } else { Next::Close(Reason::PeerDoesNotRead) };
         }
         let cap = self.agency.limits().max_deadline;
         let until = clock::now() + Duration::from_micros(fetch.remaining_micros).min(cap);
@@ -246,9 +245,9 @@ impl Session {
 }
 
 /// Waits until a stream must be drained or ended, and says why.
-async fn due(link: &Link, stop: &mut watch::Receiver<bool>, end: TokioInstant) -> &'static str {
+async fn due(link: &Link, stop: &mut watch::Receiver<bool>, end: TokioInstant) -> Option<Reason> {
     tokio::select! {
-        () = sleep_until(end) => "AGE",
+        () = sleep_until(end) => Some(Reason::Age),
         reason = ending(link, stop) => reason,
     }
 }
@@ -262,8 +261,8 @@ fn failure(exchange_id: u64, hash: RequestHash, refusal: &Refusal) -> pb::Exchan
     let failure = pb::ExchangeFailure {
         exchange_id,
         request_hash: hash.to_bytes(),
-        code: refusal.code.into(),
-        reason: refusal.reason.to_owned(),
+        code: refusal.code().into(),
+        reason: refusal.reason.to_string(),
     };
     pb::ExchangeResponse { message: Some(Told::Failure(failure)) }
 }

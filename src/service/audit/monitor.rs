@@ -15,17 +15,16 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tonic::Code;
-
 use crate::config::audit::{MAX_LOGS, OnContradiction, PinnedLogs};
 use crate::domain::audit::{Hash, NoteError, Origin, SignedCheckpoint, VerifyingKey};
 use crate::domain::peer::SpiffeId;
+use crate::domain::reason::Reason;
 use crate::service::audit::recorder::Recorder;
 use crate::store::proof::{ProveError, prove_consistency, published};
 use crate::store::witness::{Contradiction, Witness, WitnessError};
 use crate::wire::proto::pb;
 use crate::wire::refusal::Refusal;
+use tokio::sync::watch;
 
 /// Questions that a peer may leave unanswered before that is an alarm.
 const PATIENCE: u32 = 3;
@@ -65,14 +64,14 @@ impl Standing {
         Self::NotSigned,
     ];
 
-    /// The stable word for what is wrong.
-    pub const fn fault(self) -> Option<&'static str> {
+    /// What is wrong.
+    pub const fn fault(self) -> Option<Reason> {
         match self {
             Self::Unseen | Self::Sound => None,
-            Self::Forked => Some("LOG_FORKED"),
-            Self::RolledBack => Some("LOG_ROLLED_BACK"),
-            Self::NotPinned => Some("LOG_NOT_PINNED"),
-            Self::NotSigned => Some("LOG_NOT_SIGNED"),
+            Self::Forked => Some(Reason::LogForked),
+            Self::RolledBack => Some(Reason::LogRolledBack),
+            Self::NotPinned => Some(Reason::LogNotPinned),
+            Self::NotSigned => Some(Reason::LogNotSigned),
         }
     }
 
@@ -108,7 +107,7 @@ impl Peer {
 
     /// Why nothing may be disclosed to it or asked of it. What is not proven bars
     /// nobody, since a peer that means ill would rather show nothing.
-    pub fn barred(&self) -> Option<&'static str> {
+    pub fn barred(&self) -> Option<Reason> {
         Some(self.standing()).filter(|now| self.refuse && now.is_proven())?.fault()
     }
 }
@@ -159,7 +158,7 @@ impl Witnesses {
                 Some(Contradiction::Rollback) => Standing::RolledBack,
             };
             if let Some(reason) = standing.fault() {
-                tracing::error!(reason, peer = %identity, "its log contradicted itself before");
+                tracing::error!(%reason, peer = %identity, "its log contradicted itself before");
             }
             let peer = Peer {
                 identity: identity.clone(),
@@ -209,7 +208,7 @@ impl Witnesses {
             None => Ok(()),
             Some(reason) => {
                 let message = "the audit log that you show is not the one that was seen before";
-                Err(Refusal::new(Code::PermissionDenied, reason, message))
+                Err(Refusal::new(reason, message))
             }
         }
     }
@@ -319,7 +318,7 @@ impl Swap {
             Ok(Ok(())) => Standing::Sound,
             Ok(Err(fault)) => {
                 let standing = fault.standing();
-                tracing::error!(reason = standing.and_then(Standing::fault), peer = %peer.identity, "{fault}");
+                tracing::error!(reason = standing.and_then(Standing::fault).map(tracing::field::display), peer = %peer.identity, "{fault}");
                 match standing {
                     Some(standing) => standing,
                     None => return,
@@ -332,7 +331,7 @@ impl Swap {
 
     fn count_unanswered(&self, peer: &Peer) {
         if peer.unanswered.fetch_add(1, Ordering::Relaxed) + 1 == PATIENCE {
-            tracing::error!(reason = "LOG_UNSEEN", peer = %peer.identity, "the peer does not show its audit log");
+            tracing::error!(reason = %Reason::LogUnseen, peer = %peer.identity, "the peer does not show its audit log");
         }
     }
 
@@ -375,7 +374,7 @@ async fn show(own: &Arc<Own>, seen: u64) -> Result<pb::ExchangeShowLog, ProveErr
         if hashes.is_none() {
             let size = checkpoint.checkpoint().size;
             tracing::error!(
-                reason = "LOG_ROLLED_BACK",
+                reason = %Reason::LogRolledBack,
                 seen,
                 size,
                 "a peer has seen more of the own audit log than there is: it was put back to an older copy"

@@ -8,25 +8,24 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_lc_rs::hmac;
-use futures_util::FutureExt;
-use tonic::Code;
-
 use crate::clock;
 use crate::domain::audit::{
-    CountRecord, Decision, GrantId, Hash, LegalBasis, Purpose, Reason, Receipt, Record,
-    RefusalCounts, RequestId, SearchRecord, SectionRecord, SubjectTag, TextError, Timestamp,
+    CountRecord, Decision, Hash, Receipt, Record, RefusalCounts, RequestId, SearchRecord,
+    SectionRecord, SubjectTag, Timestamp,
 };
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::grant::VerifiedGrant;
 use crate::domain::item::ItemSet;
 use crate::domain::peer::SpiffeId;
+use crate::domain::reason::Reason;
 use crate::domain::section::SectionStatus;
 use crate::domain::sensitive::Sensitive;
 use crate::domain::subject::Subject;
 use crate::service::judge::Ruling;
 use crate::store::audit_log::{AuditError, AuditLog, Health, fresh_blind};
 use crate::wire::refusal::Refusal;
+use aws_lc_rs::hmac;
+use futures_util::FutureExt;
 
 /// How often counted refusals are written.
 const COUNTS_EVERY: Duration = Duration::from_secs(5);
@@ -123,16 +122,12 @@ impl Recorder {
     /// `INTERNAL` when the system gives no randomness.
     pub fn records(
         &self,
-        request_id: &str,
+        request: &RequestId,
         grant: &VerifiedGrant,
         ruling: Option<&Ruling>,
         subject: Option<SubjectTag>,
         lines: impl IntoIterator<Item = Line>,
     ) -> Result<Vec<Record>, Refusal> {
-        let request = RequestId::new(request_id).map_err(unfit)?;
-        let purpose = Purpose::new(grant.purpose().as_str()).map_err(unfit)?;
-        let basis = LegalBasis::new(grant.legal_basis().as_str()).map_err(unfit)?;
-        let id = GrantId::new(grant.jti()).map_err(unfit)?;
         let record = |line: Line| {
             let blind = fresh_blind().map_err(|_| audit_down())?;
             let agency = line.agency.as_ref();
@@ -141,9 +136,9 @@ impl Recorder {
                 time: Timestamp::new(clock::utc()),
                 request: request.clone(),
                 consumer: grant.client().clone(),
-                purpose: Some(purpose.clone()),
-                basis: Some(basis.clone()),
-                grant: Some(id.clone()),
+                purpose: Some(grant.purpose().clone()),
+                basis: Some(grant.legal_basis()),
+                grant: Some(grant.jti().clone()),
                 agency: line.agency,
                 items: line.items,
                 catalogue: self.catalogue,
@@ -165,13 +160,12 @@ impl Recorder {
 
     /// Takes back what was recorded as answered: authority ended while the record
     /// was being written, and nothing was released. The caller does not wait.
-    pub fn withhold(&self, mut records: Vec<Record>, reason: &'static str) {
-        let Ok(reason) = Reason::new(reason) else { return };
+    pub fn withhold(&self, mut records: Vec<Record>, reason: Reason) {
         records.retain_mut(|record| match record {
             Record::Section(section)
                 if section.decision == Decision::Section(SectionStatus::Ok) =>
             {
-                section.decision = Decision::Withheld(reason.clone());
+                section.decision = Decision::Withheld(reason.into());
                 fresh_blind().map(|blind| section.blind = blind).is_ok()
             }
             _ => false,
@@ -191,7 +185,7 @@ impl Recorder {
                 Refusal::overloaded("the audit log has as much waiting as it takes")
             }
             error => {
-                tracing::error!(reason = "AUDIT_DOWN", "nothing is disclosed: {error}");
+                tracing::error!(reason = %Reason::AuditDown, "nothing is disclosed: {error}");
                 audit_down()
             }
         })
@@ -208,10 +202,10 @@ impl Recorder {
         answer: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
         AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(reason = "PANIC", %peer, "a request's handler panicked");
-            self.count_refusal(peer, "PANIC");
+            tracing::error!(reason = %Reason::Panic, %peer, "a request's handler panicked");
+            self.count_refusal(peer, Reason::Panic);
             let message = "the server failed on this request; it may be sent again";
-            Err(Refusal::new(Code::Internal, "PANIC", message))
+            Err(Refusal::new(Reason::Panic, message))
         })
     }
 
@@ -239,10 +233,9 @@ impl Recorder {
     }
 
     /// Counts a refusal of what never got as far as a grant.
-    pub fn count_refusal(&self, peer: &SpiffeId, reason: &'static str) {
-        let Ok(reason) = Reason::new(reason) else { return };
+    pub fn count_refusal(&self, peer: &SpiffeId, reason: Reason) {
         let now = Timestamp::new(clock::utc());
-        let closed = self.counts(|counts| counts.count(now, peer, reason));
+        let closed = self.counts(|counts| counts.count(now, peer, reason.into()));
         if let Some(record) = closed {
             drop(self.log.append(vec![Record::Refusals(record)]));
         }
@@ -278,18 +271,12 @@ impl Recorder {
     }
 }
 
-/// What is recorded of a refusal with this stable word.
-pub fn refused(reason: &'static str) -> Decision {
-    // Every reason of ours is short printable ASCII.
-    Reason::new(reason).map_or(Decision::Section(SectionStatus::Denied), Decision::Refused)
+/// What is recorded of a refusal.
+pub fn refused(reason: Reason) -> Decision {
+    Decision::Refused(reason.into())
 }
 
 fn audit_down() -> Refusal {
     let message = "the audit log cannot be written now, so nothing is disclosed";
-    Refusal::new(Code::Unavailable, "AUDIT_DOWN", message)
-}
-
-fn unfit(_: TextError) -> Refusal {
-    let message = "a name in the request does not fit into a record";
-    Refusal::new(Code::Internal, "UNRECORDABLE", message)
+    Refusal::new(Reason::AuditDown, message)
 }

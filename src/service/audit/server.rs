@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use crate::clock;
 use crate::domain::audit::{SearchKind, SearchRecord, Timestamp, VerifyingKey, leaf_hash};
 use crate::domain::peer::PeerId;
+use crate::domain::reason::Reason;
 use crate::domain::reviewer::{Act, Questions, ReviewPolicy, ReviewRefusal};
 use crate::service::audit::recorder::Recorder;
 use crate::service::peer::peer_of;
@@ -75,14 +76,16 @@ impl Review {
         let minute = u64::try_from(now).unwrap_or_default() / 60;
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         self.policy.admit(&mut asked, peer.spiffe(), act, minute).map_err(|refusal| {
-            let (code, reason) = match refusal {
-                ReviewRefusal::NotAReviewer => (Code::PermissionDenied, "NOT_A_REVIEWER"),
-                ReviewRefusal::NotAllowed => (Code::PermissionDenied, "REVIEW_DENIED"),
-                ReviewRefusal::Quota(_) => (Code::ResourceExhausted, "REVIEW_QUOTA"),
+            let reason = match refusal {
+                ReviewRefusal::NotAReviewer => Reason::NotAReviewer,
+                ReviewRefusal::NotAllowed => Reason::ReviewDenied,
+                ReviewRefusal::Quota(_) => Reason::ReviewQuota,
             };
-            let retry_after = matches!(refusal, ReviewRefusal::Quota(_))
-                .then(|| Duration::from_secs(60 - u64::try_from(now).unwrap_or_default() % 60));
-            Refusal { retry_after, ..Refusal::new(code, reason, refusal.to_string()) }
+            // Quotas begin anew with each minute of the clock.
+            let retry_after = reason
+                .retry_after()
+                .map(|_| Duration::from_secs(60 - u64::try_from(now).unwrap_or_default() % 60));
+            Refusal { retry_after, ..Refusal::new(reason, refusal.to_string()) }
         })
     }
 
@@ -97,9 +100,9 @@ impl Review {
         let keys = search.query.keys();
         let found = self.find(search).await;
         let found = found.map_err(|error| {
-            tracing::error!(reason = "INDEX_DOWN", "the audit log cannot be searched: {error}");
+            tracing::error!(reason = %Reason::IndexDown, "the audit log cannot be searched: {error}");
             let message = "the audit log cannot be searched now; the gateway's own log says why";
-            Refusal::new(Code::Unavailable, "INDEX_DOWN", message)
+            Refusal::new(Reason::IndexDown, message)
         })?;
         let record = SearchRecord {
             time: Timestamp::new(clock::utc()),
@@ -141,10 +144,10 @@ impl Review {
         match worked {
             Ok(Ok(proof)) => Ok(proof),
             Ok(Err(error @ ProveError::NoEntry { .. })) => {
-                Err(Refusal::new(Code::NotFound, "NO_ENTRY", error.to_string()))
+                Err(Refusal::new(Reason::NoEntry, error.to_string()))
             }
             Ok(Err(error)) => {
-                tracing::error!(reason = "NO_PROOF", "the audit log gives no proof: {error}");
+                tracing::error!(reason = %Reason::NoProof, "the audit log gives no proof: {error}");
                 Err(no_proof())
             }
             Err(_) => Err(no_proof()),
@@ -182,7 +185,7 @@ fn find(
 
 fn no_proof() -> Refusal {
     let message = "the audit log gives no proof now; the gateway's own log says why";
-    Refusal::new(Code::Unavailable, "NO_PROOF", message)
+    Refusal::new(Reason::NoProof, message)
 }
 
 /// The service of a gateway's reviewers.
@@ -218,7 +221,7 @@ impl ReviewServer {
             tokio::time::timeout_at(until.into(), work).await.map_err(|_| {
                 let message =
                     "the question was not answered in time; give it longer or ask for less";
-                Refusal::new(Code::DeadlineExceeded, "DEADLINE", message)
+                Refusal::new(Reason::Deadline, message)
             })?
         };
         answered.await.map(Response::new).map_err(|refusal: Refusal| {
@@ -227,7 +230,7 @@ impl ReviewServer {
             }
             let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
             let id = random::id().unwrap_or_default();
-            tracing::info!(peer, refusal = id, reason = refusal.reason, code = ?refusal.code, "refused");
+            tracing::info!(peer, refusal = id, reason = %refusal.reason, code = ?refusal.code(), "refused");
             refusal.into_status(&id)
         })
     }

@@ -6,18 +6,18 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tonic::Code;
-
 use crate::clock;
 use crate::config::gateway::GatewayLimitsConfig;
-use crate::domain::audit::{Decision, Record, SubjectTag};
+use crate::domain::audit::{Decision, Record};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::{Receiver, VerifiedGrant};
 use crate::domain::item::ItemSet;
+use crate::domain::names::RequestId;
 use crate::domain::peer::{PeerId, Role, SpiffeId};
 use crate::domain::plan::{self, Fetch, Offer, Plan};
 use crate::domain::policy::Permit;
 use crate::domain::profile;
+use crate::domain::reason::Reason;
 use crate::domain::section::{Section, SectionStatus};
 use crate::service::agencies::pool::Uplink;
 use crate::service::audit::recorder::{self, Line, Recorder};
@@ -47,7 +47,7 @@ struct Admitted<'a> {
     peer: &'a PeerId,
     items: ItemSet,
     grant: VerifiedGrant,
-    request_id: String,
+    request_id: RequestId,
     /// Whether the receipt is to be proved.
     prove: bool,
     /// When the gateway stops waiting for agencies.
@@ -104,7 +104,7 @@ impl Gateway {
         };
         self.recorder.guarded(peer.spiffe(), work).await.map_err(|refusal| {
             let id = random::id().unwrap_or_default();
-            tracing::info!(%peer, refusal = id, reason = refusal.reason, code = ?refusal.code, "refused");
+            tracing::info!(%peer, refusal = id, reason = %refusal.reason, code = ?refusal.code(), "refused");
             (refusal, id)
         })
     }
@@ -125,15 +125,15 @@ impl Gateway {
         })?;
         if peer.spiffe().role() != Role::Consumer {
             let message = "only an identity in the role of a consumer may ask for a profile";
-            return Err(Refusal::new(Code::PermissionDenied, "NOT_A_CONSUMER", message));
+            return Err(Refusal::new(Reason::NotAConsumer, message));
         }
         self.recorder.check_ready()?;
         let wanted = message::decode_request(request, &self.catalogue)?;
         let receiver = Receiver::Gateway { audience: &self.id, consumer: peer };
         let grant = self.authority.verify(wanted.grant.as_bytes(), receiver)?;
         let request_id = match wanted.request_id {
-            id if id.is_empty() => random::id()?,
-            id => id,
+            Some(id) => id,
+            None => RequestId::of_random(random::sixteen()?),
         };
         let until = fan_out::slice(until, clock::now());
         let (items, prove) = (wanted.items, wanted.prove);
@@ -164,7 +164,7 @@ impl Gateway {
             }
         };
         let question = Asked {
-            request_id: &request.request_id,
+            request_id: request.request_id.as_str(),
             grant: &request.grant,
             catalogue: &self.catalogue,
             until: request.until,
@@ -188,7 +188,7 @@ impl Gateway {
         };
         let withheld = permit.denied();
         if lines.is_empty() || !withheld.is_empty() {
-            lines.push(whole(withheld, recorder::refused("NOT_PERMITTED")));
+            lines.push(whole(withheld, recorder::refused(Reason::NotPermitted)));
         }
         let records = self.records(request, Some(ruling), lines)?;
         let receipt = unrecorded.record(records).await?;
@@ -204,7 +204,7 @@ impl Gateway {
             return Err(refusal);
         }
         let timed = sections.iter().zip(elapsed);
-        let id = request.request_id.clone();
+        let id = request.request_id.to_string();
         Ok(message::encode_response(id, profile, timed, &receipt, &proofs, &self.catalogue))
     }
 
@@ -227,7 +227,7 @@ impl Gateway {
         ruling: Option<&Ruling>,
         lines: Vec<Line>,
     ) -> Result<Vec<Record>, Refusal> {
-        let tag = request.grant.subject_tag().map(|tag| SubjectTag::new(tag.0));
+        let tag = request.grant.subject_tag();
         self.recorder.records(&request.request_id, &request.grant, ruling, tag, lines)
     }
 
@@ -261,5 +261,5 @@ const fn whole(items: ItemSet, decision: Decision) -> Line {
 }
 
 fn abandoned() -> Decision {
-    recorder::refused("ABANDONED")
+    recorder::refused(Reason::Abandoned)
 }

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::VerifiedGrant;
 use crate::domain::plan::{Fetch, Plan};
+use crate::domain::reason::Reason;
 use crate::domain::section::{Section, SectionStatus};
 use crate::service::agencies::pending::UnderWay;
 use crate::service::agencies::pool::Uplink;
@@ -23,7 +24,7 @@ use crate::service::agencies::replies::{Gather, Reply, Woken};
 use crate::service::agencies::request::Question;
 use crate::service::agencies::stream::{Arrival, Failure};
 use crate::wire::proto::pb;
-use crate::wire::{refusal, section};
+use crate::wire::section;
 
 /// What every agency is told about one request.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +86,7 @@ pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> 
     let section = |((fetch, question), arrival): ((&Fetch, &Question), Option<Arrival>)| {
         let Some(arrival) = arrival else {
             let elapsed = clock::now().saturating_duration_since(began);
-            return (bare(fetch, SectionStatus::Timeout, "DEADLINE"), elapsed);
+            return (bare(fetch, SectionStatus::Timeout, Reason::Deadline), elapsed);
         };
         let uplink = uplinks.get(fetch.place);
         if let Some(uplink) = uplink {
@@ -127,7 +128,7 @@ impl Asking<'_> {
         match (self.uplink(at), self.questions.get(at)) {
             (Some(uplink), Some(question)) => uplink.ask(question, reply),
             _ => {
-                reply.fail(Failure::NoWay("NOT_CONFIGURED"));
+                reply.fail(Failure::NoWay(Reason::NotConfigured));
                 Ok(UnderWay::Nowhere)
             }
         }
@@ -189,38 +190,38 @@ fn believe(
     let question =
         section::Question { agency: &fetch.agency, asked: &fetch.items, request, catalogue };
     section::decode(response, &question).unwrap_or_else(|disbelief| {
-        tracing::warn!(agency = %fetch.agency, reason = disbelief.reason(), "section not believed: {disbelief}");
+        tracing::warn!(agency = %fetch.agency, reason = %disbelief.reason(), "section not believed: {disbelief}");
         bare(fetch, SectionStatus::Invalid, disbelief.reason())
     })
 }
 
 /// A failed exchange as a section's status. An agency's own words do not get
 /// into our answer: known reasons are named, the rest by their code.
-fn status_of(failure: &Failure) -> (SectionStatus, &'static str) {
+fn status_of(failure: &Failure) -> (SectionStatus, Reason) {
     match failure {
-        Failure::LaneLost => (SectionStatus::Unavailable, "LANE_LOST"),
-        Failure::WindowFull => (SectionStatus::Unavailable, "WINDOW_FULL"),
-        Failure::NoWay(reason) => (SectionStatus::Unavailable, reason),
-        Failure::WrongEcho => (SectionStatus::Invalid, "WRONG_ECHO"),
+        Failure::LaneLost => (SectionStatus::Unavailable, Reason::LaneLost),
+        Failure::WindowFull => (SectionStatus::Unavailable, Reason::WindowFull),
+        Failure::NoWay(reason) => (SectionStatus::Unavailable, *reason),
+        Failure::WrongEcho => (SectionStatus::Invalid, Reason::WrongEcho),
         // It came when there was no time left to show the grant whole.
-        Failure::Forgotten => (SectionStatus::Timeout, "DEADLINE"),
+        Failure::Forgotten => (SectionStatus::Timeout, Reason::Deadline),
         Failure::Refused { code, reason } => {
-            let (status, otherwise) = match code {
+            let reason = %Reason::stated_by_agency(reason).unwrap_or(match code {
                 Code::PermissionDenied | Code::Unauthenticated | Code::AlreadyExists => {
-                    (SectionStatus::Denied, "AGENCY_DENIED")
+                    Reason::AgencyDenied
                 }
-                Code::DeadlineExceeded => (SectionStatus::Timeout, "DEADLINE"),
-                Code::ResourceExhausted => (SectionStatus::Unavailable, "AGENCY_OVERLOADED"),
-                Code::Unavailable => (SectionStatus::Unavailable, "AGENCY_UNAVAILABLE"),
-                _ => (SectionStatus::Invalid, "AGENCY_REFUSED"),
-            };
-            (status, refusal::known_reason(reason).unwrap_or(otherwise))
+                Code::DeadlineExceeded => Reason::Deadline,
+                Code::ResourceExhausted => Reason::AgencyOverloaded,
+                Code::Unavailable => Reason::AgencyUnavailable,
+                _ => Reason::AgencyRefused,
+            });
+            (reason.section_status(), reason)
         }
     }
 }
 
-fn bare(fetch: &Fetch, status: SectionStatus, reason: &'static str) -> Section {
-    Section::without_values(fetch.agency.clone(), fetch.items, status, reason)
+fn bare(fetch: &Fetch, status: SectionStatus, reason: Reason) -> Section {
+    Section::without_values(fetch.agency.clone(), fetch.items, status, Some(reason))
 }
 
 /// What is kept of a deadline for merging and answering after the last section.

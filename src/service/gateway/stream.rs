@@ -9,21 +9,21 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 
 use crate::clock;
+use crate::domain::reason::Reason;
 use crate::link::validity::{Link, Phase};
-use crate::service::ending::{DISTRUSTED, ending};
+use crate::service::ending::ending;
 use crate::service::gateway::answer::Gateway;
-use crate::wire::profile::is_request_id;
+use crate::wire::profile::decode_streamed;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::stream_profiles_response::Outcome;
-use crate::wire::refusal::{FieldFault, Refusal};
+use crate::wire::refusal::Refusal;
 
 /// How long a stream that is to end may take to finish what is under way.
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
@@ -84,8 +84,8 @@ impl Session {
                 },
                 () = self.answers.closed() => return,
                 reason = ending.as_mut() => match reason {
-                    DISTRUSTED => return,
-                    reason => break Some(reason),
+                    None => return,
+                    reason => break reason,
                 },
             }
             // Tasks that ended are let go of.
@@ -108,7 +108,7 @@ impl Session {
     }
 
     /// Answers what is under way, within bounds, and says why the stream ends.
-    async fn finish(mut self, ended: Option<&'static str>) {
+    async fn finish(mut self, ended: Option<Reason>) {
         let link = self.link.clone();
         let idle = async { while self.under_way.join_next().await.is_some() {} };
         tokio::select! {
@@ -118,7 +118,7 @@ impl Session {
         }
         if let Some(reason) = ended {
             let message = "the stream ends; ask again on another, under the same request ids";
-            let refusal = Refusal::new(Code::Unavailable, reason, message);
+            let refusal = Refusal::new(reason, message);
             let _ = self.answers.try_send(Err(refusal.into_status("")));
         }
     }
@@ -130,7 +130,7 @@ async fn answer(
     request: pb::StreamProfilesRequest,
 ) -> pb::StreamProfilesResponse {
     let until = until(request.remaining_micros, gateway.limits().max_deadline);
-    let request = match decode(request) {
+    let request = match decode_streamed(request) {
         Ok(request) => request,
         Err(refusal) => return response(String::new(), failure(refusal, String::new())),
     };
@@ -139,21 +139,6 @@ async fn answer(
         Ok(profile) => response(id, Outcome::Profile(profile)),
         Err((refusal, refusal_id)) => response(id, failure(refusal, refusal_id)),
     }
-}
-
-/// The request inside, which must have an id: without one its answer could not
-/// be told from others.
-fn decode(request: pb::StreamProfilesRequest) -> Result<pb::GetProfileRequest, Refusal> {
-    let request = pb::GetProfileRequest::decode(request.request).map_err(|_| {
-        let message = "the request inside is no GetProfileRequest";
-        Refusal::new(Code::InvalidArgument, "UNDECODABLE", message)
-    })?;
-    if request.request_id.is_empty() || !is_request_id(&request.request_id) {
-        let description = "must be 1 to 64 letters, digits, '-', '_' and '.'".to_owned();
-        let fault = FieldFault { field: "request_id".to_owned(), description };
-        return Err(Refusal::bad_request(vec![fault]));
-    }
-    Ok(request)
 }
 
 fn until(remaining_micros: u64, cap: Duration) -> Instant {
@@ -171,9 +156,9 @@ fn response(request_id: String, outcome: Outcome) -> pb::StreamProfilesResponse 
 fn failure(refusal: Refusal, refusal_id: String) -> Outcome {
     let retry = refusal.retry_after.unwrap_or_default().as_micros();
     Outcome::Failure(pb::ProfileFailure {
-        code: refusal.code.into(),
-        reason: refusal.reason.to_owned(),
-        message: refusal.message,
+        code: refusal.code().into(),
+        reason: refusal.reason.to_string(),
+        message: refusal.text(),
         refusal_id,
         retry_after_micros: retry.try_into().unwrap_or(u64::MAX),
     })

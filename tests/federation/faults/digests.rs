@@ -12,6 +12,7 @@ use tonic::transport::Channel;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tributary::app::client::{Address, GatewayClient};
 use tributary::app::profile_stream::{self, Ask, Pace};
+use tributary::domain::reason::Reason;
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::exchange_response::Message as ToGateway;
 use tributary::wire::refusal::reason_of;
@@ -66,7 +67,7 @@ fn answered(asked: &Asked) -> Vec<Step> {
 fn unknown(asked: &Asked) -> Vec<Step> {
     let (code, reason) = (Code::FailedPrecondition, "GRANT_UNKNOWN");
     if asked.remaining.is_none() {
-        return vec![Step::Refuse(code, reason)];
+        return vec![Step::Refuse(Reason::GrantUnknown)];
     }
     vec![Step::say(ToGateway::Failure(pb::ExchangeFailure {
         exchange_id: asked.exchange_id,

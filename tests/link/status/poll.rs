@@ -60,11 +60,11 @@ async fn what_is_refused_leaves_the_last_good_list_and_one_warning() {
             "STATUS_LIST_NOT_YET_VALID",
         ),
         (b"<html>".to_vec(), "STATUS_LIST_TOKEN"),
-        (oversize, "https_too_large"),
+        (oversize, "HTTPS_TOO_LARGE"),
     ] {
         site.show(bad);
         site.fetched_again(5).await;
-        assert_eq!(logs.count(&format!("reason=\"{reason}\"")), 1, "{reason}");
+        assert_eq!(logs.count(&format!("reason={reason}")), 1, "{reason}");
         let lists = poll.lists();
         assert_eq!(lists.get(&uri).unwrap().issued_at().unix_timestamp(), now.unix_timestamp());
         assert_eq!(lists.check(&status(&uri, 3), now), Err(StatusFault::Revoked));
@@ -86,9 +86,9 @@ async fn another_authority_or_name_is_not_believed() {
     site.show(signer.list(&uri, &[], clock::utc()));
     let logs = Logs::capture();
     let (poll, _, _stop) = start(plan(&stranger.anchors(), &[(&signer, &uri)]));
-    eventually("the refusal is logged", || logs.count("https_tls_failed") > 0).await;
+    eventually("the refusal is logged", || logs.count("HTTPS_TLS_FAILED") > 0).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(logs.count("https_tls_failed"), 1);
+    assert_eq!(logs.count("HTTPS_TLS_FAILED"), 1);
     assert!(poll.lists().get(&uri).is_none() && !poll.is_fresh());
     assert_eq!(
         poll.lists().check(&status(&uri, 1), clock::utc()),
@@ -100,7 +100,7 @@ async fn another_authority_or_name_is_not_believed() {
     let uri = site.uri();
     site.show(signer.list(&uri, &[], clock::utc()));
     let (poll, _, _stop) = start(plan(&pki.anchors(), &[(&signer, &uri)]));
-    eventually("the refusal is logged", || logs.count("https_tls_failed") == 2).await;
+    eventually("the refusal is logged", || logs.count("HTTPS_TLS_FAILED") == 2).await;
     assert!(poll.lists().get(&uri).is_none());
 }
 
@@ -117,7 +117,7 @@ async fn a_server_that_is_gone_makes_its_list_stale_until_it_is_back() {
     fresh.wait_for(|fresh| *fresh).await.unwrap();
 
     site.stop().await;
-    eventually("the failure is logged", || logs.count("https_unreachable") > 0).await;
+    eventually("the failure is logged", || logs.count("HTTPS_UNREACHABLE") > 0).await;
     // Still within its age.
     assert!(poll.is_fresh());
     let wait = |seconds| now + Duration::from_secs(seconds);
@@ -127,7 +127,7 @@ async fn a_server_that_is_gone_makes_its_list_stale_until_it_is_back() {
     let later = time.observe(wait(61));
     assert!(!poll.is_fresh());
     fresh.wait_for(|fresh| !*fresh).await.unwrap();
-    assert_eq!(logs.count("https_unreachable"), 1);
+    assert_eq!(logs.count("HTTPS_UNREACHABLE"), 1);
     assert_eq!(logs.count("STATUS_LIST_STALE"), 1);
 
     let site = Site::start_at(site.address, &pki.issued, PublishLimits::default()).await;
@@ -153,13 +153,13 @@ async fn a_server_that_hangs_delays_no_other() {
     let (poll, _, stop) = start(plan.clone());
     site.fetched_again(6).await;
     // Six fetches while the one is still under way.
-    assert_eq!(logs.count("https_timed_out"), 0);
+    assert_eq!(logs.count("HTTPS_TIMED_OUT"), 0);
     assert_eq!(poll.lists().check(&status(&uri, 1), now), Ok(()));
     assert!(!poll.is_fresh());
     drop(stop);
     plan.limits.total = Duration::from_millis(300);
     let (_poll, _, _stop) = start(plan);
-    eventually("the hanging fetch is given up", || logs.count("https_timed_out") > 0).await;
+    eventually("the hanging fetch is given up", || logs.count("HTTPS_TIMED_OUT") > 0).await;
 }
 
 fn signer_list(signer: &Signer, uri: &str) -> String {

@@ -4,6 +4,7 @@ use tonic::Code;
 use tributary::domain::audit::Record;
 use tributary::domain::catalogue::CatalogueDigest;
 use tributary::domain::peer::SpiffeId;
+use tributary::domain::reason::Reason;
 use tributary::service::audit::recorder::Recorder;
 use tributary::store::walk::walk;
 use tributary::wire::refusal::Refusal;
@@ -25,7 +26,7 @@ async fn row_26_a_panicking_handler_is_answered_internal_and_recorded() {
             Ok(nth)
         };
         let refusal: Refusal = recorder.guarded(&peer, work).await.unwrap_err();
-        assert_eq!((refusal.code, refusal.reason), (Code::Internal, "PANIC"));
+        assert_eq!((refusal.code(), refusal.reason), (Code::Internal, Reason::Panic));
         assert!(!format!("{refusal:?}").contains("4711"), "the panic's text got out");
     }
     // What is answered is no refusal.

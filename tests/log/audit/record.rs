@@ -3,13 +3,14 @@
 use proptest::prelude::*;
 use tributary::domain::audit::export::Line;
 use tributary::domain::audit::{
-    Blind, CountRecord, Counted, Decision, Dictionary, Entry, GrantId, LegalBasis, MAX_ENTRY_BYTES,
-    Purpose, Reason, Record, RefusalsRecord, RequestId, RuleId, RuleSet, SearchKeys, SearchKind,
-    SearchRecord, SectionRecord, SubjectTag, Timestamp, leaf_hash,
+    Blind, CountRecord, Counted, Decision, Dictionary, Entry, GrantId, MAX_ENTRY_BYTES, ReasonWord,
+    Record, RefusalsRecord, RequestId, RuleId, RuleSet, SearchKeys, SearchKind, SearchRecord,
+    SectionRecord, SubjectTag, Timestamp, leaf_hash,
 };
 use tributary::domain::catalogue::{AgencyId, CatalogueDigest};
 use tributary::domain::item::ItemNumber;
 use tributary::domain::peer::SpiffeId;
+use tributary::domain::purpose::{LegalBasis, PurposeCode};
 use tributary::domain::section::SectionStatus;
 use tributary::wire::audit::{decode_record, encode_record};
 
@@ -35,8 +36,8 @@ fn decision() -> impl Strategy<Value = Decision> {
             SectionStatus::Invalid,
         ])
         .prop_map(Decision::Section),
-        text(64).prop_map(|reason| Decision::Refused(Reason::new(&reason).unwrap())),
-        text(64).prop_map(|reason| Decision::Withheld(Reason::new(&reason).unwrap())),
+        text(64).prop_map(|reason| Decision::Refused(ReasonWord::new(&reason).unwrap())),
+        text(64).prop_map(|reason| Decision::Withheld(ReasonWord::new(&reason).unwrap())),
     ]
 }
 
@@ -63,8 +64,8 @@ prop_compose! {
         time in any::<u64>(),
         request in text(64),
         consumer in peer(),
-        purpose in prop::option::of(text(64)),
-        basis in prop::option::of(text(128)),
+        purpose in prop::option::of("[a-z][a-z0-9_]{0,63}"),
+        basis in prop::option::of(prop::sample::select(LegalBasis::ALL.to_vec())),
         grant in prop::option::of(text(64)),
         agency in prop::option::of("[a-z][a-z0-9_]{0,63}"),
         items in proptest::collection::vec(0u32..512, 0..80),
@@ -81,8 +82,8 @@ prop_compose! {
             time: Timestamp(time),
             request: RequestId::new(&request).unwrap(),
             consumer,
-            purpose: purpose.map(|text| Purpose::new(&text).unwrap()),
-            basis: basis.map(|text| LegalBasis::new(&text).unwrap()),
+            purpose: purpose.map(|text| PurposeCode::new(&text).unwrap()),
+            basis,
             grant: grant.map(|text| GrantId::new(&text).unwrap()),
             agency: agency.map(|name| AgencyId::new(&name).unwrap()),
             items: items.into_iter().filter_map(ItemNumber::new).collect(),
@@ -117,7 +118,7 @@ fn any_record() -> impl Strategy<Value = Record> {
                 time: Timestamp(time),
                 since: Timestamp(since),
                 peer,
-                reason: Reason::new(&reason).unwrap(),
+                reason: ReasonWord::new(&reason).unwrap(),
                 count,
             })
         ),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tributary::domain::audit::access::subject_access;
 use tributary::domain::audit::export::Line;
 use tributary::domain::audit::reconcile::{Class, Finding, Side, reconcile};
-use tributary::domain::audit::{Decision, Reason, Record, SubjectTag, Timestamp};
+use tributary::domain::audit::{Decision, ReasonWord, Record, SubjectTag, Timestamp};
 use tributary::domain::catalogue::AgencyId;
 use tributary::domain::section::SectionStatus;
 
@@ -16,7 +16,7 @@ const SECOND: u64 = 1_000_000;
 
 fn withheld(second: u64, number: u64) -> Record {
     let Record::Section(mut record) = at(second, number, SectionStatus::Ok) else { panic!() };
-    record.decision = Decision::Withheld(Reason::new("GRANT_REVOKED").unwrap());
+    record.decision = Decision::Withheld(ReasonWord::new("GRANT_REVOKED").unwrap());
     Record::Section(record)
 }
 
@@ -115,7 +115,7 @@ fn a_person_reads_who_asked_and_what_was_refused() {
     let mine = SubjectTag::new([1; 32]);
     let mut refused = section(1);
     refused.agency = None;
-    refused.decision = Decision::Refused(Reason::new("NOTHING_PERMITTED").unwrap());
+    refused.decision = Decision::Refused(ReasonWord::new("NOTHING_PERMITTED").unwrap());
     let mut other_agency = section(1);
     other_agency.agency = AgencyId::new("traffic");
     other_agency.decision = Decision::Section(SectionStatus::Timeout);

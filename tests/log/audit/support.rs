@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tributary::domain::audit::{
-    Blind, Decision, GrantId, LegalBasis, Origin, Purpose, Receipt, Record, RequestId, RuleId,
-    RuleSet, SectionRecord, SigningKey, SubjectTag, Timestamp, VerifyingKey,
+    Blind, Decision, GrantId, Origin, Receipt, Record, RequestId, RuleId, RuleSet, SectionRecord,
+    SigningKey, SubjectTag, Timestamp, VerifyingKey,
 };
 use tributary::domain::catalogue::{AgencyId, CatalogueDigest};
 use tributary::domain::item::{ItemNumber, ItemSet};
+use tributary::domain::purpose::{LegalBasis, PurposeCode};
 use tributary::domain::section::SectionStatus;
 use tributary::store::audit_log::{AuditError, AuditLog, Options};
 use tributary::store::disk::Disk;
@@ -53,8 +54,8 @@ pub fn section(number: u64) -> SectionRecord {
         time: Timestamp(1_790_000_000_000_000 + number),
         request: RequestId::new(&format!("request-{number}")).unwrap(),
         consumer: "spiffe://scoring.city.example/consumer/scoring".parse().unwrap(),
-        purpose: Some(Purpose::new("credit_scoring").unwrap()),
-        basis: Some(LegalBasis::new("consent").unwrap()),
+        purpose: Some(PurposeCode::new("credit_scoring").unwrap()),
+        basis: Some(LegalBasis::Consent),
         grant: Some(GrantId::new(&format!("grant-{number}")).unwrap()),
         agency: AgencyId::new(agencies[number as usize % 3]),
         items,

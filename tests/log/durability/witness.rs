@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tributary::config::audit::AuditConfig;
 use tributary::config::gateway::GatewayConfig;
-use tributary::domain::audit::{Reason, Record, RefusalsRecord, Timestamp, VerifyingKey};
+use tributary::domain::audit::{ReasonWord, Record, RefusalsRecord, Timestamp, VerifyingKey};
 use tributary::domain::peer::Role;
 use tributary::store::audit_log::{AuditLog, Options};
 use tributary::store::witness::{Contradiction, Witness};
@@ -53,7 +53,7 @@ async fn append(config: &AuditConfig, entries: u64) {
             time: Timestamp(count),
             since: Timestamp(count),
             peer: "spiffe://scoring.city.example/consumer/forged".parse().unwrap(),
-            reason: Reason::new("FORGED").unwrap(),
+            reason: ReasonWord::new("FORGED").unwrap(),
             count: 1,
         };
         log.append(vec![Record::Refusals(refusals)]).await.unwrap();

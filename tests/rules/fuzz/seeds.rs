@@ -4,9 +4,9 @@ use prost::Message;
 use serde_json::{Value, json};
 use time::macros::date;
 use tributary::domain::audit::{
-    Blind, Checkpoint, CountRecord, Counted, Decision, Dictionary, Edge, GrantId, LegalBasis,
-    Purpose, Reason, Record, RefusalsRecord, RequestId, RuleId, RuleSet, SectionRecord, SigningKey,
-    SubjectTag, Timestamp, TlogProof, leaf_hash,
+    Blind, Checkpoint, CountRecord, Counted, Decision, Dictionary, Edge, GrantId, ReasonWord,
+    Record, RefusalsRecord, RequestId, RuleId, RuleSet, SectionRecord, SigningKey, SubjectTag,
+    Timestamp, TlogProof, leaf_hash,
 };
 use tributary::domain::catalogue::AgencyId;
 use tributary::domain::grant::jwk::PublicKey;
@@ -14,6 +14,8 @@ use tributary::domain::grant::subject::SUITE;
 use tributary::domain::grant::{Algorithm, TYPE, VerifyingKey, base64, digest};
 use tributary::domain::item::ItemSet;
 use tributary::domain::peer::{Role, SpiffeId};
+use tributary::domain::purpose::{LegalBasis, PurposeCode};
+use tributary::domain::reason::Reason;
 use tributary::domain::section::{Absence, HeldItem, Section, SectionStatus};
 use tributary::domain::value::{CodeIndex, Value as Held, ValueType};
 use tributary::link::pki::{Authority, Request, Validity};
@@ -121,8 +123,12 @@ fn wire(grant: &str) -> Vec<Seed> {
     let agency = AgencyId::new(AGENCY).unwrap();
     let asked = CATALOGUE.owned_by(&agency);
     let request = RequestHash::of(b"fuzz");
-    let refused =
-        Section::without_values(agency.clone(), asked, SectionStatus::Denied, "GRANT_REVOKED");
+    let refused = Section::without_values(
+        agency.clone(),
+        asked,
+        SectionStatus::Denied,
+        Some(Reason::GrantRevoked),
+    );
     let bare = section::encode(&refused, &CATALOGUE, request, [0; 16]);
     let answered = section::encode(&answered(agency, asked), &CATALOGUE, request, [0; 16]);
     let question = pb::FetchSectionRequest {
@@ -155,7 +161,7 @@ fn wire(grant: &str) -> Vec<Seed> {
 
 /// Values of the first few items, by their types.
 fn answered(agency: AgencyId, asked: ItemSet) -> Section {
-    let mut section = Section::without_values(agency, asked, SectionStatus::Ok, "");
+    let mut section = Section::without_values(agency, asked, SectionStatus::Ok, None);
     for item in CATALOGUE.items().iter().filter(|item| asked.contains(item.number)) {
         let value = match &item.value_type {
             ValueType::Boolean => Some(Held::Boolean(true)),
@@ -190,13 +196,13 @@ fn audit() -> Vec<Seed> {
         time: Timestamp(1),
         request: RequestId::new("r-1").unwrap(),
         consumer: consumer.clone(),
-        purpose: Some(Purpose::new("credit_assessment").unwrap()),
-        basis: Some(LegalBasis::new("consent").unwrap()),
+        purpose: Some(PurposeCode::new("credit_assessment").unwrap()),
+        basis: Some(LegalBasis::Consent),
         grant: Some(GrantId::new("AAAAAAAAAAAAAAAAAAAAAA").unwrap()),
         agency: Some(AgencyId::new(AGENCY).unwrap()),
         items: CATALOGUE.items().iter().map(|item| item.number).collect(),
         catalogue: CATALOGUE.digest(),
-        decision: Decision::Refused(Reason::new("GRANT_REVOKED").unwrap()),
+        decision: Decision::Refused(ReasonWord::new("GRANT_REVOKED").unwrap()),
         rules: Some(RuleSet::new([4; 32], [(0, RuleId::new("scoring").unwrap().into())]).unwrap()),
         subject: Some(SubjectTag::new([5; 32])),
         count: Some(CountRecord {
@@ -211,7 +217,7 @@ fn audit() -> Vec<Seed> {
         time: Timestamp(9),
         since: Timestamp(2),
         peer: consumer,
-        reason: Reason::new("NOT_A_GATEWAY").unwrap(),
+        reason: ReasonWord::new("NOT_A_GATEWAY").unwrap(),
         count: 7,
     };
     let mut dictionary = Dictionary::default();

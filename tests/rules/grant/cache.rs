@@ -11,7 +11,7 @@ fn named(text: &str) -> Presented<&'static [u8]> {
 }
 
 fn reason<T>(result: Result<T, tributary::domain::grant::GrantError>) -> &'static str {
-    result.map_or_else(|error| error.reason(), |_| "OK")
+    result.map_or_else(|error| error.reason().as_str(), |_| "OK")
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn an_issuer_is_set_up_and_its_grant_verified_and_revoked() {
     let told = grant(folder, "", &format!("{revoke} {jti}")).unwrap();
     assert!(told.contains(&format!("{jti}: revoked")));
     accept(&mut world);
-    assert_eq!(verify(&text, &world.at_gateway()).unwrap_err().reason(), "GRANT_REVOKED");
+    assert_eq!(verify(&text, &world.at_gateway()).unwrap_err().reason().as_str(), "GRANT_REVOKED");
 
     // A person's grants are found by the number, which no argument may hold.
     let whole = grant(folder, SUBJECT, &format!("{revoke} --person")).unwrap();

@@ -78,7 +78,7 @@ fn a_grant_reaches_each_agency_and_tells_it_of_no_other() {
     world.statuses.accept(list).unwrap();
 
     let at_gateway = verify(issued.presentation.as_bytes(), &world.at_gateway()).unwrap();
-    assert_eq!(at_gateway.jti(), issued.jti);
+    assert_eq!(at_gateway.jti().as_str(), issued.jti);
     assert!(at_gateway.subject_tag().is_some());
     assert_eq!(
         at_gateway.open_subject(&world.opening_keys("education")),
@@ -125,7 +125,7 @@ fn two_grants_of_one_person_share_nothing_but_the_issuers_records() {
     let tag = |text: &str| verify(text.as_bytes(), &world.at_gateway());
     // These indices are beyond the short list of the world, which tells that
     // everything before the status held.
-    assert_eq!(tag(&one.presentation).unwrap_err().reason(), "GRANT_STATUS_INDEX");
+    assert_eq!(tag(&one.presentation).unwrap_err().reason().as_str(), "GRANT_STATUS_INDEX");
     assert_ne!(one.index, two.index);
     let parts = |text: &str| text.split('~').map(str::to_owned).collect::<Vec<_>>();
     for (a, b) in parts(&one.presentation).iter().zip(parts(&two.presentation)) {
@@ -153,7 +153,7 @@ fn revocation_reaches_the_list() {
     publish(&mut world, now + Duration::seconds(1));
     // The same signed grant, authorised once more before release.
     let refused = verified.signed().authorise(&world.at_gateway()).unwrap_err();
-    assert_eq!(refused.reason(), "GRANT_REVOKED");
+    assert_eq!(refused.reason().as_str(), "GRANT_REVOKED");
     assert!(issuer.records.revoke("unknown").is_err());
 }
 
@@ -190,7 +190,7 @@ fn a_subject_opens_for_its_own_grant_agency_and_key_alone() {
         let verified = verify(text.as_bytes(), &attempt.world.at_agency()).unwrap();
         let keys = attempt.world.opening_keys("education");
         let refused = verified.open_subject(&keys).unwrap_err();
-        assert_eq!((refused, refused.reason()), (SealError::Open, "GRANT_SUBJECT"));
+        assert_eq!((refused, refused.reason().as_str()), (SealError::Open, "GRANT_SUBJECT"));
     }
     let attempt = Attempt::new();
     let (_, text) = attempt.texts();

@@ -15,7 +15,7 @@ fn judge(world: &World, claims: &Value) -> &'static str {
 
 fn reason(world: &World, token: &str) -> &'static str {
     StatusList::verify(token.as_bytes(), STATUS_URI, &world.pins, world.now)
-        .map_or_else(|error| error.reason(), |_| "OK")
+        .map_or_else(|error| error.reason().as_str(), |_| "OK")
 }
 
 fn deflated(bytes: &[u8]) -> Value {
@@ -147,7 +147,7 @@ fn an_older_list_never_replaces_a_newer_one() {
     let token = world.status_key.sign_jws("statuslist+jwt", &list_claims(&[0; 32], NOW - 1));
     let older =
         StatusList::verify(token.unwrap().as_bytes(), STATUS_URI, &world.pins, world.now).unwrap();
-    assert_eq!(world.statuses.accept(older).unwrap_err().reason(), "STATUS_LIST_OLDER");
+    assert_eq!(world.statuses.accept(older).unwrap_err().reason().as_str(), "STATUS_LIST_OLDER");
     assert_eq!(world.statuses.get(STATUS_URI).unwrap().entry(0), Some(1));
 }
 

@@ -335,7 +335,7 @@ impl Attempt {
         let (gateway, agency) = self.texts();
         let word = |text: &str, context: &Context<'_>| {
             let told = |result: Result<_, GrantError>| {
-                result.map_or_else(|error| error.reason(), |_| "OK")
+                result.map_or_else(|error| error.reason().as_str(), |_| "OK")
             };
             let fresh = told(verify(text.as_bytes(), context));
             // Through a cache it is the same, and only what was accepted has a name.

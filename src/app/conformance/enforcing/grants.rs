@@ -10,8 +10,9 @@ use crate::app::conformance::{Verdict, ensure, failed, skipped};
 use crate::clock;
 use crate::domain::grant::{Algorithm, Frequency, MAX_BYTES, Per};
 use crate::domain::item::ItemSet;
+use crate::domain::reason::Reason;
 use crate::issuer::{GrantRequest, SigningKey};
-use crate::wire::refusal::{known_reason, reason_of};
+use crate::wire::refusal::reason_of;
 
 /// A grant that is refused, and after it a good one that is not: otherwise an
 /// agency that answers nobody would pass.
@@ -233,13 +234,16 @@ pub(super) async fn reason(bench: &Bench) -> Verdict {
     let forged = forgery.unsigned();
     match bench.ask(bench.question(&forged, &bench.items)).await? {
         Said::Refused(status) => ensure(
-            known_reason(&reason_of(&status)).is_some(),
+            Reason::stated_by_agency(&reason_of(&status)).is_some(),
             "the refusal has no google.rpc.ErrorInfo with a reason of docs/errors",
         ),
         Said::Section(response, _) => {
             let envelope = response.section.and_then(|section| section.envelope);
             let stated = envelope.map(|envelope| envelope.reason).unwrap_or_default();
-            ensure(known_reason(&stated).is_some(), "the DENIED section states no known reason")
+            ensure(
+                Reason::stated_by_agency(&stated).is_some(),
+                "the DENIED section states no known reason",
+            )
         }
     }
 }

@@ -1,9 +1,12 @@
-//! The bounded texts of a record.
+//! Names that requests, grants, policies and records share.
 //!
 //! Each is printable ASCII of a bounded length: a record's size has a limit, and
-//! nothing in it can break a line of an export.
+//! nothing in it can break a line of an export. What may stand in a request or a grant is
+//! narrower, and checked where those are read.
 
 use std::fmt;
+
+use crate::domain::reason::Reason;
 
 /// Why a text cannot stand in a record. Never repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -85,18 +88,37 @@ bounded_text!(
     GrantId, "grant id", 64
 );
 bounded_text!(
-    /// What the items were asked for.
-    Purpose, "purpose", 64
-);
-bounded_text!(
-    /// The legal basis that was claimed.
-    LegalBasis, "legal basis", 128
-);
-bounded_text!(
     /// The id of a policy's rule.
     RuleId, "rule id", 100
 );
 bounded_text!(
     /// The stable word for a refusal, such as `NOTHING_PERMITTED`.
-    Reason, "reason", 64
+    ReasonWord, "reason", 64
 );
+
+impl RequestId {
+    /// An id made of random bytes, for a request that came without one.
+    pub fn of_random(bytes: [u8; 16]) -> Self {
+        Self(format!("{:032x}", u128::from_be_bytes(bytes)).into())
+    }
+}
+
+impl From<Reason> for ReasonWord {
+    /// What is written; that a record may say more is because a log outlives the program
+    /// that wrote it.
+    fn from(reason: Reason) -> Self {
+        Self(reason.as_str().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_fits_into_a_record() {
+        for reason in Reason::ALL {
+            assert_eq!(ReasonWord::new(reason.as_str()), Ok((*reason).into()));
+        }
+    }
+}
