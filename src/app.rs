@@ -9,6 +9,7 @@ pub mod demo;
 pub mod gateway;
 mod governing;
 pub mod issuer;
+mod patience;
 pub mod profile_stream;
 mod reading;
 pub mod review;

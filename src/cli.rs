@@ -7,6 +7,7 @@ pub mod catalogue;
 mod conformance;
 mod connection;
 mod demo;
+mod explain;
 mod gateway;
 pub mod grant;
 mod html;
@@ -61,6 +62,13 @@ enum Command {
     ///
     /// Exit code: 0 no check failed, 3 some did, 1 the kit itself could not run.
     Conformance(conformance::ConformanceArgs),
+    /// Say what a reason means and what to do about it
+    ///
+    /// Refusals, sections and log lines each state a reason, such as GRANT_EXPIRED.
+    /// Without one, every reason is listed in a line.
+    ///
+    /// Exit code: 0 done, 2 no such reason.
+    Explain(explain::ExplainArgs),
     /// Make a development PKI, and read certificates
     Pki(pki::PkiArgs),
 }
@@ -82,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => audit::run(args),
         Command::Catalogue(args) => catalogue::run(args),
         Command::Conformance(args) => conformance::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Pki(args) => pki::run(args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {

@@ -14,7 +14,9 @@ import importlib
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,11 @@ from grpc_tools import protoc
 
 PROTOS = Path(__file__).resolve().parents[2] / "proto"
 PARTIAL = 3
+
+# What a refusal that passes by itself is refused with; RetryInfo says when to ask again.
+PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+# The shortest wait in seconds, whatever a gateway states.
+SHORTEST_WAIT = 0.05
 
 
 class Protocol:
@@ -173,19 +180,50 @@ def is_complete(protocol: Protocol, answer: Any) -> bool:
     return all(section.status in answered for section in answer.sections)
 
 
+def details(protocol: Protocol, error: grpc.RpcError) -> Iterator[Any]:
+    """The google.rpc details of a refusal."""
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            yield from protocol.status.Status.FromString(value).details
+
+
 def explain(protocol: Protocol, error: grpc.RpcError) -> str:
     """A refusal's text, with the google.rpc details that programs go by."""
     lines = [f"{error.code().name}: {error.details()}"]
-    for key, value in error.trailing_metadata() or ():
-        if key != "grpc-status-details-bin":
-            continue
-        for detail in protocol.status.Status.FromString(value).details:
-            info, bad = protocol.details.ErrorInfo(), protocol.details.BadRequest()
-            if detail.Unpack(info):
-                lines.append(f"  reason: {info.reason}")
-            elif detail.Unpack(bad):
-                lines += [f"  {f.field}: {f.description}" for f in bad.field_violations]
+    for detail in details(protocol, error):
+        info, bad = protocol.details.ErrorInfo(), protocol.details.BadRequest()
+        if detail.Unpack(info):
+            lines.append(f"  reason: {info.reason}")
+        elif detail.Unpack(bad):
+            lines += [f"  {f.field}: {f.description}" for f in bad.field_violations]
     return "\n".join(lines)
+
+
+def retry_after(protocol: Protocol, error: grpc.RpcError) -> float | None:
+    """After how many seconds a refused call may be made again; None: it is final."""
+    if error.code() in PASSING:
+        for detail in details(protocol, error):
+            retry = protocol.details.RetryInfo()
+            if detail.Unpack(retry):
+                return max(retry.retry_delay.ToTimedelta().total_seconds(), SHORTEST_WAIT)
+    return None
+
+
+def patiently(protocol: Protocol, deadline: float, ask: Callable[[float], Any]) -> Any:
+    """Asks, and asks again while the refusal passes by itself and there is time for it.
+
+    `ask` is given the seconds that are left. Each wait is twice as long as the one before.
+    """
+    end, longer = time.monotonic() + deadline, 1
+    while True:
+        try:
+            return ask(end - time.monotonic())
+        except grpc.RpcError as error:
+            stated = retry_after(protocol, error)
+            if stated is None or time.monotonic() + stated * longer >= end:
+                raise
+        time.sleep(stated * longer)
+        longer *= 2
 
 
 def fetch(protocol: Protocol, arguments: argparse.Namespace) -> int:
@@ -199,9 +237,14 @@ def fetch(protocol: Protocol, arguments: argparse.Namespace) -> int:
         if items is None:
             items = bundle_items(protocol, catalogue, arguments.bundle, deadline)
         # A grant and the items wanted of it: the whole request.
-        request = protocol.profile.GetProfileRequest(items=items, grant={"sd_jwt": grant})
+        # Its id stays the same when it is repeated, so that no agency counts a second use.
+        request = protocol.profile.GetProfileRequest(
+            request_id=uuid.uuid4().hex, items=items, grant={"sd_jwt": grant}
+        )
         profiles = protocol.profile_grpc.ProfileServiceStub(channel)
-        answer = profiles.GetProfile(request, timeout=deadline)
+        answer = patiently(
+            protocol, deadline, lambda left: profiles.GetProfile(request, timeout=left)
+        )
         if arguments.json:
             print(json_format.MessageToJson(
                 answer, preserving_proto_field_name=True, ensure_ascii=False,

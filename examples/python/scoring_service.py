@@ -18,6 +18,7 @@ refused, 1 error, 2 wrong usage.
 import argparse
 import json
 import sys
+import time
 import tomllib
 import uuid
 from collections.abc import Iterator
@@ -27,7 +28,16 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from fetch_profile import PARTIAL, Protocol, connect, explain, is_complete, iso, read_grant
+from fetch_profile import (
+    PARTIAL,
+    Protocol,
+    connect,
+    explain,
+    is_complete,
+    iso,
+    patiently,
+    read_grant,
+)
 from stream_profiles import stream_profiles
 
 CARD = Path(__file__).with_name("score_card.toml")
@@ -213,12 +223,20 @@ def requests(
 
 def fetch_unary(protocol: Protocol, profiles: Any, asked: Iterator[Any], deadline: float) -> Any:
     """Fetches everybody at once, with a call for each."""
-    calls = {r.request_id: profiles.GetProfile.future(r, timeout=deadline) for r in asked}
-    for request_id, call in calls.items():
+    calls = [(r, profiles.GetProfile.future(r, timeout=deadline)) for r in asked]
+    end = time.monotonic() + deadline
+    for request, call in calls:
+        first = iter([call])
+
+        def ask(left: float, request: Any = request, first: Iterator[Any] = first) -> Any:
+            made = next(first, None)
+            return made.result() if made else profiles.GetProfile(request, timeout=left)
+
         try:
-            yield request_id, Fetched(call.result())
+            answer = patiently(protocol, end - time.monotonic(), ask)
+            yield request.request_id, Fetched(answer)
         except grpc.RpcError as error:
-            yield request_id, Fetched(refused=explain(protocol, error))
+            yield request.request_id, Fetched(refused=explain(protocol, error))
 
 
 def fetch_stream(protocol: Protocol, profiles: Any, asked: Iterator[Any], args: Any) -> Any:

@@ -3,7 +3,8 @@
 At most `window` requests have no answer at any time, so neither side holds more than
 that. Each request has its own outcome: a profile or a failure. A stream that breaks is
 opened again, and whatever had no answer is asked again under the same id, which no
-agency counts a second time.
+agency counts a second time. So is what was refused for a reason that passes by itself,
+after the time that the refusal states and within the request's own.
 """
 
 import threading
@@ -20,43 +21,97 @@ PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCo
 BREAKS = 5
 # Seconds beyond a request's own after which a silent stream is given up.
 GRACE = 3.0
+# The shortest wait in seconds before a request is asked again.
+SHORTEST_WAIT = 0.05
+
+
+class Asked:
+    """A request that has no answer yet, and until when it may be asked again."""
+
+    def __init__(self, request: Any, deadline: float) -> None:
+        self.request, self.deadline, self.longer = request, deadline, 1
+        self.renew()
+
+    def renew(self) -> None:
+        """Gives it its whole time again, for another stream."""
+        self.end = time.monotonic() + self.deadline
+
+    def message(self, protocol: Any) -> Any:
+        """It as it goes on the stream, with the time that it has left."""
+        left = max(self.end - time.monotonic(), 0.001) if self.longer > 1 else self.deadline
+        return protocol.profile.StreamProfilesRequest(
+            request=self.request.SerializeToString(), remaining_micros=int(left * 1e6)
+        )
+
+    def wait(self, failure: Any) -> float | None:
+        """How long to wait before asking again; None: the failure is final."""
+        stated = failure.retry_after_micros / 1e6
+        wait = max(stated, SHORTEST_WAIT) * self.longer
+        if not stated or time.monotonic() + wait >= self.end:
+            return None
+        self.longer *= 2
+        return wait
 
 
 class Sender:
     """The requests of one stream, as grpcio's sending thread takes them."""
 
-    def __init__(self, source: Iterator[Any], unanswered: dict[str, Any], window: int) -> None:
+    def __init__(
+        self, source: Iterator[Any], unanswered: dict[str, Asked], window: int, deadline: float
+    ) -> None:
         self.source, self.unanswered, self.window = source, unanswered, window
+        self.deadline = deadline
         self.again = list(unanswered.values())
         self.changed = threading.Condition()
         self.stopped = self.exhausted = False
         self.error: Exception | None = None
 
-    def next(self) -> Any:
+    def next(self) -> Asked | None:
         """The next request, once there is room for it; None when there is none left."""
         with self.changed:
             while not self.stopped:
                 if self.again:
                     return self.again.pop(0)
-                if len(self.unanswered) < self.window:
+                ended = self.exhausted or self.error is not None
+                if ended and not self.unanswered:
+                    break
+                if not ended and len(self.unanswered) < self.window:
                     try:
                         request = next(self.source)
                     except StopIteration:
                         self.exhausted = True
-                        break
+                        continue
                     except Exception as error:  # such as a grant that cannot be read
                         self.error = error
-                        break
-                    self.unanswered[request.request_id] = request
-                    return request
+                        continue
+                    asked = Asked(request, self.deadline)
+                    self.unanswered[request.request_id] = asked
+                    return asked
+                # Whatever has no answer may have to be asked again.
                 self.changed.wait()
         return None
 
-    def answered(self, request_id: str) -> None:
-        """Makes room: a request has its answer."""
+    def answered(self, answer: Any) -> bool:
+        """Makes room: a request has its answer. False: it is asked again after a while."""
         with self.changed:
-            if self.unanswered.pop(request_id, None) is None:
+            asked = self.unanswered.get(answer.request_id)
+            if asked is None:
                 raise ValueError("the gateway answered what was not asked")
+            failed = answer.WhichOneof("outcome") == "failure"
+            wait = asked.wait(answer.failure) if failed else None
+            if wait is not None:
+                later = threading.Timer(wait, self.repeat, [asked])
+                later.daemon = True
+                later.start()
+                return False
+            del self.unanswered[answer.request_id]
+            self.changed.notify()
+            return True
+
+    def repeat(self, asked: Asked) -> None:
+        """Asks once more on this stream."""
+        with self.changed:
+            self.again.append(asked)
             self.changed.notify()
 
     def stop(self) -> None:
@@ -90,19 +145,18 @@ def stream_profiles(
     """
     source, unanswered, broken = iter(requests), {}, 0
     while True:
-        sender = Sender(source, unanswered, window)
+        for asked in unanswered.values():
+            asked.renew()
+        sender = Sender(source, unanswered, window, deadline)
         call = profiles.StreamProfiles(
-            protocol.profile.StreamProfilesRequest(
-                request=request.SerializeToString(), remaining_micros=int(deadline * 1e6)
-            )
-            for request in iter(sender.next, None)
+            asked.message(protocol) for asked in iter(sender.next, None)
         )
         code = grpc.StatusCode.OK
         try:
             for answer in answers(call, deadline + GRACE):
-                sender.answered(answer.request_id)
                 broken = 0
-                yield answer
+                if sender.answered(answer):
+                    yield answer
         except grpc.RpcError as error:
             code = error.code()
             if code not in PASSING:

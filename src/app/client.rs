@@ -2,11 +2,12 @@
 //! public protocol and nothing else.
 //!
 //! A grant that the gateway has answered for is named by its digest from then on, and
-//! sent whole again where the gateway has forgotten it.
+//! sent whole again where the gateway has forgotten it. What is refused for a reason that
+//! passes by itself is asked again in the request's time, see [`super::patience`].
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio_stream::wrappers::ReceiverStream;
@@ -16,6 +17,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use super::patience::{self, Patience};
 use crate::clock;
 use crate::config::link::TrustConfig;
 use crate::domain::grant::{PresentationDigest, Presented, Shown};
@@ -25,6 +27,7 @@ use crate::link::identity::{IdentityError, OwnIdentity};
 use crate::link::limits::ConnectLimits;
 use crate::link::tls::LinkTls;
 use crate::link::trust::{Trust, TrustLoadError, TrustStore};
+use crate::service::random;
 use crate::wire;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::catalogue_service_client::CatalogueServiceClient;
@@ -62,7 +65,7 @@ pub enum ClientError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The gateway refused.
-    #[error("the gateway refused ({reason}): {}", .status.message())]
+    #[error("the gateway refused: {}", named(.reason, .status.message()))]
     Refused {
         /// The stable word.
         reason: String,
@@ -77,6 +80,14 @@ pub enum ClientError {
         /// What there is.
         known: String,
     },
+}
+
+/// A refusal's text, with its reason where that is not in it.
+fn named(reason: &str, message: &str) -> String {
+    match message.contains(reason) {
+        true => message.to_owned(),
+        false => format!("{message} ({reason})"),
+    }
 }
 
 impl From<Status> for ClientError {
@@ -163,26 +174,49 @@ impl GatewayClient {
         prove: bool,
     ) -> Result<pb::GetProfileResponse, ClientError> {
         let until = clock::now() + deadline;
-        let request = |presented, items| pb::GetProfileRequest {
-            items,
+        // The same id each time, so that no agency counts a second use.
+        let request_id = random::id().map_err(|refusal| refusal.into_status(""))?;
+        let mut patience = Patience::default();
+        loop {
+            let answer = self.once(grant, &items, until, prove, &request_id).await;
+            let stated = match &answer {
+                Ok(profile) => patience::of_profile(profile),
+                Err(status) => patience::of_status(status),
+            };
+            match patience.wait(stated, clock::now(), until) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Ok(answer?),
+            }
+        }
+    }
+
+    async fn once(
+        &self,
+        grant: &str,
+        items: &[String],
+        until: Instant,
+        prove: bool,
+        request_id: &str,
+    ) -> Result<pb::GetProfileResponse, Status> {
+        let request = |presented| pb::GetProfileRequest {
+            request_id: request_id.to_owned(),
+            items: items.to_vec(),
             prove,
             grant: Some(wire::grant::encode(presented)),
             ..Default::default()
         };
         let whole = || Presented::Whole(Bytes::copy_from_slice(grant.as_bytes()));
         let Some(shown) = &self.shown else {
-            return Ok(self.call(request(whole(), items), deadline).await?);
+            return self.call(request(whole()), until).await;
         };
         let digest = PresentationDigest::of(grant.as_bytes());
         if shown.knows(&digest) {
-            let named = request(Presented::Digest(digest), items.clone());
-            match self.call(named, deadline).await {
+            match self.call(request(Presented::Digest(digest)), until).await {
                 Err(status) if is_unknown(&status) => shown.forget(&digest),
-                answered => return Ok(answered?),
+                answered => return answered,
             }
         }
-        let left = until.saturating_duration_since(clock::now());
-        let answer = self.call(request(whole(), items), left).await?;
+        let answer = self.call(request(whole()), until).await?;
         shown.answered(digest);
         Ok(answer)
     }
@@ -190,10 +224,10 @@ impl GatewayClient {
     async fn call(
         &self,
         request: pb::GetProfileRequest,
-        within: Duration,
+        until: Instant,
     ) -> Result<pb::GetProfileResponse, Status> {
         let mut request = tonic::Request::new(request);
-        request.set_timeout(within);
+        request.set_timeout(until.saturating_duration_since(clock::now()));
         let mut client = ProfileServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES);
         Ok(client.get_profile(request).await?.into_inner())

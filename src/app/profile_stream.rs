@@ -2,7 +2,8 @@
 //! one is lost.
 //!
 //! Whatever had no answer is asked again under the same request id, which the
-//! agencies do not count twice. A grant that was answered for is named by its digest,
+//! agencies do not count twice, and so is what was refused for a reason that passes by
+//! itself, see [`super::patience`]. A grant that was answered for is named by its digest,
 //! and sent whole where the gateway has forgotten it. Where requests come from and what
 //! answers become is the caller's business.
 
@@ -11,12 +12,15 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
 use super::client::{Address, ClientError, GatewayClient};
+use super::patience::{self, Patience};
 use crate::clock;
 use crate::domain::grant::{PresentationDigest, Presented, Shown};
 use crate::domain::reason::Reason;
@@ -65,12 +69,19 @@ struct UnderWay {
     digest: PresentationDigest,
     /// Whether it names its grant by the digest.
     named: bool,
+    patience: Patience,
 }
 
 impl UnderWay {
     fn new(ask: Ask, pace: Pace) -> Self {
         let digest = PresentationDigest::of(ask.grant.as_bytes());
-        Self { until: clock::now() + pace.deadline, digest, named: false, ask }
+        Self {
+            until: clock::now() + pace.deadline,
+            digest,
+            named: false,
+            patience: Patience::default(),
+            ask,
+        }
     }
 
     /// Puts it on a stream, for the time that it has left. A stream has room for each
@@ -105,6 +116,8 @@ enum Meaning {
     Answered(Answer),
     /// The gateway has forgotten the grant of this one.
     Forgotten(UnderWay),
+    /// This one is to be asked again after a while.
+    Later(UnderWay, Duration),
 }
 
 /// Asks everything that comes out of `asks`, and gives each answer to `answered`
@@ -159,8 +172,9 @@ async fn once(
         waiting.put(&requests, shown).await?;
     }
     let mut inbound = client.stream(ReceiverStream::new(queue)).await?;
-    let mut requests = Some(requests);
     let mut more = true;
+    // The ids of those that are asked again later. They are under way all the while.
+    let mut later = FuturesUnordered::new();
     loop {
         let room = more && under_way.len() < pace.in_flight;
         // A gateway that holds its tongue long past every deadline is lost too.
@@ -175,26 +189,37 @@ async fn once(
             message = inbound.message() => match settle(message?, shown, under_way)? {
                 Meaning::Answered(answer) => answered(answer),
                 Meaning::Forgotten(waiting) => {
-                    put(waiting, requests.as_ref(), shown, under_way).await?;
+                    put(waiting, &requests, shown, under_way).await?;
+                }
+                Meaning::Later(waiting, wait) => {
+                    let id = waiting.ask.request_id.clone();
+                    under_way.insert(id.clone(), waiting);
+                    later.push(async move {
+                        tokio::time::sleep(wait).await;
+                        id
+                    });
                 }
             },
+            Some(id) = later.next(), if !later.is_empty() => {
+                if let Some(waiting) = under_way.remove(&id) {
+                    put(waiting, &requests, shown, under_way).await?;
+                }
+            }
             next = asks.recv(), if room => match next {
                 Some(ask) if under_way.contains_key(&ask.request_id) => {
                     answered(Answer { ask, outcome: Err(repeated()) });
                 }
                 Some(ask) => {
-                    put(UnderWay::new(ask, pace), requests.as_ref(), shown, under_way).await?;
+                    put(UnderWay::new(ask, pace), &requests, shown, under_way).await?;
                 }
                 None => more = false,
             },
             () = silent => return Err(Status::unavailable("the gateway does not answer").into()),
         }
-        // Nothing more to ask, nor to ask whole: the gateway finishes, then ends the
-        // stream.
-        if !more && under_way.values().all(|waiting| !waiting.named) {
-            requests = None;
-        }
-        if requests.is_none() && under_way.is_empty() {
+        // Whatever is under way may have to be asked again. With nothing left the gateway
+        // ends the stream.
+        if !more && under_way.is_empty() {
+            drop(requests);
             ended(&mut inbound).await;
             return Ok(());
         }
@@ -204,15 +229,12 @@ async fn once(
 /// Puts a request, which is under way from now on whatever becomes of the stream.
 async fn put(
     waiting: UnderWay,
-    requests: Option<&mpsc::Sender<pb::StreamProfilesRequest>>,
+    requests: &mpsc::Sender<pb::StreamProfilesRequest>,
     shown: &Shown,
     under_way: &mut HashMap<String, UnderWay>,
 ) -> Result<(), ClientError> {
     let waiting = under_way.entry(waiting.ask.request_id.clone()).or_insert(waiting);
-    match requests {
-        Some(requests) => waiting.put(requests, shown).await,
-        None => Err(Status::unavailable("the stream ended").into()),
-    }
+    waiting.put(requests, shown).await
 }
 
 fn settle(
@@ -226,7 +248,7 @@ fn settle(
         Outcome::Profile(profile) => Ok(profile),
         Outcome::Failure(failure) => Err(failure),
     };
-    let waiting = under_way.remove(&message.request_id).ok_or_else(unknown)?;
+    let mut waiting = under_way.remove(&message.request_id).ok_or_else(unknown)?;
     match &outcome {
         Err(failure) if waiting.named && is_unknown(failure) => {
             shown.forget(&waiting.digest);
@@ -234,6 +256,13 @@ fn settle(
         }
         Ok(_) if !waiting.named => shown.answered(waiting.digest),
         _ => {}
+    }
+    let stated = match &outcome {
+        Ok(profile) => patience::of_profile(profile),
+        Err(failure) => patience::of_failure(failure),
+    };
+    if let Some(wait) = waiting.patience.wait(stated, clock::now(), waiting.until) {
+        return Ok(Meaning::Later(waiting, wait));
     }
     Ok(Meaning::Answered(Answer { ask: waiting.ask, outcome }))
 }

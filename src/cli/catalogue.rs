@@ -195,7 +195,7 @@ fn suggest<'a>(catalogue: &'a Catalogue, wanted: &str) -> Vec<&'a str> {
 }
 
 /// How many bytes must be put in, taken out or changed (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
+pub(super) fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (at, a) in from.bytes().enumerate() {
         let mut diagonal = at;

@@ -4,6 +4,7 @@
 mod command;
 mod crash;
 mod faults;
+mod full_queue;
 mod independent;
 mod index;
 mod load;

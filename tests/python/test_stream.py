@@ -46,7 +46,8 @@ class Gateway(PROTOCOL.profile_grpc.ProfileServiceServicer):
 
     def read(self, message):
         asked = PROTOCOL.profile.GetProfileRequest.FromString(message.request).request_id
-        assert message.remaining_micros == 1_000_000
+        # What is asked again on a stream has less time than at first.
+        assert message.remaining_micros == 1_000_000 or asked in self.asked
         self.asked.append(asked)
         return asked
 
@@ -135,6 +136,33 @@ class Stream(unittest.TestCase):
             streams.GRACE = grace
         self.everybody_once(answers, people=20)
         self.assertEqual(gateway.streams, 2)
+
+    def test_what_passes_by_itself_is_asked_again_in_time_and_a_refusal_is_final(self):
+        def way(gateway, messages, _):
+            for message in messages:
+                asked = gateway.read(message)
+                busy = asked == "r3" and gateway.asked.count(asked) < 3
+                if busy or asked == "r5":
+                    failure = PROTOCOL.profile.ProfileFailure(
+                        code=14, reason="GRANT_STATUS_STALE", retry_after_micros=100_000
+                    )
+                    yield PROTOCOL.profile.StreamProfilesResponse(
+                        request_id=asked, failure=failure
+                    )
+                else:
+                    yield outcome(asked, failed=asked == "r7")
+
+        gateway, answers = self.run_against(way, people=20)
+        self.everybody_once(answers, people=20)
+        failed = {
+            answer.request_id: answer.failure.reason
+            for answer in answers
+            if answer.WhichOneof("outcome") == "failure"
+        }
+        self.assertEqual(failed, {"r5": "GRANT_STATUS_STALE", "r7": "GRANT_REVOKED"})
+        asked = gateway.asked
+        self.assertEqual((asked.count("r3"), asked.count("r7"), gateway.streams), (3, 1, 1))
+        self.assertGreater(asked.count("r5"), 1)
 
     def test_streams_that_answer_nothing_are_not_opened_for_ever(self):
         breaks, streams.BREAKS = streams.BREAKS, 2

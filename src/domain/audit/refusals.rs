@@ -55,6 +55,19 @@ impl RefusalCounts {
         None
     }
 
+    /// Takes back a count that the log did not take: it is open again, and bounded like any
+    /// other. One for which there is no room is lost.
+    pub fn take_back(&mut self, closed: RefusalsRecord) {
+        let RefusalsRecord { since, peer, reason, count, .. } = closed;
+        let key = (peer, reason);
+        if let Some(open) = self.open.get_mut(&key) {
+            open.count = open.count.saturating_add(count);
+            open.since = open.since.min(since);
+        } else if self.open.len() < MAX_OPEN {
+            self.open.insert(key, Count { since, count });
+        }
+    }
+
     /// Closes the counts whose minute is over; to be called about once a second.
     #[must_use = "the records are to be appended to the log"]
     pub fn close(&mut self, now: Timestamp) -> Vec<RefusalsRecord> {
@@ -76,6 +89,7 @@ fn record(now: Timestamp, (peer, reason): (SpiffeId, ReasonWord), count: Count) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::reason::Reason;
 
     #[test]
     fn a_flood_becomes_one_record_a_minute() {
@@ -91,6 +105,21 @@ mod tests {
         records.extend(counts.close_all(Timestamp(150_000_000)));
         let counted: Vec<u64> = records.iter().map(|record| record.count).collect();
         assert_eq!(counted, [60_000, 60_000, 30_000]);
+    }
+
+    #[test]
+    fn a_count_that_the_log_did_not_take_goes_on() {
+        let peer: SpiffeId = "spiffe://scoring.city.example/consumer/scoring".parse().unwrap();
+        let reason = || ReasonWord::from(Reason::Overloaded);
+        let mut counts = RefusalCounts::default();
+        assert_eq!(counts.count(Timestamp(1), &peer, reason()), None);
+        let closed = counts.close_all(Timestamp(2)).pop().unwrap();
+        assert_eq!(counts.count(Timestamp(3), &peer, reason()), None);
+        counts.take_back(closed);
+        let closed = counts.close(Timestamp(MINUTE + 1)).pop().unwrap();
+        assert_eq!((closed.since, closed.count), (Timestamp(1), 2));
+        counts.take_back(closed);
+        assert_eq!(counts.close_all(Timestamp(MINUTE + 2)).len(), 1);
     }
 
     #[test]

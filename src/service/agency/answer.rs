@@ -186,7 +186,7 @@ impl Agency {
         };
         let ruled = OnceLock::new();
         // From here on the question is recorded, even if the gateway hangs up.
-        let unrecorded = self.parts.recorder.begin(|| {
+        let unrecorded = self.parts.recorder.begin(gateway.spiffe(), || {
             records(ruled.get(), recorder::refused(Reason::Abandoned)).unwrap_or_default()
         });
         let answered = async {
@@ -208,7 +208,7 @@ impl Agency {
             Err(refusal) => recorder::refused(refusal.reason),
         };
         // No record, no data: this waits until the record is on disk.
-        unrecorded.record(records(ruled.get(), decision.clone())?).await?;
+        unrecorded.record(records(ruled.get(), decision.clone())).await?;
         let (section, permit, ruling) = answered?;
         // The disk took its time, and authority may have ended meanwhile.
         if let Err(refusal) = self.confirm(gateway, admitted, &permit, ruling).await {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::domain::audit::{
-    CountRecord, Decision, Hash, Receipt, Record, RefusalCounts, RequestId, SearchRecord,
-    SectionRecord, SubjectTag, Timestamp,
+    CountRecord, Decision, Hash, Receipt, Record, RefusalCounts, RefusalsRecord, RequestId,
+    SearchRecord, SectionRecord, SubjectTag, Timestamp,
 };
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::grant::VerifiedGrant;
@@ -54,9 +54,11 @@ pub struct Line {
 }
 
 /// A request that is being answered. If it ends before its answer, `abandoned`
-/// says what is recorded of it: a caller that hangs up does not go unrecorded.
+/// says what is recorded of it: a caller that hangs up does not go unrecorded. What the
+/// log does not take is at least counted.
 pub struct Unrecorded<'a, F: FnOnce() -> Vec<Record>> {
     recorder: &'a Recorder,
+    peer: &'a SpiffeId,
     abandoned: Option<F>,
 }
 
@@ -64,20 +66,30 @@ impl<F: FnOnce() -> Vec<Record>> Drop for Unrecorded<'_, F> {
     fn drop(&mut self) {
         if let Some(abandoned) = self.abandoned.take() {
             // Queued by the call; the receipt is nobody's.
-            drop(self.recorder.log.append(abandoned()));
+            let queued = self.recorder.log.append(abandoned());
+            if let Some(Err(_)) = queued.now_or_never() {
+                self.recorder.count_refusal(self.peer, Reason::Abandoned);
+            }
         }
     }
 }
 
 impl<F: FnOnce() -> Vec<Record>> Unrecorded<'_, F> {
     /// Writes what came of the request instead, and gives the proof that it is on
-    /// disk.
+    /// disk. A request that thereby is refused without a record is counted.
     ///
     /// # Errors
     /// Nothing may be disclosed.
-    pub async fn record(mut self, records: Vec<Record>) -> Result<Receipt, Refusal> {
+    pub async fn record(
+        mut self,
+        records: Result<Vec<Record>, Refusal>,
+    ) -> Result<Receipt, Refusal> {
         self.abandoned = None;
-        self.recorder.append(records).await
+        let recorded = match records {
+            Ok(records) => self.recorder.append(records).await,
+            Err(refusal) => Err(refusal),
+        };
+        recorded.inspect_err(|refusal| self.recorder.count_refusal(self.peer, refusal.reason))
     }
 }
 
@@ -153,9 +165,13 @@ impl Recorder {
         lines.into_iter().map(record).collect()
     }
 
-    /// Begins a request: from here on it is recorded, whatever happens.
-    pub fn begin<F: FnOnce() -> Vec<Record>>(&self, abandoned: F) -> Unrecorded<'_, F> {
-        Unrecorded { recorder: self, abandoned: Some(abandoned) }
+    /// Begins a request of this peer: from here on it is recorded, whatever happens.
+    pub fn begin<'a, F: FnOnce() -> Vec<Record>>(
+        &'a self,
+        peer: &'a SpiffeId,
+        abandoned: F,
+    ) -> Unrecorded<'a, F> {
+        Unrecorded { recorder: self, peer, abandoned: Some(abandoned) }
     }
 
     /// Takes back what was recorded as answered: authority ended while the record
@@ -237,7 +253,10 @@ impl Recorder {
         let now = Timestamp::new(clock::utc());
         let closed = self.counts(|counts| counts.count(now, peer, reason.into()));
         if let Some(record) = closed {
-            drop(self.log.append(vec![Record::Refusals(record)]));
+            let queued = self.log.append(vec![Record::Refusals(record.clone())]);
+            if let Some(Err(_)) = queued.now_or_never() {
+                self.counts(|counts| counts.take_back(record));
+            }
         }
     }
 
@@ -250,19 +269,23 @@ impl Recorder {
                 return reason.to_string();
             }
             let now = Timestamp::new(clock::utc());
-            let closed = self.counts(|counts| counts.close(now));
-            if !closed.is_empty() {
-                drop(self.log.append(closed.into_iter().map(Record::Refusals).collect()));
-            }
+            self.write(self.counts(|counts| counts.close(now))).await;
         }
     }
 
     /// Writes what is counted and not yet written, before the log is closed.
     pub async fn flush(&self) {
         let now = Timestamp::new(clock::utc());
-        let closed = self.counts(|counts| counts.close_all(now));
-        if !closed.is_empty() {
-            let _ = self.log.append(closed.into_iter().map(Record::Refusals).collect()).await;
+        self.write(self.counts(|counts| counts.close_all(now))).await;
+    }
+
+    /// Writes counts; those that the log does not take now are open again.
+    async fn write(&self, closed: Vec<RefusalsRecord>) {
+        for some in closed.chunks(AuditLog::MAX_RECORDS) {
+            let records = some.iter().cloned().map(Record::Refusals).collect();
+            if self.log.append(records).await.is_err() {
+                self.counts(|counts| some.iter().cloned().for_each(|one| counts.take_back(one)));
+            }
         }
     }
 

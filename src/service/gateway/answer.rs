@@ -147,7 +147,7 @@ impl Gateway {
     ) -> Result<pb::GetProfileResponse, Refusal> {
         let decided = OnceLock::new();
         // From here on the request is recorded, even if the caller hangs up.
-        let unrecorded = self.recorder.begin(|| {
+        let unrecorded = self.recorder.begin(request.peer.spiffe(), || {
             let (ruling, lines) = match decided.get() {
                 Some((ruling, _, plan)) => (Some(ruling), asked(plan, |_| abandoned())),
                 None => (None, vec![whole(request.items, abandoned())]),
@@ -158,7 +158,7 @@ impl Gateway {
             Ok(decision) => decided.get_or_init(|| decision),
             Err((ruling, refusal)) => {
                 let line = whole(request.items, recorder::refused(refusal.reason));
-                let records = self.records(request, ruling.as_ref(), vec![line])?;
+                let records = self.records(request, ruling.as_ref(), vec![line]);
                 unrecorded.record(records).await?;
                 return Err(refusal);
             }
@@ -190,7 +190,7 @@ impl Gateway {
         if lines.is_empty() || !withheld.is_empty() {
             lines.push(whole(withheld, recorder::refused(Reason::NotPermitted)));
         }
-        let records = self.records(request, Some(ruling), lines)?;
+        let records = self.records(request, Some(ruling), lines);
         let receipt = unrecorded.record(records).await?;
         confirmed?;
         let proofs = match request.prove {
