@@ -9,6 +9,7 @@ use time::{Date, Duration, Month};
 use super::*;
 use crate::domain::catalogue::{Catalogue, Source};
 use crate::domain::profile::{Gap, Profile, ProfileItem, merge};
+use crate::domain::reason::Reason;
 use crate::domain::section::HeldItem;
 use crate::domain::sensitive::Sensitive;
 use crate::domain::value::Value;
@@ -139,7 +140,7 @@ impl Case {
 
     fn section(&self, at: usize, asked: impl Fn(usize) -> bool) -> Section {
         let asked: ItemSet = self.owned_by(at).filter(|item| asked(*item)).map(number).collect();
-        let mut section = Section::without_values(agency(at), asked, SectionStatus::Ok, "");
+        let mut section = Section::without_values(agency(at), asked, SectionStatus::Ok, None);
         for number in asked.iter() {
             match self.held[number.index()][at] {
                 Some((amount, day)) => section.items.push(HeldItem {
@@ -174,7 +175,12 @@ impl Case {
                     let (agency, items) = (agency(at), section.asked);
                     unasked.push(Unasked { agency, items, cause: Cause::NotDescribed });
                 }
-                section = Section::without_values(agency(at), section.asked, status, "LOST");
+                section = Section::without_values(
+                    agency(at),
+                    section.asked,
+                    status,
+                    Some(Reason::LaneLost),
+                );
             }
             let left_out = |number: ItemNumber| match hindrance(number.index()) {
                 Hindrance::LeftOut(absence) => Some(absence),
