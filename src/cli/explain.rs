@@ -66,7 +66,7 @@ fn near(wanted: &str) -> Vec<&'static str> {
             let holds = wanted.len() > 2 && word.contains(wanted);
             (if holds { 0 } else { distance(wanted, word) }, word)
         })
-        .filter(|(distance, word)| *distance <= word.len() / 3)
+        .filter(|(distance, _)| *distance <= wanted.len() / 4)
         .collect();
     near.sort_unstable();
     near.into_iter().take(NAMED).map(|(_, word)| word).collect()
