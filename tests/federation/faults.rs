@@ -15,4 +15,5 @@ mod raw;
 mod requests;
 mod slow_readers;
 mod startup;
+mod transient;
 mod unread;

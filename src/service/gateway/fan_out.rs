@@ -206,7 +206,7 @@ fn status_of(failure: &Failure) -> (SectionStatus, Reason) {
         // It came when there was no time left to show the grant whole.
         Failure::Forgotten => (SectionStatus::Timeout, Reason::Deadline),
         Failure::Refused { code, reason } => {
-            let reason = %Reason::stated_by_agency(reason).unwrap_or(match code {
+            let reason = Reason::stated_by_agency(reason).unwrap_or(match code {
                 Code::PermissionDenied | Code::Unauthenticated | Code::AlreadyExists => {
                     Reason::AgencyDenied
                 }
