@@ -87,8 +87,16 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     }
     if part("counters") {
         let folder = tempfile::tempdir()?;
-        let mut ways = vec![Way::new("a use counted", uses::Uses::open(folder.path()).await?)];
+        let mut ways = vec![Way::new(
+            "a use counted",
+            uses::Uses::open(folder.path(), "sqlite:counters.db").await?,
+        )];
         measure(args, "counters on SQLite", &mut ways).await?;
+        if let Ok(server) = std::env::var("TRIBUTARY_TEST_POSTGRES") {
+            let uses = uses::Uses::open(folder.path(), &server).await?;
+            let mut ways = vec![Way::new("a use counted", uses)];
+            measure(args, "counters on PostgreSQL", &mut ways).await?;
+        }
     }
     Ok(())
 }

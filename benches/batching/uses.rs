@@ -1,5 +1,5 @@
-//! Uses of grants, counted in an SQLite file: a grant and a request of
-//! its own for each.
+//! Uses of grants, counted in SQLite or PostgreSQL: a grant and a request of its own
+//! for each.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ pub struct Uses {
 }
 
 impl Uses {
-    pub async fn open(folder: &Path) -> anyhow::Result<Work> {
-        let config = toml::from_str("url = \"sqlite:counters.db\"")?;
+    pub async fn open(folder: &Path, url: &str) -> anyhow::Result<Work> {
+        let config = toml::from_str(&format!("url = \"{url}\""))?;
         Ok(Arc::new(Self {
             counters: Counters::open(&config, folder, Newest::new(Duration::ZERO)).await?,
             issuer: "spiffe://consent.city.example/issuer/main".parse()?,

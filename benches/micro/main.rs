@@ -15,6 +15,7 @@
 
 mod audit;
 mod authority;
+mod flows;
 mod profile;
 mod world;
 

@@ -6,7 +6,9 @@ use tributary::config::agency::AgencyConfig;
 use tributary::link::connect::ConnectError;
 use tributary::wire::proto::pb;
 
-use crate::city::{City, DEADLINE, ask, part_of};
+use crate::kit::demo::{City, ask};
+use crate::kit::forged::part_of;
+use crate::kit::waiting::UNHURRIED as DEADLINE;
 
 #[tokio::test]
 async fn each_wrong_field_is_named() {
@@ -29,7 +31,7 @@ async fn each_wrong_field_is_named() {
         for word in words {
             assert!(status.message().contains(word), "{word}: {}", status.message());
         }
-        assert!(!status.message().contains(&city.federation.subjects[0]));
+        assert!(!status.message().contains(&city.described.subjects[0]));
     }
 }
 
@@ -43,7 +45,7 @@ async fn nobody_but_a_consumer_gets_a_profile_and_nobody_but_a_gateway_asks_an_a
 
     // A consumer's certificate is of no domain that an agency believes; neither is
     // another agency's.
-    let consumer = &city.federation.consumers[0];
+    let consumer = &city.described.consumers[0];
     let lending = AgencyConfig::load(city.config_of("lending")).unwrap().0.link;
     let part = part_of(&city.grant(0), "education");
     let question = || city.question("past", &part, &["education.attainment.study_mode"]);

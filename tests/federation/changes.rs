@@ -5,7 +5,9 @@ use tributary::app::client::ClientError;
 use tributary::wire::proto::pb;
 use tributary::wire::refusal::reason_of;
 
-use crate::city::{City, DEADLINE, ask, binary, part_of};
+use crate::kit::demo::{City, ask};
+use crate::kit::forged::part_of;
+use crate::kit::waiting::UNHURRIED as DEADLINE;
 use crate::kit::waiting::becomes;
 
 const AGENCY: &str = "employment";
@@ -23,13 +25,7 @@ async fn row_50_a_revoked_grant_is_refused_at_both_ends_and_no_other() {
     assert_eq!(city.at_gateway(&mut client, &revoked, ITEM).await, "OK");
     assert_eq!(ask(&mut agency, city.question("before", &part, &[ITEM])).await.0, "OK");
 
-    let revoke = binary()
-        .args(["grant", "revoke", "--settings"])
-        .arg(&city.federation.issuer.settings)
-        .arg(&city.federation.grants[0].jti)
-        .output()
-        .unwrap();
-    assert!(revoke.status.success(), "{}", String::from_utf8_lossy(&revoke.stderr));
+    city.revoke_grant(&city.described.grants[0].jti);
     becomes("the revocation at the gateway", "GRANT_REVOKED", async || {
         city.at_gateway(&mut client, &revoked, ITEM).await
     })

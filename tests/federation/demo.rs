@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::city::binary;
+use crate::kit::process::binary;
 
 fn statuses(stage: &Value) -> Vec<&str> {
     stage["sections"].as_array().unwrap().iter().map(|s| s["status"].as_str().unwrap()).collect()

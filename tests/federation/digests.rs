@@ -2,8 +2,6 @@
 //! and nothing more, at both ends; and an agency that was started again is shown what
 //! it forgot.
 
-use std::process::Command;
-
 use bytes::Bytes;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -12,7 +10,9 @@ use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::agency_service_client::AgencyServiceClient;
 use tributary::wire::proto::pb::profile_service_client::ProfileServiceClient;
 
-use crate::city::{City, agency_again, ask, binary, part_of, word};
+use crate::kit::demo::{City, ask, word};
+use crate::kit::forged::part_of;
+use crate::kit::process::{Process, signal};
 use crate::kit::waiting::{Reserved, becomes};
 use crate::refusals::{AGENCY, ITEM};
 
@@ -99,19 +99,13 @@ async fn a_digest_gives_what_the_grant_would_and_nothing_more() {
     ] {
         assert_eq!(ask(&mut agency, question(id, grant)).await.0, expected, "{id}");
     }
-    let other = city.federation.consumers.iter().find(|c| c.id.ends_with(OTHER)).unwrap();
+    let other = city.described.consumers.iter().find(|c| c.id.ends_with(OTHER)).unwrap();
     let claimed =
         pb::FetchSectionRequest { consumer: other.id.clone(), ..question("claimed", digest(&own)) };
     assert_eq!(ask(&mut agency, claimed).await.0, "GRANT_CLIENT");
 
     // What is revoked is refused by its digest too, at both ends.
-    let revoked = binary()
-        .args(["grant", "revoke", "--settings"])
-        .arg(&city.federation.issuer.settings)
-        .arg(&city.federation.grants[0].jti)
-        .output()
-        .unwrap();
-    assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
+    city.revoke_grant(&city.described.grants[0].jti);
     becomes("the revocation at the gateway", "GRANT_REVOKED", async || {
         said(&profiles, digest(&grant)).await
     })
@@ -142,11 +136,10 @@ async fn an_agency_started_again_is_shown_what_it_forgot_and_counts_once() {
         ..city.question(id, "", &[ITEM])
     };
 
-    let entry = city.federation.agencies.iter().find(|agency| agency.id == AGENCY).unwrap();
-    let killed = Command::new("kill").args(["-KILL", &entry.pid.to_string()]).status().unwrap();
-    assert!(killed.success());
+    let entry = city.entry(AGENCY);
+    signal(entry.pid, "KILL");
     let kept = Reserved::after(entry.endpoint.parse().unwrap()).await;
-    let mut again = agency_again(&entry.config);
+    let _again = Process::role("agency", &entry.config);
     // By another's grant, so that this one stays forgotten.
     becomes("the section's return", "OK", async || section(&probe).await).await;
     let mut agency: AgencyServiceClient<Channel> = city.agency(AGENCY).await;
@@ -156,7 +149,5 @@ async fn an_agency_started_again_is_shown_what_it_forgot_and_counts_once() {
     // It knows the part again, and this is the third use and not the fourth.
     assert_eq!(ask(&mut agency, named("after")).await.0, "OK");
     assert_eq!(section(&grant).await, "DENIED FREQUENCY_EXHAUSTED");
-    again.kill().unwrap();
-    again.wait().unwrap();
     drop(kept);
 }

@@ -15,7 +15,8 @@ use tributary::wire::proto::pb::exchange_request::Message as Asked;
 use tributary::wire::proto::pb::exchange_response::Message as Told;
 use tributary::wire::section::RequestHash;
 
-use crate::city::{City, part_of, word};
+use crate::kit::demo::{City, word};
+use crate::kit::forged::part_of;
 use crate::kit::waiting::within;
 use crate::refusals::{AGENCY, ITEM, all};
 

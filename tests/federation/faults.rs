@@ -9,7 +9,6 @@ mod digests;
 mod lanes;
 mod lies;
 mod overload;
-mod process;
 mod processes;
 mod raw;
 mod requests;

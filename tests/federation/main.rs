@@ -14,7 +14,6 @@ mod kit;
 
 mod bad_input;
 mod changes;
-mod city;
 mod demo;
 mod digests;
 mod exchange;

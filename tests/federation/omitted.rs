@@ -11,7 +11,9 @@ use tributary::domain::audit::Record;
 use tributary::store::audit_log::{AuditLog, Options};
 use tributary::store::walk::walk;
 
-use crate::city::{City, DEADLINE, binary};
+use crate::kit::demo::City;
+use crate::kit::process::{binary, told};
+use crate::kit::waiting::UNHURRIED as DEADLINE;
 
 /// The log again, signed with its own key, without the records of one request about
 /// one agency.
@@ -47,9 +49,9 @@ struct Logs {
 
 impl Logs {
     fn of(city: &City) -> Self {
-        let gateway = GatewayConfig::load(&city.federation.gateway.config).unwrap().audit;
+        let gateway = GatewayConfig::load(&city.described.gateway.config).unwrap().audit;
         let agencies =
-            city.federation.agencies.iter().map(|entry| {
+            city.described.agencies.iter().map(|entry| {
                 (entry.id.clone(), AgencyConfig::load(&entry.config).unwrap().0.audit)
             });
         let agencies: Vec<_> = agencies.collect();
@@ -74,12 +76,9 @@ impl Logs {
         let folders = self.agencies.iter().map(|(_, config)| &config.folder);
         let folders = std::iter::once(&self.gateway.folder).chain(folders);
         let exports = folders.zip(&self.keys).enumerate().map(|(number, (folder, key))| {
-            let mut export = binary();
-            let output = export.args(["audit", "export"]).arg(folder).arg("--key").arg(key);
-            let output = output.output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let export = told(binary().args(["audit", "export"]).arg(folder).arg("--key").arg(key));
             let file = to.join(format!("{number}.jsonl"));
-            std::fs::write(&file, output.stdout).unwrap();
+            std::fs::write(&file, export).unwrap();
             file
         });
         report(&exports.collect::<Vec<_>>(), &[])
@@ -116,8 +115,8 @@ async fn a_release_that_either_side_leaves_out_is_named() {
     let releases = releases.filter(|section| section.status().as_str_name().ends_with("_OK"));
     let releases = releases.count();
     let logs = Logs::of(&city);
-    city.signal("TERM");
-    city.end().await;
+    city.demo.signal("TERM");
+    city.demo.end().await;
 
     let (code, report) = logs.reconcile(None);
     assert_eq!((code, &report["omitted"]), (Some(0), &0.into()), "{report}");

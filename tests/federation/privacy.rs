@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::city::{City, DEADLINE};
+use crate::kit::demo::City;
 use crate::kit::sqlite_file;
+use crate::kit::waiting::UNHURRIED as DEADLINE;
 
 /// Every file below a folder.
 fn files(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -81,15 +82,15 @@ async fn row_48_no_number_and_no_value_is_where_it_must_not_be() {
             let _ = client.profile(&grant, wanted.clone(), DEADLINE).await;
         }
     });
-    let memory = memory(city.federation.gateway.pid);
+    let memory = memory(city.described.gateway.pid);
     load.await.unwrap();
     let consumer = b"spiffe://scoring.city.example/consumer/scoring-service";
     assert!(memory.windows(consumer.len()).any(|window| window == consumer), "this is its memory");
-    let subjects: HashSet<String> = city.federation.subjects.iter().cloned().collect();
+    let subjects: HashSet<String> = city.described.subjects.iter().cloned().collect();
     assert!(!holds_any(&memory, &subjects), "a card number is in the gateway's memory");
 
     // The search index is derived from the log; it comes into being now.
-    let searched = crate::city::binary()
+    let searched = crate::kit::process::binary()
         .args(["audit", "index", "--check", "--key"])
         .arg(city.home.join("certs/dev/gateway.city.example/audit.vkey"))
         .arg(city.home.join("audit/gateway"))

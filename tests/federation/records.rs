@@ -6,7 +6,9 @@ use tributary::domain::audit::{Decision, Record, SectionRecord};
 use tributary::domain::section::SectionStatus;
 use tributary::store::walk::walk;
 
-use crate::city::{City, DEADLINE, ask, part_of};
+use crate::kit::demo::{City, ask};
+use crate::kit::forged::part_of;
+use crate::kit::waiting::UNHURRIED as DEADLINE;
 use crate::refusals::{AGENCY, ITEM};
 
 /// Of the same agency, and not in the grants of the demo.
@@ -49,8 +51,8 @@ async fn a_refusal_under_a_grant_that_holds_has_a_record_and_any_other_is_counte
     let question = city.question("ungranted", &part, &[UNGRANTED]);
     assert_eq!(ask(&mut agency, question).await.0, "NOTHING_PERMITTED");
     assert_eq!(ask(&mut agency, city.question("malformed", "x~", &[ITEM])).await.1, None);
-    city.signal("TERM");
-    assert_eq!(city.end().await, Some(0));
+    city.demo.signal("TERM");
+    assert_eq!(city.demo.end().await, Some(0));
 
     let (gateway, counted) = read(&city.home.join("audit/gateway"));
     assert!(counted.iter().any(|reason| reason == "GRANT_MALFORMED"), "{counted:?}");

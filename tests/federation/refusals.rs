@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use tributary::domain::grant::{Algorithm, KeyId, base64};
 use tributary::issuer::SigningKey;
 
-use crate::city::{City, ask, part_of};
+use crate::kit::demo::{City, ask};
 use crate::kit::forged::Forgery;
+use crate::kit::forged::part_of;
 
 pub const AGENCY: &str = "employment";
 pub const ITEM: &str = "employment.current.started_on";
@@ -64,7 +65,7 @@ const CASES: &[Case] = &[
     ("an agency beyond the issuer's pins", "GRANT_ISSUER_SCOPE", "GRANT_AGENCY", |f| f.redisclose(AGENCY, |d| { d[1] = "tax".into(); d[2]["agency"] = "tax".into(); })),
     ("another agency under this one's name", "GRANT_DISCLOSURE", "GRANT_DISCLOSURE", |f| f.redisclose(AGENCY, |d| d[2]["agency"] = "lending".into())),
     ("a disclosure changed after signing", "GRANT_DISCLOSURE", "GRANT_DISCLOSURE", |f| {
-        let at = f.disclosures.iter().position(|d| crate::city::name_in(d).as_deref() == Some(AGENCY)).unwrap();
+        let at = f.disclosures.iter().position(|d| crate::kit::forged::name_in(d).as_deref() == Some(AGENCY)).unwrap();
         let mut parts: Value = serde_json::from_slice(&base64::decode(&f.disclosures[at]).unwrap()).unwrap();
         parts[2]["items"].as_array_mut().unwrap().push("employment.pay.paid_on_time_months_12m".into());
         f.disclosures[at] = base64::encode(parts.to_string().as_bytes());
@@ -178,8 +179,10 @@ async fn what_only_an_agency_can_find_is_refused_there() {
     // A subject that was sealed for another grant does not open.
     let mut resealed = Forgery::of(&city.home, &genuine);
     let stolen = Forgery::of(&city.home, &other);
-    let stolen =
-        stolen.disclosures.iter().find(|d| crate::city::name_in(d).as_deref() == Some(AGENCY));
+    let stolen = stolen
+        .disclosures
+        .iter()
+        .find(|d| crate::kit::forged::name_in(d).as_deref() == Some(AGENCY));
     let stolen: Value = serde_json::from_slice(&base64::decode(stolen.unwrap()).unwrap()).unwrap();
     resealed.redisclose(AGENCY, |parts| parts[2]["subject"] = stolen[2]["subject"].clone());
     let resealed = part_of(&resealed.finish(), AGENCY);
@@ -198,7 +201,7 @@ async fn what_only_an_agency_can_find_is_refused_there() {
 
     // Another consumer than the grant's, claimed by the gateway.
     let mut claimed = city.question("h", &own, &[ITEM]);
-    claimed.consumer = city.federation.consumers[1].id.clone();
+    claimed.consumer = city.described.consumers[1].id.clone();
     assert_eq!(ask(&mut agency, claimed).await.0, "GRANT_CLIENT");
 }
 

@@ -11,7 +11,9 @@ use tributary::config::agency::AgencyConfig;
 use tributary::domain::audit::export::Line;
 use tributary::domain::audit::{Query, RequestId, SubjectTag};
 
-use crate::city::{City, DEADLINE, binary};
+use crate::kit::demo::City;
+use crate::kit::process::binary;
+use crate::kit::waiting::UNHURRIED as DEADLINE;
 use crate::kit::waiting::until;
 
 const ORIGIN: &str = "gateway.city.example/2026";
@@ -22,7 +24,7 @@ async fn connect(city: &City, certificate: &Path, key: &Path) -> ReviewClient {
 }
 
 async fn board(city: &City) -> ReviewClient {
-    let board = &city.federation.reviewers[0];
+    let board = &city.described.reviewers[0];
     connect(city, &board.certificate, &board.key).await
 }
 
@@ -46,7 +48,7 @@ async fn refusals(client: &mut ReviewClient) -> Vec<String> {
 
 /// The tag by which the gateway's log knows the person of a grant.
 fn tag(city: &City, person: usize) -> String {
-    let grant = &city.federation.grants[person].file;
+    let grant = &city.described.grants[person].file;
     let inspected = binary().args(["grant", "inspect"]).arg(grant).output().unwrap();
     let text = String::from_utf8(inspected.stdout).unwrap();
     let line = text.lines().find(|line| line.starts_with("log tag")).unwrap();
@@ -56,11 +58,11 @@ fn tag(city: &City, person: usize) -> String {
 /// Every tag of a person, as the issuer tells it to them.
 fn issuers_tags(city: &City, person: usize) -> Vec<String> {
     let mut tags = binary();
-    tags.args(["grant", "tags", "--settings"]).arg(&city.federation.issuer.settings);
+    tags.args(["grant", "tags", "--settings"]).arg(&city.described.issuer.settings);
     let tags = tags.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut tags = tags.unwrap();
     let mut number = tags.stdin.take().unwrap();
-    number.write_all(city.federation.subjects[person].as_bytes()).unwrap();
+    number.write_all(city.described.subjects[person].as_bytes()).unwrap();
     drop(number);
     let told = printed(&tags.wait_with_output().unwrap());
     told.lines().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect()
@@ -103,7 +105,7 @@ async fn only_named_reviewers_read_the_log_and_they_get_no_profile() {
     let mut stranger = connect(&city, &certificate, &key).await;
     assert_eq!(refusals(&mut stranger).await, ["PermissionDenied REVIEW_DENIED"; 5]);
 
-    let consumer = &city.federation.consumers[0];
+    let consumer = &city.described.consumers[0];
     let mut client = connect(&city, &consumer.certificate, &consumer.key).await;
     assert_eq!(refusals(&mut client).await, ["PermissionDenied NOT_A_REVIEWER"; 5]);
     let (agency, _) = AgencyConfig::load(city.config_of("education")).unwrap();
@@ -115,7 +117,7 @@ async fn only_named_reviewers_read_the_log_and_they_get_no_profile() {
     let included = async || client.inclusion(0).await.map(drop);
     drop(until("publication", included, Result::is_ok).await);
     assert_eq!(refusals(&mut client).await, ["OK"; 5]);
-    let board = &city.federation.reviewers[0];
+    let board = &city.described.reviewers[0];
     let address = city.address(board.certificate.clone(), board.key.clone());
     let mut asking = tributary::app::client::GatewayClient::connect(&address).await.unwrap();
     let item = "employment.current.started_on";

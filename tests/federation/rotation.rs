@@ -20,7 +20,9 @@ use tributary::link::pki::{Authority, Request, Validity};
 use tributary::wire::proto::pb;
 use x509_parser::prelude::FromDer;
 
-use crate::city::{City, DEADLINE, part_of};
+use crate::kit::demo::City;
+use crate::kit::forged::part_of;
+use crate::kit::waiting::UNHURRIED as DEADLINE;
 use crate::kit::waiting::{becomes, until};
 
 const AGENCY: &str = "employment";
@@ -125,7 +127,7 @@ async fn is_cut(client: &mut GatewayClient) {
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_03_04_a_revoked_consumer_is_cut_off_and_kept_out() {
     let city = City::start(&[]);
-    let config = city.federation.gateway.config.clone();
+    let config = city.described.gateway.config.clone();
     let mut client = city.client().await;
     let mut other = city.client_as("loan-desk").await;
     assert_eq!(city.at_gateway(&mut client, &city.grant(0), ITEM).await, "OK");
@@ -136,7 +138,7 @@ async fn rows_03_04_a_revoked_consumer_is_cut_off_and_kept_out() {
     city.logs("gateway", "read again", 1).await;
     assert_eq!(city.at_gateway(&mut client, &city.grant(0), ITEM).await, "OK");
 
-    let certificate = city.federation.consumers[0].certificate.clone();
+    let certificate = city.described.consumers[0].certificate.clone();
     city.revoke(SCORING, &[&certificate], tomorrow());
     is_cut(&mut client).await;
     let refused = city.try_client("scoring-service").await.unwrap_err();
@@ -175,7 +177,7 @@ async fn row_04_a_revoked_gateway_and_a_revoked_agency_lose_their_streams() {
 
     // The gateway no longer believes the agency.
     let list = city.revoke(WORK, &[&city.pki(WORK).join("agency-employment.pem")], tomorrow());
-    city.ask_list(&city.federation.gateway.config, WORK, &list);
+    city.ask_list(&city.described.gateway.config, WORK, &list);
     becomes("the cut", both("UNAVAILABLE", "OK"), async || sections(&city, &mut client).await)
         .await;
 }
@@ -188,7 +190,7 @@ async fn row_06_a_stale_or_corrupt_list_closes_its_trust_domain_only() {
     let open = both("OK", "OK");
 
     let list = city.revoke(WORK, &[], tomorrow());
-    city.ask_list(&city.federation.gateway.config, WORK, &list);
+    city.ask_list(&city.described.gateway.config, WORK, &list);
     city.logs("gateway", "read again", 1).await;
     assert_eq!(sections(&city, &mut client).await, open);
     // One that is believed for a while and then no more, with nothing changed: a
@@ -259,7 +261,7 @@ async fn row_12_certificates_are_rotated_under_load_and_no_call_fails() {
         .collect();
     let taken = "the new certificate is in force";
     let own = [
-        ("gateway", city.federation.gateway.config.clone(), GATEWAY, Role::Gateway, "main"),
+        ("gateway", city.described.gateway.config.clone(), GATEWAY, Role::Gateway, "main"),
         (AGENCY, city.config_of(AGENCY).to_owned(), WORK, Role::Agency, "employment"),
     ];
     for round in 1..=2 {
@@ -322,14 +324,14 @@ async fn issuers_pins_change_at_both_ends_and_a_broken_key_changes_nothing() {
     let mut past_the_gateway = async || {
         nth += 1;
         let question = city.question(&format!("pins-{nth}"), &part, &[ITEM]);
-        crate::city::ask(&mut agency, question).await.0
+        crate::kit::demo::ask(&mut agency, question).await.0
     };
     assert_eq!(past_the_gateway().await, "OK");
     assert_eq!(city.at_gateway(&mut client, &city.grant(0), ITEM).await, "OK");
 
     for (config, process) in [
         (city.config_of(AGENCY).to_owned(), AGENCY),
-        (city.federation.gateway.config.clone(), "gateway"),
+        (city.described.gateway.config.clone(), "gateway"),
     ] {
         let good = std::fs::read_to_string(&config).unwrap();
         // Broken: the last good pins stay.

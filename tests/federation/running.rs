@@ -2,13 +2,15 @@
 //! die, switches, policies.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::value::Kind;
 
-use crate::city::{City, DEADLINE, agency_again, binary};
+use crate::kit::demo::City;
+use crate::kit::process::{Process, binary, signal};
 use crate::kit::sqlite_file;
+use crate::kit::waiting::UNHURRIED as DEADLINE;
 use crate::kit::waiting::{Reserved, becomes, until};
 
 fn section<'a>(answer: &'a pb::GetProfileResponse, agency: &str) -> &'a pb::SectionReport {
@@ -64,7 +66,7 @@ async fn thirty_two_people_at_once_get_their_own_values() {
     let mut compared = 0;
     for (person, answer) in futures_util::future::join_all(asked).await.into_iter().enumerate() {
         let profile = answer.unwrap().profile.unwrap();
-        let truth = truth(&city, &city.federation.subjects[person]);
+        let truth = truth(&city, &city.described.subjects[person]);
         for id in ids {
             let found = profile.items.iter().find(|item| item.id == id);
             let found = found.map(|item| item.value.clone().unwrap().kind.unwrap());
@@ -92,9 +94,8 @@ async fn an_agency_dies_and_comes_back_without_the_gateway_being_told() {
     let mut client = city.client().await;
     let items = client.bundle("basic").await.unwrap();
     let grant = city.grant(0);
-    let entry = city.federation.agencies.iter().find(|agency| agency.id == "traffic").unwrap();
-    let killed = Command::new("kill").args(["-KILL", &entry.pid.to_string()]).status().unwrap();
-    assert!(killed.success());
+    let entry = city.entry("traffic");
+    signal(entry.pid, "KILL");
     let kept = Reserved::after(entry.endpoint.parse().unwrap()).await;
     let mut now = async || {
         let answer = client.profile(&grant, items.clone(), DEADLINE).await.unwrap();
@@ -109,7 +110,7 @@ async fn an_agency_dies_and_comes_back_without_the_gateway_being_told() {
     let federation = city.home.join("federation.json");
     let get = |more: &[&str]| {
         let mut get = binary();
-        get.args(["profile", "get", "--subject", &city.federation.subjects[0], "--federation"]);
+        get.args(["profile", "get", "--subject", &city.described.subjects[0], "--federation"]);
         get.arg(&federation).args(["--deadline", "60s"]).args(more);
         get.stdin(Stdio::null()).output().unwrap()
     };
@@ -121,11 +122,9 @@ async fn an_agency_dies_and_comes_back_without_the_gateway_being_told() {
     assert_eq!(unknown.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("no.such.item"));
 
-    let mut again = agency_again(&entry.config);
+    let _again = Process::role("agency", &entry.config);
     becomes("the section's return", "OK", &mut now).await;
     assert_eq!(get(&["--json"]).status.code(), Some(0));
-    again.kill().unwrap();
-    again.wait().unwrap();
     drop(kept);
 }
 
@@ -186,7 +185,7 @@ async fn every_answer_has_a_receipt_that_the_log_bears_out() {
     let file = city.home.join("receipt.json");
     let mut get = binary();
     get.args(["profile", "get", "--json", "--deadline", "60s", "--subject"]);
-    get.arg(&city.federation.subjects[0]);
+    get.arg(&city.described.subjects[0]);
     get.arg("--federation").arg(city.home.join("federation.json")).arg("--receipt").arg(&file);
     let got = get.stdin(Stdio::null()).output().unwrap();
     assert_eq!(got.status.code(), Some(0), "{}", String::from_utf8_lossy(&got.stderr));

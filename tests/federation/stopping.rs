@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::city::City;
+use crate::kit::demo::City;
 use crate::kit::waiting::becomes;
 
 /// Processes whose command line names a folder: the demo and its children.
@@ -25,14 +25,14 @@ async fn end_by(signal: &str) -> Option<i32> {
     let items = client.bundle("basic").await.unwrap();
     let grant = city.grant(0);
     let asking = tokio::spawn(async move {
-        while client.profile(&grant, items.clone(), crate::city::DEADLINE).await.is_ok() {}
+        while client.profile(&grant, items.clone(), crate::kit::waiting::UNHURRIED).await.is_ok() {}
     });
-    city.signal(signal);
+    city.demo.signal(signal);
     let home = city.home.clone();
     becomes("the end of every process", 0_usize, async || processes_of(&home)).await;
     asking.await.unwrap();
     // A process gives up its command line a moment before it can be waited for.
-    city.end().await
+    city.demo.end().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,9 @@ use tonic::Code;
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::stream_profiles_response::Outcome;
 
-use crate::city::{City, DEADLINE, binary};
+use crate::kit::demo::City;
+use crate::kit::process::binary;
+use crate::kit::waiting::UNHURRIED as DEADLINE;
 
 const ITEM: &str = "employment.current.started_on";
 
@@ -52,7 +54,7 @@ async fn ask(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_answers_as_calls_do_and_each_failure_stands_alone() {
     let city = City::start(&[]);
-    let people = city.federation.grants.len().min(40);
+    let people = city.described.grants.len().min(40);
     let mut requests: Vec<_> =
         (0..people).map(|person| request(&format!("p{person}"), &city.grant(person))).collect();
     let mut forged = city.grant(0);

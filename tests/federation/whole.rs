@@ -11,8 +11,9 @@ use tributary::wire::proto::google::r#type::Date;
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::value::Kind;
 
-use crate::city::{City, DEADLINE};
+use crate::kit::demo::City;
 use crate::kit::sqlite_file;
+use crate::kit::waiting::UNHURRIED as DEADLINE;
 
 const PEOPLE: usize = 32;
 
@@ -30,7 +31,7 @@ type Truth = BTreeMap<(String, String, String), Held>;
 
 fn truth(city: &City) -> Truth {
     let mut truth = Truth::new();
-    for entry in &city.federation.agencies {
+    for entry in &city.described.agencies {
         let database = sqlite_file::reader(&entry.database);
         let (config, _) = AgencyConfig::load(&entry.config).unwrap();
         for query in config.query.iter().map(toml::Spanned::get_ref) {
@@ -174,7 +175,7 @@ async fn everybody_gets_their_own(bundle: &str) {
     let truth = truth(&city);
     let mut compared = 0;
     for (person, answer) in answers.into_iter().enumerate() {
-        let subject = &city.federation.subjects[person];
+        let subject = &city.described.subjects[person];
         compared += compare(&truth, subject, &items, &answer.unwrap());
     }
     assert!(compared > PEOPLE * 10, "only {compared} values were there to compare");

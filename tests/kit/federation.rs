@@ -2,15 +2,13 @@
 //! gateways and agencies in this process, whose configurations a test may change.
 //! All people are synthetic.
 
-use std::io::BufRead;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use toml_edit::DocumentMut;
@@ -19,19 +17,12 @@ use tonic::{Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
-use tributary::app::{StartError, agency, demo, gateway};
-use tributary::config::link::TrustConfig;
-use tributary::domain::catalogue::Catalogue;
-use tributary::domain::peer::{Role, SpiffeId};
-use tributary::link::connect::{ConnectError, Connector};
-use tributary::link::identity::OwnIdentity;
-use tributary::link::limits::ConnectLimits;
-use tributary::link::tls::LinkTls;
-use tributary::link::trust::{Trust, TrustStore};
+use tributary::app::{StartError, agency, gateway};
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::profile_service_client::ProfileServiceClient;
 use tributary::wire::refusal::reason_of;
 
+use super::demo::City;
 pub use super::waiting::{until, within};
 
 /// The deadline of an ordinary request. The gateway's own cap, a minute unless the
@@ -45,26 +36,18 @@ pub const CUT: &str = "8s";
 
 pub type Profiles = ProfileServiceClient<Channel>;
 
-pub fn binary() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_tributary"))
-}
-
 /// A served demo; dropping it stops every process. Nothing changes its own
 /// processes, so that tests can share it.
 pub struct Federation {
-    pub home: PathBuf,
-    pub described: demo::Federation,
-    pub catalogue: Catalogue,
+    city: City,
     copies: AtomicUsize,
-    demo: Child,
-    _folder: TempDir,
 }
 
-impl Drop for Federation {
-    fn drop(&mut self) {
-        // Its children end when their standard input does.
-        let _ = self.demo.kill();
-        let _ = self.demo.wait();
+impl Deref for Federation {
+    type Target = City;
+
+    fn deref(&self) -> &City {
+        &self.city
     }
 }
 
@@ -81,28 +64,11 @@ impl Federation {
         fresh
     }
 
-    /// One of the test's own, whose processes it may change.
+    /// One of the test's own, whose processes it may change. Its grants last however
+    /// often a test asks.
     pub fn fresh() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let home = folder.path().join("city");
-        let mut demo = binary()
-            .args(["demo", "--serve", "--people", "40", "--deadline", "60s"])
-            // However often a test asks.
-            .args(["--grant-uses", "1000000", "--dir"])
-            .arg(&home)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // It speaks once every link is up.
-        let mut line = String::new();
-        std::io::BufReader::new(demo.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.starts_with("The federation runs."), "the demo did not start: {line}");
-        let text = std::fs::read_to_string(home.join(demo::Federation::FILE)).unwrap();
-        let described = serde_json::from_str(&text).unwrap();
-        let catalogue = tributary::config::catalogue::load(&home.join("catalogue")).unwrap();
-        Self { home, described, catalogue, copies: AtomicUsize::new(0), demo, _folder: folder }
+        let city = City::of(40, &["--grant-uses", "1000000"]);
+        Self { city, copies: AtomicUsize::new(0) }
     }
 
     /// A changed copy of a configuration beside the original, with state of its
@@ -177,31 +143,6 @@ impl Federation {
     pub async fn agency(&self, id: &str, edit: impl FnOnce(&mut DocumentMut)) -> Served {
         let config = self.copy_of(&self.entry(id).config, edit);
         Served::start(|ready, stop| async move { agency::run(&config, ready, stop).await }).await
-    }
-
-    pub fn entry(&self, id: &str) -> &demo::AgencyEntry {
-        self.described.agencies.iter().find(|agency| agency.id == id).unwrap()
-    }
-
-    /// A connection as an identity of the development PKI.
-    pub async fn connect(
-        &self,
-        to: SocketAddr,
-        certificate: &Path,
-        key: &Path,
-    ) -> Result<Channel, ConnectError> {
-        let now = tributary::clock::utc();
-        let identity = OwnIdentity::load(certificate, key, now).unwrap();
-        let gateway: SpiffeId = self.described.gateway.id.parse().unwrap();
-        let trust = TrustStore::load(&[TrustConfig {
-            domain: gateway.trust_domain().clone(),
-            roles: vec![Role::Gateway],
-            anchors: self.described.trust_bundle.clone(),
-            crl: None,
-        }]);
-        let tls = LinkTls::new(identity, Trust::new(trust.unwrap()));
-        let limits = ConnectLimits::default();
-        Connector::new(&to.to_string(), gateway, tls, limits).unwrap().channel().await
     }
 
     /// A consumer's channel to a gateway.

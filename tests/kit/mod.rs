@@ -2,10 +2,13 @@
 
 #![allow(dead_code, reason = "each program uses what it needs")]
 
+pub mod demo;
 pub mod federation;
+pub mod files;
 pub mod forged;
 pub mod frames;
 pub mod pki;
+pub mod process;
 pub mod proxy;
 pub mod rogue;
 pub mod rude;

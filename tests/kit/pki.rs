@@ -2,7 +2,7 @@
 //! gRPC server behind our accept loop.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tributary::clock;
-use tributary::config::link::TrustConfig;
+use tributary::config::link::{LinkConfig, TrustConfig};
 use tributary::domain::peer::{PeerId, Role, SpiffeId, TrustDomain};
 use tributary::link::accept;
 use tributary::link::identity::OwnIdentity;
@@ -134,13 +134,19 @@ pub fn domain(name: &str) -> TrustDomain {
     name.parse().unwrap()
 }
 
-pub fn identity(issued: &Issued) -> Arc<OwnIdentity> {
-    OwnIdentity::load(&issued.certificate, &issued.key, clock::utc()).unwrap()
+/// The link of whoever has this certificate.
+pub fn tls(certificate: &Path, key: &Path, trust: &[TrustConfig]) -> LinkTls {
+    let identity = OwnIdentity::load(certificate, key, clock::utc()).unwrap();
+    LinkTls::new(identity, Trust::new(TrustStore::load(trust).unwrap()))
+}
+
+/// The link of whoever has this configuration.
+pub fn tls_of(link: &LinkConfig) -> LinkTls {
+    tls(&link.certificate, &link.key, &link.trust)
 }
 
 pub fn link_tls(issued: &Issued, trust: &[TrustConfig]) -> LinkTls {
-    let trust = Trust::new(TrustStore::load(trust).unwrap());
-    LinkTls::new(identity(issued), trust)
+    tls(&issued.certificate, &issued.key, trust)
 }
 
 /// What the small server does: the asked service's name chooses.

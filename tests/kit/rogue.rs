@@ -24,16 +24,14 @@ use tributary::config::agency::AgencyConfig;
 use tributary::domain::catalogue::AgencyId;
 use tributary::domain::reason::Reason;
 use tributary::link::accept;
-use tributary::link::identity::OwnIdentity;
 use tributary::link::limits::LinkLimits;
-use tributary::link::tls::LinkTls;
-use tributary::link::trust::{Trust, TrustStore};
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::exchange_request::Message as FromGateway;
 use tributary::wire::proto::pb::exchange_response::Message as ToGateway;
 use tributary::wire::refusal::Refusal;
 
 use super::federation::Federation;
+use super::pki;
 
 /// A question that came on a stream.
 #[derive(Clone, Debug)]
@@ -129,9 +127,6 @@ impl Rogue {
         script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
     ) -> Self {
         let (config, _) = AgencyConfig::load(&federation.entry(holder).config).unwrap();
-        let now = tributary::clock::utc();
-        let identity = OwnIdentity::load(&config.link.certificate, &config.link.key, now).unwrap();
-        let trust = Trust::new(TrustStore::load(&config.link.trust).unwrap());
         let id = AgencyId::new(agency).unwrap();
         let owned = federation.catalogue.owned_by(&id);
         let hello = pb::DescribeResponse {
@@ -159,7 +154,7 @@ impl Rogue {
         let service = Service(shared.clone());
         tokio::spawn(accept::serve(
             listener,
-            LinkTls::new(identity, trust),
+            pki::tls_of(&config.link),
             service,
             limits,
             async move {

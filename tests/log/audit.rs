@@ -8,7 +8,6 @@ mod full_queue;
 mod independent;
 mod index;
 mod load;
-mod measure;
 mod panics;
 mod record;
 mod recovery;

@@ -5,7 +5,6 @@ mod address;
 mod cases;
 mod crash;
 mod laws;
-mod measure;
 mod model;
 mod postgres;
 mod sqlite;

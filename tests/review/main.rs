@@ -10,11 +10,13 @@
     reason = "tests"
 )]
 
+#[path = "../kit/mod.rs"]
+mod kit;
+
 mod command;
 mod drift;
 mod edits;
 mod flows;
-mod measure;
 mod page;
 #[cfg(feature = "prove")]
 mod prove;

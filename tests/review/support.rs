@@ -1,7 +1,10 @@
 //! The example city in a folder of its own, to be edited.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
+
+use crate::kit::files::copy;
+use crate::kit::process::binary;
 
 pub const SCORING: &str = "spiffe://scoring.city.example/consumer/scoring-service";
 pub const BANK: &str = "spiffe://bank.city.example/consumer/loan-desk";
@@ -65,22 +68,9 @@ impl City {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}
-
 /// Runs `tributary review`.
 pub fn review(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tributary")).arg("review").args(arguments).output().unwrap()
+    binary().arg("review").args(arguments).output().unwrap()
 }
 
 pub fn stdout(output: &Output) -> String {

@@ -8,18 +8,16 @@ use toml_edit::value;
 use tributary::app::conformance::plan::Plan;
 use tributary::config::agency::AgencyConfig;
 use tributary::link::connect::Connector;
-use tributary::link::identity::OwnIdentity;
 use tributary::link::limits::ConnectLimits;
-use tributary::link::tls::LinkTls;
-use tributary::link::trust::{Trust, TrustStore};
 
-use super::enforcing::{City, ITEMS};
+use super::enforcing::{ITEMS, plan, start as demo};
 use super::faults::{
     Careless, Closed, Forgetful, Fragile, GoesAway, Greedy, Misdescribed, Nothing, Obliging,
     OpenDoor, OtherEcho, Restless, Stutters,
 };
 use super::kit::{check_at, checks};
 use super::proxy::{Fault, Proxy};
+use crate::kit::pki::tls_of;
 
 const AGENCY: &str = "employment";
 
@@ -53,34 +51,28 @@ fn goes_away(told: bool) -> GoesAway {
     GoesAway { told, gone: AtomicBool::new(false) }
 }
 
-/// The link of whoever has this certificate.
-fn link(config: &tributary::config::link::LinkConfig) -> LinkTls {
-    let now = tributary::clock::utc();
-    let identity = OwnIdentity::load(&config.certificate, &config.key, now).unwrap();
-    LinkTls::new(identity, Trust::new(TrustStore::load(&config.trust).unwrap()))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn each_check_fails_for_an_agency_that_is_broken_in_its_way() {
-    let city = City::start();
-    let plan = city.plan(AGENCY, &ITEMS, |_| {});
-    let gateway = Plan::load(&plan).unwrap().enforcing().unwrap();
+    let city = demo();
+    let written = plan(&city, AGENCY, &ITEMS, |_| {});
+    let gateway = Plan::load(&written).unwrap().enforcing().unwrap();
     let start = async |holder: &str, fault| {
-        let (config, _) = AgencyConfig::load(&city.config(holder)).unwrap();
+        let (config, _) = AgencyConfig::load(city.config_of(holder)).unwrap();
         let limits = ConnectLimits::default();
-        let endpoint = city.endpoint(AGENCY);
+        let endpoint = &city.entry(AGENCY).endpoint;
         let agency =
-            Connector::new(&endpoint, gateway.identity.clone(), link(&gateway.link), limits);
+            Connector::new(endpoint, gateway.identity.clone(), tls_of(&gateway.link), limits);
         let channel = agency.unwrap().channel().await.unwrap();
-        Proxy::start(link(&config.link), channel, fault).await
+        Proxy::start(tls_of(&config.link), channel, fault).await
     };
     let honest = start(AGENCY, Box::new(Nothing)).await;
-    let found =
-        tokio::task::block_in_place(|| check_at(&honest.address.to_string(), "enforcing", &plan));
+    let found = tokio::task::block_in_place(|| {
+        check_at(&honest.address.to_string(), "enforcing", &written)
+    });
     assert_eq!((found.code, found.failed()), (0, vec![]), "{found:?}");
 
     // A revocation that is not noticed need not be waited for as long.
-    let plan = city.plan(AGENCY, &ITEMS, |plan| {
+    let written = plan(&city, AGENCY, &ITEMS, |plan| {
         plan["enforcing"]["revoked_within"] = value("1s");
         plan["enforcing"]["deadline"] = value("3s");
     });
@@ -88,7 +80,7 @@ async fn each_check_fails_for_an_agency_that_is_broken_in_its_way() {
     for (at, (holder, fault, about)) in broken().into_iter().enumerate() {
         let proxy = start(holder, fault).await;
         let found = tokio::task::block_in_place(|| {
-            check_at(&proxy.address.to_string(), "enforcing", &plan)
+            check_at(&proxy.address.to_string(), "enforcing", &written)
         });
         let failed = found.failed();
         let passed: Vec<_> = about.iter().filter(|number| !failed.contains(number)).collect();

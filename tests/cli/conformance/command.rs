@@ -5,7 +5,8 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use super::kit::{binary, script};
+use super::kit::script;
+use crate::kit::process::binary;
 
 fn run(arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } =

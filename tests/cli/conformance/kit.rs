@@ -2,9 +2,10 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
+
+use crate::kit::process::binary;
 
 /// What the kit found.
 #[derive(Debug)]
@@ -32,10 +33,6 @@ impl Findings {
         let check = checks.find(|check| check["number"] == number).unwrap();
         check["why"].as_str().unwrap().to_owned()
     }
-}
-
-pub fn binary() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_tributary"))
 }
 
 /// Checks a server at a level with a plan.

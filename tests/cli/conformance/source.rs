@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use toml_edit::{DocumentMut, value};
 
-use super::enforcing::Running;
 use super::kit::{Findings, check_at, checks, python, script};
+use crate::kit::process::Process;
 
 const SCHEMA: &str = "
 create table job (person_id text not null primary key, level integer, share real, sector text,
@@ -186,17 +186,10 @@ async fn the_example_passes_and_its_end_is_a_finding() {
     let database = database(folder.path());
     let plan = plan(folder.path());
     let endpoint = format!("unix:{}", folder.path().join("source.sock").display());
-    let child = Command::new(&python)
-        .arg(script("examples/python/agency.py"))
-        .args([&endpoint, database.to_str().unwrap()])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
     // Ended with the test, also when it fails.
-    let mut source = Running(child);
-    let mut line = String::new();
-    BufReader::new(source.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert!(line.starts_with("listening on"), "{line}");
+    let mut source = Command::new(&python);
+    source.arg(script("examples/python/agency.py")).arg(&endpoint).arg(&database);
+    let source = Process::listening(&mut source);
     let found = check_at(&endpoint, "source", &plan);
     assert_eq!((found.code, found.failed()), (0, vec![]), "{found:?}");
     assert!(found.of("PASSED").len() >= 30, "{found:?}");

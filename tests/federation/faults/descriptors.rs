@@ -10,10 +10,10 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::answers::{ITEMS, OTHERS};
-use super::process::Process;
 use super::raw;
 use crate::kit::federation::{DEADLINE, Federation, outcome};
 use crate::kit::frames::{END_HEADERS, HEADERS, PREFACE, frame, headers, window};
+use crate::kit::process::Process;
 use crate::kit::rude::{rude, rude_connect};
 use crate::kit::waiting::{until, within};
 
@@ -29,7 +29,7 @@ async fn row_46_without_descriptors_a_gateway_waits_and_recovers() {
     let federation = Federation::start();
     let config = federation.copy_of(&federation.described.gateway.config, |_| {});
     let gateway = Process::with_descriptors(MOST, "gateway", &config);
-    let channel = federation.consumer(gateway.address).await;
+    let channel = federation.consumer(gateway.address()).await;
     federation.informed(&channel, &ITEMS).await;
 
     // Each stays, with a request under way. Those for whom there is no descriptor
@@ -41,7 +41,7 @@ async fn row_46_without_descriptors_a_gateway_waits_and_recovers() {
     for pair in raw::consumers(&federation, "many", MOST / EACH) {
         let config = rude(Some(&pair), &["h2"]);
         for _ in 0..EACH {
-            let (address, config, begins) = (gateway.address, config.clone(), begins.clone());
+            let (address, config, begins) = (gateway.address(), config.clone(), begins.clone());
             connections.spawn(async move {
                 let mut stream = rude_connect(address, config).await.unwrap();
                 stream.write_all(&begins).await.unwrap();
@@ -69,7 +69,7 @@ async fn row_46_without_descriptors_a_gateway_waits_and_recovers() {
     connections.shutdown().await;
     let consumer = &federation.described.consumers[0];
     let connect =
-        async || federation.connect(gateway.address, &consumer.certificate, &consumer.key).await;
+        async || federation.connect(gateway.address(), &consumer.certificate, &consumer.key).await;
     let channel = until("a new connection", connect, Result::is_ok).await.unwrap();
     assert_eq!(healthy(&channel).await, ServingStatus::Serving);
     // Without a descriptor no status list could be fetched.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answers::{AGENCY, ITEMS, request_id};
-use super::process::Process;
 use crate::kit::federation::{DEADLINE, Federation, outcome};
+use crate::kit::process::Process;
 use crate::kit::rogue::{Event, Rogue};
 
 /// As the matrix says.
@@ -39,13 +39,13 @@ async fn row_35_a_gateway_stops_under_load_with_stalled_peers() {
         // What is never answered ends long before the stop must.
         document["limits"]["max_deadline"] = toml_edit::value("2s");
     });
-    let gateway = Process::start("gateway", &config);
+    let gateway = Process::role("gateway", &config);
     // One peer that never speaks, one that shook hands and is silent.
-    let mute = TcpStream::connect(gateway.address).unwrap();
-    let idle = federation.consumer(gateway.address).await;
+    let mute = TcpStream::connect(gateway.address()).unwrap();
+    let idle = federation.consumer(gateway.address()).await;
     let asking: Vec<_> = (0..3)
         .map(|person| {
-            let (federation, address) = (federation.clone(), gateway.address);
+            let (federation, address) = (federation.clone(), gateway.address());
             tokio::spawn(async move {
                 let channel = federation.consumer(address).await;
                 keep_asking(federation, channel, person).await
@@ -65,9 +65,9 @@ async fn row_35_a_gateway_stops_under_load_with_stalled_peers() {
 async fn row_35_an_agency_stops_under_load_and_loses_no_question() {
     let federation = Federation::start();
     let config = federation.copy_of(&federation.entry(AGENCY).config, |_| {});
-    let agency = Process::start("agency", &config);
-    let mute = TcpStream::connect(agency.address).unwrap();
-    let gateway = federation.gateway(&[(AGENCY, agency.address)]).await;
+    let agency = Process::role("agency", &config);
+    let mute = TcpStream::connect(agency.address()).unwrap();
+    let gateway = federation.gateway(&[(AGENCY, agency.address())]).await;
     let channel = federation.consumer(gateway.address).await;
     let up = tonic_health::pb::health_check_response::ServingStatus::Serving;
     crate::kit::federation::link(&channel, AGENCY, up).await;

@@ -9,12 +9,12 @@ use prost::Message;
 use tokio::io::AsyncWriteExt;
 
 use super::answers::ITEMS;
-use super::process::Process;
 use super::raw;
 use crate::kit::federation::{DEADLINE, Federation};
 use crate::kit::frames::{
     self, DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, WINDOW_UPDATE, frame, headers, window,
 };
+use crate::kit::process::Process;
 use crate::kit::rude::{rude, rude_connect};
 use crate::kit::waiting::within;
 
@@ -50,7 +50,7 @@ async fn row_47_a_thousand_slow_readers_take_little_memory() {
         document["limits"]["max_deadline"] = toml_edit::value("1h");
     });
     let gateway = Process::with_descriptors(4_096, "gateway", &config);
-    let honest = federation.consumer(gateway.address).await;
+    let honest = federation.consumer(gateway.address()).await;
     federation.informed(&honest, &ITEMS).await;
     let before = gateway.peak();
 
@@ -60,7 +60,7 @@ async fn row_47_a_thousand_slow_readers_take_little_memory() {
         .map(|pair| rude(Some(&pair), &["h2"]));
     let connections = configs.flat_map(|config| std::iter::repeat_n(config, EACH)).enumerate();
     let ends = Arc::new(AtomicUsize::new(0));
-    let address = gateway.address;
+    let address = gateway.address();
     let readers = stream::iter(connections)
         .map(|(nth, config)| {
             // Every other one takes a byte at a time.

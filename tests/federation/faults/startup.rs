@@ -11,7 +11,8 @@ use tributary::clock;
 use tributary::domain::peer::Role;
 use tributary::link::pki::{Authority, Request, Validity};
 
-use crate::kit::federation::{Federation, binary};
+use crate::kit::federation::Federation;
+use crate::kit::process::binary;
 
 /// Runs a role that must fail; gives its message.
 fn refused(role: &str, config: &Path) -> String {

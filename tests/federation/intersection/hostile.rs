@@ -21,10 +21,7 @@ use tributary::domain::grant::{Algorithm, KeyId};
 use tributary::domain::item::ItemSet;
 use tributary::issuer::SigningKey;
 use tributary::link::connect::Connector;
-use tributary::link::identity::OwnIdentity;
 use tributary::link::limits::ConnectLimits;
-use tributary::link::tls::LinkTls;
-use tributary::link::trust::{Trust, TrustStore};
 use tributary::service::agencies::pool::Uplink;
 use tributary::service::agencies::replies::{Gather, Woken};
 use tributary::service::agencies::request::Question;
@@ -37,8 +34,9 @@ use tributary::wire::proto::pb;
 
 use super::grants::{AGENCIES, CLIENTS, Grant};
 use super::tap::Sent;
-use crate::kit::federation::{Federation, binary, until, within};
+use crate::kit::federation::{Federation, until, within};
 use crate::kit::forged::{Forgery, part_of};
+use crate::kit::pki;
 
 pub struct Hostile {
     uplinks: Vec<Arc<Uplink>>,
@@ -54,9 +52,7 @@ impl Hostile {
     /// With so many lanes to each agency.
     pub async fn start(federation: &Federation, lanes: usize) -> Self {
         let config = GatewayConfig::load(&federation.described.gateway.config).unwrap();
-        let link = &config.link;
-        let identity = OwnIdentity::load(&link.certificate, &link.key, clock::utc()).unwrap();
-        let tls = LinkTls::new(identity, Trust::new(TrustStore::load(&link.trust).unwrap()));
+        let tls = pki::tls_of(&config.link);
         let digest = federation.catalogue.digest();
         let (stop, stopped) = watch::channel(false);
         // It shows its log to nobody and looks at nobody's.
@@ -186,13 +182,7 @@ fn strangers_key() -> SigningKey {
 
 pub fn revoke(federation: &Federation, presentation: &str) {
     let jti = Forgery::of(&federation.home, presentation).claims["jti"].clone();
-    let revoked = binary()
-        .args(["grant", "revoke", "--settings"])
-        .arg(&federation.described.issuer.settings)
-        .arg(jti.as_str().unwrap())
-        .output()
-        .unwrap();
-    assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
+    federation.revoke_grant(jti.as_str().unwrap());
 }
 
 type Change = fn(&mut Forgery);

@@ -23,19 +23,16 @@ use tonic_health::pb::health_client::HealthClient;
 use tower::ServiceExt;
 use tributary::config::agency::AgencyConfig;
 use tributary::config::gateway::GatewayConfig;
-use tributary::config::link::LinkConfig;
 use tributary::domain::item::{ItemNumber, ItemSet};
 use tributary::link::accept;
 use tributary::link::connect::Connector;
-use tributary::link::identity::OwnIdentity;
 use tributary::link::limits::{ConnectLimits, LinkLimits};
-use tributary::link::tls::LinkTls;
-use tributary::link::trust::{Trust, TrustStore};
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::exchange_request::Message as Asked;
 use tributary::wire::proto::pb::exchange_response::Message as Told;
 
 use crate::kit::federation::Federation;
+use crate::kit::pki::tls_of;
 
 /// A question, and what left the agency in answer to it.
 #[derive(Debug, Clone)]
@@ -96,12 +93,6 @@ impl Drop for Tap {
     }
 }
 
-fn tls(link: &LinkConfig) -> LinkTls {
-    let now = tributary::clock::utc();
-    let identity = OwnIdentity::load(&link.certificate, &link.key, now).unwrap();
-    LinkTls::new(identity, Trust::new(TrustStore::load(&link.trust).unwrap()))
-}
-
 impl Tap {
     /// Stands before `agency`, which listens at `behind`.
     pub async fn before(federation: &Federation, agency: &str, behind: SocketAddr) -> Self {
@@ -109,7 +100,7 @@ impl Tap {
         let expected = gateway.agency.iter().find(|entry| entry.id.as_str() == agency).unwrap();
         let (expected, limits) = (expected.identity.clone(), ConnectLimits::default());
         let address = behind.to_string();
-        let connector = Connector::new(&address, expected, tls(&gateway.link), limits).unwrap();
+        let connector = Connector::new(&address, expected, tls_of(&gateway.link), limits).unwrap();
         let sent = Arc::new(Mutex::new(Vec::new()));
         let channel = connector.channel().await.unwrap();
         greet(&channel).await;
@@ -120,7 +111,7 @@ impl Tap {
         let address = listener.local_addr().unwrap();
         let (stop, mut stopped) = watch::channel(false);
         let limits = LinkLimits::default();
-        tokio::spawn(accept::serve(listener, tls(&own.link), relay, limits, async move {
+        tokio::spawn(accept::serve(listener, tls_of(&own.link), relay, limits, async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         }));
         Self { address, sent, stop }

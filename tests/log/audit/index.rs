@@ -12,7 +12,8 @@ use tributary::store::index::{Found, Index, IndexError};
 use tributary::store::proof::ProveError;
 use tributary::store::walk::walk;
 
-use super::support::{append, closed_log, copy, open, options, section, verifying_key};
+use super::support::{append, closed_log, open, options, section, verifying_key};
+use crate::kit::files::copy;
 
 /// Every kind of question, and one that nothing answers.
 fn queries() -> Vec<Query> {

@@ -7,8 +7,9 @@ use tributary::store::audit_log::{AuditError, AuditLog};
 use tributary::store::walk::walk;
 
 use super::support::{
-    Dice, append, closed_log, copy, files, open, options, origin, segment, signing_key,
+    Dice, append, closed_log, files, open, options, origin, segment, signing_key,
 };
+use crate::kit::files::copy;
 
 fn damage(dir: &Path) -> tributary::store::walk::Fault {
     match open(dir, options()) {

@@ -105,19 +105,6 @@ pub fn closed_log(dir: &Path, records: u64) -> Vec<Receipt> {
     receipts
 }
 
-pub fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 /// Every file under a folder.
 pub fn files(dir: &Path) -> Vec<std::path::PathBuf> {
     let mut all = Vec::new();

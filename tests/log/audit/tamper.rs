@@ -10,8 +10,9 @@ use tributary::store::verify::{Report, Rollback, Verdict, verify};
 use tributary::store::witness::{Contradiction, Offered, Witness, WitnessError};
 
 use super::support::{
-    Dice, append, closed_log, copy, files, open, options, origin, signing_key, verifying_key,
+    Dice, append, closed_log, files, open, options, origin, signing_key, verifying_key,
 };
+use crate::kit::files::copy;
 
 fn check(dir: &Path) -> Option<Report> {
     verify(dir, &verifying_key(), None, &mut |_| {}).ok()

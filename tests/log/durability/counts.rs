@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use tributary::domain::audit::{Counted, Record};
 use tributary::store::walk::walk;
 
-use super::town::{AGENCY, There, Town};
+use super::town::{AGENCY, Town};
+use crate::kit::process::Process;
 use crate::kit::waiting::becomes;
 
 /// SQLite's files of the counters: the database and its log.
@@ -37,7 +38,7 @@ fn uses(town: &Town) -> BTreeMap<(String, u64), Vec<u32>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_count_that_the_disk_lost_is_given_back_by_the_log() {
     let town = Town::new();
-    let agency = There::start(town.command("agency"));
+    let agency = Process::listening(&mut town.command("agency"));
     let gateway = town.gateway().await;
     let mut client = town.client(gateway.address).await.unwrap();
     becomes("an answer", "OK", async || town.ask(&mut client, 0).await).await;
@@ -49,7 +50,7 @@ async fn a_count_that_the_disk_lost_is_given_back_by_the_log() {
             assert_eq!(town.ask(&mut client, person).await, "OK");
         }
     }
-    agency.kill();
+    drop(agency);
     files(&town).iter().for_each(|file| std::fs::remove_file(file).unwrap());
     for (bytes, file) in early {
         // The index of SQLite's log is made anew.
@@ -58,11 +59,11 @@ async fn a_count_that_the_disk_lost_is_given_back_by_the_log() {
         }
     }
 
-    let agency = There::start(town.command("agency"));
+    let agency = Process::listening(&mut town.command("agency"));
     becomes("an answer again", "OK", async || town.ask(&mut client, 1).await).await;
     assert_eq!(town.ask(&mut client, 2).await, "OK");
     gateway.stop().await;
-    agency.kill();
+    drop(agency);
     let uses = uses(&town);
     let mut six = 0;
     for (grant, numbers) in &uses {

@@ -3,6 +3,7 @@
 //!
 //! `TRIBUTARY_TEST_KILLS` sets how often; 200 unless set.
 
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use tributary::app::client::ClientError;
 
 use super::acknowledged::Acknowledged;
 use super::points::{self, POINTS};
-use super::town::{AGENCY, DEADLINE, ITEM, There, Town};
+use super::town::{AGENCY, DEADLINE, ITEM, Town};
+use crate::kit::process::Process;
 use crate::kit::waiting::{PATIENCE, becomes};
 
 /// How many requests are under way at once.
@@ -49,31 +51,31 @@ impl End {
         Self { point, at: dice.roll(8), after: Duration::from_micros(dice.roll(40_000)) }
     }
 
-    fn start(&self, town: &Town, role: &str) -> There {
+    fn start(&self, town: &Town, role: &str) -> Process {
         if self.at == 0 {
             // A life that ends while it starts, and reads what the one before left.
-            let mut short = town.command(role).spawn().unwrap();
+            let mut short = town.command(role).stderr(Stdio::null()).spawn().unwrap();
             std::thread::sleep(10 * self.after);
             short.kill().unwrap();
             short.wait().unwrap();
         }
-        There::start(match self.point {
+        Process::listening(&mut match self.point {
             Some(point) => points::command(town, role, point, self.at),
             None => town.command(role),
         })
     }
 
     /// Waits for the end, or brings it about; `first` is told of the first reply.
-    async fn come(self, mut role: There, first: &Notify) {
+    async fn come(self, mut role: Process, first: &Notify) {
         match self.point {
             None => {
                 let _ = tokio::time::timeout(PATIENCE, first.notified()).await;
                 tokio::time::sleep(self.after).await;
-                role.kill();
+                drop(role);
             }
             Some(point) => {
                 let end = tributary::clock::now() + PATIENCE;
-                while role.child.try_wait().unwrap().is_none() {
+                while role.ended().is_none() {
                     assert!(tributary::clock::now() < end, "never came to: {point}");
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
@@ -122,7 +124,7 @@ async fn row_34_a_gateway_killed_at_random_and_at_named_points_promised_nothing_
     for number in 0..kills() {
         let end = End::roll(number, &mut dice);
         let gateway = end.start(&town, "gateway");
-        let (address, first) = (gateway.address, Arc::new(Notify::new()));
+        let (address, first) = (gateway.address(), Arc::new(Notify::new()));
         tokio::join!(end.come(gateway, &first), load(&town, address, &heard, &first));
         // Reading all of the log each time would take longer than the kills.
         if number % 20 == 19 {

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
@@ -20,55 +20,29 @@ use tributary::config::link::TrustConfig;
 use tributary::domain::audit::VerifyingKey;
 use tributary::domain::peer::{Role, SpiffeId};
 use tributary::link::connect::Connector;
-use tributary::link::identity::OwnIdentity;
 use tributary::link::limits::ConnectLimits;
-use tributary::link::tls::LinkTls;
-use tributary::link::trust::{Trust, TrustStore};
 use tributary::store::audit_log::Options;
 use tributary::wire::proto::pb;
 
+use crate::kit::demo::City;
+use crate::kit::files::copy;
+use crate::kit::pki;
+use crate::kit::process::binary;
 pub use crate::kit::waiting::UNHURRIED as DEADLINE;
 use crate::kit::waiting::{Reserved, becomes};
 
 pub const AGENCY: &str = "employment";
 pub const ITEM: &str = "employment.current.started_on";
 
-/// What the demo left behind.
-struct Master {
-    home: PathBuf,
-    federation: Federation,
-    _folder: TempDir,
-}
-
-fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
-    command.stdin(Stdio::null()).stderr(Stdio::null());
-    command
-}
-
-fn master() -> &'static Master {
-    static MASTER: OnceLock<Master> = OnceLock::new();
+/// What a demo left behind that has ended.
+fn master() -> &'static City {
+    static MASTER: OnceLock<City> = OnceLock::new();
     MASTER.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let home = folder.path().canonicalize().unwrap().join("city");
-        let mut demo = binary()
-            .args(["demo", "--serve", "--people", "12", "--grant-uses", "1000000"])
-            .args(["--deadline", "60s", "--dir"])
-            .arg(&home)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut out = std::io::BufReader::new(demo.stdout.take().unwrap());
-        std::io::BufRead::read_line(&mut out, &mut line).unwrap();
-        assert!(line.starts_with("The federation runs."), "the demo did not start: {line}");
-        let text = std::fs::read_to_string(home.join(Federation::FILE)).unwrap();
-        let federation: Federation = serde_json::from_str(&text).unwrap();
-        let pid = demo.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        assert!(demo.wait().unwrap().success());
-        publish(&home, &federation);
-        Master { home, federation, _folder: folder }
+        let mut city = City::of(12, &["--grant-uses", "1000000"]);
+        city.demo.signal("TERM");
+        assert!(city.demo.wait().success());
+        publish(&city.home, &city.described);
+        city
     })
 }
 
@@ -93,19 +67,6 @@ fn publish(home: &Path, federation: &Federation) {
     listening.recv().unwrap();
 }
 
-pub fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 /// A role that runs in this process.
 pub struct Here {
     pub address: SocketAddr,
@@ -123,31 +84,6 @@ impl Here {
     /// Whether it has ended by itself.
     pub fn has_ended(&self) -> bool {
         self.task.is_finished()
-    }
-}
-
-/// A role as a process of the real binary.
-pub struct There {
-    pub address: SocketAddr,
-    pub child: Child,
-}
-
-impl There {
-    /// Waits until a program says that it listens.
-    pub fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let out = std::io::BufReader::new(child.stdout.take().unwrap());
-        let lines = std::io::BufRead::lines(out).map_while(Result::ok);
-        let address = lines
-            .filter(|line| line.contains("listening on "))
-            .find_map(|line| line.rsplit(' ').next()?.parse().ok())
-            .expect("it does not listen");
-        Self { address, child }
-    }
-
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
     }
 }
 
@@ -263,27 +199,22 @@ impl Town {
     }
 
     pub fn grant(&self, person: usize) -> String {
-        std::fs::read_to_string(&master().federation.grants[person].file).unwrap()
+        master().grant(person)
     }
 
     pub fn people(&self) -> usize {
-        master().federation.grants.len()
+        master().described.grants.len()
     }
 
     fn consumer(&self) -> (PathBuf, PathBuf) {
-        let consumer = &master().federation.consumers[0];
+        let consumer = &master().described.consumers[0];
         (consumer.certificate.clone(), consumer.key.clone())
     }
 
     pub async fn client(&self, gateway: SocketAddr) -> Result<GatewayClient, ClientError> {
         let (certificate, key) = self.consumer();
-        let address = Address {
-            endpoint: gateway.to_string(),
-            gateway: master().federation.gateway.id.parse().unwrap(),
-            certificate,
-            key,
-            trust_bundle: master().federation.trust_bundle.clone(),
-        };
+        let address = master().address(certificate, key);
+        let address = Address { endpoint: gateway.to_string(), ..address };
         GatewayClient::connect(&address).await
     }
 
@@ -325,9 +256,7 @@ impl Town {
         let domain = expected.trust_domain().clone();
         let anchors = self.home.join(format!("certs/dev/{domain}/ca.pem"));
         let trust = TrustConfig { domain, roles: vec![role], anchors, crl: None };
-        let now = tributary::clock::utc();
-        let identity = OwnIdentity::load(&pair.0, &pair.1, now).unwrap();
-        let tls = LinkTls::new(identity, Trust::new(TrustStore::load(&[trust]).unwrap()));
+        let tls = pki::tls(&pair.0, &pair.1, &[trust]);
         let limits = ConnectLimits::default();
         let connector = Connector::new(&at.to_string(), expected, tls, limits).unwrap();
         connector.channel().await.unwrap()
@@ -346,19 +275,12 @@ impl Town {
     /// Revokes a person's grant at the consent service, for every test of this
     /// process: let nobody else use that person.
     pub fn revoke(&self, person: usize) {
-        let federation = &master().federation;
-        let revoked = binary()
-            .args(["grant", "revoke", "--settings"])
-            .arg(&federation.issuer.settings)
-            .arg(&federation.grants[person].jti)
-            .output()
-            .unwrap();
-        assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
+        master().revoke_grant(&master().described.grants[person].jti);
     }
 
     /// The consumer as whom clients ask.
     pub fn asks_as(&self) -> String {
-        master().federation.consumers[0].id.clone()
+        master().described.consumers[0].id.clone()
     }
 }
 

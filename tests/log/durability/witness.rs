@@ -10,7 +10,8 @@ use tributary::domain::peer::Role;
 use tributary::store::audit_log::{AuditLog, Options};
 use tributary::store::witness::{Contradiction, Witness};
 
-use super::town::{AGENCY, Here, Town, copy};
+use super::town::{AGENCY, Here, Town};
+use crate::kit::files::copy;
 use crate::kit::waiting::{becomes, until};
 
 const OWN: &str = "log/gateway.city.example/2026";
