@@ -8,8 +8,8 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use tokio::runtime::Runtime;
 use tributary::domain::audit::{
-    Blind, Decision, GrantId, Origin, Record, RequestId, RuleId, RuleSet, SectionRecord, SigningKey,
-    SubjectTag, Timestamp, VerifyingKey,
+    Blind, Decision, GrantId, Origin, Record, RequestId, RuleId, RuleSet, SectionRecord,
+    SigningKey, SubjectTag, Timestamp, VerifyingKey,
 };
 use tributary::domain::catalogue::{AgencyId, CatalogueDigest};
 use tributary::domain::item::ItemNumber;

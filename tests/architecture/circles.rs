@@ -10,10 +10,11 @@ const ALLOWED: &[(&str, &str)] = &[
     ("domain/grant", "a verified grant and what it was verified from name each other's types"),
     ("app/demo", "the demo's parts are one story: people, consent, processes, their description"),
     // To be opened.
-    ("source", "cells and columns, mappings and places"),
-    ("link", "identity, TLS and trust; accepting and connection"),
+    ("config", "files and their shapes and faults; a gateway's file and its grants"),
+    ("domain", "a section states a reason, and the table of reasons names statuses"),
+    ("link", "identity, TLS and trust"),
+    ("source", "columns and their conversion, mappings and places"),
     ("service/agencies", "replies and the stream that they come on"),
-    ("app", "governing and rotation"),
     ("store/audit_log", "opening, writing and publishing"),
     ("store/frequency", "the writer and its stores"),
 ];

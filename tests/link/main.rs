@@ -12,6 +12,10 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
-mod connections;
+mod admission;
+mod bounds;
+mod certificates;
+mod city;
 mod http2;
+mod revocation;
 mod status;
