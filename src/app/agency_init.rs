@@ -164,6 +164,10 @@ impl Starting<'_> {
                 "# password_file = \"db.password\"   # mode 0600; or password_env = \"NAME\""
             )?,
         }
+        writeln!(
+            out,
+            "# zone = \"Asia/Shanghai\"   # TODO if a column holds moments: where they were"
+        )?;
         for table in self.tables {
             self.table(out, table)?;
         }

@@ -13,6 +13,7 @@
 mod kit;
 
 mod adding;
+mod checking;
 mod conformance;
 mod faults;
 mod help;

@@ -88,6 +88,54 @@ fn each_fault_names_its_line_and_remedy() {
         ("name = \"job\"", "name = \"a job\"", &[":6:", "use letters"]),
         ("name = \"job\"", "name = \"\"", &[":6:", "1 to 64"]),
         ("sqlite:work.db", "oracle://reader:hunter2@db/hr", &[":3:", "`oracle:`", "use `sqlite:`"]),
+        (
+            "\"started_on\"",
+            "{ column = \"started_on\", dates = \"unix\" }",
+            &[":16:", "is a moment", "zone = \"Asia/Shanghai\""],
+        ),
+        (
+            "= \"level\"",
+            "= { column = \"level\", true = [\"Y\"] }",
+            &[":18:", "`true` and `false` are for booleans"],
+        ),
+        (
+            "\"employed\"",
+            "{ column = \"employed\", true = [\"Y\"], false = [\"Y\"] }",
+            &[":14:", "one word twice"],
+        ),
+        (
+            "\"employed\"",
+            "{ column = \"employed\", codes = { Y = \"yes\" } }",
+            &[":14:", "neither `true` nor `false`"],
+        ),
+        (
+            "\"share\"",
+            "{ column = \"share\", thousands = \".\" }",
+            &[":19:", "one sign: state both"],
+        ),
+        (
+            "= \"level\"",
+            "= { column = \"level\", places = 2 }",
+            &[":18:", "`places` is for decimal"],
+        ),
+        (
+            "\"disputed\"",
+            "{ column = \"disputed\", places = 2 }",
+            &[":11:", "`disputed` says yes or no"],
+        ),
+        (
+            "as_of =",
+            "subject_form = [{ hash = { algorithm = \"sha-256\" } }, \"trim\"]\nas_of =",
+            &[":9:", "`hash` is the last step"],
+        ),
+        (
+            "as_of =",
+            "subject_form = [{ hash = { algorithm = \"hmac-sha-256\" } }]\nas_of =",
+            &[":9:", "name its `key_file`"],
+        ),
+        ("as_of =", "subject_form = [{ zero_pad = 65 }]\nas_of =", &[":9:", "use 1 to 64"]),
+        ("as_of =", "subject_form = [\"trim\", \"trim\"]\nas_of =", &[":9:", "there twice"]),
+        ("as_of =", "subject_others = 1.0\nas_of =", &["from 0 to below 1"]),
         ("\"sqlite:work.db\"", "\"sqlite:work.db\"\npool = 0", &[":2:", "`pool` is 0"]),
         ("\"sqlite:work.db\"", "\"sqlite:work.db\"\nmax_batch = 100000", &[":2:", "`max_batch`"]),
         (
