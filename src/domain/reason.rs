@@ -9,7 +9,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::section::SectionStatus;
+use super::section::status::SectionStatus;
 
 /// Makes the enum of the rows in `table`.
 macro_rules! reasons {

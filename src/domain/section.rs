@@ -1,5 +1,7 @@
 //! What became of the question put to one agency.
 
+pub mod status;
+
 use time::Date;
 
 use super::catalogue::AgencyId;
@@ -8,47 +10,11 @@ use super::reason::Reason;
 use super::sensitive::Sensitive;
 use super::value::Value;
 
+pub use status::SectionStatus;
+
 /// Longest reference of a person's statement, in characters (Unicode scalar values),
 /// wherever it is looked at.
 pub const MAX_STATEMENT_CHARS: usize = 200;
-
-/// The one status of a section. `NoRecord` (the agency knows nothing of the
-/// person) is never confused with `Unavailable` (nobody knows), and neither is a
-/// fact about the person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SectionStatus {
-    /// Answered.
-    Ok,
-    /// The agency refused.
-    Denied,
-    /// The agency holds nothing about this person.
-    NoRecord,
-    /// No answer in the time given.
-    Timeout,
-    /// The agency or its source could not be reached.
-    Unavailable,
-    /// What came was not an answer to what was asked.
-    Invalid,
-}
-
-impl SectionStatus {
-    /// The status as people and JSON read it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "OK",
-            Self::Denied => "DENIED",
-            Self::NoRecord => "NO_RECORD",
-            Self::Timeout => "TIMEOUT",
-            Self::Unavailable => "UNAVAILABLE",
-            Self::Invalid => "INVALID",
-        }
-    }
-
-    /// Whether the agency has said all that it knows.
-    pub const fn is_answered(self) -> bool {
-        matches!(self, Self::Ok | Self::NoRecord)
-    }
-}
 
 /// Why an item that was asked for has no value. Of several reasons the last in this
 /// order is told.

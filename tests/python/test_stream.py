@@ -12,7 +12,7 @@ import grpc
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "examples/python"))
 import stream_profiles as streams  # noqa: E402
-from fetch_profile import Protocol  # noqa: E402
+from fetch_profile import Protocol, patiently  # noqa: E402
 
 PROTOCOL = Protocol()
 PEOPLE, WINDOW = 200, 8
@@ -201,6 +201,64 @@ class Stream(unittest.TestCase):
 
         with self.assertRaisesRegex(ValueError, "no grant"):
             self.run_against(way, source=source())
+
+
+class Refusing(PROTOCOL.profile_grpc.ProfileServiceServicer):
+    """A server that refuses a call some times before it answers."""
+
+    def __init__(self, code, times, wait=True):
+        self.code, self.times, self.wait, self.asked = code, times, wait, 0
+
+    def GetProfile(self, request, context):
+        self.asked += 1
+        if self.asked <= self.times:
+            status = PROTOCOL.status.Status(code=self.code.value[0], message="no")
+            info = PROTOCOL.details.ErrorInfo(reason="SOME_REASON", domain="tributary")
+            status.details.add().Pack(info)
+            if self.wait:
+                retry = PROTOCOL.details.RetryInfo()
+                retry.retry_delay.FromMilliseconds(100)
+                status.details.add().Pack(retry)
+            context.set_trailing_metadata(
+                (("grpc-status-details-bin", status.SerializeToString()),)
+            )
+            context.abort(self.code, "no")
+        return PROTOCOL.profile.GetProfileResponse(request_id=request.request_id)
+
+
+class Call(unittest.TestCase):
+    def ask(self, servicer, deadline):
+        server = grpc.server(futures.ThreadPoolExecutor(2))
+        PROTOCOL.profile_grpc.add_ProfileServiceServicer_to_server(servicer, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                stub = PROTOCOL.profile_grpc.ProfileServiceStub(channel)
+                return patiently(
+                    PROTOCOL, deadline, lambda left: stub.GetProfile(request(1), timeout=left)
+                )
+        finally:
+            server.stop(None)
+
+    def test_what_passes_by_itself_is_asked_again(self):
+        for code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED):
+            servicer = Refusing(code, 3)
+            self.assertEqual(self.ask(servicer, 60.0).request_id, "r1")
+            self.assertEqual(servicer.asked, 4)
+
+    def test_a_refusal_is_final_and_so_is_the_deadline(self):
+        final = Refusing(grpc.StatusCode.PERMISSION_DENIED, 9)
+        unsaid = Refusing(grpc.StatusCode.UNAVAILABLE, 9, wait=False)
+        for servicer in (final, unsaid):
+            with self.assertRaises(grpc.RpcError):
+                self.ask(servicer, 60.0)
+            self.assertEqual(servicer.asked, 1)
+        for_ever = Refusing(grpc.StatusCode.UNAVAILABLE, 1000)
+        with self.assertRaises(grpc.RpcError):
+            self.ask(for_ever, 1.5)
+        # 0.1 + 0.2 + 0.4 s, and the next would be beyond the deadline.
+        self.assertIn(for_ever.asked, range(2, 5))
 
 
 if __name__ == "__main__":
