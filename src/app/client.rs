@@ -104,6 +104,8 @@ pub struct GatewayClient {
     channel: Channel,
     /// The grants that it was shown; nothing where each is to be sent whole.
     shown: Option<Arc<Shown>>,
+    /// Whether it asks again what passes by itself.
+    repeats: bool,
 }
 
 /// Whether the gateway wants to be sent the grant whole.
@@ -132,12 +134,17 @@ impl GatewayClient {
     /// # Errors
     /// Why there is no link.
     pub async fn connect(address: &Address) -> Result<Self, ClientError> {
-        Ok(Self { channel: channel(address).await?, shown: Some(Arc::default()) })
+        Ok(Self { channel: channel(address).await?, shown: Some(Arc::default()), repeats: true })
     }
 
     /// The same for a gateway that remembers no grants: each is sent whole.
     pub fn always_whole(self) -> Self {
         Self { shown: None, ..self }
+    }
+
+    /// The same for whoever wants each refusal as it comes: nothing is asked again.
+    pub fn asking_once(self) -> Self {
+        Self { repeats: false, ..self }
     }
 
     /// Fetches a profile.
@@ -183,7 +190,7 @@ impl GatewayClient {
                 Ok(profile) => patience::of_profile(profile),
                 Err(status) => patience::of_status(status),
             };
-            match patience.wait(stated, clock::now(), until) {
+            match patience.wait(stated.filter(|_| self.repeats), clock::now(), until) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Ok(answer?),
             }

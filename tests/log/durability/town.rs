@@ -215,7 +215,8 @@ impl Town {
         let (certificate, key) = self.consumer();
         let address = master().address(certificate, key);
         let address = Address { endpoint: gateway.to_string(), ..address };
-        GatewayClient::connect(&address).await
+        // Each refusal is to be seen as it comes.
+        Ok(GatewayClient::connect(&address).await?.asking_once())
     }
 
     /// The only section of an answer: its status and reason; or the refusal.
