@@ -24,6 +24,7 @@ pub mod certificate;
 mod coalesce;
 pub mod connect;
 mod connection;
+pub mod dial;
 pub mod https;
 pub mod identity;
 pub mod limits;

@@ -16,5 +16,17 @@ pub mod refusal;
 pub mod section;
 pub mod value;
 
-/// Bytes of one encoded request or section at most.
+/// Bytes of one encoded request at most.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+
+/// Bytes of one encoded section at most: what an agency may send is what a gateway
+/// takes.
+pub const MAX_SECTION_BYTES: usize = 512 * 1024;
+
+/// Bytes of one message on an Exchange stream at most, in either direction. More than a
+/// section and what is around it, so that one that is too large loses its exchange and
+/// not the stream.
+pub const MAX_FRAME_BYTES: usize = 2 * MAX_SECTION_BYTES;
+
+/// Bytes of an agency's description of itself at most.
+pub const MAX_HELLO_BYTES: usize = 64 * 1024;

@@ -29,10 +29,10 @@ use tributary::link::identity::OwnIdentity;
 use tributary::link::limits::ConnectLimits;
 use tributary::link::tls::LinkTls;
 use tributary::link::trust::{Trust, TrustStore};
-use tributary::service::agencies::pool::Uplink;
+use tributary::service::agencies::client::{AgencyClient, ClientParts};
+use tributary::service::agencies::outcome::Arrival;
 use tributary::service::agencies::replies::{Gather, Woken};
 use tributary::service::agencies::request::Question;
-use tributary::service::agencies::stream::Arrival;
 use tributary::service::audit::monitor::Witnesses;
 use tributary::service::audit::recorder::Recorder;
 use tributary::store::audit_log::AuditLog;
@@ -60,17 +60,25 @@ pub async fn serve(plan: &Path) -> anyhow::Result<()> {
         let entry = config.agency.iter().find(|entry| entry.id == id).context("unknown agency")?;
         let limits = ConnectLimits::default();
         let connector = Connector::new(&address, entry.identity.clone(), tls.clone(), limits)?;
-        let (digest, witnesses) = (catalogue.digest(), &unused.witnesses);
-        let uplink = Uplink::start(id.clone(), connector, digest, entry.lanes, witnesses, &stop);
-        uplink.known().await;
-        ensure!(uplink.is_up(), "{id}: no exchange stream");
-        agencies.push(Agency { id, items: ItemSet::from_bytes(&items).context("items")?, uplink });
+        let parts = ClientParts {
+            agency: id.clone(),
+            endpoints: vec![(address, connector)],
+            catalogue: catalogue.digest(),
+            connections: entry.connections,
+            max_in_flight: entry.max_in_flight,
+            witnesses: unused.witnesses.clone(),
+            hearing: Arc::default(),
+        };
+        let client = AgencyClient::start(parts, &stop);
+        client.known().await;
+        ensure!(client.is_up(), "{id}: no exchange stream");
+        agencies.push(Agency { id, items: ItemSet::from_bytes(&items).context("items")?, client });
     }
     let relay = Relay(Arc::new(Parts { catalogue, agencies }));
     child::serve(tls, Routes::new(ProfileServiceServer::new(relay))).await
 }
 
-/// A lane shows its gateway's log to whoever asks; here nobody does.
+/// A stream shows its gateway's log to whoever asks; here nobody does.
 struct Unused {
     witnesses: Arc<Witnesses>,
     _recorder: Arc<Recorder>,
@@ -105,7 +113,7 @@ struct Parts {
 struct Agency {
     id: AgencyId,
     items: ItemSet,
-    uplink: Arc<Uplink>,
+    client: Arc<AgencyClient>,
 }
 
 struct Relay(Arc<Parts>);
@@ -144,14 +152,14 @@ impl Relay {
         let gather = Gather::new(agencies.len());
         let mut under_way = Vec::new();
         for (place, (agency, question)) in agencies.iter().zip(&asked).enumerate() {
-            let asking = agency.uplink.ask(question, gather.reply(place));
+            let asking = agency.client.ask(question, gather.reply(place));
             under_way.push(asking.ok().context("not connected")?);
         }
         match tokio::time::timeout_at(until.into(), gather.woken()).await? {
             Woken::All => {}
-            Woken::Missed(missed) => bail!("lanes were lost: {missed:?}"),
+            Woken::Missed(missed) => bail!("streams were lost: {missed:?}"),
         }
-        under_way.into_iter().for_each(|way| way.answered());
+        under_way.into_iter().flatten().for_each(|asked| asked.answered());
         let arrivals = agencies.iter().zip(&asked).zip(gather.arrivals());
         let sections = arrivals
             .map(|((agency, question), arrival)| self.section(agency, question, arrival))

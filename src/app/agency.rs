@@ -22,7 +22,7 @@ use crate::service::agency::server::AgencyServer;
 use crate::source::Holdings;
 use crate::store::audit_log::Options as LogOptions;
 use crate::store::frequency::{Counters, Newest};
-use crate::wire::MAX_MESSAGE_BYTES;
+use crate::wire::MAX_FRAME_BYTES;
 use crate::wire::proto::pb::agency_service_server::AgencyServiceServer;
 
 /// Runs an agency from its configuration file until `stop` turns true. `ready` is
@@ -66,6 +66,8 @@ pub async fn run_with(
     let see = &mut |record: &_| newest.see(record);
     let (recorder, witnesses) = log::open(&config.audit, keys, logs, &catalogue, options, see)?;
     let counters = Counters::open(&config.counters, serving::folder_of(path), newest).await?;
+    let counters_domain = counters.domain(witnesses.origin().as_str());
+    let statement_limit = config.source.sql.as_ref().map(|sql| sql.get_ref().statement_timeout);
     let folder = (&*config.catalogue, &catalogue);
     let own = Some(&config.id);
     let enforcing = Enforcing::new(&config.policy, &config.audit, folder, None, own)?;
@@ -84,6 +86,8 @@ pub async fn run_with(
         format: config.subject.format.clone(),
         limits: config.limits,
         enabled: kill_switch(path, config.enabled, &stop),
+        counters_domain,
+        statement_limit,
     }));
     if again {
         tokio::spawn(look_again(Arc::clone(&agency), config.subject.format, stop.clone()));
@@ -95,8 +99,8 @@ pub async fn run_with(
     let mut routes = tonic::service::Routes::builder();
     routes.add_service(
         AgencyServiceServer::new(AgencyServer::new(agency, stop.clone()))
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(2 * MAX_MESSAGE_BYTES),
+            .max_decoding_message_size(MAX_FRAME_BYTES)
+            .max_encoding_message_size(MAX_FRAME_BYTES),
     );
     let service = serving::with_standard_services(routes, health_service, max_deadline)?;
     tracing::info!(agency = %config.id, %address, "listening");

@@ -13,10 +13,12 @@ use super::reading::{self, Common};
 use super::rotation::Changing;
 use super::serving::{self, StartError};
 use crate::config::file::FileError;
-use crate::config::gateway::GatewayConfig;
+use crate::config::gateway::{AgencyEntry, GatewayConfig};
 use crate::link::connect::Connector;
 use crate::link::limits::ConnectLimits;
-use crate::service::agencies::pool::Uplink;
+use crate::link::tls::LinkTls;
+use crate::service::agencies::client::{AgencyClient, ClientParts};
+use crate::service::agencies::hearing::Hearing;
 use crate::service::audit::server::{Review, ReviewServer};
 use crate::service::catalogue::CatalogueServer;
 use crate::service::gateway::answer::Gateway;
@@ -62,26 +64,32 @@ pub async fn run_with(
 
     let (recorder, witnesses) =
         log::open(&config.audit, keys, logs, &catalogue, options, &mut |_| {})?;
-    let mut uplinks = Vec::with_capacity(config.agency.len());
+    let hearing = Arc::new(Hearing::default());
+    let mut clients = Vec::with_capacity(config.agency.len());
     for entry in &config.agency {
-        let limits = ConnectLimits::default();
-        let identity = entry.identity.clone();
-        let connector = Connector::new(&entry.endpoint, identity, tls.clone(), limits)?;
         if witnesses.peer(&entry.identity).is_none() {
             tracing::info!(agency = %entry.id, "its audit log is not pinned, so nobody here would see that it was rewritten");
         }
-        let (id, digest, lanes) = (entry.id.clone(), catalogue.digest(), entry.lanes);
-        uplinks.push(Uplink::start(id, connector, digest, lanes, &witnesses, &stop));
+        let parts = ClientParts {
+            agency: entry.id.clone(),
+            endpoints: connectors(entry, &tls)?,
+            catalogue: catalogue.digest(),
+            connections: entry.connections,
+            max_in_flight: entry.max_in_flight,
+            witnesses: witnesses.clone(),
+            hearing: hearing.clone(),
+        };
+        clients.push(AgencyClient::start(parts, &stop));
     }
     let (reporter, health_service) = tonic_health::server::health_reporter();
     reporter.set_service_status("tributary.v1.ProfileService", ServingStatus::Serving).await;
-    for uplink in &uplinks {
-        tokio::spawn(health::report_agency(uplink.clone(), reporter.clone(), stop.clone()));
+    for client in &clients {
+        tokio::spawn(health::report_agency(client.clone(), reporter.clone(), stop.clone()));
     }
     tokio::spawn(health::report_logs(witnesses, reporter.clone(), stop.clone()));
     let routing = config.agency.iter().map(|agency| {
         serde_json::json!({
-            "id": agency.id, "identity": agency.identity, "endpoint": agency.endpoint,
+            "id": agency.id, "identity": agency.identity, "endpoint": agency.endpoints.join(", "),
         })
     });
     let routing = serde_json::Value::Array(routing.collect()).to_string();
@@ -104,7 +112,7 @@ pub async fn run_with(
         catalogue.clone(),
         authority,
         recorder.clone(),
-        uplinks,
+        clients,
         config.limits,
     ));
     let mut routes = tonic::service::Routes::builder();
@@ -136,4 +144,14 @@ pub async fn run_with(
 fn changing(path: &Path) -> Result<Changing, FileError> {
     let (config, faults) = GatewayConfig::judge(path)?;
     Changing::of(config.map(|config| (config.link, config.grants)), faults)
+}
+
+/// What connects to each of an agency's endpoints.
+fn connectors(entry: &AgencyEntry, tls: &LinkTls) -> Result<Vec<(String, Connector)>, StartError> {
+    let connector = |endpoint: &String| {
+        let (identity, limits) = (entry.identity.clone(), ConnectLimits::default());
+        let connector = Connector::new(endpoint, identity, tls.clone(), limits)?;
+        Ok((endpoint.clone(), connector))
+    };
+    entry.endpoints.iter().map(connector).collect()
 }

@@ -188,7 +188,7 @@ pub fn load(root: &Path) -> Result<Federation, ReviewError> {
         own: owns.remove(&entry.id),
         id: entry.id,
         identity: entry.identity,
-        endpoint: entry.endpoint,
+        endpoint: entry.endpoints.join(", "),
     });
     Ok(Federation { agencies: agencies.collect(), catalogue, gateway, places })
 }

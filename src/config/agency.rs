@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::audit::AuditConfig;
@@ -69,7 +69,7 @@ pub struct AgencyLimitsConfig {
     /// Requests under way altogether.
     pub max_total: usize,
     /// Age at which a stream is replaced.
-    #[serde(with = "humantime_serde")]
+    #[serde(deserialize_with = "stream_age")]
     pub max_stream_age: Duration,
     /// Longest time given to one question.
     #[serde(with = "humantime_serde")]
@@ -77,6 +77,20 @@ pub struct AgencyLimitsConfig {
     /// How old the records may be; stated to gateways.
     #[serde(with = "humantime_serde")]
     pub freshness: Duration,
+}
+
+/// Streams that live shorter would be opened again and again.
+const LEAST_STREAM_AGE: Duration = Duration::from_millis(100);
+
+fn stream_age<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let age: Duration = humantime_serde::deserialize(from)?;
+    match age < LEAST_STREAM_AGE {
+        true => Err(serde::de::Error::custom(format!(
+            "max_stream_age must be at least {LEAST_STREAM_AGE:?}, not {age:?}: a stream is \
+             replaced when it reaches it"
+        ))),
+        false => Ok(age),
+    }
 }
 
 impl Default for AgencyLimitsConfig {
@@ -142,5 +156,21 @@ impl AgencyLimitsConfig {
                 faults.add(&format!("limits.{key}"), "must not be zero");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_59_streams_that_would_end_as_soon_as_they_begin_are_refused() {
+        let limits =
+            |age| toml::from_str::<AgencyLimitsConfig>(&format!("max_stream_age = \"{age}\""));
+        for age in ["0s", "99ms"] {
+            let error = limits(age).unwrap_err().to_string();
+            assert!(error.contains("max_stream_age must be at least 100ms"), "{error}");
+        }
+        assert_eq!(limits("20m").unwrap().max_stream_age, Duration::from_secs(1200));
     }
 }

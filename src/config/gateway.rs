@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::audit::AuditConfig;
 use super::faults::Faults;
@@ -78,15 +78,64 @@ pub struct AgencyEntry {
     pub id: AgencyId,
     /// The identity that its server must show.
     pub identity: SpiffeId,
-    /// Host and port.
-    pub endpoint: String,
-    /// Connections kept to it.
-    #[serde(default = "two")]
-    pub lanes: usize,
+    /// Host and port of each of its endpoints, which count uses together. A single one may
+    /// also be written as `endpoint`.
+    #[serde(alias = "endpoint", deserialize_with = "one_or_more")]
+    pub endpoints: Vec<String>,
+    /// Connections kept to each endpoint; was called `lanes`.
+    #[serde(default = "two", alias = "lanes")]
+    pub connections: usize,
+    /// Questions under way to it at once, over all endpoints; the gateway puts fewer while
+    /// it is late or overloaded.
+    #[serde(default = "half_the_room")]
+    pub max_in_flight: usize,
 }
 
 const fn two() -> usize {
     2
+}
+
+/// Half of the gateway's own default, so that no agency's waiting takes all of it.
+const fn half_the_room() -> usize {
+    512
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "one endpoint or a list of them, each host:port")]
+    enum Written {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match Written::deserialize(from)? {
+        Written::One(endpoint) => vec![endpoint],
+        Written::More(endpoints) => endpoints,
+    })
+}
+
+/// Endpoints of one agency at most.
+const MAX_ENDPOINTS: usize = 16;
+
+impl AgencyEntry {
+    /// Notes what is wrong with its endpoints.
+    fn check_endpoints(&self, mut fault: impl FnMut(&'static str, String)) {
+        let count = self.endpoints.len();
+        if !(1..=MAX_ENDPOINTS).contains(&count) {
+            fault("endpoints", format!("must have 1 to {MAX_ENDPOINTS} entries, not {count}"));
+        }
+        let mut seen = HashSet::new();
+        for endpoint in &self.endpoints {
+            let port = endpoint.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
+            let shown = endpoint.escape_debug();
+            if !matches!(port, Some((host, Ok(1..))) if !host.is_empty()) {
+                let message = format!("must be host:port, without a scheme, not `{shown}`");
+                fault("endpoint", message);
+            }
+            if !seen.insert(endpoint) {
+                fault("endpoints", format!("`{shown}` of agency `{}` is listed twice", self.id));
+            }
+        }
+    }
 }
 
 impl GatewayConfig {
@@ -130,16 +179,14 @@ impl GatewayConfig {
                 let id = &agency.identity;
                 fault("identity", format!("is no agency's: use spiffe://…/agency/…, not `{id}`"));
             }
-            if !(1..=16).contains(&agency.lanes) {
-                fault("lanes", format!("must be 1 to 16, not {}", agency.lanes));
+            if !(1..=16).contains(&agency.connections) {
+                fault("connections", format!("must be 1 to 16, not {}", agency.connections));
             }
-            let port =
-                agency.endpoint.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
-            if !matches!(port, Some((host, Ok(1..))) if !host.is_empty()) {
-                let endpoint = agency.endpoint.escape_debug();
-                let message = format!("must be host:port, without a scheme, not `{endpoint}`");
-                fault("endpoint", message);
+            if !(1..=65_536).contains(&agency.max_in_flight) {
+                let message = format!("must be 1 to 65536, not {}", agency.max_in_flight);
+                fault("max_in_flight", message);
             }
+            agency.check_endpoints(fault);
         }
         let limits = &self.limits;
         for (key, zero) in [
@@ -179,5 +226,51 @@ pub(super) fn check_agency(
             "is refused: agency `{agency}` owns no item of the catalogue; it knows {known}"
         );
         faults.add(key, message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(rest: &str) -> Result<AgencyEntry, String> {
+        let identity = "spiffe://lending.city.example/agency/lending";
+        let text = format!("id = \"lending\"\nidentity = \"{identity}\"\n{rest}");
+        let entry: AgencyEntry = toml::from_str(&text).map_err(|error| error.to_string())?;
+        let mut faults = Vec::new();
+        entry.check_endpoints(|key, message| faults.push(format!("{key} {message}")));
+        match faults.is_empty() {
+            true => Ok(entry),
+            false => Err(faults.join("\n")),
+        }
+    }
+
+    #[test]
+    fn one_endpoint_or_several_and_the_names_of_old() {
+        let old = entry("endpoint = \"a:1\"\nlanes = 3").unwrap();
+        assert_eq!((old.endpoints, old.connections), (vec!["a:1".to_owned()], 3));
+        let new = entry("endpoints = [\"a:1\", \"[::1]:2\"]\nconnections = 4").unwrap();
+        assert_eq!((new.endpoints.len(), new.connections, new.max_in_flight), (2, 4, 512));
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_endpoint_is_said_with_the_agency_and_the_endpoint() {
+        for (rest, wanted) in [
+            (
+                "endpoints = [\"a:1\", \"b:1\", \"a:1\"]",
+                "`a:1` of agency `lending` is listed twice",
+            ),
+            ("endpoints = []", "endpoints must have 1 to 16 entries, not 0"),
+            (
+                "endpoints = [\"https://a:1\", \"b\"]",
+                "must be host:port, without a scheme, not `b`",
+            ),
+            ("endpoints = 7", "one endpoint or a list of them, each host:port"),
+            ("endpoint = \"a:1\"\nendpoints = [\"b:1\"]", "duplicate field"),
+            ("lanes = 2", "missing field `endpoints`"),
+        ] {
+            let error = entry(rest).unwrap_err();
+            assert!(error.contains(wanted), "{error}");
+        }
     }
 }

@@ -22,6 +22,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 use super::coalesce::Bundled;
+use super::dial::dial;
 use super::limits::ConnectLimits;
 use super::tls::{HTTP2, LinkTls};
 use super::trust::{TrustError, Usage};
@@ -166,9 +167,8 @@ impl Connector {
             self.tls.outbound(&self.expected).map_err(|error| self.protocol(error))?;
 
         let tcp = self
-            .bounded("the TCP connection", self.limits.connect, TcpStream::connect(&self.address))
+            .bounded("the TCP connection", self.limits.connect, dial(&self.address))
             .await?
-            .and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp))
             .map_err(|source| ConnectError::Unreachable {
                 address: self.address.clone(),
                 expected: self.expected.clone(),

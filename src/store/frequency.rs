@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
 
@@ -152,6 +153,8 @@ struct Job {
 #[derive(Debug, Clone)]
 pub struct Counters {
     queue: mpsc::Sender<Job>,
+    /// Names a server's database; none for a file.
+    shared: Option<Arc<str>>,
 }
 
 impl Counters {
@@ -168,8 +171,18 @@ impl Counters {
         newest: Newest,
     ) -> Result<Self, CounterError> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        writer::start(config, folder, newest, jobs).await?;
-        Ok(Self { queue })
+        let shared = writer::start(config, folder, newest, jobs).await?;
+        Ok(Self { queue, shared })
+    }
+
+    /// Names what is counted in: the same for processes that count together, and for no
+    /// others. A file serves one process, which its audit log's origin names.
+    pub fn domain(&self, origin: &str) -> Bytes {
+        let domain = match &self.shared {
+            Some(shared) => hash(&[b"database", shared.as_bytes()]),
+            None => hash(&[b"file", origin.as_bytes()]),
+        };
+        Bytes::copy_from_slice(&domain)
     }
 
     /// Counts a use by `until`. The count survives this process; that it survives the

@@ -44,6 +44,33 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
     hash
 }
 
+/// A response of which the section's status alone is read.
+#[derive(Clone, PartialEq, Message)]
+struct Glance {
+    #[prost(message, optional, tag = "1")]
+    section: Option<GlanceSection>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct GlanceSection {
+    #[prost(message, optional, tag = "1")]
+    envelope: Option<GlanceEnvelope>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct GlanceEnvelope {
+    #[prost(enumeration = "pb::SectionStatus", tag = "2")]
+    status: i32,
+}
+
+/// Whether an encoded `FetchSectionResponse` says that the agency's source was late. What
+/// else it says is not looked at.
+pub fn is_late(response: &Bytes) -> bool {
+    let glance = Glance::decode(response.clone()).ok();
+    let envelope = glance.and_then(|glance| glance.section).and_then(|found| found.envelope);
+    envelope.is_some_and(|envelope| envelope.status() == pb::SectionStatus::Timeout)
+}
+
 /// Writes a section as an encoded `FetchSectionResponse`. `blind` is random and
 /// new for each section.
 pub fn encode(

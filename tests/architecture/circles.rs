@@ -14,7 +14,6 @@ const ALLOWED: &[(&str, &str)] = &[
     ("domain", "a section states a reason, and the table of reasons names statuses"),
     ("link", "identity, TLS and trust"),
     ("source", "columns and their conversion, mappings and places"),
-    ("service/agencies", "replies and the stream that they come on"),
     ("store/audit_log", "opening, writing and publishing"),
     ("store/frequency", "the writer and its stores"),
 ];

@@ -154,7 +154,7 @@ impl City {
         let config = GatewayConfig::load(&self.described.gateway.config).unwrap();
         let tls = pki::tls(certificate, key, &config.link.trust);
         let entry = config.agency.iter().find(|agency| agency.id.as_str() == id).unwrap();
-        let (endpoint, expected) = (&entry.endpoint, entry.identity.clone());
+        let (endpoint, expected) = (&entry.endpoints[0], entry.identity.clone());
         let connector = Connector::new(endpoint, expected, tls, ConnectLimits::default()).unwrap();
         Ok(AgencyServiceClient::new(connector.channel().await?))
     }

@@ -1,7 +1,8 @@
 //! A way to the server that can be cut, frozen and opened again.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -14,6 +15,7 @@ pub struct Proxy {
     server: String,
     kept: Reserved,
     frozen: Arc<AtomicBool>,
+    accepted: Arc<AtomicUsize>,
     running: Option<JoinHandle<()>>,
 }
 
@@ -21,7 +23,8 @@ impl Proxy {
     /// A way to the server at this address.
     pub async fn start(url: &str) -> Self {
         let (server, kept) = (authority(url).to_owned(), Reserved::new());
-        let mut proxy = Self { server, kept, frozen: Arc::default(), running: None };
+        let (frozen, accepted) = (Arc::default(), Arc::default());
+        let mut proxy = Self { server, kept, frozen, accepted, running: None };
         proxy.resume().await;
         proxy
     }
@@ -29,6 +32,15 @@ impl Proxy {
     /// The same address, but by this way.
     pub fn url(&self, url: &str) -> String {
         url.replace(authority(url), &self.kept.address().to_string())
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.kept.address()
+    }
+
+    /// Connections since it was last opened.
+    pub fn connections(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
     }
 
     /// From now on nothing comes through, and nobody is told.
@@ -46,16 +58,19 @@ impl Proxy {
 
     pub async fn resume(&mut self) {
         self.frozen = Arc::default();
+        self.accepted = Arc::default();
         let listener = TcpListener::bind(self.kept.address()).await.unwrap();
         self.serve(listener);
     }
 
     fn serve(&mut self, listener: TcpListener) {
         let (server, frozen) = (self.server.clone(), self.frozen.clone());
+        let accepted = self.accepted.clone();
         self.running = Some(tokio::spawn(async move {
             // Ends with this task.
             let mut connections = JoinSet::new();
             while let Ok((near, _)) = listener.accept().await {
+                accepted.fetch_add(1, Ordering::SeqCst);
                 let far = TcpStream::connect(&server).await.unwrap();
                 let ((near_in, near_out), (far_in, far_out)) =
                     (near.into_split(), far.into_split());

@@ -310,8 +310,11 @@ fn exchange(shared: Arc<Shared>, body: Incoming) -> http::Response<Body> {
     tokio::spawn(async move {
         shared.tell(Event::Opened);
         let description = shared.hello.lock().unwrap().clone();
-        let hello = ToGateway::Hello(pb::ExchangeHello { description: Some(description) });
-        let _ = out.send(Step::say(hello)).await;
+        // An empty name stands for no Hello at all.
+        if !description.agency.is_empty() {
+            let hello = ToGateway::Hello(pb::ExchangeHello { description: Some(description) });
+            let _ = out.send(Step::say(hello)).await;
+        }
         let mut inbound = Streaming::new_request(AsTheyAre, body, None, None);
         while let Ok(Some(bytes)) = inbound.message().await {
             match pb::ExchangeRequest::decode(bytes).unwrap().message.unwrap() {
@@ -325,7 +328,7 @@ fn exchange(shared: Arc<Shared>, body: Incoming) -> http::Response<Body> {
                 FromGateway::Cancel(cancel) => shared.tell(Event::Cancel(cancel.exchange_id)),
                 FromGateway::Finish(_) => shared.tell(Event::Finish),
                 // It does not say that it would show its log.
-                FromGateway::AskLog(_) | FromGateway::ShowLog(_) => {}
+                FromGateway::AskLog(_) | FromGateway::ShowLog(_) | FromGateway::AskAlive(_) => {}
             }
         }
     });

@@ -6,21 +6,21 @@ use tokio::sync::watch;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use crate::service::agencies::pool::Uplink;
+use crate::service::agencies::client::AgencyClient;
 use crate::service::audit::monitor::{Standing, Witnesses};
 
 /// Tells an agency's state, as `agency/ID`.
 pub(in crate::app) async fn report_agency(
-    uplink: Arc<Uplink>,
+    client: Arc<AgencyClient>,
     health: HealthReporter,
     stop: watch::Receiver<bool>,
 ) {
     let statuses = || {
         let status =
-            if uplink.is_up() { ServingStatus::Serving } else { ServingStatus::NotServing };
-        vec![(format!("agency/{}", uplink.agency()), status)]
+            if client.is_up() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        vec![(format!("agency/{}", client.agency()), status)]
     };
-    report(uplink.changes(), &health, stop, statuses).await;
+    report(client.changes(), &health, stop, statuses).await;
 }
 
 /// Tells what peers' logs have shown, as `log/ORIGIN`.

@@ -137,12 +137,16 @@ reasons! {
     ReviewQuota = "REVIEW_QUOTA", ResourceExhausted, after(60_000), Caller, Ours;
 
     // An agency as the gateway sees it.
+    /// As many requests are under way to the agency as the gateway puts to it now.
+    AgencyBusy = "AGENCY_BUSY", Unavailable, after(100), Nobody, Ours;
     /// The agency's administrator has switched it off (`enabled = false`).
     AgencyClosed = "AGENCY_CLOSED", PermissionDenied, NEVER, Agency, Agency;
     /// The agency refused, for a reason that is not of this protocol.
     AgencyDenied = "AGENCY_DENIED", PermissionDenied, NEVER, Agency, Ours;
     /// Many requests in a row to this agency failed, so it is not asked for a while.
     AgencyFailing = "AGENCY_FAILING", Unavailable, after(1_000), Agency, Ours;
+    /// The agency's process does not answer: its work is stuck, or it was stopped.
+    AgencyHung = "AGENCY_HUNG", Unavailable, after(1_000), Agency, Ours;
     /// The agency has as many requests under way as it takes.
     AgencyOverloaded = "AGENCY_OVERLOADED", ResourceExhausted, after(100), Agency, Ours;
     /// The agency refused the request itself, for a reason that is not of this protocol.
@@ -156,8 +160,13 @@ reasons! {
     BadAddress = "BAD_ADDRESS", Unavailable, NEVER, Gateway, Ours;
     /// The agency did not finish connecting in time.
     ConnectTimeout = "CONNECT_TIMEOUT", Unavailable, after(1_000), Agency, Ours;
+    /// Two endpoints of one agency do not count the uses of grants together, so the
+    /// second one is not asked.
+    CountersDiffer = "COUNTERS_DIFFER", Unavailable, NEVER, Both, Ours;
     /// The agency ended the stream.
     Ended = "ENDED", Unavailable, after(100), Nobody, Ours;
+    /// The agency's Hello is larger than one may be.
+    HelloTooLarge = "HELLO_TOO_LARGE", Internal, NEVER, AgencyDevelopers, Ours;
     /// The connection to the agency broke before the answer came.
     LaneLost = "LANE_LOST", Unavailable, after(100), Nobody, Ours;
     /// TLS or HTTP/2 could not be agreed on with the agency.
@@ -166,10 +175,10 @@ reasons! {
     LinkRefused = "LINK_REFUSED", Unavailable, NEVER, Both, Ours;
     /// The gateway has no endpoint for the agency.
     NotConfigured = "NOT_CONFIGURED", Unavailable, NEVER, Gateway, Ours;
-    /// The agency's server did not describe itself.
-    NoDescription = "NO_DESCRIPTION", Unavailable, after(1_000), Agency, Ours;
-    /// The agency's server neither opened an Exchange stream nor said that it has none.
+    /// The agency's server opened no Exchange stream, or one without Hello.
     NoExchange = "NO_EXCHANGE", Unavailable, after(1_000), Agency, Ours;
+    /// The agency's answer has more bytes than a section may have.
+    SectionTooLarge = "SECTION_TOO_LARGE", Internal, NEVER, Agency, Agency;
     /// The stream to the agency broke, or carried what cannot be read.
     StreamError = "STREAM_ERROR", Unavailable, after(100), Agency, Ours;
     /// Nothing answers at the agency's address.

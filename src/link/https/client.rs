@@ -32,6 +32,7 @@ use super::{HTTP1, HttpsUri};
 use crate::clock;
 use crate::domain::reason::Reason;
 use crate::link::certificate;
+use crate::link::dial::dial;
 use crate::link::tls::{OurClock, provider};
 
 /// Bytes of an answer's headers at most, as hyper buffers them.
@@ -243,7 +244,7 @@ impl HttpsClient {
         config.resumption = Resumption::disabled();
         config.enable_early_data = false;
 
-        let stream = timeout(self.limits.connect, TcpStream::connect((&*uri.host, uri.port)))
+        let stream = timeout(self.limits.connect, dial((&*uri.host, uri.port)))
             .await
             .map_err(|_| FetchError::TimedOut(at(uri), self.limits.connect))?
             .map_err(|error| FetchError::Unreachable(at(uri), error))?;

@@ -1,79 +1,129 @@
-//! A question on its way to one agency, whichever way it takes: on a lane, or as a
-//! FetchSection call where the agency's server has no Exchange.
+//! The questions that are under way on one stream, shared by those who put them and the
+//! one who reads the answers.
 
-use std::time::Instant;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use prost::Message;
-use tokio::task::AbortHandle;
-use tonic::transport::Channel;
-use tonic::{Code, Status};
+use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock;
-use crate::service::agencies::replies::Reply;
-use crate::service::agencies::request::Form;
-use crate::service::agencies::stream::{Arrival, Asking, Failure};
-use crate::wire::proto::pb;
-use crate::wire::proto::pb::agency_service_client::AgencyServiceClient;
+use crate::domain::reason::Reason;
+use crate::wire::section::RequestHash;
 
-/// A question on its way to an agency. Dropped before the answer came, it is
-/// cancelled.
-#[derive(Debug)]
-pub enum UnderWay {
-    /// On a lane.
-    Lane(Asking),
-    /// As a FetchSection call.
-    Call(Call),
-    /// Answered already: there was no way.
-    Nowhere,
+use super::outcome::{Arrival, Failure};
+use super::replies::Reply;
+use super::request::Form;
+use super::ticket::{Ticket, ToRemember};
+
+/// What happens to a stream, for the one who keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The agency takes no more on it, and finishes what is under way.
+    Drain,
+    /// It ended, for this reason; whether questions were lost with it.
+    Closed(Reason, bool),
 }
 
-impl UnderWay {
-    /// Its answer has come: there is nothing to cancel.
-    pub fn answered(self) {
-        if let Self::Lane(asking) = self {
-            asking.answered();
-        }
-    }
+/// What the stream's reader shares with it.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pending: Mutex<HashMap<u64, Pending>>,
+    /// Takes no new question: it drains, or it ended.
+    shut: AtomicBool,
+    opened: Instant,
+    /// When something last came, in microseconds since it was opened.
+    heard: AtomicU64,
 }
 
-/// A call's task, which ends with whoever wants the answer.
+/// A question whose answer has not come.
 #[derive(Debug)]
-pub struct Call(AbortHandle);
+pub(super) struct Pending {
+    pub(super) hash: RequestHash,
+    pub(super) named: bool,
+    reply: Reply,
+    ticket: Ticket,
+    remember: Option<ToRemember>,
+}
 
-impl Call {
-    /// Asks; the answer goes to `reply`.
-    pub fn start(
-        client: AgencyServiceClient<Channel>,
-        form: Form,
-        until: Instant,
+impl Pending {
+    /// A question that was put in this form.
+    pub(super) const fn new(
+        form: &Form,
+        ticket: Ticket,
+        remember: Option<ToRemember>,
         reply: Reply,
     ) -> Self {
-        Self(tokio::spawn(call(client, form, until, reply)).abort_handle())
+        Self { hash: form.hash, named: form.named, reply, ticket, remember }
     }
-}
 
-impl Drop for Call {
-    fn drop(&mut self) {
-        self.0.abort();
+    /// Nobody waits for it any more, for this reason. Its ticket sees whether its time is
+    /// over.
+    pub(super) fn give_up(self, reason: Reason) {
+        drop(self.ticket);
+        self.reply.fail(Failure::NoWay(reason));
     }
-}
 
-/// Asks by a FetchSection call.
-async fn call(mut client: AgencyServiceClient<Channel>, form: Form, until: Instant, reply: Reply) {
-    let outcome = async {
-        let decoded =
-            pb::FetchSectionRequest::decode(form.request).map_err(|_| Status::internal("request"));
-        let mut request = tonic::Request::new(decoded?);
-        request.set_timeout(until.saturating_duration_since(clock::now()));
-        client.fetch_section(request).await
-    };
-    let outcome = match outcome.await {
-        Ok(response) => Ok(response.into_inner().encode_to_vec().into()),
-        Err(status) if status.code() == Code::Unavailable => Err(Failure::LaneLost),
-        Err(status) => {
-            let reason = crate::wire::refusal::reason_of(&status);
-            Err(Failure::refused(status.code(), reason, form.named))
+    /// Tells whoever waits and whoever counts.
+    pub(super) fn settle(self, outcome: Result<Bytes, Failure>) {
+        let at = clock::now();
+        self.ticket.settle(at, &outcome);
+        match (&outcome, self.remember) {
+            (Ok(_), Some(ToRemember(shown, digest))) if !self.named => shown.answered(digest),
+            (Err(Failure::Forgotten), Some(ToRemember(shown, digest))) => shown.forget(&digest),
+            _ => {}
         }
-    };
-    reply.give(Arrival { at: clock::now(), outcome });
+        self.reply.give(Arrival { at, outcome });
+    }
+}
+
+impl Shared {
+    pub(super) fn new(opened: Instant) -> Self {
+        let (pending, shut) = (Mutex::default(), AtomicBool::new(false));
+        Self { pending, shut, opened, heard: AtomicU64::new(0) }
+    }
+
+    /// When something last came.
+    pub(super) fn heard(&self) -> Instant {
+        self.opened + Duration::from_micros(self.heard.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn is_shut(&self) -> bool {
+        self.shut.load(Ordering::Acquire)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.pending.lock().len()
+    }
+
+    /// All of them, for one who adds to them.
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<u64, Pending>> {
+        self.pending.lock()
+    }
+
+    pub(super) fn hear(&self) {
+        let since = clock::now().saturating_duration_since(self.opened).as_micros();
+        self.heard.store(since.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn take(&self, id: u64) -> Option<Pending> {
+        self.pending.lock().remove(&id)
+    }
+
+    pub(super) fn shut(&self) {
+        self.shut.store(true, Ordering::Release);
+    }
+
+    /// Fails what is under way. Tells whether that was anything.
+    pub(super) fn fail(&self, failure: &Failure) -> bool {
+        self.shut();
+        let pending = std::mem::take(&mut *self.pending.lock());
+        let any = !pending.is_empty();
+        for (_, pending) in pending {
+            pending.settle(Err(failure.clone()));
+        }
+        any
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Whoever waits is woken once, when the last answer has come, and not once for
 //! each: with many agencies the waking would cost more than the answers. Only an
-//! answer that may be asked for again, since its lane was lost or the agency does not
+//! answer that may be asked for again, since its stream was lost or the agency does not
 //! know its grant by the digest, wakes at once. What any other means is not known here.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use crate::clock;
-use crate::service::agencies::stream::{Arrival, Failure};
+use crate::service::agencies::outcome::{Arrival, Failure};
 
 /// The answers of one request, in the order of its questions.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ struct State {
 pub enum Woken {
     /// Every question has its answer.
     All,
-    /// These questions were missed: their lanes were lost, or their grants forgotten.
+    /// These questions were missed: their streams were lost, or their grants forgotten.
     /// They count as answered so, unless they are asked [again](Gather::again).
     Missed(Vec<(usize, Failure)>),
 }
@@ -86,7 +86,9 @@ impl Gather {
     fn put(&self, place: usize, arrival: Arrival) {
         let wake = self.with(|state| {
             let Some(slot) = state.arrivals.get_mut(place) else { return false };
-            if let Err(missed @ (Failure::LaneLost | Failure::Forgotten)) = &arrival.outcome {
+            if let Err(missed) = &arrival.outcome
+                && missed.may_be_put_again()
+            {
                 state.missed.push((place, missed.clone()));
             }
             if slot.replace(arrival).is_none() {
@@ -104,7 +106,7 @@ impl Gather {
     }
 }
 
-/// The way of one answer. Dropped without one, the lane counts as lost.
+/// The way of one answer. Dropped without one, the stream counts as lost.
 #[derive(Debug)]
 pub struct Reply {
     gather: Arc<Gather>,
@@ -128,7 +130,7 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if !self.given {
-            let lost = Arrival { at: clock::now(), outcome: Err(Failure::LaneLost) };
+            let lost = Arrival { at: clock::now(), outcome: Err(Failure::StreamLost) };
             self.gather.put(self.place, lost);
         }
     }
@@ -176,11 +178,11 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_lane_is_told_at_once_and_may_be_asked_again() {
+    fn a_lost_stream_is_told_at_once_and_may_be_asked_again() {
         let gather = Gather::new(2);
         let first = gather.reply(0);
         drop(gather.reply(1));
-        assert_eq!(poll(&gather), Poll::Ready(Woken::Missed(vec![(1, Failure::LaneLost)])));
+        assert_eq!(poll(&gather), Poll::Ready(Woken::Missed(vec![(1, Failure::StreamLost)])));
         let again = gather.again(1);
         first.give(arrival());
         assert_eq!(poll(&gather), Poll::Pending);
@@ -189,10 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_lane_that_is_not_asked_again_is_an_answer() {
+    fn a_lost_stream_that_is_not_asked_again_is_an_answer() {
         let gather = Gather::new(1);
         drop(gather.reply(0));
-        assert_eq!(poll(&gather), Poll::Ready(Woken::Missed(vec![(0, Failure::LaneLost)])));
+        assert_eq!(poll(&gather), Poll::Ready(Woken::Missed(vec![(0, Failure::StreamLost)])));
         assert_eq!(poll(&gather), Poll::Ready(Woken::All));
         let arrivals = gather.arrivals();
         assert!(matches!(arrivals.as_slice(), [Some(Arrival { outcome: Err(_), .. })]));

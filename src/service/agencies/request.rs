@@ -2,9 +2,9 @@
 //! agency's part of the grant whole, or with that part named by its digest.
 //!
 //! A form is made when it is first put, so that nobody pays for the one that nobody
-//! needs. Which one it is to be, [`crate::service::agencies::pool`] decides; how it travels is in
-//! [`crate::service::agencies::pending`].
+//! needs. Which one it is to be, [`super::client`] decides.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -35,6 +35,8 @@ pub struct Question {
     message: pb::FetchSectionRequest,
     part: Option<Part>,
     until: Instant,
+    kind: u64,
+    consumer: u64,
     whole: OnceLock<Form>,
     named: OnceLock<Form>,
     /// Whether the form that was put last is the one with the digest.
@@ -46,8 +48,10 @@ pub struct Question {
 impl Question {
     /// A question that is waited for until `until`. The agency gets `part`; without
     /// one the message is put as it stands.
-    pub const fn new(message: pb::FetchSectionRequest, part: Option<Part>, until: Instant) -> Self {
+    pub fn new(message: pb::FetchSectionRequest, part: Option<Part>, until: Instant) -> Self {
         Self {
+            kind: number_of(&message.items),
+            consumer: number_of(message.consumer.as_bytes()),
             message,
             part,
             until,
@@ -61,6 +65,16 @@ impl Question {
     /// When the gateway stops waiting.
     pub const fn until(&self) -> Instant {
         self.until
+    }
+
+    /// Its kind: the same for the same items.
+    pub const fn kind(&self) -> u64 {
+        self.kind
+    }
+
+    /// For whom it is put: the same for the same consumer.
+    pub const fn consumer(&self) -> u64 {
+        self.consumer
     }
 
     /// The digest of the agency's part.
@@ -101,4 +115,11 @@ impl Question {
         let request = Bytes::from(message.encode_to_vec());
         Form { hash: RequestHash::of(&request), request, named }
     }
+}
+
+/// A number that is the same for the same bytes, within this process.
+fn number_of(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
 }

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::config::agency::AgencyLimitsConfig;
 use crate::domain::audit::{CountRecord, Counted, Decision};
@@ -37,6 +37,8 @@ pub struct Agency {
     parts: AgencyParts,
     offered: ItemSet,
     room: Semaphore,
+    /// Random, and new at each start.
+    instance: Bytes,
 }
 
 /// What an agency is made of.
@@ -63,6 +65,10 @@ pub struct AgencyParts {
     pub limits: AgencyLimitsConfig,
     /// The kill switch: nothing is released while it is false.
     pub enabled: Arc<AtomicBool>,
+    /// Names the counters that it counts in.
+    pub counters_domain: Bytes,
+    /// The time that it gives one statement on its source.
+    pub statement_limit: Option<Duration>,
 }
 
 impl std::fmt::Debug for Agency {
@@ -82,7 +88,8 @@ impl Agency {
     /// An agency of these parts.
     pub fn new(parts: AgencyParts) -> Self {
         let (offered, room) = (parts.holdings.items(), Semaphore::new(parts.limits.max_total));
-        Self { parts, offered, room }
+        let instance = random::sixteen().map_or_else(|_| Bytes::new(), Bytes::from_owner);
+        Self { parts, offered, room, instance }
     }
 
     /// What it states about itself.
@@ -97,12 +104,20 @@ impl Agency {
                 max_in_flight: limits.max_in_flight,
                 max_request_bytes: crate::wire::MAX_MESSAGE_BYTES.try_into().unwrap_or(u32::MAX),
                 max_stream_age: prost_types::Duration::try_from(limits.max_stream_age).ok(),
+                statement_limit: self
+                    .parts
+                    .statement_limit
+                    .and_then(|limit| prost_types::Duration::try_from(limit).ok()),
             }),
             features: vec![
                 pb::ProtocolFeature::Exchange.into(),
                 pb::ProtocolFeature::Witness.into(),
                 pb::ProtocolFeature::GrantDigest.into(),
+                pb::ProtocolFeature::Liveness.into(),
             ],
+            counters_domain: self.parts.counters_domain.clone(),
+            log_origin: self.parts.witnesses.origin().to_string(),
+            instance: self.instance.clone(),
         }
     }
 

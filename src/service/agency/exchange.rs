@@ -22,6 +22,8 @@ use crate::link::validity::{Link, Phase};
 use crate::service::agency::answer::Agency;
 use crate::service::audit::monitor::Swap;
 use crate::service::ending::ending;
+use crate::service::random;
+use crate::wire::MAX_SECTION_BYTES;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::exchange_request::Message as Asked;
 use crate::wire::proto::pb::exchange_response::Message as Told;
@@ -92,7 +94,7 @@ impl Session {
             return;
         }
         let link = self.link.clone();
-        let age = self.agency.limits().max_stream_age;
+        let age = spread(self.agency.limits().max_stream_age);
         let end = TokioInstant::from_std(clock::now()) + age;
         let mut draining = false;
         // One future for the stream's life: its timer is not set anew for each
@@ -157,6 +159,15 @@ impl Session {
                 }
                 Next::Read
             }
+            // From this loop, which also takes the questions: that is what is asked.
+            Some(Asked::AskAlive(asked)) => {
+                let alive = pb::ExchangeAlive { number: asked.number };
+                let message = Some(Told::Alive(alive));
+                match self.answers.try_send(Ok(pb::ExchangeResponse { message })) {
+                    Ok(()) => Next::Read,
+                    Err(_) => Next::Close(Reason::PeerDoesNotRead),
+                }
+            }
             Some(Asked::Finish(_)) => Next::Finish,
             Some(Asked::AskLog(question)) => {
                 let (swap, answers) = (self.swap.clone(), self.answers.clone());
@@ -202,6 +213,10 @@ impl Session {
         self.under_way.with(|entries| {
             let task = tokio::spawn(async move {
                 let response = match agency.answer(link.peer(), fetch.request, hash, until).await {
+                    Ok(response) if response.len() > MAX_SECTION_BYTES => {
+                        let message = "the section is larger than one may be: ask for fewer items";
+                        failure(id, hash, &Refusal::new(Reason::SectionTooLarge, message))
+                    }
                     Ok(response) => answer(id, hash, response),
                     Err(refusal) => failure(id, hash, &refusal),
                 };
@@ -242,6 +257,13 @@ impl Session {
         let response = pb::ExchangeResponse { message: Some(message) };
         self.answers.send(Ok(response)).await.map_err(|_| ())
     }
+}
+
+/// An age up to a tenth younger, so that streams that were opened together are not
+/// drained together.
+fn spread(age: Duration) -> Duration {
+    let random = random::sixteen().map_or(0, |bytes| bytes[0]);
+    age - age / 10 * u32::from(random) / 256
 }
 
 /// Waits until a stream must be drained or ended, and says why.

@@ -179,6 +179,11 @@ impl Witnesses {
         }
     }
 
+    /// The own log's origin.
+    pub fn origin(&self) -> &Origin {
+        self.own.key.origin()
+    }
+
     /// A peer, if its logs are pinned.
     pub fn peer(&self, identity: &SpiffeId) -> Option<Arc<Peer>> {
         self.peers.get(identity).cloned()

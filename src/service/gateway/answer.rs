@@ -19,7 +19,7 @@ use crate::domain::policy::Permit;
 use crate::domain::profile;
 use crate::domain::reason::Reason;
 use crate::domain::section::{Section, SectionStatus};
-use crate::service::agencies::pool::Uplink;
+use crate::service::agencies::client::AgencyClient;
 use crate::service::audit::recorder::{self, Line, Recorder};
 use crate::service::gateway::admission::{Full, Place, Room};
 use crate::service::gateway::fan_out::{self, Asked};
@@ -36,7 +36,7 @@ pub struct Gateway {
     catalogue: Arc<Catalogue>,
     authority: Authority,
     recorder: Arc<Recorder>,
-    uplinks: Vec<Arc<Uplink>>,
+    clients: Vec<Arc<AgencyClient>>,
     owned: Vec<ItemSet>,
     limits: GatewayLimitsConfig,
     room: Room,
@@ -65,16 +65,16 @@ impl Gateway {
         catalogue: Arc<Catalogue>,
         authority: Authority,
         recorder: Arc<Recorder>,
-        uplinks: Vec<Arc<Uplink>>,
+        clients: Vec<Arc<AgencyClient>>,
         limits: GatewayLimitsConfig,
     ) -> Self {
-        let owned = uplinks.iter().map(|uplink| catalogue.owned_by(uplink.agency())).collect();
+        let owned = clients.iter().map(|client| catalogue.owned_by(client.agency())).collect();
         Self {
             id,
             catalogue,
             authority,
             recorder,
-            uplinks,
+            clients,
             owned,
             room: Room::new(limits.max_in_flight, limits.max_in_flight_per_consumer),
             limits,
@@ -169,7 +169,7 @@ impl Gateway {
             catalogue: &self.catalogue,
             until: request.until,
         };
-        let timed = fan_out::fan_out(plan, &self.uplinks, question).await;
+        let timed = fan_out::fan_out(plan, &self.clients, question).await;
         let (sections, elapsed): (Vec<Section>, Vec<Duration>) = timed.into_iter().unzip();
         let profile = profile::merge(&self.catalogue, &sections, &plan.silent());
 
@@ -232,13 +232,13 @@ impl Gateway {
     }
 
     fn offers(&self) -> Vec<Offer> {
-        self.uplinks
+        self.clients
             .iter()
             .zip(&self.owned)
-            .map(|(uplink, owned)| Offer {
-                agency: uplink.agency().clone(),
+            .map(|(client, owned)| Offer {
+                agency: client.agency().clone(),
                 owned: *owned,
-                described: uplink.described_items(),
+                described: client.described_items(),
             })
             .collect()
     }

@@ -18,11 +18,11 @@ use crate::domain::grant::VerifiedGrant;
 use crate::domain::plan::{Fetch, Plan};
 use crate::domain::reason::Reason;
 use crate::domain::section::{Section, SectionStatus};
-use crate::service::agencies::pending::UnderWay;
-use crate::service::agencies::pool::Uplink;
+use crate::service::agencies::client::AgencyClient;
+use crate::service::agencies::outcome::{Arrival, Failure};
 use crate::service::agencies::replies::{Gather, Reply, Woken};
 use crate::service::agencies::request::Question;
-use crate::service::agencies::stream::{Arrival, Failure};
+use crate::service::agencies::stream::Asking as UnderWay;
 use crate::wire::proto::pb;
 use crate::wire::section;
 
@@ -43,11 +43,11 @@ pub struct Asked<'a> {
 pub type Timed = (Section, Duration);
 
 /// Asks every agency of a plan. The sections come in the order of the plan.
-pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> Vec<Timed> {
+pub async fn fan_out(plan: &Plan, clients: &[Arc<AgencyClient>], asked: Asked<'_>) -> Vec<Timed> {
     let began = clock::now();
     let gather = Gather::new(plan.fetches.len());
-    let asking = Asking { plan, uplinks, gather, questions: questions(plan, &asked) };
-    let mut under_way: Vec<_> = (0..plan.fetches.len()).map(|_| UnderWay::Nowhere).collect();
+    let asking = Asking { plan, clients, gather, questions: questions(plan, &asked) };
+    let mut under_way: Vec<Option<UnderWay>> = plan.fetches.iter().map(|_| None).collect();
     let mut connecting = FuturesUnordered::new();
     for (at, slot) in under_way.iter_mut().enumerate() {
         match asking.ask(at) {
@@ -77,9 +77,9 @@ pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> 
         }
     }
     let arrivals = asking.gather.arrivals();
-    for (way, arrival) in under_way.into_iter().zip(&arrivals) {
-        if arrival.is_some() {
-            way.answered();
+    for (asked, arrival) in under_way.into_iter().zip(&arrivals) {
+        if let (Some(asked), Some(_)) = (asked, arrival) {
+            asked.answered();
         }
     }
     let sections = plan.fetches.iter().zip(&asking.questions).zip(arrivals);
@@ -88,12 +88,9 @@ pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> 
             let elapsed = clock::now().saturating_duration_since(began);
             return (bare(fetch, SectionStatus::Timeout, Reason::Deadline), elapsed);
         };
-        let uplink = uplinks.get(fetch.place);
-        if let Some(uplink) = uplink {
-            uplink.note(question, &arrival);
-        }
+        let client = clients.get(fetch.place);
         let Arrival { at, outcome } = arrival;
-        if let Some(reason) = uplink.and_then(|uplink| uplink.barred()) {
+        if let Some(reason) = client.and_then(|client| client.barred()) {
             // Found while the answer was on its way.
             let section = bare(fetch, SectionStatus::Unavailable, reason);
             return (section, at.saturating_duration_since(began));
@@ -113,7 +110,7 @@ pub async fn fan_out(plan: &Plan, uplinks: &[Arc<Uplink>], asked: Asked<'_>) -> 
 /// The questions of one request, and whom they go to.
 struct Asking<'a> {
     plan: &'a Plan,
-    uplinks: &'a [Arc<Uplink>],
+    clients: &'a [Arc<AgencyClient>],
     gather: Arc<Gather>,
     questions: Vec<Question>,
 }
@@ -123,45 +120,48 @@ impl Asking<'_> {
     ///
     /// # Errors
     /// The reply, while the agency's first connection is still under way.
-    fn ask(&self, at: usize) -> Result<UnderWay, Reply> {
+    fn ask(&self, at: usize) -> Result<Option<UnderWay>, Reply> {
         let reply = self.gather.reply(at);
-        match (self.uplink(at), self.questions.get(at)) {
-            (Some(uplink), Some(question)) => uplink.ask(question, reply),
+        match (self.client(at), self.questions.get(at)) {
+            (Some(client), Some(question)) => client.ask(question, reply),
             _ => {
                 reply.fail(Failure::NoWay(Reason::NotConfigured));
-                Ok(UnderWay::Nowhere)
+                Ok(None)
             }
         }
     }
 
     /// Puts a question once it is known whether there is a way.
-    async fn connected(&self, at: usize, mut reply: Reply) -> (usize, UnderWay) {
-        while let (Some(uplink), Some(question)) = (self.uplink(at), self.questions.get(at)) {
-            uplink.known().await;
-            match uplink.ask(question, reply) {
+    async fn connected(&self, at: usize, mut reply: Reply) -> (usize, Option<UnderWay>) {
+        while let (Some(client), Some(question)) = (self.client(at), self.questions.get(at)) {
+            client.known().await;
+            match client.ask(question, reply) {
                 Ok(asked) => return (at, asked),
                 Err(unused) => reply = unused,
             }
         }
-        (at, UnderWay::Nowhere)
+        (at, None)
     }
 
     /// Puts questions again: whole where the agency has forgotten the grant, and where
-    /// a lane was lost as the budget allows.
-    fn again(&self, missed: Vec<(usize, Failure)>) -> Vec<(usize, Result<UnderWay, Reply>)> {
+    /// a stream was lost as the budget allows.
+    fn again(
+        &self,
+        missed: Vec<(usize, Failure)>,
+    ) -> Vec<(usize, Result<Option<UnderWay>, Reply>)> {
         let again = |(at, failure)| {
-            let (uplink, question) = (self.uplink(at)?, self.questions.get(at)?);
+            let (client, question) = (self.client(at)?, self.questions.get(at)?);
             let asked = match failure {
-                Failure::Forgotten => uplink.ask_whole(question, self.gather.again(at)),
-                _ => Ok(uplink.ask_again(question, || self.gather.again(at))?),
+                Failure::Forgotten => client.ask_whole(question, self.gather.again(at)),
+                _ => client.ask_again(question, || self.gather.again(at))?,
             };
             Some((at, asked))
         };
         missed.into_iter().filter_map(again).collect()
     }
 
-    fn uplink(&self, at: usize) -> Option<&Arc<Uplink>> {
-        self.uplinks.get(self.plan.fetches.get(at)?.place)
+    fn client(&self, at: usize) -> Option<&Arc<AgencyClient>> {
+        self.clients.get(self.plan.fetches.get(at)?.place)
     }
 }
 
@@ -199,9 +199,12 @@ fn believe(
 /// into our answer: known reasons are named, the rest by their code.
 fn status_of(failure: &Failure) -> (SectionStatus, Reason) {
     match failure {
-        Failure::LaneLost => (SectionStatus::Unavailable, Reason::LaneLost),
+        Failure::StreamLost => (SectionStatus::Unavailable, Reason::LaneLost),
+        Failure::Hung => (SectionStatus::Unavailable, Reason::AgencyHung),
         Failure::WindowFull => (SectionStatus::Unavailable, Reason::WindowFull),
+        Failure::NoWay(Reason::Deadline) => (SectionStatus::Timeout, Reason::Deadline),
         Failure::NoWay(reason) => (SectionStatus::Unavailable, *reason),
+        Failure::TooLarge => (SectionStatus::Invalid, Reason::SectionTooLarge),
         Failure::WrongEcho => (SectionStatus::Invalid, Reason::WrongEcho),
         // It came when there was no time left to show the grant whole.
         Failure::Forgotten => (SectionStatus::Timeout, Reason::Deadline),

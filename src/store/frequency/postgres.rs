@@ -27,6 +27,11 @@ const STATEMENT: &str = "2s";
 const CONNECT: Duration = Duration::from_secs(3);
 const TRANSACTION: Duration = Duration::from_secs(5);
 
+/// The server's own number, the database's and the table's.
+const NAME: &str = "select (select system_identifier from pg_control_system())::text || '/' \
+     || (select oid from pg_database where datname = current_database())::text || '/' \
+     || to_regclass('uses')::oid::text";
+
 /// Longest time for making the tables, or for changing an older version's.
 const TABLES: Duration = Duration::from_secs(90);
 
@@ -57,6 +62,18 @@ impl Server {
         let mut connection = connect(&options).await?;
         timeout(TABLES, tables(&mut connection)).await.map_err(|_| CounterError::Timeout)??;
         Ok(Self { options, connection: Some(connection) })
+    }
+
+    /// Names the tables that are counted in, among all databases of all servers.
+    pub(super) async fn name(&mut self) -> Result<String, CounterError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => connect(&self.options).await?,
+        };
+        let name = sqlx::query_scalar(NAME).fetch_one(&mut connection);
+        let name = timeout(CONNECT, name).await.map_err(|_| CounterError::Timeout)??;
+        self.connection = Some(connection);
+        Ok(name)
     }
 
     /// Counts a batch; once more when the connection had died or a deadlock was

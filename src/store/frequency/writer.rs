@@ -4,6 +4,7 @@
 //! gives one back.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -32,13 +33,14 @@ pub(super) fn latest(batch: &[Job]) -> i64 {
 }
 
 /// Opens the database and starts its writer, which ends with the last sender: on a
-/// thread of its own where each statement would block one, else as a task.
+/// thread of its own where each statement would block one, else as a task. Gives the name
+/// of a database that other processes may count in too.
 pub(super) async fn start(
     config: &CountersConfig,
     folder: &Path,
     newest: Newest,
     jobs: mpsc::Receiver<Job>,
-) -> Result<(), CounterError> {
+) -> Result<Option<Arc<str>>, CounterError> {
     match config.database(folder)? {
         CountersDatabase::Sqlite(file) => {
             let (opened, opening) = oneshot::channel();
@@ -46,12 +48,15 @@ pub(super) async fn start(
             thread
                 .spawn(move || on_thread(&file, newest, opened, jobs))
                 .map_err(|error| CounterError::Thread(error.into()))?;
-            opening.await.map_err(|_| CounterError::Closed)?
+            opening.await.map_err(|_| CounterError::Closed)??;
+            Ok(None)
         }
         // Whose commits are on its disk, or its administrator has it otherwise.
         CountersDatabase::Postgres(url) => {
-            tokio::spawn(as_task(Server::open(&url).await?, jobs));
-            Ok(())
+            let mut server = Server::open(&url).await?;
+            let name = server.name().await?;
+            tokio::spawn(as_task(server, jobs));
+            Ok(Some(name.into()))
         }
     }
 }

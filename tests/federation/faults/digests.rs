@@ -87,12 +87,12 @@ struct Place {
 }
 
 impl Place {
-    async fn with(exchange: bool, features: &[pb::ProtocolFeature]) -> Self {
+    async fn with(features: &[pb::ProtocolFeature]) -> Self {
         let federation = Federation::start();
         let given = Arc::new(Given::default());
         let by = given.clone();
         let script = move |asked: &Asked| by.answer(asked);
-        let rogue = Rogue::start(&federation, AGENCY, exchange, script).await;
+        let rogue = Rogue::start(&federation, AGENCY, true, script).await;
         rogue.hello(|hello| hello.features = features.iter().map(|one| (*one).into()).collect());
         let gateway = federation.gateway(&[(AGENCY, rogue.address)]).await;
         let channel = federation.consumer(gateway.address).await;
@@ -100,9 +100,9 @@ impl Place {
         Self { federation, given, rogue, channel, _gateway: gateway }
     }
 
-    async fn taking_digests(exchange: bool) -> Self {
+    async fn taking_digests() -> Self {
         let digest = pb::ProtocolFeature::GrantDigest;
-        let place = Self::with(exchange, &[pb::ProtocolFeature::Exchange, digest]).await;
+        let place = Self::with(&[pb::ProtocolFeature::Exchange, digest]).await;
         place.rogue.hello(|hello| assert_eq!(hello.features.len(), 2));
         place
     }
@@ -119,103 +119,95 @@ impl Place {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_is_shown_once_and_named_after_that() {
-    for exchange in [true, false] {
-        let place = Place::taking_digests(exchange).await;
-        for (nth, expected) in ["whole", "digest", "digest"].into_iter().enumerate() {
-            for person in 0..3 {
-                let id = request_id("named", person, nth);
-                assert_eq!(place.ask(&id, person).await, "OK");
-                assert_eq!(place.given.of(&id), [expected], "{id}, exchange: {exchange}");
-            }
-        }
-        // What is named is what was shown, and nobody else's.
-        let grants = place.given.grants.lock().unwrap().clone();
+    let place = Place::taking_digests().await;
+    for (nth, expected) in ["whole", "digest", "digest"].into_iter().enumerate() {
         for person in 0..3 {
-            let own = |nth| {
-                let id = request_id("named", person, nth);
-                grants.iter().find(|(of, _)| *of == id).unwrap().1.clone()
-            };
-            assert_eq!(own(1).digest, sha256(&own(0).sd_jwt));
+            let id = request_id("named", person, nth);
+            assert_eq!(place.ask(&id, person).await, "OK");
+            assert_eq!(place.given.of(&id), [expected], "{id}");
         }
+    }
+    // What is named is what was shown, and nobody else's.
+    let grants = place.given.grants.lock().unwrap().clone();
+    for person in 0..3 {
+        let own = |nth| {
+            let id = request_id("named", person, nth);
+            grants.iter().find(|(of, _)| *of == id).unwrap().1.clone()
+        };
+        assert_eq!(own(1).digest, sha256(&own(0).sd_jwt));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agency_that_does_not_say_that_it_takes_digests_is_sent_none() {
-    for exchange in [true, false] {
-        let features = [pb::ProtocolFeature::Exchange, pb::ProtocolFeature::Witness];
-        let place = Place::with(exchange, &features).await;
-        for nth in 0..4 {
-            let id = request_id("shown", 1, nth);
-            assert_eq!(place.ask(&id, 1).await, "OK");
-            assert_eq!(place.given.of(&id), ["whole"]);
-        }
+    let features = [pb::ProtocolFeature::Exchange, pb::ProtocolFeature::Witness];
+    let place = Place::with(&features).await;
+    for nth in 0..4 {
+        let id = request_id("shown", 1, nth);
+        assert_eq!(place.ask(&id, 1).await, "OK");
+        assert_eq!(place.given.of(&id), ["whole"]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agency_that_has_forgotten_is_asked_once_more_with_the_whole() {
-    // Over a stream more often than the budget of retries allows, and than would open the
-    // breaker.
-    for (exchange, times) in [(true, 6), (false, 1)] {
-        let place = Place::taking_digests(exchange).await;
-        let people = place.federation.described.grants.len().min(40);
-        let all = async |nth| {
-            let asked = (0..people).map(async |person| {
-                let id = request_id("forgot", person, nth);
-                let (federation, channel) = (&place.federation, &place.channel);
-                // Nobody else is asked, which leaves the machine to other tests.
-                let answer = federation.ask(channel, &id, person, &[RATIO], DEADLINE).await;
-                let answer = answer.unwrap();
-                own_or_nothing(&answer, person);
-                assert_eq!(outcome(&answer, AGENCY), "OK");
-                place.given.of(&id)
-            });
-            join_all(asked).await
-        };
-        assert!(all(0).await.iter().all(|given| *given == ["whole"]));
-        for nth in 1..=times {
-            place.given.forget();
-            let given = all(nth).await;
-            assert!(given.iter().all(|given| *given == ["digest", "whole"]), "{given:?}");
-        }
-        assert!(all(times + 1).await.iter().all(|given| *given == ["digest"]));
+    // More often than the budget of attempts allows, and than would open the circuit.
+    let times = 6;
+    let place = Place::taking_digests().await;
+    let people = place.federation.described.grants.len().min(40);
+    let all = async |nth| {
+        let asked = (0..people).map(async |person| {
+            let id = request_id("forgot", person, nth);
+            let (federation, channel) = (&place.federation, &place.channel);
+            // Nobody else is asked, which leaves the machine to other tests.
+            let answer = federation.ask(channel, &id, person, &[RATIO], DEADLINE).await;
+            let answer = answer.unwrap();
+            own_or_nothing(&answer, person);
+            assert_eq!(outcome(&answer, AGENCY), "OK");
+            place.given.of(&id)
+        });
+        join_all(asked).await
+    };
+    assert!(all(0).await.iter().all(|given| *given == ["whole"]));
+    for nth in 1..=times {
+        place.given.forget();
+        let given = all(nth).await;
+        assert!(given.iter().all(|given| *given == ["digest", "whole"]), "{given:?}");
     }
+    assert!(all(times + 1).await.iter().all(|given| *given == ["digest"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agency_that_never_knows_a_grant_is_asked_twice_and_loses_its_section_alone() {
-    for exchange in [true, false] {
-        let place = Place::taking_digests(exchange).await;
-        assert_eq!(place.ask(&request_id("never", 2, 0), 2).await, "OK");
-        let given = place.given.clone();
-        place.rogue.script(move |asked| {
-            given.answer(asked);
-            unknown(asked)
-        });
-        let asked = |id: String| {
-            let of = move |event: &Event| match event {
-                Event::Fetch(asked) | Event::Unary(asked) => *asked == id,
-                _ => false,
-            };
-            place.rogue.count(of)
+    let place = Place::taking_digests().await;
+    assert_eq!(place.ask(&request_id("never", 2, 0), 2).await, "OK");
+    let given = place.given.clone();
+    place.rogue.script(move |asked| {
+        given.answer(asked);
+        unknown(asked)
+    });
+    let asked = |id: String| {
+        let of = move |event: &Event| match event {
+            Event::Fetch(asked) | Event::Unary(asked) => *asked == id,
+            _ => false,
         };
-        let id = request_id("never", 2, 1);
+        place.rogue.count(of)
+    };
+    let id = request_id("never", 2, 1);
+    assert_eq!(place.ask(&id, 2).await, "INVALID GRANT_UNKNOWN");
+    assert_eq!(place.given.of(&id), ["digest", "whole"]);
+    assert_eq!(asked(id), 2);
+    // It was not answered for, so it is shown whole from then on, and once.
+    for nth in 2..6 {
+        let id = request_id("never", 2, nth);
         assert_eq!(place.ask(&id, 2).await, "INVALID GRANT_UNKNOWN");
-        assert_eq!(place.given.of(&id), ["digest", "whole"]);
-        assert_eq!(asked(id), 2);
-        // It was not answered for, so it is shown whole from then on, and once.
-        for nth in 2..6 {
-            let id = request_id("never", 2, nth);
-            assert_eq!(place.ask(&id, 2).await, "INVALID GRANT_UNKNOWN");
-            assert_eq!(place.given.of(&id), ["whole"]);
-            assert_eq!(asked(id), 1);
-        }
-        // It may answer again at any time.
-        let given = place.given.clone();
-        place.rogue.script(move |asked| given.answer(asked));
-        assert_eq!(place.ask(&request_id("never", 2, 6), 2).await, "OK");
+        assert_eq!(place.given.of(&id), ["whole"]);
+        assert_eq!(asked(id), 1);
     }
+    // It may answer again at any time.
+    let given = place.given.clone();
+    place.rogue.script(move |asked| given.answer(asked));
+    assert_eq!(place.ask(&request_id("never", 2, 6), 2).await, "OK");
 }
 
 /// The answer to a request that names a grant by its digest: `OK`, or the reason.

@@ -1,5 +1,5 @@
-//! How questions reach an agency: the fallback without streams, streams that are
-//! drained and replaced under load, and the window.
+//! How questions reach an agency: streams that are drained and replaced under load, and
+//! the window.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,61 +13,25 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::exchange_response::Message as ToGateway;
 
-use super::answers::{
-    AGENCY, Draft, ITEMS, RATIO, honest, others_are_right, own_or_nothing, request_id,
-};
+use super::answers::{AGENCY, ITEMS, RATIO, honest, others_are_right, own_or_nothing, request_id};
 use crate::kit::federation::{CUT, DEADLINE, Federation, link, outcome, within};
 use crate::kit::rogue::{Asked, Event, Rogue, Step};
-use crate::kit::waiting::PATIENCE;
-
-/// The honest answer of a FetchSection call.
-fn unary(asked: &Asked) -> Vec<Step> {
-    vec![Step::Frame(Draft::of(asked).finish().to_vec()), Step::End(tonic::Code::Ok)]
-}
+use crate::kit::waiting::becomes;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agency_without_exchange_is_asked_by_single_calls() {
+async fn an_agency_without_exchange_is_not_asked() {
     let federation = Federation::start();
-    let rogue = Rogue::start(&federation, AGENCY, false, unary).await;
+    let rogue = Rogue::start(&federation, AGENCY, false, honest).await;
     let gateway = federation.gateway_capped(CUT, &[(AGENCY, rogue.address)]).await;
     let channel = federation.consumer(gateway.address).await;
-    link(&channel, AGENCY, ServingStatus::Serving).await;
-    let people = federation.described.grants.len().min(16);
-    let asked = (0..people).map(async |person| {
-        let id = request_id("single", person, 0);
-        (person, federation.ask(&channel, &id, person, &ITEMS, DEADLINE).await.unwrap())
-    });
-    for (person, answer) in join_all(asked).await {
-        assert_eq!(outcome(&answer, AGENCY), "OK");
-        own_or_nothing(&answer, person);
-        others_are_right(&federation, &answer, person);
-    }
-    assert!(rogue.count(|event| matches!(event, Event::Unary(_))) >= people);
-
-    // The same rules hold for what is answered so.
-    type Script = fn(&Asked) -> Vec<Step>;
-    let lies: [(&str, Script); 3] = [
-        ("INVALID WRONG_AGENCY", |asked| {
-            let mut draft = Draft::of(asked);
-            draft.envelope.agency = "lending".into();
-            vec![Step::Frame(draft.finish().to_vec()), Step::End(tonic::Code::Ok)]
-        }),
-        ("UNAVAILABLE AGENCY_OVERLOADED", |_| vec![Step::End(tonic::Code::ResourceExhausted)]),
-        ("TIMEOUT DEADLINE", |_| vec![Step::Wait(PATIENCE)]),
-    ];
-    for (nth, (expected, script)) in lies.into_iter().enumerate() {
-        rogue.script(script);
-        let id = request_id("single", 1, nth + 1);
-        let answer = federation.ask(&channel, &id, 1, &ITEMS, DEADLINE).await.unwrap();
-        assert_eq!(outcome(&answer, AGENCY), expected);
+    link(&channel, AGENCY, ServingStatus::NotServing).await;
+    let ask = async || {
+        let answer = federation.ask(&channel, "", 1, &ITEMS, DEADLINE).await.unwrap();
         others_are_right(&federation, &answer, 1);
-    }
-    let undecodable = |_: &Asked| vec![Step::Frame(vec![0xff; 40]), Step::End(tonic::Code::Ok)];
-    rogue.script(undecodable);
-    let id = request_id("single", 1, 9);
-    let answer = federation.ask(&channel, &id, 1, &ITEMS, DEADLINE).await.unwrap();
-    assert!(outcome(&answer, AGENCY).starts_with("INVALID"), "{}", outcome(&answer, AGENCY));
-    others_are_right(&federation, &answer, 1);
+        outcome(&answer, AGENCY)
+    };
+    becomes("its being told", "UNAVAILABLE NO_EXCHANGE", ask).await;
+    assert_eq!(rogue.count(|event| matches!(event, Event::Unary(_))), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +133,7 @@ async fn questions_beyond_the_window_are_refused_at_once_and_the_rest_answered()
             "UNAVAILABLE WINDOW_FULL" => refused += 1,
             other => panic!("{other}"),
         }
-        // Two lanes of two questions, at most.
+        // Two streams of two questions, at most.
         if asked.len() <= 4 {
             open.send_replace(true);
         }

@@ -154,8 +154,11 @@ fn stream_lies() -> Vec<Lie> {
         lie("an undecodable frame, and an answer", "UNAVAILABLE LANE_LOST", Lane::Lost, |asked| {
             [vec![Step::Frame(vec![0xff; 64])], honest(asked)].concat()
         }),
+        lie("an oversize answer", "INVALID SECTION_TOO_LARGE", Lane::Stays, |asked| {
+            vec![with(asked, vec![0; 600 * 1024].into())]
+        }),
         lie("an oversize outer frame", "UNAVAILABLE LANE_LOST", Lane::Lost, |asked| {
-            vec![with(asked, vec![0; 300 * 1024].into())]
+            vec![with(asked, vec![0; 1200 * 1024].into())]
         }),
         lie("a length of four gibibytes", "UNAVAILABLE LANE_LOST", Lane::Lost, |_| {
             vec![Step::Raw(vec![0, 0xff, 0xff, 0xff, 0xff])]

@@ -1,4 +1,4 @@
-//! A gateway in an attacker's hands: the library's own uplinks and lanes and the
+//! A gateway in an attacker's hands: the library's own clients and lanes and the
 //! gateway's real certificate, and no check of any grant. It exists in this test
 //! alone. The library's own fan-out cannot be called like this: it wants a
 //! `VerifiedGrant`, which only the check makes.
@@ -22,10 +22,11 @@ use tributary::domain::item::ItemSet;
 use tributary::issuer::SigningKey;
 use tributary::link::connect::Connector;
 use tributary::link::limits::ConnectLimits;
-use tributary::service::agencies::pool::Uplink;
+use tributary::service::agencies::client::{AgencyClient, ClientParts};
+use tributary::service::agencies::hearing::Hearing;
+use tributary::service::agencies::outcome::Failure;
 use tributary::service::agencies::replies::{Gather, Woken};
 use tributary::service::agencies::request::Question;
-use tributary::service::agencies::stream::Failure;
 use tributary::service::audit::monitor::Witnesses;
 use tributary::service::audit::recorder::Recorder;
 use tributary::store::audit_log::AuditLog;
@@ -39,7 +40,7 @@ use crate::kit::forged::{Forgery, part_of};
 use crate::kit::pki;
 
 pub struct Hostile {
-    uplinks: Vec<Arc<Uplink>>,
+    clients: Vec<Arc<AgencyClient>>,
     digest: Bytes,
     everything: Bytes,
     _stop: watch::Sender<bool>,
@@ -49,8 +50,8 @@ pub struct Hostile {
 type Got = Vec<(String, Sent)>;
 
 impl Hostile {
-    /// With so many lanes to each agency.
-    pub async fn start(federation: &Federation, lanes: usize) -> Self {
+    /// With so many connections to each agency.
+    pub async fn start(federation: &Federation, connections: usize) -> Self {
         let config = GatewayConfig::load(&federation.described.gateway.config).unwrap();
         let tls = pki::tls_of(&config.link);
         let digest = federation.catalogue.digest();
@@ -69,20 +70,29 @@ impl Hostile {
             Duration::from_secs(600),
             OnContradiction::Refuse,
         ));
-        let uplinks: Vec<_> = config
+        let clients: Vec<_> = config
             .agency
             .iter()
             .map(|entry| {
                 let (to, limits) = (entry.identity.clone(), ConnectLimits::default());
-                let connector = Connector::new(&entry.endpoint, to, tls.clone(), limits).unwrap();
-                let id = entry.id.clone();
-                Uplink::start(id, connector, digest, lanes, &witnesses, &stopped)
+                let endpoint = entry.endpoints[0].clone();
+                let connector = Connector::new(&endpoint, to, tls.clone(), limits).unwrap();
+                let parts = ClientParts {
+                    agency: entry.id.clone(),
+                    endpoints: vec![(endpoint, connector)],
+                    catalogue: digest,
+                    connections,
+                    max_in_flight: 4096,
+                    witnesses: witnesses.clone(),
+                    hearing: Arc::new(Hearing::default()),
+                };
+                AgencyClient::start(parts, &stopped)
             })
             .collect();
-        for uplink in &uplinks {
-            let mut changes = uplink.changes();
+        for client in &clients {
+            let mut changes = client.changes();
             within(async {
-                while !uplink.is_up() {
+                while !client.is_up() {
                     changes.changed().await.unwrap();
                 }
             })
@@ -90,14 +100,14 @@ impl Hostile {
         }
         let all: ItemSet = federation.catalogue.items().iter().map(|item| item.number).collect();
         let (digest, everything) = (digest.0.to_vec().into(), all.to_bytes().into());
-        Self { uplinks, digest, everything, _stop: stop }
+        Self { clients, digest, everything, _stop: stop }
     }
 
     /// Asks every agency at once for every item of the catalogue, with whatever
     /// presentation and in whoever's name.
     async fn ask(&self, id: &str, consumer: &str, part: impl Fn(&AgencyId) -> String) -> Got {
-        let asking = self.uplinks.iter().map(async |uplink| {
-            let agency = uplink.agency();
+        let asking = self.clients.iter().map(async |client| {
+            let agency = client.agency();
             let part = part(agency);
             let sent = self.put(agency.as_str(), id, consumer, &self.everything, part).await;
             (agency.to_string(), sent)
@@ -123,7 +133,7 @@ impl Hostile {
         items: &Bytes,
         part: String,
     ) -> Sent {
-        let uplink = self.uplinks.iter().find(|uplink| uplink.agency().as_str() == agency);
+        let client = self.clients.iter().find(|client| client.agency().as_str() == agency);
         let until = clock::now() + Duration::from_secs(100);
         let question = pb::FetchSectionRequest {
             request_id: id.into(),
@@ -135,9 +145,9 @@ impl Hostile {
         };
         let put = Question::new(question.clone(), None, until);
         let gather = Gather::new(1);
-        let asked = uplink.unwrap().ask(&put, gather.reply(0)).expect("the link is up");
+        let asked = client.unwrap().ask(&put, gather.reply(0)).expect("the link is up");
         while gather.woken().await != Woken::All {}
-        asked.answered();
+        asked.expect("it was put").answered();
         let arrival = gather.arrivals().pop().unwrap().unwrap();
         let answer = match arrival.outcome {
             Ok(bytes) => Ok(pb::FetchSectionResponse::decode(bytes).unwrap().section.unwrap()),

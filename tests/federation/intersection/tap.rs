@@ -198,7 +198,11 @@ impl Notes {
         let (id, question) = if self.exchange {
             match pb::ExchangeRequest::decode(message).unwrap().message.unwrap() {
                 Asked::Fetch(fetch) => (fetch.exchange_id, fetch.request),
-                Asked::Cancel(_) | Asked::Finish(_) | Asked::AskLog(_) | Asked::ShowLog(_) => {
+                Asked::Cancel(_)
+                | Asked::Finish(_)
+                | Asked::AskLog(_)
+                | Asked::ShowLog(_)
+                | Asked::AskAlive(_) => {
                     return;
                 }
             }
@@ -214,7 +218,11 @@ impl Notes {
             match pb::ExchangeResponse::decode(message).unwrap().message.unwrap() {
                 Told::Answer(answer) => (answer.exchange_id, Ok(answer.response)),
                 Told::Failure(failure) => (failure.exchange_id, Err(failure.reason)),
-                Told::Hello(_) | Told::Drain(_) | Told::AskLog(_) | Told::ShowLog(_) => return,
+                Told::Hello(_)
+                | Told::Drain(_)
+                | Told::AskLog(_)
+                | Told::ShowLog(_)
+                | Told::Alive(_) => return,
             }
         } else {
             (0, Ok(message))

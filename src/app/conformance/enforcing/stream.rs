@@ -113,6 +113,7 @@ impl Stream {
                 Told::Drain(_) => skipped("the stream was drained meanwhile: run the kit again"),
                 // The kit keeps no log, and an agency goes on without seeing one.
                 Told::AskLog(_) => continue,
+                Told::Alive(_) => failed("it said that it is alive and was not asked"),
                 Told::ShowLog(_) => failed("a log was shown that was not asked for"),
             };
         }

@@ -1,0 +1,290 @@
+//! The gateway's client to one agency: several endpoints, of which the least busy that
+//! is up is asked, within the agency's limit, the question's deadline and a budget of
+//! attempts.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::clock;
+use crate::domain::catalogue::{AgencyId, CatalogueDigest};
+use crate::domain::item::ItemSet;
+use crate::domain::reason::Reason;
+use crate::link::connect::Connector;
+use crate::service::audit::monitor::{Peer, Witnesses};
+
+use super::agreement::Agreement;
+use super::budget::Budget;
+use super::circuit::Leave;
+use super::endpoint::{Endpoint, Refused, State};
+use super::gate::Gate;
+use super::hearing::Hearing;
+use super::keeper::{DOUBTED, Keeper};
+use super::limit::Limit;
+use super::outcome::Failure;
+use super::replies::Reply;
+use super::request::Question;
+use super::stream::{Asking, Stream};
+use super::ticket::{Account, Place, Ticket, ToRemember};
+use super::usual::Usual;
+
+/// What a client to an agency is made of.
+#[derive(Debug)]
+pub struct ClientParts {
+    /// The agency.
+    pub agency: AgencyId,
+    /// Its endpoints, and what connects to each.
+    pub endpoints: Vec<(String, Connector)>,
+    /// The catalogue by which it must answer.
+    pub catalogue: CatalogueDigest,
+    /// Connections kept to each endpoint.
+    pub connections: usize,
+    /// Questions under way at once, at most.
+    pub max_in_flight: usize,
+    /// What is known of its log, and our log to show.
+    pub witnesses: Arc<Witnesses>,
+    /// Shared by the clients to all agencies.
+    pub hearing: Arc<Hearing>,
+}
+
+/// The gateway's client to one agency.
+#[derive(Debug)]
+pub struct AgencyClient {
+    agreement: Arc<Agreement>,
+    keepers: Vec<Arc<Keeper>>,
+    account: Arc<Account>,
+    budget: Mutex<Budget>,
+    changes: watch::Sender<u64>,
+    /// What is known of the agency's log, if it is pinned.
+    peer: Option<Arc<Peer>>,
+}
+
+impl AgencyClient {
+    /// Starts keeping connections until `stop` turns true.
+    pub fn start(parts: ClientParts, stop: &watch::Receiver<bool>) -> Arc<Self> {
+        let ClientParts { agency, endpoints, catalogue, connections, .. } = parts;
+        let (witnesses, hearing) = (parts.witnesses, parts.hearing);
+        let identity = endpoints.first().map(|(_, connector)| connector.expected().clone());
+        let changes = watch::channel(0).0;
+        let agreement = Arc::new(Agreement::new(agency.clone(), catalogue, endpoints.len()));
+        let account = Arc::new(Account {
+            limit: Mutex::new(Limit::new(parts.max_in_flight)),
+            usual: Mutex::new(Usual::default()),
+        });
+        let keeper = |(place, (address, connector)): (usize, (String, Connector))| {
+            let endpoint = Endpoint::new(connections.max(1), clock::now(), seed());
+            let gate = Gate::new(agency.clone(), address, endpoint, changes.clone());
+            Arc::new(Keeper::new(
+                place,
+                Arc::new(gate),
+                connector,
+                agreement.clone(),
+                account.clone(),
+                witnesses.clone(),
+                hearing.clone(),
+            ))
+        };
+        let keepers: Vec<Arc<Keeper>> = endpoints.into_iter().enumerate().map(keeper).collect();
+        for keeper in &keepers {
+            let (keeper, mut stop) = (keeper.clone(), stop.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = keeper.keep() => {}
+                    _ = stop.wait_for(|stop| *stop) => {}
+                }
+            });
+        }
+        Arc::new(Self {
+            peer: identity.and_then(|identity| witnesses.peer(&identity)),
+            agreement,
+            keepers,
+            account,
+            budget: Mutex::new(Budget::new(clock::now())),
+            changes,
+        })
+    }
+
+    /// The agency.
+    pub fn agency(&self) -> &AgencyId {
+        self.agreement.agency()
+    }
+
+    /// What the agency says it offers; `None` before it has said so.
+    pub fn described_items(&self) -> Option<ItemSet> {
+        self.agreement.described()
+    }
+
+    /// Why the agency is not to be asked nor believed: its audit log contradicts
+    /// what was seen of it.
+    pub fn barred(&self) -> Option<Reason> {
+        self.peer.as_ref().and_then(|peer| peer.barred())
+    }
+
+    /// Whether it is asked at any endpoint.
+    pub fn is_up(&self) -> bool {
+        self.states().any(|state| matches!(state, State::Up { .. }))
+    }
+
+    /// Whether it is known to be up or not. While every stream is drained, or the first
+    /// is being opened, it is neither.
+    fn is_known(&self) -> bool {
+        let opening =
+            |state: &State| matches!(state, State::Draining | State::Opening { last: None, .. });
+        self.is_up() || !self.states().any(|state| opening(&state))
+    }
+
+    fn states(&self) -> impl Iterator<Item = State> {
+        self.keepers.iter().map(|keeper| keeper.gate().state())
+    }
+
+    /// Is told each time an endpoint's state changes.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Waits until it is known whether there is a way.
+    pub async fn known(&self) {
+        let mut changes = self.changes.subscribe();
+        while !self.is_known() {
+            // The sender is ours.
+            let _ = changes.changed().await;
+        }
+    }
+
+    /// Puts a question. What comes of it goes to `reply`, whatever it is; there is
+    /// nothing to cancel where nothing was put.
+    ///
+    /// # Errors
+    /// The reply, unused, while it is not [known](Self::known) whether there is a way:
+    /// wait until it is, and ask then.
+    pub fn ask(&self, question: &Question, reply: Reply) -> Result<Option<Asking>, Reply> {
+        self.budget.lock().asked(clock::now());
+        self.put(question, reply)
+    }
+
+    /// Puts a question once more after its stream was lost, if the budget allows.
+    /// `reply` is called for only then.
+    pub fn ask_again(
+        &self,
+        question: &Question,
+        reply: impl FnOnce() -> Reply,
+    ) -> Option<Result<Option<Asking>, Reply>> {
+        // Where it hangs, or is gone, the reason why is the better answer.
+        let may = self.is_up() || !self.is_known();
+        (may && self.budget.lock().take(clock::now())).then(|| self.put(question, reply()))
+    }
+
+    /// Puts a question whole, which named its grant by a digest that the agency does not
+    /// know. That is no failure of anybody's, so it takes nothing from the budget.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub fn ask_whole(&self, question: &Question, reply: Reply) -> Result<Option<Asking>, Reply> {
+        question.always_whole();
+        self.put(question, reply)
+    }
+
+    fn put(&self, question: &Question, reply: Reply) -> Result<Option<Asking>, Reply> {
+        if let Some(reason) = self.barred() {
+            return none(reply, reason);
+        }
+        let Some(place) = self.account.enter(question.consumer()) else {
+            return none(reply, Reason::AgencyBusy);
+        };
+        let mut refused = Refused::No(Reason::NotConfigured);
+        for keeper in self.least_busy() {
+            if keeper.is_doubted() && keeper.in_flight() >= DOUBTED {
+                refused = prefer(refused, Refused::No(Reason::AgencyBusy));
+                continue;
+            }
+            match keeper.gate().admit(clock::now(), question.until()) {
+                Ok(leave) => return Ok(self.put_at(keeper, question, reply, leave, place)),
+                Err(why) => refused = prefer(refused, why),
+            }
+        }
+        match refused {
+            Refused::Wait => Err(reply),
+            Refused::No(reason) => none(reply, reason),
+        }
+    }
+
+    /// Puts a question that was let through to one of an endpoint's streams.
+    fn put_at(
+        &self,
+        keeper: &Keeper,
+        question: &Question,
+        mut reply: Reply,
+        leave: Leave,
+        place: Place,
+    ) -> Option<Asking> {
+        let until = self.patience(question, leave);
+        let (now, kind) = (clock::now(), question.kind());
+        let mut ticket = Ticket::new(place, keeper.gate().clone(), leave, kind, now, until);
+        let mut streams: Vec<Arc<Stream>> = keeper.streams().to_vec();
+        streams.sort_by_key(|stream| stream.in_flight());
+        let mut failure = Failure::StreamLost;
+        for stream in streams {
+            let form =
+                question.put(|digest| stream.shown().is_some_and(|shown| shown.knows(digest)));
+            let remember = stream.shown().zip(question.digest());
+            let remember = remember.map(|(shown, digest)| ToRemember(shown.clone(), digest));
+            match stream.ask(form, ticket, remember, reply) {
+                Ok(asking) => {
+                    if leave.probe().is_some() {
+                        asking.give_up_at(until, Reason::AgencyFailing);
+                    }
+                    return Some(asking);
+                }
+                Err(unput) => (failure, ticket, reply) = (unput.failure, unput.ticket, unput.reply),
+            }
+        }
+        ticket.unused();
+        reply.fail(failure);
+        None
+    }
+
+    /// Until when an answer is waited for: of a probe no longer than an agency that is
+    /// well would take, and twice as long with each probe that failed, so that one that
+    /// has become slow is found too.
+    fn patience(&self, question: &Question, leave: Leave) -> std::time::Instant {
+        let Some(failed) = leave.probe() else { return question.until() };
+        let enough = self.account.usual.lock().enough(question.kind());
+        let enough = enough * 2_u32.saturating_pow(failed.min(8));
+        (clock::now() + enough).min(question.until())
+    }
+
+    fn least_busy(&self) -> impl Iterator<Item = &Arc<Keeper>> {
+        let mut order: Vec<&Arc<Keeper>> = self.keepers.iter().collect();
+        if order.len() > 1 {
+            let rank = |keeper: &&Arc<Keeper>| {
+                let up = matches!(keeper.gate().state(), State::Up { .. });
+                (!up, keeper.is_doubted(), keeper.in_flight())
+            };
+            order.sort_by_cached_key(rank);
+        }
+        order.into_iter()
+    }
+}
+
+/// Nothing is put, for this reason.
+fn none(reply: Reply, reason: Reason) -> Result<Option<Asking>, Reply> {
+    reply.fail(Failure::NoWay(reason));
+    Ok(None)
+}
+
+/// Of two endpoints' refusals the one that tells more: wait, if either will soon be
+/// known, and otherwise the first real reason.
+const fn prefer(before: Refused, next: Refused) -> Refused {
+    match (before, next) {
+        (Refused::Wait, _) | (_, Refused::Wait) => Refused::Wait,
+        (Refused::No(Reason::NotConfigured), next) => next,
+        (before, _) => before,
+    }
+}
+
+/// What spreads an endpoint's waits; where the system has no randomness, not at all.
+fn seed() -> u64 {
+    let bytes = crate::service::random::sixteen().unwrap_or_default();
+    u64::from_le_bytes(bytes.first_chunk().copied().unwrap_or_default())
+}

@@ -1,0 +1,194 @@
+//! An agency of two replicas that count on one PostgreSQL database: killed, stopped in
+//! order and started again under load, each use is counted once. And two processes that
+//! count apart, which are not one agency. Without TRIBUTARY_TEST_POSTGRES the first says
+//! that it is skipped; scripts/test-postgres starts a server.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use futures_util::future::{join, join_all};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _};
+use tonic::transport::Channel;
+use tributary::domain::reason::Reason;
+
+use super::answers::{AGENCY, OTHERS, RATIO};
+use crate::kit::federation::{DEADLINE, Federation, Served, outcome, within};
+use crate::kit::process::Process;
+use crate::kit::waiting::{Reserved, until};
+
+/// A replica that is started again where it was.
+struct Replica {
+    kept: Reserved,
+    config: PathBuf,
+    running: Option<Process>,
+}
+
+impl Replica {
+    fn new(federation: &Federation, counters: Option<&str>) -> Self {
+        let kept = Reserved::new();
+        let config = federation.copy_of(&federation.entry(AGENCY).config, |document| {
+            document["listen"] = toml_edit::value(kept.address().to_string());
+            if let Some(url) = counters {
+                document["counters"]["url"] = toml_edit::value(url);
+            }
+        });
+        let running = Some(Process::role("agency", &config));
+        Self { kept, config, running }
+    }
+
+    fn kill(&mut self) {
+        self.running = None;
+    }
+
+    async fn stop(&mut self) {
+        let _ = self.running.take().unwrap().terminate().await;
+    }
+
+    fn start(&mut self) {
+        self.running = Some(Process::role("agency", &self.config));
+    }
+}
+
+/// A gateway that finds the agency at both replicas.
+async fn gateway(federation: &Federation, replicas: &[&Replica]) -> (Served, Channel) {
+    let endpoints = replicas.iter().map(|replica| replica.kept.address().to_string());
+    let endpoints = toml_edit::Array::from_iter(endpoints);
+    let edit = |document: &mut toml_edit::DocumentMut| {
+        let entries = document["agency"].as_array_of_tables_mut().unwrap();
+        let entry = entries.iter_mut().find(|e| e["id"].as_str() == Some(AGENCY)).unwrap();
+        entry.remove("endpoint");
+        entry["endpoints"] = toml_edit::value(endpoints);
+    };
+    let gateway = federation.gateway_with(&[], edit).await;
+    let channel = federation.consumer(gateway.address).await;
+    (gateway, channel)
+}
+
+/// Those who ask, each request once, and how often they were answered.
+struct Callers {
+    federation: Arc<Federation>,
+    channel: Channel,
+    asked: AtomicUsize,
+    answered: AtomicUsize,
+}
+
+impl Callers {
+    async fn ask(&self, person: usize) -> String {
+        let id = format!("replica.{}", self.asked.fetch_add(1, Ordering::Relaxed));
+        let asked = self.federation.ask(&self.channel, &id, person, &[RATIO], DEADLINE).await;
+        let found = outcome(&asked.unwrap(), AGENCY);
+        let counts = usize::from(found == "OK" || found == "NO_RECORD");
+        self.answered.fetch_add(counts, Ordering::Relaxed);
+        found
+    }
+
+    fn answered(&self) -> usize {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many more were answered.
+    async fn more(&self, count: usize) {
+        let wanted = self.answered() + count;
+        let answered = async || self.answered();
+        until("more answers", answered, |answered| *answered >= wanted).await;
+    }
+}
+
+fn server(test: &str) -> Option<String> {
+    let server = std::env::var("TRIBUTARY_TEST_POSTGRES").ok();
+    if server.is_none() {
+        // Past the harness, which would keep it to itself.
+        let said = "TRIBUTARY_TEST_POSTGRES is not set; use scripts/test-postgres";
+        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {said}");
+    }
+    server
+}
+
+async fn fresh(server: &str) -> String {
+    let name = format!("replicas_{}", std::process::id());
+    let mut connection = PgConnection::connect(server).await.unwrap();
+    let statement = format!("create database {name} template template0");
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    format!("{}/{name}", server.rsplit_once('/').unwrap().0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_come_and_go_under_load_count_each_use_once() {
+    let Some(server) = server("replicas_that_come_and_go_under_load_count_each_use_once") else {
+        return;
+    };
+    let url = fresh(&server).await;
+    let federation = Federation::start();
+    let mut one = Replica::new(&federation, Some(&url));
+    let mut two = Replica::new(&federation, Some(&url));
+    let (_gateway, channel) = gateway(&federation, &[&one, &two]).await;
+    let (asked, answered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let callers = Callers { federation, channel, asked, answered };
+    let first = async || callers.ask(0).await;
+    until("the first answer", first, |found| found == "OK" || found == "NO_RECORD").await;
+    let over = AtomicBool::new(false);
+    let asking = join_all((0..4).map(async |person| {
+        let mut lost = Vec::new();
+        while !over.load(Ordering::Relaxed) {
+            let found = callers.ask(person).await;
+            if found != "OK" && found != "NO_RECORD" {
+                lost.push(found);
+            }
+        }
+        lost
+    }));
+    let changes = async {
+        callers.more(40).await;
+        one.kill();
+        callers.more(40).await;
+        one.start();
+        callers.more(40).await;
+        two.stop().await;
+        callers.more(40).await;
+        two.start();
+        callers.more(40).await;
+        one.stop().await;
+        callers.more(40).await;
+        over.store(true, Ordering::Relaxed);
+    };
+    let (lost, ()) = within(join(asking, changes)).await;
+    let lost = lost.concat();
+    // A replica that has just started has no status list yet and refuses, uncounted.
+    assert!(lost.iter().all(|one| one.contains("GRANT_STATUS_STALE")), "{lost:?}");
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let sum = "select coalesce(sum(used), 0)::bigint from uses";
+    let used: i64 = sqlx::query_scalar(sum).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(usize::try_from(used).unwrap(), callers.answered());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_endpoint_that_counts_apart_is_not_asked() {
+    let federation = Federation::start();
+    let (mut one, mut two) = (Replica::new(&federation, None), Replica::new(&federation, None));
+    two.kill();
+    let (_gateway, channel) = gateway(&federation, &[&one, &two]).await;
+    let (asked, answered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let callers = Callers { federation: federation.clone(), channel, asked, answered };
+    let becomes = async |wanted: String| {
+        until(&wanted, async || callers.ask(0).await, |found| *found == wanted).await;
+    };
+    becomes("OK".into()).await;
+    // What the first has counted, the second does not know.
+    two.start();
+    one.kill();
+    becomes(format!("UNAVAILABLE {}", Reason::CountersDiffer)).await;
+    let before = callers.answered();
+    for person in 0..20 {
+        callers.ask(person).await;
+    }
+    assert_eq!(callers.answered(), before);
+    // The others do not notice.
+    let items = ["education.attainment.study_mode"];
+    let answer = federation.ask(&callers.channel, "", 0, &items, DEADLINE).await.unwrap();
+    assert!(["OK", "NO_RECORD"].contains(&&*outcome(&answer, OTHERS[2])));
+    one.start();
+    becomes("OK".into()).await;
+}
