@@ -1,22 +1,37 @@
-//! `agency init`: a starting mapping, written from a live schema.
+//! `agency init`: a starting mapping, written from a live schema, a CSV file, or an
+//! answer of a web service.
 //!
-//! It says what the database says and no more. What a column means is for its
-//! administrator to state, so each such place reads TODO, which `agency check`
-//! refuses, and stands beside what is known about it.
+//! It says what is there and no more. What a column means is for its administrator
+//! to state, so each such place reads TODO, which `agency check` refuses, and stands
+//! beside what is known about it.
 
-use std::fmt::Write as _;
+mod names;
+mod paths;
+mod text;
+
 use std::path::{Path, PathBuf};
+
+use self::text::{Asked, Starting, StartingQuery};
 
 use crate::config::catalogue::{self, CatalogueError};
 use crate::config::mapping::{SqlAddress, SqlEntry, UrlError};
-use crate::domain::catalogue::{AgencyId, Catalogue, Item};
-use crate::source::{self, ColumnSeen, SchemaError, TableSeen};
+use crate::domain::catalogue::{AgencyId, Catalogue};
+use crate::source::{self, SampleError, SchemaError, TableSeen};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub struct StartingRequest {
-    /// The database's address.
+    /// The database's address, `csv:` and a file, or a service's address with the
+    /// path of a question.
     pub from: String,
+    /// A file with an answer of the service.
+    pub sample: Option<PathBuf>,
+    /// What stands between two cells of the CSV file.
+    pub delimiter: Option<char>,
+    /// The CSV file's encoding.
+    pub encoding: Option<String>,
+    /// Lines above the CSV file's header.
+    pub skip_lines: usize,
     /// The file with its password.
     pub password_file: Option<PathBuf>,
     /// Authorities of its certificate.
@@ -49,9 +64,27 @@ pub enum StartingError {
     /// There is no such table.
     #[error("--table: there is no table `{0}` that the account can read; there are {1}")]
     Table(String, String),
-    /// No table has the stated column.
-    #[error("{0}: no table has a column `{1}`")]
+    /// Nothing that was read has the stated column.
+    #[error("{0}: there is no column `{1}`")]
     Column(&'static str, String),
+    /// The sample cannot be read.
+    #[error("cannot read {0}: {1}")]
+    Read(PathBuf, std::io::Error),
+    /// The sample shows no columns.
+    #[error("{0}: {1}")]
+    Sample(PathBuf, #[source] SampleError),
+    /// An option of another kind of source.
+    #[error("{0} is not for this kind of source")]
+    Option(&'static str),
+    /// A service without an answer to look at.
+    #[error(
+        "--sample: name a file with an answer of the service about somebody who is known; \
+         nothing is asked here"
+    )]
+    NoSample,
+    /// No address of a service.
+    #[error("--from: write https://host:port and the path of a question, with {{subject}} in it")]
+    Service,
     /// The catalogue cannot be loaded.
     #[error("--catalogue: it cannot be loaded")]
     Catalogue(#[from] CatalogueError),
@@ -60,11 +93,66 @@ pub enum StartingError {
     Agency(String),
 }
 
-/// Reads the schema and writes the mapping's text; relative paths start at `folder`.
+/// Sample bytes that are read at most.
+const MAX_SAMPLE: u64 = 16 * 1024 * 1024;
+
+/// Reads what is there and writes the mapping's text, for a file in `folder`.
 ///
 /// # Errors
 /// Why it cannot be begun.
 pub async fn write(request: &StartingRequest, folder: &Path) -> Result<String, StartingError> {
+    let agency = agency(request)?;
+    let catalogue = request.agency.as_ref().map(|(_, given)| shown(folder, given));
+    let source = match request.from.split_once(':') {
+        Some(("csv", file)) => of_csv(request, Path::new(file), folder)?,
+        Some(("http" | "https", _)) => of_http(request)?,
+        _ => of_sql(request, folder).await?,
+    };
+    for (option, column) in [("--subject", &request.subject), ("--as-of", &request.as_of)] {
+        let has = |name: &String| source.queries.iter().any(|query| query.has(name));
+        if let Some(column) = column.as_ref().filter(|column| !has(column)) {
+            return Err(StartingError::Column(option, column.clone()));
+        }
+    }
+    let starting = Starting {
+        source,
+        subject: request.subject.as_deref(),
+        as_of: request.as_of.as_deref(),
+        agency: agency.as_ref().map(|(id, catalogue)| (id, catalogue)),
+        catalogue: catalogue.as_deref(),
+    };
+    Ok(starting.text())
+}
+
+/// A path as the mapping is to have it.
+fn shown(folder: &Path, path: &Path) -> String {
+    paths::seen_from(folder, path).display().to_string()
+}
+
+fn agency(request: &StartingRequest) -> Result<Option<(AgencyId, Catalogue)>, StartingError> {
+    let Some((id, folder)) = &request.agency else {
+        return Ok(None);
+    };
+    let unknown = || StartingError::Agency(id.clone());
+    let catalogue = catalogue::load(folder)?;
+    let id = AgencyId::new(id).ok_or_else(unknown)?;
+    if catalogue.owned_by(&id).is_empty() {
+        return Err(unknown());
+    }
+    Ok(Some((id, catalogue)))
+}
+
+async fn of_sql(request: &StartingRequest, folder: &Path) -> Result<text::Source, StartingError> {
+    for (option, stated) in [
+        ("--sample", request.sample.is_some()),
+        ("--delimiter", request.delimiter.is_some()),
+        ("--encoding", request.encoding.is_some()),
+        ("--skip-lines", request.skip_lines > 0),
+    ] {
+        if stated {
+            return Err(StartingError::Option(option));
+        }
+    }
     let (_, rest) = request.from.split_once("://").unwrap_or_default();
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     if authority.rsplit_once('@').is_some_and(|(account, _)| account.contains(':')) {
@@ -73,304 +161,132 @@ pub async fn write(request: &StartingRequest, folder: &Path) -> Result<String, S
     let mut entry = SqlEntry::new(request.from.clone());
     entry.password_file.clone_from(&request.password_file);
     entry.ca.clone_from(&request.ca);
-    let address = entry.address(folder)?;
-    let agency = match &request.agency {
-        None => None,
-        Some((id, folder)) => {
-            let unknown = || StartingError::Agency(id.clone());
-            let catalogue = catalogue::load(folder)?;
-            let id = AgencyId::new(id).ok_or_else(unknown)?;
-            if catalogue.owned_by(&id).is_empty() {
-                return Err(unknown());
-            }
-            Some((id, catalogue))
-        }
-    };
+    let address = entry.address(Path::new(""))?;
     let mut tables = source::tables(&address).await?;
+    let named = |table: &TableSeen, wanted: &str| match wanted.split_once('.') {
+        _ if table.name == wanted => true,
+        Some((schema, name)) => {
+            table.name == name && table.schema.as_deref().unwrap_or("public") == schema
+        }
+        None => false,
+    };
     for wanted in &request.tables {
-        if !tables.iter().any(|table| table.name == *wanted) {
-            let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+        if !tables.iter().any(|table| named(table, wanted)) {
+            let names: Vec<String> = tables.iter().map(written).collect();
             return Err(StartingError::Table(wanted.clone(), names.join(", ")));
         }
     }
-    tables.retain(|table| request.tables.is_empty() || request.tables.contains(&table.name));
-    for (option, column) in [("--subject", &request.subject), ("--as-of", &request.as_of)] {
-        let has = |name: &String| {
-            tables.iter().any(|table| table.columns.iter().any(|column| column.name == *name))
-        };
-        if let Some(column) = column.as_ref().filter(|column| !has(column)) {
-            return Err(StartingError::Column(option, column.clone()));
-        }
-    }
-    let password_file = request.password_file.as_ref().map(|file| file.display().to_string());
-    let starting = Starting {
-        url: &request.from,
-        password_file: password_file.as_deref(),
-        backticks: matches!(address, SqlAddress::Mysql(_)),
-        tables: &tables,
-        subject: request.subject.as_deref(),
-        as_of: request.as_of.as_deref(),
-        agency: agency.as_ref().map(|(id, catalogue)| (id, catalogue)),
+    let is_wanted = |table: &TableSeen| request.tables.iter().any(|wanted| named(table, wanted));
+    tables.retain(|table| request.tables.is_empty() || is_wanted(table));
+    let url = match &address {
+        SqlAddress::Sqlite(file) => format!("sqlite:{}", shown(folder, file)),
+        _ => request.from.clone(),
     };
-    Ok(starting.text())
+    let mut keys = vec![("url", url)];
+    let password = request.password_file.as_ref();
+    keys.extend(password.map(|file| ("password_file", shown(folder, file))));
+    keys.extend(request.ca.as_ref().map(|file| ("ca", shown(folder, file))));
+    let asks_password = password.is_none() && !matches!(address, SqlAddress::Sqlite(_));
+    let mark = if matches!(address, SqlAddress::Mysql(_)) { '`' } else { '"' };
+    let names = names::names(&tables);
+    let queries = names.into_iter().zip(tables).map(|(name, table)| StartingQuery {
+        name,
+        asked: Asked::Sql { schema: table.schema, table: table.name, rows: table.rows, mark },
+        columns: table.columns,
+    });
+    Ok(text::Source {
+        kind: "sql",
+        keys,
+        asks_password,
+        queries: queries.collect(),
+        beside: vec![],
+    })
 }
 
-/// What a starting mapping is written from.
-#[derive(Debug)]
-struct Starting<'a> {
-    /// The address without its secret, as the mapping is to have it.
-    pub url: &'a str,
-    /// The password's file, as it was given.
-    pub password_file: Option<&'a str>,
-    /// Whether identifiers stand in backticks.
-    pub backticks: bool,
-    /// The tables to write queries for.
-    pub tables: &'a [TableSeen],
-    /// The column that the administrator says holds people's numbers.
-    pub subject: Option<&'a str>,
-    /// The column that the administrator says holds the day.
-    pub as_of: Option<&'a str>,
-    /// The agency and the catalogue in which its items are, if stated.
-    pub agency: Option<(&'a AgencyId, &'a Catalogue)>,
-}
-
-const TODO: &str = "TODO";
-
-impl Starting<'_> {
-    /// The mapping's text.
-    fn text(&self) -> String {
-        let mut text = String::new();
-        // Writing to a text does not fail.
-        let _ = self.write(&mut text);
-        text
-    }
-
-    fn write(&self, out: &mut String) -> std::fmt::Result {
-        writeln!(
-            out,
-            "# A starting mapping, written from the database's schema. No row was read and\n\
-             # nothing was guessed: each {TODO} is for you to state. Then run\n\
-             #   tributary agency check -c FILE\n"
-        )?;
-        let id = self.agency.map_or(TODO, |(id, _)| id.as_str());
-        writeln!(out, "id = {}   # the agency's name in the catalogue", quoted(id))?;
-        writeln!(out, "catalogue = \"../catalogue\"   # TODO: its folder\n\n[source.sql]")?;
-        writeln!(out, "url = {}", quoted(self.url))?;
-        match self.password_file {
-            Some(file) => writeln!(out, "password_file = {}", quoted(file))?,
-            None if self.url.starts_with("sqlite:") => {}
-            None => writeln!(
-                out,
-                "# password_file = \"db.password\"   # mode 0600; or password_env = \"NAME\""
-            )?,
-        }
-        writeln!(
-            out,
-            "# zone = \"Asia/Shanghai\"   # TODO if a column holds moments: where they were"
-        )?;
-        for table in self.tables {
-            self.table(out, table)?;
-        }
-        if self.tables.is_empty() {
-            writeln!(out, "\n# The account can read no table.")?;
-        }
-        if let Some((id, catalogue)) = self.agency {
-            items(out, id, catalogue)?;
-        }
-        Ok(())
-    }
-
-    fn table(&self, out: &mut String, table: &TableSeen) -> std::fmt::Result {
-        let rows = table.rows.map_or(String::new(), |rows| format!(", about {rows} rows"));
-        writeln!(out, "\n# Table {}{rows}", plain(&table.name))?;
-        let has = |wanted: &&str| table.columns.iter().any(|column| column.name == **wanted);
-        let (subject, as_of) = (self.subject.filter(has), self.as_of.filter(has));
-        let quote = |name: &str| match self.backticks {
-            true => format!("`{}`", name.replace('`', "``")),
-            false => format!("\"{}\"", name.replace('"', "\"\"")),
-        };
-        let columns: Vec<String> = table.columns.iter().map(|column| quote(&column.name)).collect();
-        let from = match &table.schema {
-            Some(schema) => format!("{}.{}", quote(schema), quote(&table.name)),
-            None => quote(&table.name),
-        };
-        let place = subject.map_or(TODO.to_owned(), quote);
-        writeln!(out, "[[query]]\nname = {}", quoted(&word(&table.name)))?;
-        let statement =
-            format!("select {}\nfrom {from}\nwhere {place} in {{subjects}}", columns.join(", "));
-        let control = |c: char| c.is_control() && c != '\n';
-        match statement.contains("'''") || statement.contains(control) {
-            // What cannot stand between these marks.
-            true => writeln!(out, "sql = {}", quoted(&statement))?,
-            false => writeln!(out, "sql = '''\n{statement}'''")?,
-        }
-        writeln!(
-            out,
-            "subject = {}{}",
-            quoted(subject.unwrap_or(TODO)),
-            match subject {
-                Some(_) => "",
-                None => "   # the column with the person's number",
-            }
-        )?;
-        if let Some(column) = table.columns.iter().find(|column| Some(&*column.name) == subject)
-            && is_integer(&column.type_name)
-        {
-            writeln!(out, "subject_type = \"integer\"   # it is {}", plain(&column.type_name))?;
-        }
-        writeln!(
-            out,
-            "as_of = {}{}",
-            quoted(as_of.unwrap_or(TODO)),
-            match as_of {
-                Some(_) => "",
-                None => "   # the column with the day on which the row was true",
-            }
-        )?;
-        writeln!(
-            out,
-            "# ended = \"{TODO}\"       # adverse facts: the day on which the fact ended"
-        )?;
-        writeln!(out, "# disputed = \"{TODO}\"    # whether the person disputes the row")?;
-        writeln!(out, "# statement = \"{TODO}\"   # the reference of the person's own statement")?;
-        writeln!(out, "[query.items]")?;
-        for column in table
-            .columns
-            .iter()
-            .filter(|column| Some(&*column.name) != subject && Some(&*column.name) != as_of)
-        {
-            writeln!(out, "# \"{TODO}\" = {}   # {}", quoted(&column.name), known(column))?;
-        }
-        Ok(())
+/// A table as it is named on the command line.
+fn written(table: &TableSeen) -> String {
+    match &table.schema {
+        Some(schema) => format!("{schema}.{}", table.name),
+        None => table.name.clone(),
     }
 }
 
-/// The items that could be answered, for copying.
-fn items(out: &mut String, id: &AgencyId, catalogue: &Catalogue) -> std::fmt::Result {
-    writeln!(out, "\n# The items that `{id}` owns in the catalogue:")?;
-    let owned = catalogue.owned_by(id);
-    for item in catalogue.items().iter().filter(|item| owned.contains(item.number)) {
-        writeln!(out, "#   \"{}\"   # {}", item.id, wanted(item))?;
-    }
-    Ok(())
+fn sample(path: &Path) -> Result<Vec<u8>, StartingError> {
+    use std::io::Read as _;
+    let failed = |error| StartingError::Read(path.to_owned(), error);
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_SAMPLE).read_to_end(&mut bytes))
+        .map_err(failed)?;
+    Ok(bytes)
 }
 
-fn wanted(item: &Item) -> String {
-    let mut text = item.value_type.name().to_owned();
-    if !item.unit.is_empty() {
-        let _ = write!(text, " in {}", item.unit);
+fn of_csv(
+    request: &StartingRequest,
+    file: &Path,
+    folder: &Path,
+) -> Result<text::Source, StartingError> {
+    other_options(request, request.sample.is_some())?;
+    let failed = |error| StartingError::Sample(file.to_owned(), error);
+    let (delimiter, encoding) = (request.delimiter, request.encoding.as_deref());
+    let mut bytes = sample(file)?;
+    if u64::try_from(bytes.len()) == Ok(MAX_SAMPLE) {
+        // Only whole lines.
+        let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        bytes.truncate(end);
     }
-    if !item.codes.is_empty() {
-        let codes: Vec<&str> = item.codes.iter().map(|code| &*code.code).collect();
-        let _ = write!(text, ": {}", codes.join(", "));
+    let seen = source::of_csv(bytes, delimiter, encoding, request.skip_lines).map_err(failed)?;
+    let parent = file.parent().unwrap_or_else(|| Path::new(""));
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let mut keys = vec![("folder", shown(folder, parent))];
+    if seen.delimiter != ',' {
+        keys.push(("delimiter", seen.delimiter.to_string()));
     }
-    if item.adverse_months.is_some() {
-        text.push_str("; adverse, its query needs `ended`");
-    }
-    text
+    keys.extend(seen.encoding.map(|encoding| ("encoding", encoding)));
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let table = TableSeen { name: stem, ..TableSeen::default() };
+    let names = names::names(&[table]);
+    let columns = seen.columns;
+    let query = |query| StartingQuery {
+        name: query,
+        asked: Asked::File { name: name.clone(), skip_lines: request.skip_lines },
+        columns: columns.clone(),
+    };
+    let queries = names.into_iter().map(query).collect();
+    Ok(text::Source { kind: "csv", keys, asks_password: false, queries, beside: vec![] })
 }
 
-fn known(column: &ColumnSeen) -> String {
-    let mut text = plain(&column.type_name);
-    if column.nullable {
-        text.push_str(", may be NULL");
+fn of_http(request: &StartingRequest) -> Result<text::Source, StartingError> {
+    other_options(request, request.encoding.is_some() || request.delimiter.is_some())?;
+    let file = request.sample.as_deref().ok_or(StartingError::NoSample)?;
+    let (scheme, rest) = request.from.split_once("://").ok_or(StartingError::Service)?;
+    let (host, path) = rest.split_once('/').ok_or(StartingError::Service)?;
+    if host.is_empty() || host.contains('@') {
+        return Err(StartingError::Service);
     }
-    match (column.primary, column.indexed) {
-        (true, _) => text.push_str(", in the primary key"),
-        (false, true) => text.push_str(", indexed"),
-        _ => {}
-    }
-    text
+    let failed = |error| StartingError::Sample(file.to_owned(), error);
+    let seen = source::of_json(&sample(file)?).map_err(failed)?;
+    let step = path.split('/').find(|step| !step.is_empty() && !step.contains('{'));
+    let table = TableSeen { name: step.unwrap_or("people").to_owned(), ..TableSeen::default() };
+    let names = names::names(&[table]);
+    let columns = seen.columns;
+    let query = |name| StartingQuery {
+        name,
+        asked: Asked::Request { path: format!("/{path}"), rows: seen.rows.clone() },
+        columns: columns.clone(),
+    };
+    let queries = names.into_iter().map(query).collect();
+    let keys = vec![("url", format!("{scheme}://{host}"))];
+    Ok(text::Source { kind: "http", keys, asks_password: true, queries, beside: seen.beside })
 }
 
-fn is_integer(type_name: &str) -> bool {
-    let lower = type_name.to_ascii_lowercase();
-    lower.starts_with("bigint")
-        || lower.starts_with("int")
-        || lower.starts_with("smallint")
-        || lower.starts_with("mediumint")
-}
-
-/// A TOML string on one line, whatever is in the name: it may stand in a comment.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// A name inside a comment.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-/// A query's name out of a table's.
-fn word(name: &str) -> String {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let word: String = name.chars().map(|c| if allowed(c) { c } else { '_' }).take(64).collect();
-    if word.is_empty() { TODO.to_owned() } else { word }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whatever_a_schema_names_its_things_the_text_is_toml() {
-        for name in [
-            "jobs",
-            "o'clock",
-            "a\"b",
-            "'''",
-            "line\nbreak",
-            "tab\t",
-            "\u{1}\u{7f}",
-            "a\\b",
-            "人员",
-            "`x`",
-            "",
-        ] {
-            let column = ColumnSeen {
-                name: name.to_owned(),
-                type_name: format!("varchar{name}"),
-                nullable: true,
-                primary: false,
-                indexed: false,
-            };
-            let table = TableSeen {
-                schema: Some(name.to_owned()),
-                name: name.to_owned(),
-                columns: vec![column],
-                rows: Some(3),
-            };
-            for backticks in [false, true] {
-                let starting = Starting {
-                    url: "postgres://reader@db/hr",
-                    password_file: None,
-                    backticks,
-                    tables: std::slice::from_ref(&table),
-                    subject: None,
-                    as_of: None,
-                    agency: None,
-                };
-                let text = starting.text();
-                let parsed: toml::Table = toml::from_str(&text).unwrap_or_else(|error| {
-                    panic!("{name:?}: {error}\n{text}");
-                });
-                assert_eq!(parsed["id"].as_str(), Some(TODO));
-                let query = &parsed["query"][0];
-                assert_eq!(query["subject"].as_str(), Some(TODO), "nothing is guessed");
-                assert!(query["items"].as_table().unwrap().is_empty());
-            }
-        }
+/// Options that only another kind of source has.
+fn other_options(request: &StartingRequest, other: bool) -> Result<(), StartingError> {
+    match other || !request.tables.is_empty() || request.password_file.is_some() {
+        true => Err(StartingError::Option(
+            "one of --table, --password-file, --sample, --delimiter and --encoding",
+        )),
+        false => Ok(()),
     }
 }

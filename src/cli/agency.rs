@@ -28,8 +28,8 @@ pub(super) struct AgencyArgs {
 enum AgencyCommand {
     /// Hold a mapping against the catalogue and the live source
     Check(check::CheckArgs),
-    /// Write a starting mapping from a database's schema
-    Init(init::InitArgs),
+    /// Write a starting mapping from a database's schema, a CSV file or a web answer
+    Init(Box<init::InitArgs>),
 }
 
 pub(super) fn run(args: AgencyArgs) -> anyhow::Result<ExitCode> {

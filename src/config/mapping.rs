@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+mod answer;
 mod files;
 mod item;
 mod local;
@@ -19,13 +20,14 @@ mod sql;
 mod subject;
 mod web;
 
+pub use answer::{NobodyEntry, NobodySays, SuccessEntry};
 pub use files::CsvEntry;
 pub use item::ItemEntry;
 pub use local::{EndpointError, GrpcEntry, LocalEndpoint};
 pub use secret::{SecretEntry, SecretError};
 pub use sql::{Server, SourceUrl, SqlAddress, SqlEntry, TlsMode, UrlError};
 pub use subject::{HashAlgorithm, HashEntry, StepEntry, SubjectType};
-pub use web::{BaseUrl, HttpEntry};
+pub use web::{BaseUrl, ClientAuth, HeaderEntry, HttpEntry, Oauth2Entry, SecretHeader};
 
 use crate::domain::dates::DateForm;
 use crate::domain::zone::Zone;
@@ -100,6 +102,12 @@ pub struct QueryEntry {
     pub body: Option<Spanned<String>>,
     /// Where the rows are in the answer, a JSONPath.
     pub rows: Option<Spanned<String>>,
+    /// What an answer says that is one.
+    pub success: Option<SuccessEntry>,
+    /// How the service says that it knows nobody.
+    pub nobody: Option<NobodyEntry>,
+    /// Where an answer names its next page: `link`, a JSONPath, or `none`.
+    pub paging: Option<String>,
     /// The column that says whose row it is.
     pub subject: Spanned<String>,
     /// How the subjects are bound.

@@ -107,6 +107,9 @@ pub enum Unfit {
     /// Not a whole line.
     #[error("the line is torn")]
     Torn,
+    /// A person of the last file who is not in this one.
+    #[error("the person was in the last file and is not in this one, which may be cut")]
+    Unconfirmed,
     /// Several values where one is expected.
     #[error("the path finds more than one value")]
     Several,

@@ -135,6 +135,11 @@ async fn query(
         Ok(review) => review,
         Err(error) => return unasked(notes, at, &error),
     };
+    if entry.path.as_ref().is_some_and(|path| path.get_ref().contains("{subject}")) {
+        let message = "the person's number stands in the path, which web servers and proxies \
+                       write into their logs: ask with `body` where the service lets you";
+        notes.add(Severity::Warning, at, message);
+    }
     let before = notes.checked.noted.len();
     if review.columns.is_empty() {
         match holdings.missing_columns(place).await {

@@ -1,39 +1,43 @@
 //! A service that answers with JSON as a source. People go into a request's body
 //! as a JSON array, or one by one into its path, percent-encoded; rows and cells
 //! are found by JSONPath (RFC 9535).
+//!
+//! What is sent and how often is `exchange`'s business, what an answer means
+//! `reading`'s.
 
+pub(super) mod auth;
 pub(super) mod client;
+mod exchange;
+pub(super) mod oauth2;
+pub(super) mod reading;
 pub(super) mod request;
+mod rows_path;
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
-use request::{People, Request};
 use rust_decimal::Decimal;
 use serde_json::Value;
 use serde_json_path::JsonPath;
-use tokio::sync::Semaphore;
 
+use self::exchange::Service;
+use self::request::{People, Request};
 use super::cell::{Cell, Unfit};
 use super::fault::{Reason, SourceError};
 use super::mapping::{Ask, Mapping};
 use super::place::HttpPlace;
-use super::pool::secret;
 use super::within::within;
 use super::{Key, RowSink, Source};
-use crate::config::mapping::SecretEntry;
-use crate::domain::sensitive::Sensitive;
+
+/// How long a connection may take to be made.
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
 /// A service, asked with a mapping's queries.
 pub(super) struct Http {
-    client: reqwest::Client,
-    base: reqwest::Url,
-    token: Option<SecretEntry>,
-    max_bytes: usize,
+    service: Service,
     pool: usize,
-    permits: Semaphore,
     queries: Vec<Option<Request>>,
 }
 
@@ -44,12 +48,8 @@ impl Http {
             _ => None,
         };
         Self {
-            client: place.client.clone(),
-            base: place.base.clone(),
-            token: place.token.clone(),
-            max_bytes: place.max_bytes,
+            service: Service::new(place, mapping.limits.pool),
             pool: mapping.limits.pool,
-            permits: Semaphore::new(mapping.limits.pool),
             queries: mapping.queries.iter().map(|query| request(&query.ask)).collect(),
         }
     }
@@ -57,76 +57,6 @@ impl Http {
     fn request(&self, query: usize) -> Result<&Request, SourceError> {
         let unknown = || SourceError::new(Reason::Schema, "there is no such query");
         self.queries.get(query).and_then(Option::as_ref).ok_or_else(unknown)
-    }
-
-    async fn token(&self) -> Result<Option<Sensitive<String>>, SourceError> {
-        secret(self.token.as_ref()).await
-    }
-
-    /// One request and its answer; `None` where there is nobody.
-    async fn answer(
-        &self,
-        request: &Request,
-        people: &[Key],
-        token: Option<&Sensitive<String>>,
-        until: Instant,
-    ) -> Result<Option<Value>, SourceError> {
-        let Some((path, body)) = request.of(people) else {
-            return Ok(None);
-        };
-        let malformed = |_| SourceError::new(Reason::Schema, "its path makes no address");
-        let url = self.base.join(&path).map_err(malformed)?;
-        let one = matches!(request.people, People::Path);
-        let mut asking = match body {
-            Some(body) => self
-                .client
-                .post(url)
-                .header(reqwest::header::CONTENT_TYPE, "application/json")
-                .body(body),
-            None => self.client.get(url),
-        };
-        if let Some(token) = token {
-            asking = asking.bearer_auth(token.expose());
-        }
-        let left = until.saturating_duration_since(crate::clock::now());
-        let asking = asking.timeout(left);
-        let again = asking.try_clone();
-        let _permit = self.permits.acquire().await;
-        let answer = match (asking.send().await, again) {
-            // A kept connection may have died meanwhile; to ask twice changes nothing.
-            (Err(error), Some(again)) if !error.is_timeout() && !error.is_connect() => {
-                again.send().await
-            }
-            (answer, _) => answer,
-        };
-        let answer = answer.map_err(|error| fault(&error))?;
-        match answer.status().as_u16() {
-            200 => {}
-            404 if one => return Ok(None),
-            code => return Err(refused(code)),
-        }
-        let bytes = self.body(answer).await?;
-        let parsed = serde_json::from_slice(&bytes).map_err(|error| {
-            // The library's text would quote the answer.
-            let detail = format!("its answer is no JSON, from line {} on", error.line());
-            SourceError::new(Reason::Invalid, detail)
-        })?;
-        Ok(Some(parsed))
-    }
-
-    /// An answer's bytes; one that is too long is not read to its end.
-    async fn body(&self, answer: reqwest::Response) -> Result<Vec<u8>, SourceError> {
-        let mut answer = answer;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| fault(&error))? {
-            if bytes.len() + chunk.len() > self.max_bytes {
-                let limit = self.max_bytes / (1024 * 1024);
-                let detail = format!("its answer has more than max_mib = {limit}: it was cut");
-                return Err(SourceError::new(Reason::Down, detail));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
     }
 }
 
@@ -140,21 +70,24 @@ impl Source for Http {
     ) -> BoxFuture<'a, Result<(), SourceError>> {
         within(until, async move {
             let request = self.request(query)?;
-            let token = self.token().await?;
+            let headers = self.service.headers().await?;
             let each = match request.people {
                 People::Body(_) => people.len().max(1),
                 People::Path => 1,
             };
             let asking: Vec<BoxFuture<'_, _>> = people
                 .chunks(each)
-                .map(|people| self.answer(request, people, token.as_ref(), until).boxed())
+                .map(|people| self.service.rows(request, people, &headers, until).boxed())
                 .collect();
+            let alone = asking.len() == 1;
             let mut answers = futures_util::stream::iter(asking).buffer_unordered(self.pool);
             while let Some(answer) = answers.next().await {
-                let Some(answer) = answer? else {
-                    continue;
-                };
-                for row in request.rows.query(&answer).all() {
+                let rows = answer.map_err(|error| match error.reason {
+                    // One person's answer: the others are asked about apart from it.
+                    Reason::Schema if !alone => SourceError { reason: Reason::Invalid, ..error },
+                    _ => error,
+                })?;
+                for row in &rows {
                     let cells: Vec<Cell<'_>> =
                         request.columns.iter().map(|path| cell(path, row)).collect();
                     if sink.row(&cells) == ControlFlow::Break(()) {
@@ -176,12 +109,7 @@ impl Source for Http {
     }
 
     fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>> {
-        within(until, async move {
-            let left = until.saturating_duration_since(crate::clock::now());
-            let asking = self.client.head(self.base.clone()).timeout(left);
-            // Whatever it says, it is there.
-            asking.send().await.map(drop).map_err(|error| fault(&error))
-        })
+        within(until, self.service.is_there(until))
     }
 }
 
@@ -205,27 +133,6 @@ fn cell<'a>(path: &JsonPath, row: &'a Value) -> Cell<'a> {
     }
 }
 
-fn refused(code: u16) -> SourceError {
-    match code {
-        401 | 403 => {
-            let detail = format!("the service refuses our token or certificate (status {code})");
-            SourceError::new(Reason::Down, detail)
-        }
-        408 | 425 | 429 | 500..=599 => {
-            SourceError::new(Reason::Down, format!("the service fails (status {code})"))
-        }
-        300..=399 => {
-            let detail =
-                format!("the service sends us elsewhere (status {code}): name that address");
-            SourceError::new(Reason::Schema, detail)
-        }
-        _ => SourceError::new(
-            Reason::Schema,
-            format!("the service does not take the request (status {code})"),
-        ),
-    }
-}
-
 /// Sorts an error of the client. Its own text holds the address, and with it a
 /// person; what lies under it does not.
 fn fault(error: &reqwest::Error) -> SourceError {
@@ -245,6 +152,3 @@ fn fault(error: &reqwest::Error) -> SourceError {
         None => SourceError::new(Reason::Down, "the connection failed"),
     }
 }
-
-/// How long a connection may take to be made.
-pub(super) const CONNECT: Duration = Duration::from_secs(5);

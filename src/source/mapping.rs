@@ -13,12 +13,13 @@ use toml::Spanned;
 
 use super::column::Column;
 use super::convert::{Days, Words};
+use super::http::reading::Told;
 use super::http::request::Request;
 use super::items;
 use super::place::Place;
 use super::steps;
 use super::subject::SubjectForm;
-use crate::config::mapping::{QueryEntry, SourceEntry, SubjectType};
+use crate::config::mapping::{HttpEntry, QueryEntry, SourceEntry, SubjectType};
 use crate::domain::catalogue::{AgencyId, Catalogue, Finding, Source};
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::lines::line_at;
@@ -128,6 +129,7 @@ impl Mapping {
             file: written.file,
             findings: Vec::new(),
             kind: Kind::Sql,
+            http: written.source.http.as_ref().map(Spanned::get_ref),
             mapped: HashMap::new(),
             zone: written.source.zone().cloned(),
             folder: written.folder,
@@ -173,7 +175,7 @@ impl Kind {
         match self {
             Self::Sql => &["sql", "subject_type"],
             Self::Csv => &["file"],
-            Self::Http => &["path", "body", "rows"],
+            Self::Http => &["path", "body", "rows", "success", "nobody", "paging"],
             Self::Grpc => &[],
         }
     }
@@ -190,6 +192,8 @@ pub(super) struct Compiler<'a> {
     file: Source<'a>,
     findings: Vec<Finding>,
     kind: Kind,
+    /// What holds for each query of a service.
+    http: Option<&'a HttpEntry>,
     /// Item to the query that holds it.
     pub mapped: HashMap<ItemNumber, &'a str>,
 }
@@ -265,12 +269,11 @@ impl<'a> Compiler<'a> {
         let mut queries = Vec::with_capacity(entries.len());
         for entry in entries {
             let name = &entry.get_ref().name;
-            let word =
-                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+            let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
             let shown = name.get_ref().escape_default();
-            if name.get_ref().is_empty() || name.get_ref().len() > 64 {
+            if name.get_ref().is_empty() || name.get_ref().chars().count() > 64 {
                 self.find(name, format!("query name `{shown}` must have 1 to 64 characters"));
-            } else if !name.get_ref().bytes().all(word) {
+            } else if !name.get_ref().chars().all(word) {
                 let message =
                     format!("query name `{shown}`: use letters, digits, '_', '-' and '.' only");
                 self.find(name, message);
@@ -367,6 +370,9 @@ impl<'a> Compiler<'a> {
             ("path", query.path.is_some()),
             ("body", query.body.is_some()),
             ("rows", query.rows.is_some()),
+            ("success", query.success.is_some()),
+            ("nobody", query.nobody.is_some()),
+            ("paging", query.paging.is_some()),
         ];
         for (key, _) in stated.into_iter().filter(|(key, stated)| *stated && !keys.contains(key)) {
             let name = query.name.get_ref().escape_default();
@@ -391,8 +397,8 @@ impl<'a> Compiler<'a> {
             (Kind::Grpc, ..) => Ask::Name,
             (Kind::Http, _, _, Some(path)) => {
                 let body = query.body.as_ref().map(|body| body.get_ref().as_str());
-                let rows = query.rows.as_ref().map_or("$[*]", |rows| rows.get_ref());
-                match Request::new(path.get_ref(), body, rows, selected) {
+                let told = Told::of(query, self.http);
+                match Request::new(path.get_ref(), body, told, selected) {
                     Ok(request) => Ask::Request(Box::new(request)),
                     Err(message) => {
                         self.find(path, message);

@@ -2,12 +2,17 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use encoding_rs::Encoding;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
+use super::http::auth::Auth;
 use super::http::client;
-use super::{mysql, postgres};
+use super::http::oauth2::Tokens;
+use super::{csv, mysql, postgres};
 use crate::config::mapping::{
     CsvEntry, GrpcEntry, HttpEntry, LocalEndpoint, SecretEntry, SqlAddress, SqlEntry,
 };
@@ -31,7 +36,15 @@ pub(super) enum Place {
 /// A folder of CSV files.
 pub(super) struct CsvPlace {
     pub folder: PathBuf,
-    pub delimiter: u8,
+    pub form: csv::Form,
+    /// Cells that mean that nothing is recorded.
+    pub null: Vec<String>,
+    /// The name of the file that says that a delivery is whole.
+    pub done_file: Option<String>,
+    /// The share of its rows, in percent, that a new file may lack.
+    pub max_shrink: u8,
+    /// How long the last good file may answer after a newer one was refused.
+    pub freshness: Duration,
     pub max_bytes: u64,
 }
 
@@ -39,8 +52,9 @@ pub(super) struct CsvPlace {
 pub(super) struct HttpPlace {
     pub client: reqwest::Client,
     pub base: reqwest::Url,
-    pub token: Option<SecretEntry>,
+    pub auth: Arc<Auth>,
     pub max_bytes: usize,
+    pub max_pages: usize,
 }
 
 /// Largest file or answer that a mapping may allow, in MiB.
@@ -59,15 +73,59 @@ impl Place {
     ///
     /// # Errors
     /// What is wrong.
-    pub fn of_csv(csv: &CsvEntry, folder: &Path) -> Result<Self, String> {
-        let one_byte = u8::try_from(csv.delimiter)
+    pub fn of_csv(entry: &CsvEntry, folder: &Path) -> Result<Self, String> {
+        let one_byte = u8::try_from(entry.delimiter)
             .ok()
             .filter(|byte| byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0));
         let Some(delimiter) = one_byte else {
             return Err("`delimiter` is one ASCII character such as `,`, `;` or a tab".to_owned());
         };
-        let folder = folder.join(csv.folder.get_ref());
-        Ok(Self::Csv(CsvPlace { folder, delimiter, max_bytes: bytes(csv.max_mib)? }))
+        let label = entry.encoding.as_deref().unwrap_or("utf-8");
+        let Some(encoding) = Encoding::for_label_no_replacement(label.as_bytes()) else {
+            return Err(format!(
+                "`encoding` is `{}`, which is none: write \"gbk\", \"gb18030\", \"utf-16\", \
+                 \"latin1\" or another label of the WHATWG Encoding Standard",
+                label.escape_default()
+            ));
+        };
+        if entry.skip_lines > 1000 {
+            return Err(format!("`skip_lines` is {}: use 0 to 1000", entry.skip_lines));
+        }
+        if entry.max_shrink > 100 {
+            return Err(format!("`max_shrink` is {}: use 0 to 100 percent", entry.max_shrink));
+        }
+        let (least, most) = (Duration::from_secs(1), Duration::from_secs(31 * 24 * 60 * 60));
+        if entry.freshness < least || entry.freshness > most {
+            return Err(format!("`freshness` is {:?}: use 1s to 31 days", entry.freshness));
+        }
+        if entry.null.len() > 64 {
+            return Err("`null` has more than 64 texts".to_owned());
+        }
+        if let Some(done) = &entry.done_file {
+            let name = done.replace("{file}", "");
+            let own = done == "{file}" || name.contains(['/', '\\', '\0', '{', '}']);
+            if done.is_empty() || own || name == "." || name == ".." {
+                return Err("`done_file` is the name of a file beside the query's file, such as \
+                            \"{file}.done\""
+                    .to_owned());
+            }
+        }
+        let form = csv::Form {
+            delimiter,
+            encoding,
+            skip_lines: entry.skip_lines,
+            line_breaks: entry.line_breaks,
+            may_be_empty: entry.may_be_empty,
+        };
+        Ok(Self::Csv(CsvPlace {
+            folder: folder.join(entry.folder.get_ref()),
+            form,
+            null: entry.null.clone(),
+            done_file: entry.done_file.clone(),
+            max_shrink: entry.max_shrink,
+            freshness: entry.freshness,
+            max_bytes: bytes(entry.max_mib)?,
+        }))
     }
 
     /// Reads `[source.grpc]`.
@@ -84,11 +142,15 @@ impl Place {
     /// # Errors
     /// What is wrong, without the address.
     pub fn of_http(http: &HttpEntry, folder: &Path) -> Result<Self, String> {
-        let (client, base) = client::client(http, folder)?;
-        let token = SecretEntry::new(http.token_file.as_ref(), http.token_env.as_ref(), folder)
-            .map_err(|error| error.to_string())?;
+        let (client, base) = client::of_service(http, folder)?;
+        let tokens = http.oauth2.as_ref().map(|entry| Tokens::new(entry, http, folder));
+        let auth = Auth::new(http, folder, tokens.transpose()?)?;
+        if !(1..=1000).contains(&http.max_pages) {
+            return Err(format!("`max_pages` is {}: use 1 to 1000", http.max_pages));
+        }
         let max_bytes = usize::try_from(bytes(http.max_mib)?).unwrap_or(usize::MAX);
-        Ok(Self::Http(HttpPlace { client, base, token, max_bytes }))
+        let (auth, max_pages) = (Arc::new(auth), http.max_pages);
+        Ok(Self::Http(HttpPlace { client, base, auth, max_bytes, max_pages }))
     }
 
     /// Reads `[source.sql]`.

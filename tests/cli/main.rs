@@ -17,3 +17,4 @@ mod checking;
 mod conformance;
 mod faults;
 mod help;
+mod starting;

@@ -13,7 +13,9 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+mod answers;
 mod days;
+mod deliveries;
 mod files;
 mod sampled;
 mod service;

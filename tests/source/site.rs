@@ -304,10 +304,13 @@ impl Site {
         let password = match self.kind {
             Kind::Postgres | Kind::Mariadb => "password_file = \"password\"\n",
             Kind::Sqlite => "",
-            Kind::Csv => return format!("[source.csv]\nfolder = \"{url}\"\n{lines}\n"),
+            Kind::Csv => {
+                let folder = format!("folder = \"{url}\"\nmay_be_empty = true");
+                return format!("[source.csv]\n{folder}\n{lines}\n");
+            }
             Kind::Http => {
                 return format!(
-                    "[source.http]\nurl = \"{url}\"\ntoken_file = \"password\"\n{lines}\n"
+                    "[source.http]\nurl = \"{url}\"\ntoken_file = \"password\"\nnobody = [404]\n{lines}\n"
                 );
             }
         };

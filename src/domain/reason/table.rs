@@ -249,6 +249,11 @@ reasons! {
     PinsKept = "PINS_KEPT", FailedPrecondition, NEVER, Operator, Log;
     /// The changed policy does not load; the last good one stays in force.
     PolicyKept = "POLICY_KEPT", FailedPrecondition, NEVER, PolicyOwner, Log;
+    /// A new CSV file has far fewer rows than the last good one, or lacks people of it; the last
+    /// good one stays in use, or those people are answered INVALID.
+    SourceShrank = "SOURCE_SHRANK", FailedPrecondition, NEVER, Agency, Log;
+    /// A new CSV file is cut or still being written; the last good one stays in use.
+    SourceTorn = "SOURCE_TORN", FailedPrecondition, NEVER, Agency, Log;
     /// The issuer cannot sign its status list anew; the last one is handed out and ages.
     StatusListNotSigned = "STATUS_LIST_NOT_SIGNED", Unavailable, NEVER, Issuer, Log;
     /// A status list is missing or older than `max_age`, so grants of its issuer are refused

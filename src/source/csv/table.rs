@@ -2,40 +2,73 @@
 //!
 //! A line with too few or too many fields is torn. If its subject is beyond doubt
 //! it costs that person alone; otherwise the whole file is refused, since nobody
-//! can say whose line it is. So is a file whose last line is torn, for it is still
-//! being written, and one with a cell of several lines: a stray quote would
-//! swallow people.
+//! can say whose line it is. So is a file in which a quote may have swallowed
+//! people: one that is not closed, one with more behind it, one whose cell goes
+//! over lines that look like rows.
 
 use std::ops::Range;
 
-use csv::{ByteRecord, ReaderBuilder, StringRecord};
+use csv::{ReaderBuilder, StringRecord};
+use encoding_rs::Encoding;
+
+use super::quotes;
+use super::refused::Refused;
+use super::text;
+
+/// How the files of a folder are written.
+#[derive(Debug, Clone)]
+pub(in crate::source) struct Form {
+    pub delimiter: u8,
+    pub encoding: &'static Encoding,
+    /// Lines above the header.
+    pub skip_lines: usize,
+    /// Whether a quoted cell may go over several lines.
+    pub line_breaks: bool,
+    /// Whether no row at all is an answer.
+    pub may_be_empty: bool,
+}
 
 /// A file's records.
 #[derive(Debug)]
 pub(super) struct Table {
-    bytes: Vec<u8>,
+    text: String,
     delimiter: u8,
-    header: Vec<String>,
+    columns: usize,
+    /// How often each selected column stands in the header.
+    named: Vec<usize>,
     /// The field of each selected column; empty if any is missing.
     places: Vec<usize>,
     /// Sorted by person.
     entries: Vec<Entry>,
     /// Lines that were torn, for the log.
     pub torn: usize,
+    /// Whether the file ends with a line break.
+    pub ended: bool,
 }
 
 #[derive(Debug)]
 struct Entry {
     person: Box<str>,
     record: Range<usize>,
-    torn: bool,
+    fit: Fit,
+}
+
+/// How much of a line is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Whole,
+    /// Its last cell may be cut.
+    Open,
+    Torn,
 }
 
 /// One line of a person.
 pub(super) enum Line {
     /// Its fields.
     Whole(StringRecord),
-    /// Not as many as there are columns, or no text.
+    /// Its fields, of which the last may be cut.
+    Open(StringRecord),
+    /// Not as many as there are columns.
     Torn,
 }
 
@@ -44,52 +77,84 @@ impl Table {
     ///
     /// # Errors
     /// Why the file is refused; holds no cell.
-    pub fn read(bytes: Vec<u8>, delimiter: u8, selected: &[Box<str>]) -> Result<Self, String> {
-        let start = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        let mut reader = ReaderBuilder::new()
-            .delimiter(delimiter)
-            .flexible(true)
-            .from_reader(bytes.get(start..).unwrap_or_default());
-        let header = reader.headers().map_err(|_| "its first line is no text".to_owned())?;
-        let header: Vec<String> = header.iter().map(str::to_owned).collect();
-        if header.iter().all(String::is_empty) {
-            return Err("it has no first line with the columns' names".to_owned());
+    pub fn read(bytes: Vec<u8>, form: &Form, selected: &[Box<str>]) -> Result<Self, Refused> {
+        let text = text::decode(bytes, form.encoding)?;
+        let start = text.len() - text::below(&text, form.skip_lines).len();
+        let body = text.get(start..).unwrap_or_default();
+        quotes::check(body, form.delimiter, form.skip_lines + 1)?;
+        let mut reader = reader(body, form.delimiter);
+        let mut header = StringRecord::new();
+        let readable = reader.read_record(&mut header).is_ok();
+        if !readable || header.iter().all(str::is_empty) {
+            return Err(Refused::form("it has no first line with the columns' names".to_owned()));
         }
-        let place = |wanted: &str| {
-            let mut found = header.iter().enumerate().filter(|(_, name)| *name == wanted);
-            match (found.next(), found.next()) {
-                (Some((at, _)), None) => Some(at),
-                _ => None,
-            }
+        let count = |wanted: &str| header.iter().filter(|name| *name == wanted).count();
+        let named: Vec<usize> = selected.iter().map(|column| count(column)).collect();
+        let place = |wanted: &str| header.iter().position(|name| name == wanted);
+        let places: Option<Vec<usize>> = match named.iter().all(|count| *count == 1) {
+            true => selected.iter().map(|column| place(column)).collect(),
+            false => None,
         };
-        let places: Option<Vec<usize>> = selected.iter().map(|column| place(column)).collect();
         let places = places.unwrap_or_default();
-        let mut table = Self { bytes, delimiter, header, places, entries: Vec::new(), torn: 0 };
-        if let Some(subject) = table.places.first().copied() {
-            let mut reader = ReaderBuilder::new()
-                .delimiter(delimiter)
-                .flexible(true)
-                .from_reader(table.bytes.get(start..).unwrap_or_default());
-            let (entries, torn) = entries(&mut reader, start, subject, table.header.len())?;
-            (table.entries, table.torn) = (entries, torn);
-            let ended = table.bytes.last().is_none_or(|byte| matches!(byte, b'\n' | b'\r'));
-            let last = table.entries.iter().max_by_key(|entry| entry.record.start);
-            if !ended && last.is_some_and(|entry| entry.torn) {
-                return Err("its last line is torn: it is still being written".to_owned());
+        let ended = body.ends_with(['\n', '\r']);
+        let mut entries = Vec::new();
+        if let Some(subject) = places.first() {
+            let lines =
+                Lines { body, start, form, subject: *subject, columns: header.len(), ended };
+            entries = lines.entries(&mut reader)?;
+            entries.sort_by(|one, other| one.person.cmp(&other.person));
+            if entries.is_empty() && !form.may_be_empty {
+                return Err(Refused::torn(
+                    "it has a header and no rows: if that says that nobody is known, state \
+                     `may_be_empty = true`"
+                        .to_owned(),
+                ));
             }
-            table.entries.sort_by(|one, other| one.person.cmp(&other.person));
         }
-        Ok(table)
+        let torn = entries.iter().filter(|entry| entry.fit == Fit::Torn).count();
+        let (delimiter, columns) = (form.delimiter, header.len());
+        Ok(Self { delimiter, columns, named, places, entries, torn, ended, text })
     }
 
-    /// The names of its columns.
-    pub fn header(&self) -> &[String] {
-        &self.header
+    /// How often each selected column stands in the header, and how many cells that
+    /// has.
+    pub fn named(&self) -> (&[usize], usize) {
+        (&self.named, self.columns)
     }
 
     /// The field of each selected column, unless one is missing or there twice.
     pub fn places(&self) -> Option<&[usize]> {
         (!self.places.is_empty()).then_some(&self.places)
+    }
+
+    /// The field at the end of each line.
+    pub const fn last(&self) -> usize {
+        self.columns.saturating_sub(1)
+    }
+
+    /// Lines of which at least a part is believed.
+    pub fn rows(&self) -> usize {
+        self.entries.len() - self.torn
+    }
+
+    /// Everybody who has a line, each once.
+    pub fn people(&self) -> impl Iterator<Item = &str> {
+        let mut last: Option<&str> = None;
+        self.entries.iter().map(|entry| &*entry.person).filter(move |person| {
+            let new = last != Some(*person);
+            last = Some(person);
+            new
+        })
+    }
+
+    /// Whether a person has a line.
+    pub fn has(&self, person: &str) -> bool {
+        self.entries.binary_search_by(|entry| (*entry.person).cmp(person)).is_ok()
+    }
+
+    /// Whether this is an earlier file with more at its end.
+    pub fn continues(&self, earlier: &Self) -> bool {
+        self.text.starts_with(&earlier.text)
     }
 
     /// A person's lines.
@@ -107,128 +172,112 @@ impl Table {
     }
 
     fn line(&self, entry: &Entry) -> Line {
-        let bytes = self.bytes.get(entry.record.clone()).unwrap_or_default();
-        let mut reader = ReaderBuilder::new()
-            .delimiter(self.delimiter)
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(bytes);
+        let text = self.text.get(entry.record.clone()).unwrap_or_default();
         let mut record = StringRecord::new();
-        match reader.read_record(&mut record) {
-            Ok(true) if !entry.torn => Line::Whole(record),
+        match (reader(text, self.delimiter).read_record(&mut record), entry.fit) {
+            (Ok(true), Fit::Whole) => Line::Whole(record),
+            (Ok(true), Fit::Open) => Line::Open(record),
             _ => Line::Torn,
         }
     }
 }
 
-fn entries(
-    reader: &mut csv::Reader<&[u8]>,
+fn reader(text: &str, delimiter: u8) -> csv::Reader<&[u8]> {
+    ReaderBuilder::new()
+        .delimiter(delimiter)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.as_bytes())
+}
+
+/// What the lines under a header are judged by.
+struct Lines<'a> {
+    body: &'a str,
+    /// Where the body begins in its file.
     start: usize,
+    form: &'a Form,
     subject: usize,
     columns: usize,
-) -> Result<(Vec<Entry>, usize), String> {
-    let (mut found, mut torn) = (Vec::new(), 0);
-    let mut record = ByteRecord::new();
-    let place = |position: &csv::Position| usize::try_from(position.byte()).unwrap_or(usize::MAX);
-    loop {
-        match reader.read_byte_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => return Ok((found, torn)),
-            Err(error) => return Err(format!("it cannot be read as CSV: {}", kind(&error))),
+    ended: bool,
+}
+
+impl Lines<'_> {
+    fn entries(&self, reader: &mut csv::Reader<&[u8]>) -> Result<Vec<Entry>, Refused> {
+        let place = |position: &csv::Position| usize::try_from(position.byte()).unwrap_or_default();
+        let mut found = Vec::new();
+        let mut record = StringRecord::new();
+        loop {
+            match reader.read_record(&mut record) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) => return Err(Refused::form("it cannot be read as CSV".to_owned())),
+            }
+            let begun = record.position().map_or(0, place);
+            let line = record.position().map_or(0, csv::Position::line);
+            let line = usize::try_from(line).unwrap_or_default() + self.form.skip_lines;
+            let range = begun..place(reader.position());
+            let whole = record.len() == self.columns;
+            self.several_lines(&record, self.body.get(range.clone()).unwrap_or_default(), line)?;
+            // A field at the end of a torn line may itself be cut.
+            let certain = whole || self.subject + 1 < record.len();
+            let Some(person) = record.get(self.subject).filter(|_| certain) else {
+                let why = format!("line {line} is torn, and nobody can say whose it is");
+                return Err(Refused::torn(why));
+            };
+            let fit = if whole { Fit::Whole } else { Fit::Torn };
+            let record = self.start + range.start..self.start + range.end;
+            found.push(Entry { person: person.into(), record, fit });
         }
-        let begun = record.position().map_or(start, |position| start + place(position));
-        let line = record.position().map_or(0, csv::Position::line);
-        if record.iter().any(|field| field.iter().any(|byte| matches!(byte, b'\n' | b'\r'))) {
-            return Err(format!(
-                "a cell that begins in line {line} goes over several lines, \
-                 as after a stray quote"
-            ));
+        match found.last_mut() {
+            Some(last) if !self.ended => match last.fit {
+                Fit::Whole if self.subject + 1 < self.columns => last.fit = Fit::Open,
+                _ => {
+                    let why = "its last line is torn: it is still being written";
+                    return Err(Refused::torn(why.to_owned()));
+                }
+            },
+            _ => {}
         }
-        let whole = record.len() == columns
-            && record.iter().all(|field| std::str::from_utf8(field).is_ok());
-        // A field at the end of a torn line may itself be cut.
-        let certain = whole || subject + 1 < record.len();
-        let person = record.get(subject).and_then(|field| std::str::from_utf8(field).ok());
-        let Some(person) = person.filter(|_| certain) else {
-            return Err(format!("line {line} is torn, and nobody can say whose it is"));
+        Ok(found)
+    }
+
+    /// A cell of several lines is legal, unless a stray quote may have made it of
+    /// several rows.
+    fn several_lines(&self, record: &StringRecord, raw: &str, line: usize) -> Result<(), Refused> {
+        if !record.iter().any(|field| field.contains(['\n', '\r'])) {
+            return Ok(());
+        }
+        let refused = |what: &str| {
+            Err(Refused::form(format!("a cell in line {line} goes over several lines{what}")))
         };
-        torn += usize::from(!whole);
-        let record = begun..start + place(reader.position());
-        found.push(Entry { person: person.into(), record, torn: !whole });
+        if !self.form.line_breaks {
+            return refused(", as after a stray quote: mend it, or state `line_breaks = true`");
+        }
+        if record.len() != self.columns {
+            return refused(", and its row has not as many cells as the header: a stray quote?");
+        }
+        let person = record.get(self.subject).unwrap_or_default();
+        let like = shape(person);
+        let row_like = raw.trim().lines().skip(1).any(|line| {
+            let cell = line.split(char::from(self.form.delimiter)).nth(self.subject);
+            cell.is_some_and(|cell| shape(cell.trim_matches('"')) == like)
+        });
+        match row_like && !person.is_empty() {
+            true => refused(", one of which looks like a row of its own: a stray quote?"),
+            false => Ok(()),
+        }
     }
 }
 
-/// An error of the reader without what it read.
-fn kind(error: &csv::Error) -> &'static str {
-    match error.kind() {
-        csv::ErrorKind::Utf8 { .. } => "it is no UTF-8",
-        csv::ErrorKind::Io(_) => "it ended early",
-        _ => "its lines do not fit together",
-    }
+/// What a text is made of.
+fn shape(text: &str) -> String {
+    let kind = |c: char| match c {
+        c if c.is_ascii_digit() => '9',
+        c if c.is_alphabetic() => 'a',
+        c => c,
+    };
+    text.chars().map(kind).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Result<Table, String> {
-        let selected: Vec<Box<str>> = vec!["id".into(), "on".into(), "level".into()];
-        Table::read(text.as_bytes().to_vec(), b',', &selected)
-    }
-
-    fn lines(table: &Table, person: &str) -> Vec<Option<Vec<String>>> {
-        let fields = |line| match line {
-            Line::Whole(record) => Some(record.iter().map(str::to_owned).collect()),
-            Line::Torn => None,
-        };
-        table.lines(person).map(fields).collect()
-    }
-
-    #[test]
-    fn a_person_is_found_by_the_whole_number() {
-        let table =
-            read("\u{feff}id,on,level\nb,2025-01-01,\"7\"\r\n\na,2025-01-02,\"x,\"\"y\"\nb,3,\n");
-        let table = table.unwrap();
-        assert_eq!(table.places(), Some(&[0, 1, 2][..]));
-        let row = |cells: [&str; 3]| Some(cells.map(str::to_owned).to_vec());
-        assert_eq!(lines(&table, "a"), [row(["a", "2025-01-02", "x,\"y"])]);
-        assert_eq!(lines(&table, "b"), [row(["b", "2025-01-01", "7"]), row(["b", "3", ""])]);
-        for nobody in ["", "A", "a ", "ab", "id"] {
-            assert!(lines(&table, nobody).is_empty(), "{nobody}");
-        }
-    }
-
-    #[test]
-    fn a_torn_line_costs_its_person_or_the_file() {
-        let table = read("id,on,level\na,2025-01-01\nb,2025-01-01,7\nc,1,2,3\n").unwrap();
-        assert_eq!((lines(&table, "a"), lines(&table, "c")), (vec![None], vec![None]));
-        assert!(lines(&table, "b")[0].is_some());
-        assert_eq!(table.torn, 2);
-        let refused = |text| read(text).unwrap_err();
-        assert!(refused("id,on,level\na,2025-01-01,7\nb,2025-").contains("still being written"));
-        assert!(refused("id,on,level\na\nb,2025-01-01,7\n").contains("line 2 is torn"));
-        assert!(refused("id,on,level\na,2025-01-01,\"7\nb,2025-01-01,7\n").contains("line 2"));
-        assert!(refused("").contains("no first line"));
-        // Whole, though without an end of line.
-        assert!(read("id,on,level\na,2025-01-01,7").is_ok());
-    }
-
-    #[test]
-    fn a_column_that_is_missing_or_there_twice_is_no_place() {
-        assert_eq!(read("id,on\n").unwrap().places(), None);
-        assert_eq!(read("id,on,level,level\n").unwrap().places(), None);
-        assert_eq!(read("id,on\n").unwrap().header(), ["id", "on"]);
-    }
-
-    #[test]
-    fn whatever_the_bytes_are_nothing_panics() {
-        proptest::proptest!(|(bytes: Vec<u8>)| {
-            let mut text = b"id,on,level\n".to_vec();
-            text.extend(bytes);
-            let selected: Vec<Box<str>> = vec!["id".into(), "on".into(), "level".into()];
-            if let Ok(table) = Table::read(text, b',', &selected) {
-                assert!(table.lines("x").count() < 1000);
-            }
-        });
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! The client of a service: our own choice of authorities, no proxy out of the
 //! environment, no redirects.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::RootCertStore;
@@ -9,24 +9,56 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::CONNECT;
-use crate::config::mapping::HttpEntry;
+use crate::config::mapping::{BaseUrl, HttpEntry};
 use crate::config::private_file;
 
-/// Makes the client and the base of every address.
+/// Whom we believe, and as whom we show ourselves.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::source) struct Trust<'a> {
+    pub ca: Option<&'a PathBuf>,
+    pub certificate: Option<&'a PathBuf>,
+    pub key: Option<&'a PathBuf>,
+}
+
+/// Makes the client of a service and the base of every address.
 ///
 /// # Errors
 /// What is wrong with the entry, without the address.
-pub(in crate::source) fn client(
+pub(in crate::source) fn of_service(
     entry: &HttpEntry,
     folder: &Path,
 ) -> Result<(reqwest::Client, reqwest::Url), String> {
-    let base = reqwest::Url::parse(entry.url.get_ref().expose())
+    let trust = Trust {
+        ca: entry.ca.as_ref(),
+        certificate: entry.certificate.as_ref(),
+        key: entry.key.as_ref(),
+    };
+    let (client, base) = client(entry.url.get_ref(), trust, entry.pool, folder)?;
+    if base.query().is_some() || base.path() != "/" {
+        return Err("the address ends after the port: the rest belongs to `path`".to_owned());
+    }
+    Ok((client, base))
+}
+
+/// Makes a client, and reads the address.
+///
+/// # Errors
+/// What is wrong, without the address.
+pub(super) fn client(
+    url: &BaseUrl,
+    trust: Trust<'_>,
+    pool: usize,
+    folder: &Path,
+) -> Result<(reqwest::Client, reqwest::Url), String> {
+    let base = reqwest::Url::parse(url.expose())
         .map_err(|_| "the address cannot be read: write `https://host:port`".to_owned())?;
     if !base.username().is_empty() || base.password().is_some() {
-        return Err("the address holds an account: use `token_file` or a certificate".to_owned());
+        return Err(
+            "the address holds an account: use `token_file`, `headers` or a certificate".to_owned()
+        );
     }
-    if base.query().is_some() || base.fragment().is_some() || base.path() != "/" {
-        return Err("the address ends after the port: the rest belongs to `path`".to_owned());
+    if base.fragment().is_some() {
+        return Err("the address has a `#`: remove what begins there".to_owned());
     }
     let near = match base.host_str() {
         Some("localhost") => true,
@@ -41,12 +73,12 @@ pub(in crate::source) fn client(
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .connect_timeout(CONNECT)
-        .pool_max_idle_per_host(entry.pool)
+        .pool_max_idle_per_host(pool)
         .user_agent("tributary-agency");
     let builder = match base.scheme() {
-        "https" => builder.https_only(true).tls_backend_preconfigured(tls(entry, folder)?),
+        "https" => builder.https_only(true).tls_backend_preconfigured(tls(trust, folder)?),
         "http" if near => {
-            if entry.ca.is_some() || entry.certificate.is_some() || entry.key.is_some() {
+            if trust.ca.is_some() || trust.certificate.is_some() || trust.key.is_some() {
                 return Err("`ca`, `certificate` and `key` are for `https`".to_owned());
             }
             builder.tls_backend_preconfigured(configuration(RootCertStore::empty(), None)?)
@@ -60,8 +92,8 @@ pub(in crate::source) fn client(
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-fn tls(entry: &HttpEntry, folder: &Path) -> Result<rustls::ClientConfig, String> {
-    let Some(ca) = &entry.ca else {
+fn tls(trust: Trust<'_>, folder: &Path) -> Result<rustls::ClientConfig, String> {
+    let Some(ca) = trust.ca else {
         return Err("state `ca`, the file of the authority that signed the service's \
                     certificate: no other is believed"
             .to_owned());
@@ -70,7 +102,7 @@ fn tls(entry: &HttpEntry, folder: &Path) -> Result<rustls::ClientConfig, String>
     for certificate in certificates(&folder.join(ca))? {
         roots.add(certificate).map_err(|_| format!("`{}` is no authority", ca.display()))?;
     }
-    let identity = match (&entry.certificate, &entry.key) {
+    let identity = match (trust.certificate, trust.key) {
         (None, None) => None,
         (Some(certificate), Some(key)) => {
             Some((certificates(&folder.join(certificate))?, private_key(&folder.join(key))?))

@@ -6,6 +6,8 @@ use serde_json_path::JsonPath;
 
 use super::super::Key;
 use super::super::mapping::SUBJECTS;
+use super::reading::{Reading, Told};
+use super::rows_path::json_path;
 
 /// Where one person belongs in a path.
 pub(in crate::source) const SUBJECT: &str = "{subject}";
@@ -19,7 +21,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b
 pub(in crate::source) struct Request {
     path: Box<str>,
     pub people: People,
-    pub rows: JsonPath,
+    pub reading: Reading,
     /// Of the selected columns, in order.
     pub columns: Vec<JsonPath>,
 }
@@ -41,7 +43,7 @@ impl Request {
     pub fn new(
         path: &str,
         body: Option<&str>,
-        rows: &str,
+        told: Told<'_>,
         selected: &[Box<str>],
     ) -> Result<Self, String> {
         if !path.starts_with('/') || path.starts_with("//") || path.contains(['#', '\\']) {
@@ -76,7 +78,7 @@ impl Request {
         };
         let columns =
             selected.iter().map(|column| column_path(column)).collect::<Result<_, _>>()?;
-        Ok(Self { path: path.into(), people, rows: json_path(rows)?, columns })
+        Ok(Self { path: path.into(), people, reading: Reading::new(told)?, columns })
     }
 
     /// Path and body for these people; `None` for one who cannot be asked about.
@@ -110,12 +112,6 @@ fn column_path(column: &str) -> Result<JsonPath, String> {
     json_path(&format!("$['{quoted}']"))
 }
 
-fn json_path(text: &str) -> Result<JsonPath, String> {
-    JsonPath::parse(text).map_err(|error| {
-        format!("`{}` is no JSONPath (RFC 9535): {}", text.escape_default(), error.message())
-    })
-}
-
 fn places(value: &Value) -> usize {
     match value {
         Value::String(text) => usize::from(text == SUBJECTS),
@@ -147,8 +143,12 @@ mod tests {
         Sensitive::new(person.into())
     }
 
+    const fn told(rows: &str) -> Told<'_> {
+        Told { rows, success: None, nobody: None, paging: None }
+    }
+
     fn request(path: &str, body: Option<&str>) -> Result<Request, String> {
-        Request::new(path, body, "$[*]", &["id".into(), "$.a.b".into()])
+        Request::new(path, body, told("$[*]"), &["id".into(), "$.a.b".into()])
     }
 
     proptest! {
@@ -193,8 +193,10 @@ mod tests {
             let refused = request(path, body).unwrap_err();
             assert!(refused.contains(phrase), "{path}: {refused}");
         }
-        assert!(Request::new("/{subject}", None, "people", &[]).unwrap_err().contains("JSONPath"));
-        let column = Request::new("/{subject}", None, "$", &["$.a[".into()]).unwrap_err();
+        assert!(
+            Request::new("/{subject}", None, told("people"), &[]).unwrap_err().contains("JSONPath")
+        );
+        let column = Request::new("/{subject}", None, told("$"), &["$.a[".into()]).unwrap_err();
         assert!(column.contains("`$.a[`"), "{column}");
     }
 }
