@@ -39,6 +39,7 @@ mod steps;
 mod subject;
 #[cfg(test)]
 mod testing;
+mod unwrapped;
 mod within;
 
 use std::sync::Arc;

@@ -86,7 +86,7 @@ impl Town {
     pub fn holdings(&self, max_batch: usize) -> anyhow::Result<Holdings> {
         let mut text = format!("[source.sql]\nurl = \"{}\"\nmax_batch = {max_batch}\n", self.url);
         if self.url.starts_with("postgres:") {
-            text.push_str("tls = \"off\"\n");
+            text.push_str("tls = \"off\"\naccount_may_write = true\n");
         }
         text.push_str(QUERY);
         let file: File = toml::from_str(&text)?;

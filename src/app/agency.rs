@@ -19,7 +19,7 @@ use crate::config::file::FileError;
 use crate::domain::subject::SubjectFormat;
 use crate::service::agency::answer::{Agency, AgencyParts};
 use crate::service::agency::server::AgencyServer;
-use crate::source::Holdings;
+use crate::source::{Holdings, SourceError};
 use crate::store::audit_log::Options as LogOptions;
 use crate::store::frequency::{Counters, Newest};
 use crate::wire::MAX_FRAME_BYTES;
@@ -54,6 +54,11 @@ pub async fn run_with(
     let (listener, address) = serving::bind(config.listen).await?;
 
     let holdings = Holdings::open(mapping);
+    if !config.source.may_write()
+        && let Ok(Some(rights)) = holdings.writable().await
+    {
+        return Err(StartError::Account(SourceError::can_write(&rights)));
+    }
     if let Err(faults) = holdings.check().await {
         // The source may come up later; until then sections say what is wrong.
         for fault in faults {

@@ -23,6 +23,7 @@ use crate::link::limits::LinkLimits;
 use crate::link::tls::LinkTls;
 use crate::service::deadline::{Edge, EdgeLayer};
 use crate::service::status_lists::StatusPlanError;
+use crate::source::SourceError;
 use crate::store::audit_log::AuditError;
 use crate::store::frequency::CounterError;
 use crate::store::witness::WitnessError;
@@ -40,6 +41,9 @@ pub enum StartError {
     /// The catalogue.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
+    /// An agency's account that can do more than read.
+    #[error("{0}")]
+    Account(SourceError),
     /// The policy.
     #[error("the policy does not load:\n{0}")]
     Policy(#[from] PolicyLoadError),

@@ -25,7 +25,7 @@ pub use files::CsvEntry;
 pub use item::ItemEntry;
 pub use local::{EndpointError, GrpcEntry, LocalEndpoint};
 pub use secret::{SecretEntry, SecretError};
-pub use sql::{Server, SourceUrl, SqlAddress, SqlEntry, TlsMode, UrlError};
+pub use sql::{RowSecurity, Server, SourceUrl, SqlAddress, SqlEntry, TlsMode, UrlError};
 pub use subject::{HashAlgorithm, HashEntry, StepEntry, SubjectType};
 pub use web::{BaseUrl, ClientAuth, HeaderEntry, HttpEntry, Oauth2Entry, SecretHeader};
 
@@ -73,6 +73,10 @@ impl SourceEntry {
     }
 }
 
+const fn wrapped() -> bool {
+    true
+}
+
 const fn default_pool() -> usize {
     4
 }
@@ -94,6 +98,10 @@ pub struct QueryEntry {
     pub name: Spanned<String>,
     /// The statement, with `{subjects}` where the people belong.
     pub sql: Option<Spanned<String>>,
+    /// Whether the statement is asked as a part of one of ours, which proves whose answer
+    /// comes. One that cannot be a part is asked on a connection of its own.
+    #[serde(default = "wrapped")]
+    pub wrapped: bool,
     /// The file in the source's folder.
     pub file: Option<Spanned<PathBuf>>,
     /// The request's path, with `{subject}` where one person belongs.

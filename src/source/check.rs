@@ -73,6 +73,8 @@ impl Checked {
 struct Notes<'a> {
     written: &'a Written<'a>,
     checked: Checked,
+    /// The account is not taken, so nothing is asked about people.
+    refused: bool,
 }
 
 impl Notes<'_> {
@@ -90,18 +92,15 @@ pub async fn check(
     written: &Written<'_>,
     format: Option<&SubjectFormat>,
 ) -> Checked {
-    let mut notes = Notes { written, checked: Checked::default() };
+    let mut notes = Notes { written, checked: Checked::default(), refused: false };
     let source = written.source.start();
     match holdings.writable().await {
         Ok(Some(rights)) if written.source.may_write() => {
             notes.add(Severity::Note, source, format!("the account can write: {rights}"));
         }
         Ok(Some(rights)) => {
-            let message = format!(
-                "the account can write: {rights}. Make one that may only read; \
-                 or state `account_may_write = true` and bear the risk"
-            );
-            notes.add(Severity::Error, source, message);
+            notes.refused = true;
+            notes.add(Severity::Error, source, SourceError::can_write(&rights).detail);
         }
         Ok(None) => {}
         Err(error) => unasked(&mut notes, source, &error),
@@ -157,7 +156,7 @@ async fn query(
     let name: Arc<str> = entry.name.get_ref().as_str().into();
     notes.checked.plans.push((name, review.plan));
     let errors = notes.checked.noted.iter().skip(before);
-    if errors.into_iter().any(|noted| noted.severity == Severity::Error) {
+    if notes.refused || errors.into_iter().any(|noted| noted.severity == Severity::Error) {
         return;
     }
     match holdings.asked_about_nobody(place).await {

@@ -91,6 +91,15 @@ impl SourceError {
         Self { reason, query: None, of_all: false, detail: detail.into() }
     }
 
+    /// An account that can do more than read.
+    pub fn can_write(rights: &str) -> Self {
+        let detail = format!(
+            "the account can write: {rights}. Make one that may only read; or state \
+             `account_may_write = true` and bear the risk"
+        );
+        Self::new(Reason::Schema, detail)
+    }
+
     /// The same error, as one of the whole answer.
     #[must_use]
     pub(super) fn of_all(self) -> Self {

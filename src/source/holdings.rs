@@ -103,12 +103,8 @@ impl Holdings {
     pub fn open(mapping: Mapping) -> Self {
         let source: Arc<dyn Source> = match &mapping.place {
             Place::Sqlite(path) => Arc::new(Sqlite::new(&mapping.queries, mapping.limits, path)),
-            Place::Postgres(options, password) => {
-                Arc::new(postgres::open(&mapping, options, password.as_ref()))
-            }
-            Place::Mysql(options, password) => {
-                Arc::new(mysql::open(&mapping, options, password.as_ref()))
-            }
+            Place::Postgres(place) => Arc::new(postgres::open(&mapping, place)),
+            Place::Mysql(place) => Arc::new(mysql::open(&mapping, place)),
             Place::Csv(place) => Arc::new(Csv::new(&mapping, place)),
             Place::Http(place) => Arc::new(Http::new(&mapping, place)),
             Place::Grpc(endpoint) => Arc::new(Grpc::new(&mapping, endpoint)),
@@ -302,8 +298,11 @@ impl Holdings {
         self.source.missing_columns(place, clock::now() + self.statement_timeout).await
     }
 
-    /// What the source's account could write.
-    pub(super) async fn writable(&self) -> Result<Option<String>, SourceError> {
+    /// What the source's account could write, in words; `None` when nothing.
+    ///
+    /// # Errors
+    /// The source cannot be asked.
+    pub async fn writable(&self) -> Result<Option<String>, SourceError> {
         self.source.writable(clock::now() + self.statement_timeout).await
     }
 

@@ -81,6 +81,8 @@ pub(super) enum Ask {
         text: Box<str>,
         /// As what the people are bound.
         subjects: SubjectType,
+        /// It becomes a part of a statement that proves whose answer comes.
+        wrapped: bool,
     },
     /// A file, from the source's folder on.
     File(PathBuf),
@@ -173,7 +175,7 @@ impl Kind {
     /// The keys of a query that say what is asked.
     const fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Sql => &["sql", "subject_type"],
+            Self::Sql => &["sql", "subject_type", "wrapped"],
             Self::Csv => &["file"],
             Self::Http => &["path", "body", "rows", "success", "nobody", "paging"],
             Self::Grpc => &[],
@@ -366,6 +368,7 @@ impl<'a> Compiler<'a> {
         let stated = [
             ("sql", query.sql.is_some()),
             ("subject_type", query.subject_type != SubjectType::Text),
+            ("wrapped", !query.wrapped),
             ("file", query.file.is_some()),
             ("path", query.path.is_some()),
             ("body", query.body.is_some()),
@@ -383,7 +386,8 @@ impl<'a> Compiler<'a> {
         let nothing = Ask::File(PathBuf::new());
         match (self.kind, &query.sql, &query.file, &query.path) {
             (Kind::Sql, Some(sql), _, _) => {
-                Ask::Sql { text: self.statement(sql), subjects: query.subject_type }
+                let (text, subjects) = (self.statement(sql), query.subject_type);
+                Ask::Sql { text, subjects, wrapped: query.wrapped }
             }
             (Kind::Csv, _, Some(file), _) => {
                 let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
@@ -440,6 +444,11 @@ impl<'a> Compiler<'a> {
             );
             self.find(sql, message);
         }
+        if has_parameter(text) {
+            let message = "the statement has a parameter of its own, such as `$1`: people are \
+                           bound by `{subjects}` alone, remove it";
+            self.find(sql, message.to_owned());
+        }
         text.into()
     }
 
@@ -456,6 +465,17 @@ impl<'a> Compiler<'a> {
             self.find(place, message);
         }
     }
+}
+
+/// Whether a `$` begins a number, as PostgreSQL's parameters do, and not within a word.
+fn has_parameter(text: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$');
+    let mut before = b' ';
+    text.bytes().zip(text.bytes().skip(1)).any(|(byte, next)| {
+        let begins = byte == b'$' && next.is_ascii_digit() && !word(before);
+        before = byte;
+        begins
+    })
 }
 
 #[cfg(test)]

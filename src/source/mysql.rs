@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
 use sqlx::error::DatabaseError;
-use sqlx::mysql::{MySql as Driver, MySqlConnectOptions, MySqlConnection, MySqlRow};
+use sqlx::mysql::{MySql as Driver, MySqlConnectOptions, MySqlConnection};
 use sqlx::{
     AssertSqlSafe, Column as _, ConnectOptions, Executor, Row as _, SqlSafeStr, Statement as _,
     TypeInfo,
@@ -20,8 +20,9 @@ use sqlx::{
 use super::fault::SourceError;
 use super::introspection::Plan;
 use super::mapping::Mapping;
+use super::place::ServerPlace;
 use super::pool::{Connect, secret};
-use super::proof::Proving;
+use super::proof::Answer;
 use super::server::{Afterwards, Columns, DatabaseServer, People, Speaks, not_let_in};
 use super::statements::{Dialect, Statement, Texts};
 use crate::config::mapping::{SecretEntry, SubjectType};
@@ -39,15 +40,11 @@ pub(super) struct Sessions {
 }
 
 /// Opens a mapping's database. No connection is made before the first question.
-pub(super) fn open(
-    mapping: &Mapping,
-    options: &MySqlConnectOptions,
-    password: Option<&SecretEntry>,
-) -> Mysql {
+pub(super) fn open(mapping: &Mapping, place: &ServerPlace<MySqlConnectOptions>) -> Mysql {
     let (queries, limits) = (&mapping.queries, mapping.limits);
-    DatabaseServer::new(queries, limits, |statements| Sessions {
-        options: options.clone().statement_cache_capacity(statements + 8),
-        password: password.cloned(),
+    DatabaseServer::new(queries, limits, place.account_may_write, |statements| Sessions {
+        options: place.options.clone().statement_cache_capacity(statements + 8),
+        password: place.password.clone(),
         timeout: limits.statement_timeout,
         in_utc: mapping.zone.is_some(),
     })
@@ -121,11 +118,14 @@ impl Speaks for Sessions {
         connection: &'a mut MySqlConnection,
         statement: &'a Statement,
         people: &'a People<'a>,
-        answer: &'a mut Proving<'_>,
+        answer: &'a mut dyn Answer,
     ) -> BoxFuture<'a, Result<Afterwards, sqlx::Error>> {
         async move {
             let text = AssertSqlSafe(Arc::clone(&statement.text));
-            let mut query = sqlx::query::<Driver>(text).bind(answer.nonce());
+            let mut query = sqlx::query::<Driver>(text);
+            if let Some(nonce) = answer.nonce() {
+                query = query.bind(nonce);
+            }
             match people {
                 People::Texts(texts) => {
                     let padding = texts.last().into_iter().cycle();
@@ -139,10 +139,11 @@ impl Speaks for Sessions {
                         query = query.bind(*person);
                     }
                 }
+                People::None => {}
             }
             let mut rows = query.fetch(connection);
             while let Some(row) = rows.try_next().await? {
-                answer.described(names(&row));
+                answer.described(&mut row.columns().iter().map(|column| column.name()));
                 if cells::give(&row, answer).is_break() {
                     return Ok(Afterwards::Close);
                 }
@@ -179,9 +180,9 @@ impl Speaks for Sessions {
         async {
             let Some(statement) = texts.statement(1) else { return Ok(None) };
             let explain: Arc<str> = format!("explain format=json {}", statement.text).into();
-            let statement = sqlx::query_scalar::<Driver, String>(AssertSqlSafe(explain))
-                .persistent(false)
-                .bind(0_i64);
+            let statement =
+                sqlx::query_scalar::<Driver, String>(AssertSqlSafe(explain)).persistent(false);
+            let statement = if texts.wrapped { statement.bind(0_i64) } else { statement };
             let statement = match texts.subjects {
                 SubjectType::Text => statement.bind("nobody"),
                 SubjectType::Integer => statement.bind(0_i64),
@@ -216,10 +217,6 @@ impl Speaks for Sessions {
         // Needs to be prepared again.
         fault::number(error) == 1615
     }
-}
-
-fn names(row: &MySqlRow) -> impl ExactSizeIterator<Item = &str> {
-    row.columns().iter().map(|column| column.name())
 }
 
 /// What a line of `show grants` lets its account write. Such a line can end in the

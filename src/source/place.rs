@@ -14,7 +14,8 @@ use super::http::client;
 use super::http::oauth2::Tokens;
 use super::{csv, mysql, postgres};
 use crate::config::mapping::{
-    CsvEntry, GrpcEntry, HttpEntry, LocalEndpoint, SecretEntry, SqlAddress, SqlEntry,
+    CsvEntry, GrpcEntry, HttpEntry, LocalEndpoint, RowSecurity, SecretEntry, Server, SqlAddress,
+    SqlEntry,
 };
 
 /// Where the records are.
@@ -22,15 +23,30 @@ pub(super) enum Place {
     /// A file of SQLite.
     Sqlite(PathBuf),
     /// A PostgreSQL server.
-    Postgres(Box<PgConnectOptions>, Option<SecretEntry>),
+    Postgres(Box<ServerPlace<PgConnectOptions>>),
     /// A server of MySQL or MariaDB.
-    Mysql(Box<MySqlConnectOptions>, Option<SecretEntry>),
+    Mysql(Box<ServerPlace<MySqlConnectOptions>>),
     /// A folder of CSV files.
     Csv(CsvPlace),
     /// A service.
     Http(HttpPlace),
     /// A program on this machine.
     Grpc(LocalEndpoint),
+}
+
+/// A database server and how to be let in.
+pub(super) struct ServerPlace<O> {
+    pub options: O,
+    pub password: Option<SecretEntry>,
+    pub account_may_write: bool,
+    pub row_security: RowSecurity,
+}
+
+impl<O> ServerPlace<O> {
+    fn boxed(options: O, server: Server) -> Box<Self> {
+        let Server { password, account_may_write, row_security, .. } = server;
+        Box::new(Self { options, password, account_may_write, row_security })
+    }
 }
 
 /// A folder of CSV files.
@@ -167,11 +183,11 @@ impl Place {
             SqlAddress::Sqlite(path) => Ok(Self::Sqlite(path)),
             SqlAddress::Postgres(server) => {
                 let options = postgres::address::options(&server).map_err(unreadable)?;
-                Ok(Self::Postgres(Box::new(options), server.password))
+                Ok(Self::Postgres(ServerPlace::boxed(options, server)))
             }
             SqlAddress::Mysql(server) => {
                 let options = mysql::address::options(&server).map_err(unreadable)?;
-                Ok(Self::Mysql(Box::new(options), server.password))
+                Ok(Self::Mysql(ServerPlace::boxed(options, server)))
             }
         }
     }

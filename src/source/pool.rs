@@ -49,12 +49,7 @@ impl<C: Connect> Pool<C> {
 
     /// A connection, kept or new.
     pub async fn lease(&self, until: Instant) -> Result<Lease<'_, C>, SourceError> {
-        let closed = |_| SourceError::new(Reason::Down, "the pool is closed");
-        let busy = |_| SourceError::new(Reason::Timeout, "no connection was free in time");
-        let permit = tokio::time::timeout_at(until.into(), self.permits.acquire())
-            .await
-            .map_err(busy)?
-            .map_err(closed)?;
+        let permit = self.permit(until).await?;
         let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let fresh = kept.is_none();
         let connection = match kept {
@@ -62,6 +57,20 @@ impl<C: Connect> Pool<C> {
             None => self.new_connection(until).await?,
         };
         Ok(Lease { connection, fresh, pool: self, _permit: permit })
+    }
+
+    /// A new connection, whichever are kept.
+    pub async fn lease_new(&self, until: Instant) -> Result<Lease<'_, C>, SourceError> {
+        let permit = self.permit(until).await?;
+        let connection = self.new_connection(until).await?;
+        Ok(Lease { connection, fresh: true, pool: self, _permit: permit })
+    }
+
+    async fn permit(&self, until: Instant) -> Result<SemaphorePermit<'_>, SourceError> {
+        let closed = |_| SourceError::new(Reason::Down, "the pool is closed");
+        let busy = |_| SourceError::new(Reason::Timeout, "no connection was free in time");
+        let permit = tokio::time::timeout_at(until.into(), self.permits.acquire());
+        permit.await.map_err(busy)?.map_err(closed)
     }
 
     async fn new_connection(&self, until: Instant) -> Result<C::Connection, SourceError> {

@@ -9,22 +9,29 @@ mod cells;
 pub(super) mod fault;
 mod transaction;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
 use sqlx::error::DatabaseError;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, Postgres as Driver};
-use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Executor, Row as _, TypeInfo};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgTypeInfo, Postgres as Driver};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions, Executor, Row as _, SqlSafeStr as _,
+    Statement as _, TypeInfo as _,
+};
 
+use super::cell::Cell;
 use super::fault::SourceError;
 use super::introspection::Plan;
 use super::mapping::Mapping;
+use super::place::ServerPlace;
 use super::pool::{Connect, secret};
-use super::proof::Proving;
+use super::proof::{self, Answer, Proving};
+use super::rows::RowSink;
 use super::server::{Afterwards, Columns, DatabaseServer, People, Speaks, not_let_in};
 use super::statements::{Dialect, Statement, Texts};
-use crate::config::mapping::{SecretEntry, SubjectType};
+use crate::config::mapping::{RowSecurity, SecretEntry, SubjectType};
 
 /// A PostgreSQL database, asked with a mapping's queries.
 pub(super) type Postgres = DatabaseServer<Sessions>;
@@ -43,16 +50,14 @@ pub(super) struct Session {
 }
 
 /// Opens a mapping's database. No connection is made before the first question.
-pub(super) fn open(
-    mapping: &Mapping,
-    options: &PgConnectOptions,
-    password: Option<&SecretEntry>,
-) -> Postgres {
+pub(super) fn open(mapping: &Mapping, place: &ServerPlace<PgConnectOptions>) -> Postgres {
     let (queries, limits) = (&mapping.queries, mapping.limits);
-    DatabaseServer::new(queries, limits, |_| Sessions {
-        options: options.clone().statement_cache_capacity(0),
-        password: password.cloned(),
-        begin: transaction::begin(limits.statement_timeout, mapping.zone.as_ref(), false).into(),
+    let meant = place.row_security == RowSecurity::Meant;
+    let begin = transaction::begin(limits.statement_timeout, mapping.zone.as_ref(), meant);
+    DatabaseServer::new(queries, limits, place.account_may_write, |_| Sessions {
+        options: place.options.clone().statement_cache_capacity(0),
+        password: place.password.clone(),
+        begin: begin.into(),
     })
 }
 
@@ -66,17 +71,21 @@ impl Session {
         &mut self,
         statement: &Statement,
         people: &People<'_>,
-        answer: &mut Proving<'_>,
+        answer: &mut dyn Answer,
     ) -> Result<Afterwards, sqlx::Error> {
         self.begin().await?;
-        let query = unnamed(&statement.text).bind(answer.nonce());
+        let mut query = unnamed(&statement.text);
+        if let Some(nonce) = answer.nonce() {
+            query = query.bind(nonce);
+        }
         let query = match people {
             People::Texts(texts) => query.bind(texts.as_slice()),
             People::Numbers(numbers) => query.bind(numbers.as_slice()),
+            People::None => query,
         };
         let mut rows = query.fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await? {
-            answer.described(names(&row));
+            answer.described(&mut row.columns().iter().map(|column| column.name()));
             if cells::give(&row, answer).is_break() {
                 return Ok(Afterwards::Close);
             }
@@ -136,11 +145,11 @@ impl Speaks for Sessions {
         session: &'a mut Session,
         statement: &'a Statement,
         people: &'a People<'a>,
-        answer: &'a mut Proving<'_>,
+        answer: &'a mut dyn Answer,
     ) -> BoxFuture<'a, Result<Afterwards, sqlx::Error>> {
         async move {
             match session.ask(statement, people, answer).await {
-                Err(error) if !answer.given && fault::forgotten(&error) => {
+                Err(error) if !answer.given() && fault::forgotten(&error) => {
                     session.end().await?;
                     session.ask(statement, people, answer).await
                 }
@@ -163,6 +172,15 @@ impl Speaks for Sessions {
         texts: &'a Texts,
     ) -> BoxFuture<'a, Result<Columns, sqlx::Error>> {
         async {
+            let kind = |type_info: &PgTypeInfo| cells::kind(type_info.name());
+            if !texts.wrapped {
+                // Its session is its own, and ends with this.
+                let whole = AssertSqlSafe(Arc::clone(&texts.whole)).into_sql_str();
+                let prepared = session.connection.prepare(whole).await?;
+                let seen = prepared.columns().iter();
+                let seen = seen.map(|seen| (seen.name().to_owned(), kind(seen.type_info())));
+                return Ok(seen.collect());
+            }
             let row = match session.describe(texts).await {
                 Err(error) if fault::forgotten(&error) => {
                     session.end().await?;
@@ -171,8 +189,7 @@ impl Speaks for Sessions {
                 described => described?,
             };
             let seen = row.columns().iter().skip(1);
-            let seen = seen
-                .map(|column| (column.name().to_owned(), cells::kind(column.type_info().name())));
+            let seen = seen.map(|seen| (seen.name().to_owned(), kind(seen.type_info())));
             Ok(seen.collect())
         }
         .boxed()
@@ -190,7 +207,9 @@ impl Speaks for Sessions {
             session.begin().await?;
             for setting in ["set local enable_seqscan = on", "set local enable_seqscan = off"] {
                 session.connection.execute(sqlx::raw_sql(setting)).await?;
-                let query = about_nobody(unnamed(&explain).bind(0_i64), texts.subjects);
+                let query = unnamed(&explain);
+                let query = if texts.wrapped { query.bind(0_i64) } else { query };
+                let query = about_nobody(query, texts.subjects);
                 let row = query.fetch_one(&mut session.connection).await?;
                 let plan = row.try_get_raw(0)?.as_bytes().unwrap_or_default();
                 explained.push(serde_json::from_slice(plan).unwrap_or(serde_json::Value::Null));
@@ -211,12 +230,15 @@ impl Speaks for Sessions {
 
     fn rights(session: &mut Session) -> BoxFuture<'_, Result<Vec<String>, sqlx::Error>> {
         async {
-            let asked: Arc<str> = RIGHTS.into();
-            session.begin().await?;
-            let rights = sqlx::query_scalar::<Driver, String>(AssertSqlSafe(asked));
-            let rights = rights.persistent(false).fetch_all(&mut session.connection).await?;
-            session.end().await?;
-            Ok(rights)
+            // Its answer is proven like any other: it is printed.
+            let statement =
+                Statement::wrap(Dialect::Postgres, "rights", &["what".into()], (RIGHTS, 1));
+            let mut rights = Lines(Vec::new());
+            let nonce = proof::nonce().map_err(|error| sqlx::Error::Protocol(error.detail))?;
+            let mut answer = Proving::new(&statement, nonce, &mut rights);
+            session.ask(&statement, &People::None, &mut answer).await?;
+            answer.finish().map_err(|error| sqlx::Error::Protocol(error.detail))?;
+            Ok(rights.0)
         }
         .boxed()
     }
@@ -235,6 +257,18 @@ impl Speaks for Sessions {
     }
 }
 
+/// Rows of one text each.
+struct Lines(Vec<String>);
+
+impl RowSink for Lines {
+    fn row(&mut self, cells: &[Cell<'_>]) -> ControlFlow<()> {
+        if let [Cell::Text(text)] = cells {
+            self.0.push((*text).to_owned());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 type Asking<'q> = sqlx::query::Query<'q, Driver, sqlx::postgres::PgArguments>;
 
 /// A statement without a name.
@@ -249,13 +283,9 @@ fn about_nobody(query: Asking<'_>, subjects: SubjectType) -> Asking<'_> {
     }
 }
 
-fn names(row: &PgRow) -> impl ExactSizeIterator<Item = &str> {
-    row.columns().iter().map(|column| column.name())
-}
-
 /// What the account may write, at most four of each kind.
 const RIGHTS: &str = "
-select 'it is a superuser' from pg_roles where rolname = current_user and rolsuper
+select 'it is a superuser' as what from pg_roles where rolname = current_user and rolsuper
 union all
 select * from (select 'it may write table ' || c.oid::regclass::text from pg_class c
   where c.relkind in ('r', 'p') and c.relnamespace not in

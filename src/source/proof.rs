@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use super::cell::Cell;
 use super::fault::{Reason, SourceError};
 use super::rows::RowSink;
-use super::statements::Statement;
+use super::statements::{Mark, Statement};
 
 /// Columns that stand before those of the mapping: label, nonce, the row's place, the
 /// count of rows, and whether it is a row of the mapping's statement at all.
@@ -30,44 +30,45 @@ pub(super) fn nonce() -> Result<i64, SourceError> {
     Ok(i64::from_be_bytes(bytes))
 }
 
+/// Takes what a database answers.
+pub(super) trait Answer: RowSink {
+    /// What is bound first, if anything proves the answer.
+    fn nonce(&self) -> Option<i64>;
+
+    /// The names of the columns by which a driver reads the next row.
+    fn described(&mut self, names: &mut dyn ExactSizeIterator<Item = &str>);
+
+    /// A row was passed on: the statement cannot be asked again.
+    fn given(&self) -> bool;
+
+    /// The whole answer came, or whoever takes it wanted no more.
+    ///
+    /// # Errors
+    /// Why it is none.
+    fn finish(&self) -> Result<(), SourceError>;
+}
+
 /// Passes on the rows that prove whose answer they are, without their proof.
 pub(super) struct Proving<'a> {
-    statement: &'a Statement,
+    mark: Option<&'a Mark>,
     nonce: i64,
     sink: &'a mut dyn RowSink,
     seen: HashSet<i64>,
     count: Option<i64>,
     fault: Option<&'static str>,
     stopped: bool,
-    /// A row was passed on: the statement cannot be asked again.
-    pub given: bool,
+    given: bool,
 }
 
 impl<'a> Proving<'a> {
     /// Expects the answer to a statement that was asked with this nonce.
     pub fn new(statement: &'a Statement, nonce: i64, sink: &'a mut dyn RowSink) -> Self {
-        let (seen, count) = (HashSet::new(), None);
-        Self { statement, nonce, sink, seen, count, fault: None, stopped: false, given: false }
+        let (seen, mark) = (HashSet::new(), statement.mark.as_ref());
+        Self { mark, nonce, sink, seen, count: None, fault: None, stopped: false, given: false }
     }
 
-    /// What is bound first.
-    pub const fn nonce(&self) -> i64 {
-        self.nonce
-    }
-
-    /// Takes the names of the columns by which a driver reads the next row.
-    pub fn described<'n>(&mut self, names: impl ExactSizeIterator<Item = &'n str>) {
-        let ours = self.statement.names.iter().map(|name| &**name);
-        if names.len() != ours.len() || !names.zip(ours).all(|(name, ours)| name == ours) {
-            self.fault = Some("its columns are those of another statement");
-        }
-    }
-
-    /// The whole answer came, or whoever takes it wanted no more.
-    ///
-    /// # Errors
     /// What is not proven.
-    pub fn finish(&self) -> Result<(), &'static str> {
+    fn proven(&self) -> Result<(), &'static str> {
         match (self.fault, self.stopped, self.count) {
             (Some(fault), ..) => Err(fault),
             (None, true, _) => Ok(()),
@@ -90,7 +91,7 @@ impl<'a> Proving<'a> {
         else {
             return Err("it has no proof of the statement that it answers");
         };
-        if label != &*self.statement.label {
+        if self.mark.is_none_or(|mark| label != &*mark.label) {
             return Err("it answers another statement");
         }
         if nonce != self.nonce {
@@ -129,6 +130,34 @@ impl RowSink for Proving<'_> {
                 ControlFlow::Break(())
             }
         }
+    }
+}
+
+impl Answer for Proving<'_> {
+    fn nonce(&self) -> Option<i64> {
+        Some(self.nonce)
+    }
+
+    fn described(&mut self, names: &mut dyn ExactSizeIterator<Item = &str>) {
+        let ours = self.mark.map(|mark| &*mark.names).unwrap_or_default();
+        let as_many = names.len() == ours.len();
+        if !as_many || !names.zip(ours).all(|(name, ours)| name == &**ours) {
+            self.fault = Some("its columns are those of another statement");
+        }
+    }
+
+    fn given(&self) -> bool {
+        self.given
+    }
+
+    fn finish(&self) -> Result<(), SourceError> {
+        self.proven().map_err(|why| {
+            let detail = format!(
+                "the answer is not believed: {why}. Something between here and the database, \
+                 such as a pooler or a proxy, mixes answers up"
+            );
+            SourceError::new(Reason::Invalid, detail).of_all()
+        })
     }
 }
 
@@ -178,12 +207,13 @@ mod tests {
             let present = row.map_or(Cell::Null, |_| Cell::Integer(1));
             let proof = [Cell::Integer(*nonce), Cell::Integer(*place), Cell::Integer(*count)];
             let [nonce, place, count] = proof;
-            let cells = [Cell::Text(&statement.label), nonce, place, count, present, cell];
+            let label = &statement.mark.as_ref().unwrap().label;
+            let cells = [Cell::Text(label), nonce, place, count, present, cell];
             if proving.row(&cells).is_break() {
                 break;
             }
         }
-        proving.finish().map(|()| taken.0)
+        proving.proven().map(|()| taken.0)
     }
 
     #[test]
@@ -202,8 +232,9 @@ mod tests {
         let (ours, other) = (statement("0"), statement("1"));
         let mut taken = Taken(Vec::new());
         let mut proving = Proving::new(&ours, 7, &mut taken);
-        proving.described(other.names.iter().map(|name| &**name));
-        let row = [Cell::Text(&ours.label), Cell::Integer(7), Cell::Integer(1), Cell::Integer(1)];
+        let (mark, others) = (ours.mark.as_ref().unwrap(), other.mark.as_ref().unwrap());
+        proving.described(&mut others.names.iter().map(|name| &**name));
+        let row = [Cell::Text(&mark.label), Cell::Integer(7), Cell::Integer(1), Cell::Integer(1)];
         let row: Vec<_> = row.into_iter().chain([Cell::Integer(1), Cell::Integer(5)]).collect();
         assert!(proving.row(&row).is_break() && proving.finish().is_err());
         assert!(taken.0.is_empty());

@@ -4,7 +4,8 @@
 //! What a server is told and how it answers is [`Speaks`], which `postgres` and
 //! `mysql` fill in.
 
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use sqlx::error::DatabaseError;
@@ -13,10 +14,12 @@ use super::fault::{Reason, SourceError};
 use super::introspection::{Kind, Plan, Review};
 use super::mapping::{Limits, Query};
 use super::pool::{Connect, Lease, Pool};
-use super::proof::{self, Proving};
+use super::proof::{self, Answer, Proving};
 use super::statements::{Dialect, Statement, Texts, numbers};
+use super::unwrapped::Named;
 use super::within::within;
 use super::{Key, RowSink, Source};
+use crate::clock;
 use crate::config::mapping::SubjectType;
 
 /// A server's columns, each with the kind of value it holds.
@@ -38,7 +41,7 @@ pub(super) trait Speaks: Connect + 'static {
         connection: &'a mut Self::Connection,
         statement: &'a Statement,
         people: &'a People<'a>,
-        answer: &'a mut Proving<'_>,
+        answer: &'a mut dyn Answer,
     ) -> BoxFuture<'a, Result<Afterwards, sqlx::Error>>;
 
     /// Asks for nothing.
@@ -85,6 +88,8 @@ pub(super) enum Afterwards {
 pub(super) enum People<'a> {
     Texts(Vec<&'a str>),
     Numbers(Vec<i64>),
+    /// A statement of ours that is about nobody.
+    None,
 }
 
 impl<'a> People<'a> {
@@ -102,6 +107,7 @@ impl<'a> People<'a> {
         match self {
             Self::Texts(texts) => texts.len(),
             Self::Numbers(numbers) => numbers.len(),
+            Self::None => 0,
         }
     }
 }
@@ -110,16 +116,28 @@ impl<'a> People<'a> {
 pub(super) struct DatabaseServer<S: Speaks> {
     pool: Pool<S>,
     queries: Vec<Texts>,
+    account_may_write: bool,
+    /// When the account was last seen to be one that only reads.
+    account_seen: Mutex<Option<Instant>>,
 }
+
+/// After this, whether the account can write is looked at again.
+const ACCOUNT_SEEN_FOR: Duration = Duration::from_secs(60);
 
 impl<S: Speaks> DatabaseServer<S> {
     /// Asks with these queries, over connections that `connect` makes for so many
     /// statements.
-    pub fn new(queries: &[Query], limits: Limits, connect: impl FnOnce(usize) -> S) -> Self {
+    pub fn new(
+        queries: &[Query],
+        limits: Limits,
+        account_may_write: bool,
+        connect: impl FnOnce(usize) -> S,
+    ) -> Self {
         let texts = |(number, query)| Texts::new(number, query, limits.max_batch, S::DIALECT);
         let queries: Vec<Texts> = queries.iter().enumerate().map(texts).collect();
         let statements = queries.iter().map(Texts::len).sum();
-        Self { pool: Pool::new(connect(statements), limits.pool), queries }
+        let pool = Pool::new(connect(statements), limits.pool);
+        Self { pool, queries, account_may_write, account_seen: Mutex::default() }
     }
 
     fn texts(&self, query: usize) -> Result<&Texts, SourceError> {
@@ -130,49 +148,84 @@ impl<S: Speaks> DatabaseServer<S> {
     /// The columns of the mapping's own statement.
     async fn columns(&self, query: usize, until: Instant) -> Result<Columns, SourceError> {
         let texts = self.texts(query)?;
-        let mut lease = self.pool.lease(until).await?;
-        if !lease.fresh {
-            // What a kept connection has prepared may be older than the tables.
-            lease.renew(until).await?;
-        }
+        // What a kept connection has prepared may be older than the tables.
+        let mut lease = self.pool.lease_new(until).await?;
         let seen = S::columns(&mut lease.connection, texts).await;
         let seen = seen.map_err(|error| S::fault(&error))?;
-        lease.keep();
+        if texts.wrapped {
+            lease.keep();
+        }
         Ok(seen)
+    }
+
+    /// A connection for a question about people: one of its own for a statement that
+    /// proves nothing, and none at all for an account that can write.
+    async fn lease(
+        &self,
+        statement: &Statement,
+        until: Instant,
+    ) -> Result<Lease<'_, S>, SourceError> {
+        let mut lease = match &statement.mark {
+            Some(_) => self.pool.lease(until).await?,
+            None => self.pool.lease_new(until).await?,
+        };
+        let seen = *self.account_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock::now();
+        let lately = seen.is_some_and(|seen| now.duration_since(seen) < ACCOUNT_SEEN_FOR);
+        if self.account_may_write || lately {
+            return Ok(lease);
+        }
+        let mut rights = S::rights(&mut lease.connection).await;
+        if let Err(error) = &rights
+            && lost::<S>(error, &lease)
+        {
+            lease.renew(until).await?;
+            rights = S::rights(&mut lease.connection).await;
+        }
+        let rights = rights.map_err(|error| S::fault(&error))?;
+        if !rights.is_empty() {
+            return Err(SourceError::can_write(&rights.join(", ")));
+        }
+        *self.account_seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        Ok(lease)
     }
 
     /// Asks on a connection, and once more on a new one if the first was lost, or gave
     /// an answer to something else, before any row was passed on.
     async fn ask(
         &self,
-        statement: &Statement,
+        (texts, statement): (&Texts, &Statement),
         people: &People<'_>,
         until: Instant,
         sink: &mut dyn RowSink,
     ) -> Result<(), SourceError> {
-        let mut lease = self.pool.lease(until).await?;
+        let mut lease = self.lease(statement, until).await?;
         let mut again = true;
         loop {
-            let mut answer = Proving::new(statement, proof::nonce()?, &mut *sink);
-            let asked = S::ask(&mut lease.connection, statement, people, &mut answer).await;
+            let (mut proving, mut named);
+            let answer: &mut dyn Answer = match &statement.mark {
+                Some(_) => {
+                    proving = Proving::new(statement, proof::nonce()?, &mut *sink);
+                    &mut proving
+                }
+                None => {
+                    named = Named::new(&texts.selected, S::same_name, &mut *sink);
+                    &mut named
+                }
+            };
+            let asked = S::ask(&mut lease.connection, statement, people, answer).await;
             let lost = match &asked {
                 Ok(_) => answer.finish().is_err(),
                 Err(error) => lost::<S>(error, &lease),
             };
-            if again && lost && !answer.given {
+            if again && lost && !answer.given() {
                 again = false;
                 lease.renew(until).await?;
                 continue;
             }
             let afterwards = asked.map_err(|error| S::fault(&error))?;
-            answer.finish().map_err(|why| {
-                let detail = format!(
-                    "the answer is not believed: {why}. Something between here and the \
-                     database, such as a pooler or proxy, mixes answers up"
-                );
-                SourceError::new(Reason::Invalid, detail).of_all()
-            })?;
-            if afterwards == Afterwards::Keep {
+            answer.finish()?;
+            if afterwards == Afterwards::Keep && statement.mark.is_some() {
                 lease.keep();
             }
             return Ok(());
@@ -196,7 +249,7 @@ impl<S: Speaks> Source for DatabaseServer<S> {
             }
             let many = || SourceError::new(Reason::Schema, "no statement for so many people");
             let statement = texts.statement(people.len()).ok_or_else(many)?;
-            self.ask(statement, &people, until, sink).await
+            self.ask((texts, statement), &people, until, sink).await
         })
     }
 
@@ -257,7 +310,7 @@ impl<S: Speaks> Source for DatabaseServer<S> {
                 SubjectType::Text => People::Texts(vec![""]),
                 SubjectType::Integer => People::Numbers(vec![0]),
             };
-            self.ask(statement, &nobody, until, sink).await?;
+            self.ask((texts, statement), &nobody, until, sink).await?;
             Ok(true)
         })
     }

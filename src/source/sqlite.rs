@@ -21,6 +21,7 @@ use super::proof::{self, Proving};
 use super::rows::MAX_ROWS_EACH;
 use super::sample::SAMPLED_ROWS;
 use super::statements::{Dialect, Statement, Texts, numbers};
+use super::unwrapped::Named;
 use super::within::within;
 use super::{Key, RowSink, Source};
 use crate::config::mapping::SubjectType;
@@ -52,23 +53,22 @@ impl Sqlite {
     /// Asks, and passes on what proves to be the answer: `most` rows and one more.
     async fn ask(
         &self,
-        statement: Statement,
+        (selected, statement): (&[Box<str>], Statement),
         people: People,
         most: usize,
         until: Instant,
         sink: &mut dyn RowSink,
     ) -> Result<(), SourceError> {
-        let (asked, nonce) = (statement.clone(), proof::nonce()?);
+        let nonce = statement.mark.as_ref().map(|_| proof::nonce()).transpose()?;
+        let asked = statement.clone();
         let answer = self.sessions.run(until, move |connection| {
             people.ask(connection, &asked, nonce, most).map_err(|error| fault(&error))
         });
         let answer = answer.await?;
-        let mut proving = Proving::new(&statement, nonce, sink);
-        answer.give(&mut proving);
-        proving.finish().map_err(|why| {
-            let detail = format!("the answer is not believed: {why}");
-            SourceError::new(Reason::Invalid, detail).of_all()
-        })
+        match nonce {
+            Some(nonce) => answer.give(&mut Proving::new(&statement, nonce, sink)),
+            None => answer.give(&mut Named::new(selected, str::eq_ignore_ascii_case, sink)),
+        }
     }
 }
 
@@ -98,12 +98,12 @@ impl People {
         &self,
         connection: &Connection,
         asked: &Statement,
-        nonce: i64,
+        nonce: Option<i64>,
         most: usize,
     ) -> rusqlite::Result<Block> {
         let mut statement = connection.prepare_cached(&asked.text)?;
-        let columns = statement.column_count();
-        let nonce = std::iter::once(ToSqlOutput::from(nonce));
+        let columns = statement.column_names().into_iter().map(str::to_owned).collect();
+        let nonce = nonce.map(ToSqlOutput::from).into_iter();
         let rows = match self {
             Self::Texts(people) => {
                 let padded = people.iter().chain(people.last().into_iter().cycle());
@@ -137,7 +137,7 @@ impl Source for Sqlite {
             }
             let many = || SourceError::new(Reason::Schema, "no statement for so many people");
             let statement = texts.statement(people.len()).ok_or_else(many)?.clone();
-            self.ask(statement, people, most, until, sink).await
+            self.ask((&texts.selected, statement), people, most, until, sink).await
         })
     }
 
@@ -148,9 +148,10 @@ impl Source for Sqlite {
         sink: &'a mut dyn RowSink,
     ) -> BoxFuture<'a, Result<bool, SourceError>> {
         within(until, async move {
-            let Some(statement) = self.texts(query)?.sample.clone() else { return Ok(false) };
+            let texts = self.texts(query)?;
+            let Some(statement) = texts.sample.clone() else { return Ok(false) };
             let nobody = People::Numbers(vec![0]);
-            self.ask(statement, nobody, SAMPLED_ROWS, until, sink).await?;
+            self.ask((&texts.selected, statement), nobody, SAMPLED_ROWS, until, sink).await?;
             Ok(true)
         })
     }

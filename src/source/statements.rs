@@ -29,12 +29,20 @@ pub(super) enum Dialect {
     Postgres,
 }
 
-/// One statement as it is sent. The first value bound is the batch's nonce.
+/// One statement as it is sent.
 #[derive(Debug, Clone)]
 pub(super) struct Statement {
     pub text: Arc<str>,
     /// How many people it takes; one where an array is bound.
     pub places: usize,
+    /// What its answer proves itself by; the first value bound is then the batch's nonce.
+    /// One without it is asked in a session of its own.
+    pub mark: Option<Mark>,
+}
+
+/// By what an answer is known as that of one statement.
+#[derive(Debug, Clone)]
+pub(super) struct Mark {
     /// Its query's number and its digest, which stand in it as a literal.
     pub label: Arc<str>,
     /// The name of each column of its answer, which holds the digest too: a driver
@@ -45,6 +53,8 @@ pub(super) struct Statement {
 /// One query's statements.
 pub(super) struct Texts {
     dialect: Dialect,
+    /// They prove whose answer comes.
+    pub wrapped: bool,
     /// For 1, 2, 4, 8 … people; one alone where an array is bound.
     by_power: Vec<Statement>,
     /// The mapping's own statement, to learn which columns it has.
@@ -95,7 +105,7 @@ impl Statement {
              left join ({inner}) as answer on true",
             selected.join(", ")
         );
-        Self { text: text.into(), places, label: label.into(), names }
+        Self { text: text.into(), places, mark: Some(Mark { label: label.into(), names }) }
     }
 }
 
@@ -111,12 +121,15 @@ fn tag(asker: &str, inner: &str) -> String {
 
 impl Texts {
     pub fn new(number: usize, query: &Query, max_batch: usize, dialect: Dialect) -> Self {
-        let (text, subjects) = match &query.ask {
-            Ask::Sql { text, subjects } => (&**text, *subjects),
+        let (text, subjects, is_wrapped) = match &query.ask {
+            Ask::Sql { text, subjects, wrapped } => (&**text, *subjects, *wrapped),
             // A mapping is compiled for one kind of source.
-            Ask::File(_) | Ask::Request(_) | Ask::Name => ("", SubjectType::Text),
+            Ask::File(_) | Ask::Request(_) | Ask::Name => ("", SubjectType::Text, true),
         };
-        let asked = |people: usize| text.replacen(SUBJECTS, &dialect.places(people, subjects), 1);
+        let asked = |people: usize| {
+            let places = dialect.places(people, subjects, is_wrapped);
+            text.replacen(SUBJECTS, &places, 1)
+        };
         let powers = match dialect {
             Dialect::Postgres => 0,
             _ => max_batch.next_power_of_two().trailing_zeros(),
@@ -124,10 +137,14 @@ impl Texts {
         let number = number.to_string();
         let wrapped = |power: u32| {
             let places = 1 << power;
+            if !is_wrapped {
+                return Statement { text: asked(places).into(), places, mark: None };
+            }
             Statement::wrap(dialect, &number, &query.selected, (&asked(places), places))
         };
         let one = asked(1);
         let whole = match dialect {
+            _ if !is_wrapped => one,
             // Run, not prepared, so that it leaves nothing in a session: it gives one row.
             Dialect::Postgres => format!(
                 "select $1::bigint, asked.* from (select 1) as one \
@@ -137,9 +154,11 @@ impl Texts {
         };
         Self {
             dialect,
+            wrapped: is_wrapped,
             by_power: (0..=powers).map(wrapped).collect(),
             whole: whole.into(),
             sample: sample(text, dialect, subjects)
+                .filter(|_| is_wrapped)
                 .map(|text| Statement::wrap(dialect, "sample", &query.selected, (&text, 1))),
             selected: query.selected.clone(),
             subjects,
@@ -215,13 +234,16 @@ impl Dialect {
         }
     }
 
-    fn places(self, people: usize, subjects: SubjectType) -> String {
-        let places: Vec<String> = match (self, subjects) {
-            (Self::Postgres, SubjectType::Text) => vec!["select unnest($2::text[])".into()],
-            (Self::Postgres, SubjectType::Integer) => vec!["select unnest($2::bigint[])".into()],
-            (Self::Sqlite | Self::Mysql, _) => vec!["?".into(); people],
+    fn places(self, people: usize, subjects: SubjectType, wrapped: bool) -> String {
+        let kind = match subjects {
+            SubjectType::Text => "text",
+            SubjectType::Integer => "bigint",
         };
-        format!("({})", places.join(","))
+        match self {
+            // The first value bound is the nonce, if there is one.
+            Self::Postgres => format!("(select unnest(${}::{kind}[]))", 1 + u8::from(wrapped)),
+            Self::Sqlite | Self::Mysql => format!("({})", vec!["?"; people].join(",")),
+        }
     }
 }
 
@@ -275,12 +297,13 @@ mod tests {
             for dialect in [Dialect::Sqlite, Dialect::Mysql, Dialect::Postgres] {
                 let texts = Texts::new(number, &mapping.queries[0], 5, dialect);
                 for statement in &texts.by_power {
-                    let literal = format!("'{}'", statement.label);
+                    let Mark { label, names } = statement.mark.as_ref().unwrap();
+                    let literal = format!("'{label}'");
                     assert!(statement.text.contains(&literal), "{}", statement.text);
-                    assert!(statement.label.starts_with(&format!("{number}:")));
-                    let (_, digest) = statement.label.split_once(':').unwrap();
-                    assert!(statement.names.iter().all(|name| name.contains(digest)));
-                    labels.insert(Arc::clone(&statement.label));
+                    assert!(label.starts_with(&format!("{number}:")));
+                    let (_, digest) = label.split_once(':').unwrap();
+                    assert!(names.iter().all(|name| name.contains(digest)));
+                    labels.insert(Arc::clone(label));
                 }
             }
         }
@@ -311,7 +334,7 @@ mod tests {
 
     /// A statement less its quoted names, and with one digest for all.
     fn bare(statement: &Statement, quote: char) -> String {
-        let (_, digest) = statement.label.split_once(':').unwrap();
+        let (_, digest) = statement.mark.as_ref().unwrap().label.split_once(':').unwrap();
         statement.text.replace(digest, "digest").split(quote).step_by(2).collect()
     }
 

@@ -14,11 +14,15 @@
 mod kit;
 
 mod answers;
+mod chaos;
 mod days;
 mod deliveries;
 mod files;
+mod mixing;
+mod pooler;
 mod sampled;
 mod service;
+mod sessions;
 mod shared;
 mod site;
 mod statements;
@@ -27,3 +31,4 @@ mod town;
 mod typed;
 mod weather;
 mod web;
+mod wire;

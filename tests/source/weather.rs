@@ -204,7 +204,8 @@ async fn a_statement_that_writes_or_cannot_be_computed_is_refused() {
                  as_of = 'updated_on'\n[query.items]\n'work.job.level' = 'level'\n"
             )
         };
-        let source = format!("[source.sql]\nurl = \"{}\"\n", site.owner_url());
+        let source =
+            format!("[source.sql]\nurl = \"{}\"\naccount_may_write = true\n", site.owner_url());
         let holdings = site.open(&(source.clone() + &level("spoil()")));
         let answer = ask(&holdings, "p1", &[5]).await;
         assert_eq!(answer, failed(SectionStatus::Unavailable, Stated::SourceSchema), "{kind:?}");

@@ -40,6 +40,9 @@ pub struct SqlEntry {
     /// Takes an account that can write, against the advice of `agency check`.
     #[serde(default)]
     pub account_may_write: bool,
+    /// PostgreSQL: what becomes of a statement whose rows row-level security would
+    /// filter. Without it: refused.
+    pub row_security: Option<RowSecurity>,
     /// Connections at most.
     #[serde(default = "super::default_pool")]
     pub pool: usize,
@@ -61,6 +64,17 @@ pub enum TlsMode {
     VerifyCa,
     /// No TLS at all.
     Off,
+}
+
+/// What becomes of a statement whose rows PostgreSQL's row-level security would filter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowSecurity {
+    /// It fails: whoever is filtered away would come as a person without a record.
+    #[default]
+    Refused,
+    /// It gives what the account may see: nobody else is this agency's.
+    Meant,
 }
 
 /// Where a database is, read.
@@ -87,6 +101,10 @@ pub struct Server {
     pub ca: Option<PathBuf>,
     /// Certificate and key of the account.
     pub identity: Option<(PathBuf, PathBuf)>,
+    /// The account is taken though it can write.
+    pub account_may_write: bool,
+    /// What PostgreSQL does with rows that it would filter.
+    pub row_security: RowSecurity,
 }
 
 /// Where a database is, as written. It prints its scheme alone.
@@ -116,6 +134,9 @@ pub enum UrlError {
     /// A server setting at a file.
     #[error("`{0}` is for a database server: remove it")]
     OnlyServer(&'static str),
+    /// A setting of PostgreSQL at another database.
+    #[error("`{0}` is for PostgreSQL: remove it")]
+    OnlyPostgres(&'static str),
     /// Half an identity.
     #[error("`certificate` and `key` belong together: state both or none")]
     Identity,
@@ -137,6 +158,7 @@ impl SqlEntry {
             key: None,
             zone: None,
             account_may_write: false,
+            row_security: None,
             pool: super::default_pool(),
             statement_timeout: super::default_statement_timeout(),
             max_batch: super::default_max_batch(),
@@ -149,6 +171,9 @@ impl SqlEntry {
     /// What is wrong, without the address.
     pub fn address(&self, folder: &Path) -> Result<SqlAddress, UrlError> {
         let url = self.url.get_ref();
+        if self.row_security.is_some() && !matches!(url.scheme(), "postgres" | "postgresql") {
+            return Err(UrlError::OnlyPostgres("row_security"));
+        }
         let make: fn(Server) -> SqlAddress = match url.scheme() {
             "postgres" | "postgresql" => SqlAddress::Postgres,
             "mysql" | "mariadb" => SqlAddress::Mysql,
@@ -187,6 +212,8 @@ impl SqlEntry {
             tls: self.tls.unwrap_or(default),
             ca: self.ca.as_ref().map(|file| folder.join(file)),
             identity,
+            account_may_write: self.account_may_write,
+            row_security: self.row_security.unwrap_or_default(),
         }))
     }
 }

@@ -3,12 +3,13 @@
 use rusqlite::Rows;
 use rusqlite::types::ValueRef;
 
-use crate::source::RowSink;
 use crate::source::cell::{Cell, MAX_TEXT};
+use crate::source::fault::SourceError;
+use crate::source::proof::Answer;
 
 /// Rows of one width. Holds people's values: never printed.
 pub(super) struct Block {
-    columns: usize,
+    columns: Vec<String>,
     flats: Vec<Flat>,
     texts: String,
 }
@@ -25,13 +26,13 @@ enum Flat {
 impl Block {
     /// Reads a statement's rows to their end, or until there are more than `most`: one
     /// more, so that whoever takes them sees it. Blocking.
-    pub fn read(mut rows: Rows<'_>, columns: usize, most: usize) -> rusqlite::Result<Self> {
+    pub fn read(mut rows: Rows<'_>, columns: Vec<String>, most: usize) -> rusqlite::Result<Self> {
         let mut block = Self { columns, flats: Vec::new(), texts: String::new() };
         let mut count = 0;
         while count <= most
             && let Some(row) = rows.next()?
         {
-            for column in 0..columns {
+            for column in 0..block.columns.len() {
                 let flat = block.flat(row.get_ref(column)?);
                 block.flats.push(flat);
             }
@@ -59,7 +60,11 @@ impl Block {
     }
 
     /// Gives the rows, one by one, while they are wanted.
-    pub fn give(&self, sink: &mut dyn RowSink) {
+    ///
+    /// # Errors
+    /// Why the whole is no answer.
+    pub fn give(&self, answer: &mut dyn Answer) -> Result<(), SourceError> {
+        answer.described(&mut self.columns.iter().map(String::as_str));
         let cell = |flat: &Flat| match *flat {
             Flat::Null => Cell::Null,
             Flat::Integer(number) => Cell::Integer(number),
@@ -68,11 +73,12 @@ impl Block {
             Flat::Other => Cell::Other,
         };
         let cells: Vec<Cell<'_>> = self.flats.iter().map(cell).collect();
-        for row in cells.chunks(self.columns.max(1)) {
-            if sink.row(row).is_break() {
-                return;
+        for row in cells.chunks(self.columns.len().max(1)) {
+            if answer.row(row).is_break() {
+                break;
             }
         }
+        answer.finish()
     }
 }
 
