@@ -12,6 +12,7 @@ use crate::config::agency::AgencyConfig;
 use crate::config::audit::{AuditConfig, AuditKeys, PinnedLogs};
 use crate::config::catalogue;
 use crate::config::faults::Faults;
+use crate::config::file::FileError;
 use crate::config::gateway::GatewayConfig;
 use crate::config::grants::{Grants, GrantsConfig};
 use crate::config::link::LinkConfig;
@@ -65,7 +66,7 @@ pub(super) fn gateway(path: &Path, read: Read) -> Result<(GatewayConfig, Common)
         });
         Some((config, common?))
     });
-    Ok(faults.finish(judged)?)
+    Ok(faults.finish(judged).map_err(FileError::from)?)
 }
 
 /// An agency's configuration, with its mapping and the keys that open subjects.
@@ -101,7 +102,7 @@ pub(super) fn agency(
         });
         Some((config, common?, mapping?, keys?))
     });
-    Ok(faults.finish(judged)?)
+    Ok(faults.finish(judged).map_err(FileError::from)?)
 }
 
 impl Sections<'_> {

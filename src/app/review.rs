@@ -165,7 +165,7 @@ pub fn load(root: &Path) -> Result<Federation, ReviewError> {
     let mut places = Places::default();
     let (config, mut faults) = GatewayConfig::judge(&files.gateway)?;
     let Some(config) = config.filter(|_| faults.count() == 0) else {
-        return Err(faults.refuse().into());
+        return Err(FileError::from(faults.refuse()).into());
     };
     let text = file::read_text(&files.gateway)?;
     places.configuration(GATEWAY, &files.name(&files.gateway), &text, []);
@@ -173,7 +173,7 @@ pub fn load(root: &Path) -> Result<Federation, ReviewError> {
     let catalogue = Arc::new(catalogue(&files, &config.catalogue, &texts, &mut places)?);
     config.check_agencies(&catalogue, &mut faults);
     let purposes = config.grants.purposes(&catalogue, &mut faults);
-    let grants = (&config.grants, faults.finish(purposes)?);
+    let grants = (&config.grants, faults.finish(purposes).map_err(FileError::from)?);
     let engine = config.policy.load(&catalogue).map_err(policy_of(GATEWAY))?;
     let gateway = house(&files, GATEWAY, engine, &config.policy, grants, &mut places)?;
     let mut owns = BTreeMap::new();
@@ -230,7 +230,7 @@ fn own(
     let catalogue = gateway.engine.catalogue();
     let (config, text, mut faults) = AgencyConfig::judge(path)?;
     let Some(config) = config.filter(|_| faults.count() == 0) else {
-        return Err(faults.refuse().into());
+        return Err(FileError::from(faults.refuse()).into());
     };
     let apart = |message| ReviewError::Apart { path: path.to_owned(), message };
     let own_texts = catalogue_texts(&config.catalogue)?;
@@ -260,7 +260,7 @@ fn own(
     places.configuration(config.id.as_str(), &files.name(path), &text, ids);
     let name = config.id.as_str();
     let purposes = config.grants.purposes(catalogue, &mut faults);
-    let grants = (&config.grants, faults.finish(purposes)?);
+    let grants = (&config.grants, faults.finish(purposes).map_err(FileError::from)?);
     let engine = config.policy.load_beside(&gateway.engine).map_err(policy_of(name))?;
     let house = house(files, name, engine, &config.policy, grants, places)?;
     Ok((config.id, Own { title: config.title, house, mapped, enabled: config.enabled }))

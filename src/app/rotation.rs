@@ -49,7 +49,7 @@ impl Changing {
     ) -> Result<Self, FileError> {
         match read {
             Some((link, grants)) if faults.count() == 0 => Ok(Self { link, grants, faults }),
-            _ => Err(faults.refuse()),
+            _ => Err(faults.refuse().into()),
         }
     }
 }
@@ -220,7 +220,7 @@ impl Pins {
         let Changing { grants: config, mut faults, .. } = (self.watch.read)(&self.watch.path)?;
         self.watch.files = pins_watch(&self.watch.path, &config);
         let grants = config.load(folder_of(&self.watch.path), &self.catalogue, &mut faults);
-        let grants = faults.finish(grants)?;
+        let grants = faults.finish(grants).map_err(FileError::from)?;
         self.statuses.replace(statuses::plan(&grants)?)?;
         Ok(grants)
     }

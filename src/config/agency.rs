@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::audit::AuditConfig;
+use super::catalogue::check_agency;
 use super::counters::CountersConfig;
 use super::faults::Faults;
 use super::file::{self, FileError};
-use super::gateway::check_agency;
 use super::grants::GrantsConfig;
 use super::link::LinkConfig;
 use super::mapping::{QueryEntry, SourceEntry};

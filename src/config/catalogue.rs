@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::faults::Faults;
-use crate::domain::catalogue::{Catalogue, Source};
+use crate::domain::catalogue::{AgencyId, Catalogue, Source};
 use crate::domain::finding::{Findings, causes};
 
 /// Most files of one catalogue.
@@ -90,6 +90,23 @@ pub fn judge(folder: &Path, faults: &mut Faults) -> Option<Catalogue> {
         Err(error) => faults.add("catalogue", format!("is refused: {}", causes(&error))),
     }
     None
+}
+
+/// Notes an agency that owns nothing in the catalogue.
+pub(super) fn check_agency(
+    key: &str,
+    agency: &AgencyId,
+    catalogue: &Catalogue,
+    faults: &mut Faults,
+) {
+    if catalogue.owned_by(agency).is_empty() {
+        let known: Vec<String> = catalogue.agencies().iter().map(ToString::to_string).collect();
+        let known = known.join(", ");
+        let message = format!(
+            "is refused: agency `{agency}` owns no item of the catalogue; it knows {known}"
+        );
+        faults.add(key, message);
+    }
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, CatalogueError> {

@@ -11,7 +11,6 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::file::FileError;
 use crate::domain::finding::{Finding, Findings, causes};
 
 /// Most faults that are told of one file.
@@ -121,8 +120,8 @@ impl Faults {
     /// What was read, unless something is wrong.
     ///
     /// # Errors
-    /// [`FileError::Faults`] with every fault.
-    pub fn finish<T>(self, read: Option<T>) -> Result<T, FileError> {
+    /// Every fault.
+    pub fn finish<T>(self, read: Option<T>) -> Result<T, Findings> {
         match read {
             Some(read) if self.found.is_empty() => Ok(read),
             _ => Err(self.refuse()),
@@ -130,9 +129,9 @@ impl Faults {
     }
 
     /// Every fault, in order of file and line.
-    pub fn refuse(mut self) -> FileError {
+    pub fn refuse(mut self) -> Findings {
         self.found.sort();
-        FileError::Faults(Findings(self.found))
+        Findings(self.found)
     }
 }
 

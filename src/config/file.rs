@@ -31,8 +31,8 @@ pub enum FileError {
         bytes: u64,
     },
     /// What stands in it is wrong: everything, one a line.
-    #[error("{0}")]
-    Faults(Findings),
+    #[error(transparent)]
+    Faults(#[from] Findings),
 }
 
 /// Reads a file's text, within bounds.
@@ -62,7 +62,7 @@ pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
 /// [`FileError::Faults`], with everything that is wrong.
 pub fn parse_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, FileError> {
     let (read, faults) = judge_toml(path, text);
-    faults.finish(read)
+    Ok(faults.finish(read)?)
 }
 
 /// As [`parse_toml`], for who has more to say of the file before it is refused. What

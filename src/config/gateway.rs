@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 use super::audit::AuditConfig;
+use super::catalogue::check_agency;
 use super::faults::Faults;
 use super::file::{self, FileError};
 use super::grants::GrantsConfig;
@@ -145,7 +146,7 @@ impl GatewayConfig {
     /// Everything that is wrong, with file, line and key.
     pub fn load(path: &Path) -> Result<Self, FileError> {
         let (config, faults) = Self::judge(path)?;
-        faults.finish(config)
+        Ok(faults.finish(config)?)
     }
 
     /// As [`GatewayConfig::load`], for who judges further before the file is refused.
@@ -209,23 +210,6 @@ impl GatewayConfig {
         for (at, agency) in self.agency.iter().enumerate() {
             check_agency(&format!("agency[{at}].id"), &agency.id, catalogue, faults);
         }
-    }
-}
-
-/// Notes an agency that owns nothing in the catalogue.
-pub(super) fn check_agency(
-    key: &str,
-    agency: &AgencyId,
-    catalogue: &Catalogue,
-    faults: &mut Faults,
-) {
-    if catalogue.owned_by(agency).is_empty() {
-        let known: Vec<String> = catalogue.agencies().iter().map(ToString::to_string).collect();
-        let known = known.join(", ");
-        let message = format!(
-            "is refused: agency `{agency}` owns no item of the catalogue; it knows {known}"
-        );
-        faults.add(key, message);
     }
 }
 

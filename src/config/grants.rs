@@ -8,8 +8,8 @@ use std::time::Duration as Wait;
 use serde::Deserialize;
 use time::Duration;
 
+use super::catalogue::check_agency;
 use super::faults::Faults;
-use super::gateway::check_agency;
 use super::key_file::{opening_key, pinned_key};
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::grant::{
