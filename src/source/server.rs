@@ -370,6 +370,8 @@ pub(super) fn not_let_in(
     };
     let visible = |c: &char| !c.is_control();
     let said: String = said.chars().filter(visible).take(200).collect();
+    // The driver puts the place in its own code behind it.
+    let said = said.rsplit_once(" (sqlx").map_or(&*said, |(said, _)| said);
     let detail = match said.split_once("unknown authentication plugin: ") {
         Some((_, plugin)) => format!(
             "the server checks this account's password by `{plugin}`, which the driver does not \
