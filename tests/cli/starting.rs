@@ -176,7 +176,7 @@ fn the_example_files_fit_their_samples() {
     assert!(copied.success());
     let file = "examples/agencies/education-csv.toml";
     let told = done(folder, &["check", "-c", file]);
-    assert!(!told.contains("warning") && !told.contains("error"), "{told}");
+    assert!(told.contains("3 of 64 items mapped; 0 errors, 0 warnings"), "{told}");
     let file = folder.join("examples/agencies/education-http.toml");
     let answer = std::fs::read_to_string(folder.join("examples/agencies/answer.json")).unwrap();
     let url = serve(answer);
@@ -191,5 +191,5 @@ fn the_example_files_fit_their_samples() {
     std::fs::write(&secret, "not-a-secret\n").unwrap();
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
     let told = done(folder, &["check", "-c", "examples/agencies/education-http.toml"]);
-    assert!(!told.contains("warning") && !told.contains("error"), "{told}");
+    assert!(told.contains("3 of 64 items mapped; 0 errors, 0 warnings"), "{told}");
 }
