@@ -5,10 +5,12 @@
 //! named. It asks as any consumer would, through the
 //! network, and has no way in of its own.
 
+mod cases;
 mod city;
 mod consent;
 mod evidence;
 mod federation;
+mod life;
 pub mod people;
 mod postgres;
 mod processes;
@@ -21,7 +23,7 @@ use std::time::Duration;
 pub use city::DemoError;
 pub use evidence::Evidence;
 pub use federation::{
-    AgencyEntry, ConsumerEntry, Federation, GatewayEntry, GrantEntry, IssuerEntry,
+    AgencyEntry, ConsumerEntry, Federation, GatewayEntry, GrantEntry, IssuerEntry, TestPerson,
 };
 use people::People;
 pub use stages::{FIRST_STAGE, Revocation, SectionOutcome, Stage};
@@ -145,7 +147,7 @@ async fn start_in(
     let config = city.gateway_config();
     let address = processes.start(city::GATEWAY, "gateway", &config).await?;
     city.set_gateway_address(address)?;
-    let federation = federation::describe(&city, &processes, grants)?;
+    let federation = federation::describe(&city, &processes, grants, cases::described(people))?;
     federation.write(home.path())?;
     let running = Running {
         city,

@@ -302,6 +302,12 @@ fn the_documents_commands_lead_to_a_first_section() {
     for word in ["master", "full", "education"] {
         assert!(answer.contains(word), "`{word}` is not in the answer\n{answer}");
     }
+    // What the administrator asked for with a grant of their own.
+    let own = log("own.txt").to_lowercase();
+    for word in ["master", "full", "2019-06-30", "no answer from employment (not granted)"] {
+        assert!(own.contains(word), "`{word}` is not in the answer to one's own grant\n{own}");
+    }
+    assert!(!own.contains("provisional"), "{own}");
 }
 
 #[test]

@@ -28,6 +28,25 @@ pub struct Federation {
     pub subjects: Vec<String>,
     /// A grant for each of them.
     pub grants: Vec<GrantEntry>,
+    /// One of them for each outcome that a client has to cope with.
+    #[serde(default)]
+    pub test_people: Vec<TestPerson>,
+}
+
+/// A synthetic person of whom it is known what becomes of the basic profile.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TestPerson {
+    /// The outcome in a word: `complete`, `conflict`, `disputed`, `lapsed_fact`,
+    /// `no_record_at_one_agency`, `invalid_value` or `partial_sum`.
+    pub outcome: String,
+    /// Who: a synthetic card number.
+    pub subject: String,
+    /// At which agency it shows, if at one.
+    pub agency: Option<String>,
+    /// In which item it shows, if in one.
+    pub item: Option<String>,
+    /// What it means.
+    pub meaning: String,
 }
 
 /// The consent service's process.
@@ -111,6 +130,7 @@ pub(super) fn describe(
     city: &City,
     processes: &Processes,
     grants: Vec<GrantEntry>,
+    test_people: Vec<TestPerson>,
 ) -> Result<Federation, DemoError> {
     let process = |name: &str| {
         let address = processes.address(name).map(|address| address.to_string());
@@ -149,5 +169,6 @@ pub(super) fn describe(
         issuer,
         subjects: grants.iter().map(|grant| grant.subject.clone()).collect(),
         grants,
+        test_people,
     })
 }

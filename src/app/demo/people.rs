@@ -6,6 +6,7 @@
 //! the order in which they are made.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use time::{Date, Month};
 
 use crate::domain::subject::gb11643_check_character;
 
@@ -30,14 +31,27 @@ impl People {
     /// The card number of a person: a region that does not exist, a date of
     /// birth, a serial number, the check character.
     pub fn card_number(self, person: usize) -> String {
-        let mut draw = self.draw(&["card", &person.to_string()]);
-        let (year, month, day) =
-            (draw.between(1960, 2005), draw.between(1, 12), draw.between(1, 28));
+        let (year, month, day) = self.born(person);
         // Person and date together never repeat: the region carries the rest.
         let region = 990_000 + person / 1000;
         let digits = format!("{region:06}{year:04}{month:02}{day:02}{:03}", person % 1000);
         let check = gb11643_check_character(&digits).unwrap_or('0');
         format!("{digits}{check}")
+    }
+
+    /// A person's date of birth, as the card number has it.
+    pub fn birth(self, person: usize) -> Date {
+        let (year, month, day) = self.born(person);
+        let month = u8::try_from(month).ok().and_then(|month| Month::try_from(month).ok());
+        let parts = i32::try_from(year).ok().zip(month).zip(u8::try_from(day).ok());
+        let date =
+            parts.and_then(|((year, month), day)| Date::from_calendar_date(year, month, day).ok());
+        date.unwrap_or(Date::MIN)
+    }
+
+    fn born(self, person: usize) -> (i64, i64, i64) {
+        let mut draw = self.draw(&["card", &person.to_string()]);
+        (draw.between(1960, 2005), draw.between(1, 12), draw.between(1, 28))
     }
 
     /// Random numbers for one purpose.
@@ -65,6 +79,22 @@ pub struct Draw {
 }
 
 impl Draw {
+    /// Random numbers for one of very many purposes of one seed: FNV-1a over the
+    /// purpose, spread by splitmix64. Much cheaper than a hash, and nobody is to be
+    /// kept from guessing.
+    pub fn quick(seed: u64, purpose: &str) -> Self {
+        let offset = seed ^ 0xcbf2_9ce4_8422_2325;
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let mut state = purpose.bytes().fold(offset, step);
+        let words = std::array::from_fn(|_| {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ (mixed >> 31)
+        });
+        Self { words, next: 0 }
+    }
+
     /// A random word.
     pub fn word(&mut self) -> u64 {
         let word = self.words.get(self.next % self.words.len()).copied().unwrap_or_default();
@@ -76,6 +106,12 @@ impl Draw {
     pub fn between(&mut self, low: i64, high: i64) -> i64 {
         let span = high.abs_diff(low).saturating_add(1);
         low.saturating_add_unsigned(self.word() % span)
+    }
+
+    /// One of several, each as likely; the default of none.
+    pub fn one_of<T: Copy + Default>(&mut self, among: &[T]) -> T {
+        let at = self.word() % u64::try_from(among.len()).unwrap_or(1).max(1);
+        usize::try_from(at).ok().and_then(|at| among.get(at)).copied().unwrap_or_default()
     }
 
     /// True so many times in a hundred.
@@ -95,6 +131,10 @@ mod tests {
         let people = People::new(1, 5000);
         let numbers: HashSet<String> = people.places().map(|p| people.card_number(p)).collect();
         assert_eq!(numbers.len(), 5000);
+        for person in [0, 1, 4_999] {
+            let birth = people.birth(person).to_string().replace('-', "");
+            assert_eq!(people.card_number(person).get(6..14), Some(birth.as_str()));
+        }
         for number in numbers {
             assert!(number.starts_with("99") && number.len() == 18, "{number}");
             let (digits, check) = number.split_at(17);

@@ -1,34 +1,31 @@
 //! Fills the agencies' databases with synthetic people, by the agencies' own
 //! mappings: what is written is what an agency of that kind would hold.
 //!
-//! Some people are missing from some agencies, some records have holes, some
-//! adverse facts have lapsed or are disputed, and where two agencies hold one
-//! item they sometimes differ.
+//! What is true of somebody is the business of [`Life`]. Here some people are missing
+//! from some agencies, some records have holes, some adverse facts have lapsed or are
+//! disputed, and where two agencies hold one item they sometimes differ.
 
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use rusqlite::params_from_iter;
 use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 use time::{Date, Duration};
 
+use super::cases::{self, Outcome};
 use super::city::{City, DemoError};
+use super::life::{EVERYWHERE, Fact, Life, shifted};
 use super::people::People;
 use super::postgres::Postgres;
 use crate::clock;
 use crate::config::mapping::{ItemEntry, QueryEntry};
-use crate::domain::catalogue::{Catalogue, Item};
+use crate::domain::catalogue::{Catalogue, Item, Survivorship};
 use crate::domain::value::{Range, ValueType};
 
 /// Rows of one statement at most, on a server.
 const MAX_ROWS: usize = 8000;
-
-/// The first people are in every agency's records, so that a demo has somebody
-/// to show.
-pub(super) const EVERYWHERE: usize = 10;
 
 /// How many people get a grant of the demo.
 pub(super) const SHOWN: usize = 200;
@@ -171,87 +168,128 @@ impl Table<'_> {
     }
 
     /// A person's row, unless the agency has none.
-    fn row(&self, person: usize) -> Option<Vec<Option<String>>> {
-        let name = person.to_string();
-        let featured = person < EVERYWHERE;
-        let known = !self.people.draw(&["known", self.agency, &name]).percent(5) || featured;
-        let adverse = self.query.ended.is_some();
+    fn row(&self, place: usize) -> Option<Vec<Option<String>>> {
+        let name = place.to_string();
+        let person = Person {
+            place,
+            life: Life::new(self.people, place, self.today),
+            outcome: Outcome::of(self.people, place),
+        };
+        let shown = place < EVERYWHERE || person.outcome.is_some();
+        let known = !self.people.draw(&["known", self.agency, &name]).percent(5) || shown;
+        let unknown = person.outcome.is_some_and(|outcome| outcome.is_unknown_at(self.agency));
         let mut draw = self.people.draw(&["row", self.agency, self.query.name.get_ref(), &name]);
-        let present = if adverse { draw.percent(12) } else { draw.percent(94) || featured };
-        if !known || !present {
+        let present = match self.query.ended {
+            Some(_) => self.adverse(&person),
+            None => draw.percent(94) || shown,
+        };
+        if !known || unknown || !present {
             return None;
         }
         let age = Duration::days(draw.between(1, 60));
-        let mut row = vec![Some(self.people.card_number(person)), iso(self.today.checked_sub(age))];
-        if adverse {
-            let mut fate =
-                self.people.draw(&["fate", self.agency, self.query.name.get_ref(), &name]);
-            let ended = Duration::days(fate.between(30, 365 * 8));
-            let ongoing = fate.percent(30);
-            row.push(if ongoing { None } else { iso(self.today.checked_sub(ended)) });
-            let disputed = fate.percent(15);
+        let mut row = vec![Some(self.people.card_number(place)), iso(self.today.checked_sub(age))];
+        if self.query.ended.is_some() {
+            let (ended, disputed) = self.fate(&person);
+            row.push(ended.and_then(|ago| iso(self.today.checked_sub(ago))));
             row.push(Some(u8::from(disputed).to_string()));
-            row.push(disputed.then(|| format!("statement-{}-{person}", self.agency)));
+            row.push(disputed.then(|| format!("statement-{}-{place}", self.agency)));
         }
         row.extend(self.query.items.iter().map(|(id, entry)| {
-            let hole = self.people.draw(&["hole", self.agency, id, &name]).percent(4) && !featured;
+            let hole = self.people.draw(&["hole", self.agency, id, &name]).percent(4) && !shown;
             let item = self.catalogue.find(id).filter(|_| !hole)?;
-            self.cell(item, entry.get_ref(), person)
+            self.cell(item, entry.get_ref(), &person)
         }));
         Some(row)
     }
 
-    fn cell(&self, item: &Item, entry: &ItemEntry, person: usize) -> Option<String> {
-        let name = person.to_string();
-        let second = item.owners.first().is_some_and(|first| first.as_str() != self.agency);
-        // Person 0 shows a conflict on every item that two agencies hold.
-        let differs = second
-            && (person == 0
-                || self.people.draw(&["differs", self.agency, &item.id, &name]).percent(10));
-        let mut draw = match differs {
-            true => self.people.draw(&["value", &item.id, &name, self.agency]),
-            false => self.people.draw(&["value", &item.id, &name]),
-        };
-        match &item.value_type {
-            ValueType::Boolean => Some(u8::from(draw.percent(60)).to_string()),
-            ValueType::Date => {
-                let days = Duration::days(draw.between(60, 365 * 14));
-                iso(self.today.checked_sub(days))
-            }
-            ValueType::Code(count) => {
-                let mut index = draw.between(0, i64::from(*count) - 1);
-                if differs && person == 0 {
-                    // Another code than the first owner's, whatever was drawn.
-                    let first = self.people.draw(&["value", &item.id, &name]);
-                    index =
-                        (first.clone().between(0, i64::from(*count) - 1) + 1) % i64::from(*count);
-                }
-                let code = item.codes.get(usize::try_from(index).ok()?)?;
-                Some(source_code(entry, &code.code))
-            }
-            ValueType::Integer(range) | ValueType::Months(range) => {
-                Some(number(&mut draw, *range, 0)?.to_string())
-            }
-            ValueType::Decimal(range) | ValueType::Money(_, range) => {
-                let value = number(&mut draw, *range, 2)?;
-                Some(match entry.scale {
-                    Some(scale) => {
-                        (value * Decimal::from(10i64.pow(scale))).trunc().normalize().to_string()
-                    }
-                    None => value.normalize().to_string(),
-                })
-            }
+    /// Whether an agency has an adverse record of this table.
+    fn adverse(&self, person: &Person) -> bool {
+        let meant = self.query.items.contains_key(cases::ADVERSE);
+        match person.outcome {
+            Some(Outcome::Disputed | Outcome::Lapsed) => meant,
+            Some(Outcome::Complete) => false,
+            _ => self.query.items.keys().any(|id| person.life.is_troubled(id)),
         }
+    }
+
+    /// How long ago an adverse fact ended, if it has, and whether it is disputed.
+    fn fate(&self, person: &Person) -> (Option<Duration>, bool) {
+        let name = person.place.to_string();
+        let mut fate = self.people.draw(&["fate", self.agency, self.query.name.get_ref(), &name]);
+        let ended = Duration::days(fate.between(30, person.life.adult_days().min(365 * 8)));
+        let (ongoing, disputed) = (fate.percent(30), fate.percent(15));
+        match person.outcome {
+            Some(Outcome::Disputed) => (None, true),
+            // A year longer than any fact of the table may be used.
+            Some(Outcome::Lapsed) => {
+                let items = self.query.items.keys().filter_map(|id| self.catalogue.find(id));
+                let months = items.filter_map(|item| item.adverse_months).max().unwrap_or(0);
+                (Some(Duration::days((i64::from(months) + 12) * 31)), false)
+            }
+            _ => ((!ongoing).then_some(ended), disputed),
+        }
+    }
+
+    fn cell(&self, item: &Item, entry: &ItemEntry, person: &Person) -> Option<String> {
+        let name = person.place.to_string();
+        if let Some(text) =
+            person.outcome.and_then(|outcome| outcome.written(self.agency, &item.id))
+        {
+            return Some(text.to_owned());
+        }
+        let second = item.owners.first().is_some_and(|first| first.as_str() != self.agency);
+        // Parts of a sum are each owner's own.
+        let could_differ = second && item.survivorship != Survivorship::Sum;
+        // One person shows a conflict on every item that two agencies hold.
+        let differs = match person.outcome {
+            Some(Outcome::Conflict) => true,
+            Some(_) => false,
+            None => self.people.draw(&["differs", self.agency, &item.id, &name]).percent(10),
+        };
+        let mut fact = person.life.fact(self.agency, item)?;
+        if could_differ && differs {
+            let mut draw = self.people.draw(&["value", &item.id, &name, self.agency]);
+            fact = shifted(fact, item, &mut draw);
+        }
+        written(fact, item, entry)
     }
 }
 
-/// A number within a range, small ones far more often than large ones.
-fn number(draw: &mut super::people::Draw, range: Range, places: u32) -> Option<Decimal> {
-    let unit = Decimal::from(draw.between(0, 1_000_000)) / Decimal::from(1_000_000);
-    let span = (range.maximum - range.minimum).to_i64().map(Decimal::from)?;
-    let small = unit * unit * unit;
-    let value = range.minimum + span * small * small;
-    Some(value.round_dp(places).clamp(range.minimum, range.maximum))
+/// A person of whom a row is made.
+struct Person {
+    place: usize,
+    life: Life,
+    outcome: Option<Outcome>,
+}
+
+/// A fact as the source writes it.
+fn written(fact: Fact, item: &Item, entry: &ItemEntry) -> Option<String> {
+    let number = |range: Range| {
+        let number = match fact {
+            Fact::Whole(number) => Decimal::from(number),
+            Fact::Number(number) => number,
+            _ => return None,
+        };
+        Some(number.clamp(range.minimum, range.maximum))
+    };
+    match (&item.value_type, fact) {
+        (ValueType::Boolean, Fact::Flag(is)) => Some(u8::from(is).to_string()),
+        (ValueType::Date, Fact::Day(day)) => iso(Some(day)),
+        (ValueType::Code(_), code) => Some(source_code(entry, code.code_of(item)?)),
+        (ValueType::Integer(range) | ValueType::Months(range), _) => {
+            Some(number(*range)?.trunc().normalize().to_string())
+        }
+        (ValueType::Decimal(range) | ValueType::Money(_, range), _) => {
+            let number = number(*range)?.round_dp(2);
+            Some(match entry.scale {
+                Some(scale) => {
+                    (number * Decimal::from(10i64.pow(scale))).trunc().normalize().to_string()
+                }
+                None => number.normalize().to_string(),
+            })
+        }
+        _ => None,
+    }
 }
 
 /// What the source writes for a code of the catalogue.
