@@ -1,3 +1,5 @@
+//! Histories by chance in virtual time: the laws that an endpoint keeps, whatever comes.
+
 use super::*;
 use crate::clock;
 
