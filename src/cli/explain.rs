@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn near_words_are_named_and_strange_ones_are_not() {
         assert_eq!(near("GRANT_EXPIERD").first(), Some(&"GRANT_EXPIRED"));
-        assert_eq!(near("COUNTER").first(), Some(&"COUNTER_DOWN"));
+        assert!(near("COUNTER").contains(&"COUNTER_DOWN"));
         assert!(near("STALE").contains(&"GRANT_STATUS_STALE"));
         assert!(near("XYZZY").is_empty());
         assert!(near(&"A".repeat(10_000)).is_empty());

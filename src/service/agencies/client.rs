@@ -274,11 +274,16 @@ fn none(reply: Reply, reason: Reason) -> Result<Option<Asking>, Reply> {
 }
 
 /// Of two endpoints' refusals the one that tells more: wait, if either will soon be
-/// known, and otherwise the first real reason.
+/// known, and otherwise what somebody must act on, or the first that is said.
 const fn prefer(before: Refused, next: Refused) -> Refused {
     match (before, next) {
         (Refused::Wait, _) | (_, Refused::Wait) => Refused::Wait,
         (Refused::No(Reason::NotConfigured), next) => next,
+        (Refused::No(passes), Refused::No(lasts))
+            if passes.retry_after().is_some() && lasts.retry_after().is_none() =>
+        {
+            next
+        }
         (before, _) => before,
     }
 }
