@@ -23,9 +23,9 @@ pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 /// takes.
 pub const MAX_SECTION_BYTES: usize = 512 * 1024;
 
-/// Bytes of one message on an Exchange stream at most, in either direction. More than a
-/// section and what is around it, so that one that is too large loses its exchange and
-/// not the stream.
+/// Bytes of one message of an agency on an Exchange stream at most. More than a section
+/// and what is around it, so that one that is too large loses its exchange and not the
+/// stream. What a gateway sends is bounded by [`MAX_MESSAGE_BYTES`].
 pub const MAX_FRAME_BYTES: usize = 2 * MAX_SECTION_BYTES;
 
 /// Bytes of an agency's description of itself at most.

@@ -22,7 +22,7 @@ use crate::service::agency::server::AgencyServer;
 use crate::source::{Holdings, SourceError};
 use crate::store::audit_log::Options as LogOptions;
 use crate::store::frequency::{Counters, Newest};
-use crate::wire::MAX_FRAME_BYTES;
+use crate::wire::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
 use crate::wire::proto::pb::agency_service_server::AgencyServiceServer;
 
 /// Runs an agency from its configuration file until `stop` turns true. `ready` is
@@ -104,7 +104,7 @@ pub async fn run_with(
     let mut routes = tonic::service::Routes::builder();
     routes.add_service(
         AgencyServiceServer::new(AgencyServer::new(agency, stop.clone()))
-            .max_decoding_message_size(MAX_FRAME_BYTES)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_FRAME_BYTES),
     );
     let service = serving::with_standard_services(routes, health_service, max_deadline)?;

@@ -59,9 +59,12 @@ impl<C: Connect> Pool<C> {
         Ok(Lease { connection, fresh, pool: self, _permit: permit })
     }
 
-    /// A new connection, whichever are kept.
+    /// A new connection, in the place of one that is kept: there are never more than the
+    /// pool has places.
     pub async fn lease_new(&self, until: Instant) -> Result<Lease<'_, C>, SourceError> {
         let permit = self.permit(until).await?;
+        let replaced = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        drop(replaced);
         let connection = self.new_connection(until).await?;
         Ok(Lease { connection, fresh: true, pool: self, _permit: permit })
     }
@@ -110,4 +113,42 @@ pub(super) async fn secret(
     read.map_err(failed)?
         .map(Some)
         .map_err(|error| SourceError::new(Reason::Down, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use futures_util::future::FutureExt;
+
+    use super::*;
+    use crate::clock;
+
+    /// Makes connections that say how many of them are open.
+    struct Counted(Arc<()>);
+
+    impl Connect for Counted {
+        type Connection = Arc<()>;
+
+        fn connect(&self) -> BoxFuture<'_, Result<Arc<()>, SourceError>> {
+            async { Ok(Arc::clone(&self.0)) }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_connections_are_open_than_the_pool_has_places() {
+        let open = Arc::new(());
+        let pool = Pool::new(Counted(Arc::clone(&open)), 2);
+        let until = clock::now() + Duration::from_secs(60);
+        for _ in 0..5 {
+            let new = pool.lease_new(until).await.unwrap();
+            assert!(new.fresh);
+            let other = pool.lease(until).await.unwrap();
+            assert!(Arc::strong_count(&open) - 2 <= 2, "the pool and we hold one each");
+            new.keep();
+            other.keep();
+        }
+        assert_eq!(Arc::strong_count(&open) - 2, 2);
+    }
 }

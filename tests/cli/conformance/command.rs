@@ -74,7 +74,7 @@ fn nothing_there_is_a_finding_and_a_bad_plan_an_error() {
     for (written, said) in [
         ("[source]\nknown = ['1']\nunknown = '2'\n", "`known` under [source] needs 2"),
         ("", "has no [source]"),
-        ("[source]\nknow = []\n", "unknown field `know`"),
+        ("[source]\nknow = []\n", "`source.know` is no key: did you mean `known`?"),
     ] {
         std::fs::write(&plan, written).unwrap();
         let (code, _, error) = at("table");
