@@ -46,7 +46,7 @@ impl Outcome {
         let from_the_end = |nth| shown.checked_sub(nth).filter(|place| *place >= EVERYWHERE);
         match self {
             Self::Conflict => Some(0),
-            Self::Complete => Some(2),
+            Self::Complete => Some(1),
             Self::Disputed => Some(3),
             Self::Lapsed => Some(4),
             Self::NoRecord => from_the_end(1),

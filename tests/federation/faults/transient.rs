@@ -11,7 +11,7 @@ use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::exchange_response::Message as ToGateway;
 use tributary::wire::refusal::code_of;
 
-use super::answers::{AGENCY, RATIO, honest, own_or_nothing, sha256};
+use super::answers::{AGENCY, RATIO, honest, own_or_nothing, request_id, sha256};
 use crate::kit::federation::{DEADLINE, Federation, link, outcome};
 use crate::kit::rogue::{Asked, Rogue, Step};
 
@@ -27,7 +27,7 @@ impl Script {
     fn answer(&mut self, asked: &Asked) -> Vec<Step> {
         self.ids.push(asked.request.request_id.clone());
         match self.refusals.pop().or(self.always) {
-            None => honest(asked),
+            None => honest(&of_person(asked, 0)),
             Some(reason) => vec![Step::say(ToGateway::Failure(pb::ExchangeFailure {
                 exchange_id: asked.exchange_id,
                 request_hash: sha256(&asked.bytes),
@@ -36,6 +36,13 @@ impl Script {
             }))],
         }
     }
+}
+
+/// The question as one about this person: our client's ids name nobody.
+fn of_person(asked: &Asked, person: usize) -> Asked {
+    let mut asked = asked.clone();
+    asked.request.request_id = request_id("own", person, 0);
+    asked
 }
 
 #[tokio::test(flavor = "multi_thread")]
