@@ -22,8 +22,8 @@ use crate::service::agency::server::AgencyServer;
 use crate::source::{Holdings, SourceError};
 use crate::store::audit_log::Options as LogOptions;
 use crate::store::frequency::{Counters, Newest};
-use crate::wire::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
 use crate::wire::proto::pb::agency_service_server::AgencyServiceServer;
+use crate::wire::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
 
 /// Runs an agency from its configuration file until `stop` turns true. `ready` is
 /// told the address once it listens.
