@@ -119,6 +119,7 @@ fn describe(town: &Town, gateway: &GatewayEntry, servers: &[Server]) -> Federati
         },
         subjects: Vec::new(),
         grants: Vec::new(),
+        test_people: Vec::new(),
     }
 }
 

@@ -43,6 +43,9 @@ pub(super) fn decode(
     Ok(text::below(&text, skip_lines).to_owned())
 }
 
+/// Where `as_of` stands among the columns of a query.
+const AS_OF: usize = 1;
+
 /// Files, one for each query.
 pub(super) struct Csv {
     files: Vec<Arc<File>>,
@@ -73,12 +76,14 @@ impl Csv {
         }
     }
 
-    /// The cells of a line; the one at `open` may be cut.
+    /// The cells of a line; the one at `open` may be cut. `dated` is the `as_of` of a
+    /// file that dates its rows.
     fn cells<'a>(
         &self,
         record: &'a StringRecord,
         places: &[usize],
         open: Option<usize>,
+        dated: Option<Cell<'a>>,
     ) -> Vec<Cell<'a>> {
         let cells = places.iter().enumerate().map(|(column, at)| match column {
             _ if Some(*at) == open => Cell::Broken(Unfit::Torn),
@@ -86,19 +91,24 @@ impl Csv {
             0 => record.get(*at).map_or(Cell::Null, Cell::Text),
             _ => self.cell(record.get(*at)),
         });
-        cells.collect()
+        let mut cells: Vec<_> = cells.collect();
+        if let Some(dated) = dated {
+            cells.insert(AS_OF.min(cells.len()), dated);
+        }
+        cells
     }
 
     /// Gives a person's rows.
     fn give(
         &self,
-        good: &Good,
+        (good, dated): (&Good, Option<Cell<'_>>),
         places: &[usize],
         person: &str,
         sink: &mut dyn RowSink,
     ) -> ControlFlow<()> {
         let broken = |reason: Unfit| {
-            let mut cells = vec![Cell::Broken(reason); places.len()];
+            let columns = places.len() + usize::from(dated.is_some());
+            let mut cells = vec![Cell::Broken(reason); columns];
             if let Some(subject) = cells.first_mut() {
                 *subject = Cell::Text(person);
             }
@@ -114,7 +124,7 @@ impl Csv {
                         Line::Open(_) => Some(good.table.last()),
                         _ => None,
                     };
-                    sink.row(&self.cells(record, places, open))?;
+                    sink.row(&self.cells(record, places, open, dated))?;
                 }
             }
         }
@@ -134,10 +144,12 @@ impl Source for Csv {
         sink: &'a mut dyn RowSink,
     ) -> BoxFuture<'a, Result<(), SourceError>> {
         within(until, async move {
-            let good = self.file(query)?.good(until).await?;
+            let file = self.file(query)?;
+            let good = file.good(until).await?;
+            let dated = file.dates_rows.then(|| good.version.date());
             let places = good.table.places().unwrap_or_default();
             for person in people {
-                if self.give(&good, places, person.expose(), sink).is_break() {
+                if self.give((&good, dated), places, person.expose(), sink).is_break() {
                     break;
                 }
             }
@@ -152,12 +164,14 @@ impl Source for Csv {
         sink: &'a mut dyn RowSink,
     ) -> BoxFuture<'a, Result<bool, SourceError>> {
         within(until, async move {
-            let good = self.file(query)?.good(until).await?;
+            let file = self.file(query)?;
+            let good = file.good(until).await?;
+            let dated = file.dates_rows.then(|| good.version.date());
             let places = good.table.places().unwrap_or_default();
             for line in good.table.some(SAMPLED_ROWS) {
                 // A torn one is the file's fault, and said elsewhere.
                 let Line::Whole(record) = &line else { continue };
-                if sink.row(&self.cells(record, places, None)).is_break() {
+                if sink.row(&self.cells(record, places, None, dated)).is_break() {
                     break;
                 }
             }

@@ -28,6 +28,9 @@ use crate::domain::zone::Zone;
 /// Where the people of a statement belong.
 pub(super) const SUBJECTS: &str = "{subjects}";
 
+/// What `as_of` of a CSV file says where each row is as old as the file.
+pub(super) const OF_FILE: &str = "file";
+
 /// A mapping that fits the catalogue.
 #[derive(Debug)]
 pub struct Mapping {
@@ -314,7 +317,8 @@ impl<'a> Compiler<'a> {
             self.find(entry, message);
         }
         let days = Days { form: query.dates, zone: self.zone.clone() };
-        if query.dates.is_moment() {
+        let of_file = matches!(self.kind, Kind::Csv) && query.as_of.get_ref() == OF_FILE;
+        if query.dates.is_moment() || of_file {
             self.need_zone(&query.as_of, "`as_of`");
         }
         if !(0.0..1.0).contains(&query.subject_others) {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use time::macros::date;
 use tributary::clock;
 use tributary::domain::reason::Reason as Stated;
 use tributary::domain::section::{Absence, SectionStatus};
@@ -292,5 +293,26 @@ fn row_55_no_cell_and_no_header_cell_is_in_a_message_or_in_the_log() {
     assert!(logged.contains("SOURCE_TORN") && logged.contains("SOURCE_SCHEMA"), "{logged}");
     for text in [said, logged] {
         assert!(!text.contains("990000198001011234") && !text.contains("canary"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_may_date_its_rows() {
+    let folder = Folder::new();
+    folder.old("person_id,level\np0,4\n");
+    // Half past midnight in Shanghai, the evening before in Greenwich.
+    let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(1_709_569_800);
+    let file = std::fs::File::options().append(true).open(folder.0.path().join("job.csv")).unwrap();
+    file.set_modified(moment).unwrap();
+    let query = QUERY.replace("updated_on", "file");
+    for (zone, day) in [("Asia/Shanghai", date!(2024 - 03 - 05)), ("UTC", date!(2024 - 03 - 04))] {
+        let source = format!(
+            "[source.csv]\nfolder = '.'\nzone = '{zone}'\nstatement_timeout = '60s'\n{query}"
+        );
+        let holdings = Holdings::open(mapping(&source, folder.0.path()));
+        match ask(&holdings, "p0", &[5]).await {
+            Held::Answered { items, .. } => assert_eq!(items[0].as_of, day, "{zone}"),
+            other => panic!("{zone}: {other:?}"),
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 
+use super::AS_OF;
 use super::delivery::{self, Good, Rules};
 use super::refused::Refused;
 use super::table::{Form, Table};
@@ -14,7 +15,7 @@ use super::version::Version;
 use crate::clock;
 use crate::domain::reason;
 use crate::source::fault::{Reason, SourceError};
-use crate::source::mapping::{Ask, Query};
+use crate::source::mapping::{Ask, OF_FILE, Query};
 use crate::source::place::CsvPlace;
 
 /// How long a file stays as it is before it is read: who writes it in place may be
@@ -44,7 +45,10 @@ pub(super) struct File {
     max_bytes: u64,
     max_shrink: u8,
     freshness: Duration,
+    /// The columns that are read, without `as_of` where the file dates its rows.
     selected: Vec<Box<str>>,
+    /// Whether each row is as old as the file.
+    pub dates_rows: bool,
     state: ArcSwap<State>,
     /// The version that is there, and since when it has been seen.
     noticed: Mutex<Option<(Version, Instant)>>,
@@ -85,6 +89,11 @@ impl File {
             let file = path.file_name().unwrap_or_default().to_string_lossy();
             path.with_file_name(done.replace("{file}", &file))
         });
+        let mut selected = query.selected.clone();
+        let dates_rows = selected.get(AS_OF).is_some_and(|column| &**column == OF_FILE);
+        if dates_rows {
+            selected.remove(AS_OF);
+        }
         Self {
             path,
             done,
@@ -92,7 +101,8 @@ impl File {
             max_bytes: place.max_bytes,
             max_shrink: place.max_shrink,
             freshness: place.freshness,
-            selected: query.selected.clone(),
+            selected,
+            dates_rows,
             state: ArcSwap::default(),
             noticed: Mutex::default(),
             reading: tokio::sync::Mutex::default(),

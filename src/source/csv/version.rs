@@ -4,7 +4,9 @@ use std::fs::Metadata;
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::super::cell::{Cell, Unfit};
 use super::super::fault::{Reason, SourceError};
+use crate::domain::zone::Moment;
 
 /// Which version of a file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,13 @@ impl Version {
     /// When it was changed last, as the file system says.
     pub const fn changed(&self) -> Option<SystemTime> {
         self.changed
+    }
+
+    /// When it was changed last, as the `as_of` of its rows.
+    pub fn date(&self) -> Cell<'static> {
+        let since = self.changed.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let seconds = since.and_then(|since| i64::try_from(since.as_secs()).ok());
+        seconds.map(Moment::from_seconds).map_or(Cell::Broken(Unfit::Date), Cell::Moment)
     }
 
     /// Whether the other is this file, written again in place.
