@@ -6,7 +6,6 @@ mod cli;
 mod config;
 mod laws;
 mod oracle;
-mod pages;
 mod refusals;
 mod round_trip;
 mod status;
