@@ -26,7 +26,7 @@ use super::outcome::Failure;
 use super::replies::Reply;
 use super::request::Question;
 use super::stream::{Asking, Stream};
-use super::ticket::{Account, Place, Ticket, ToRemember};
+use super::ticket::{Account, Ticket, ToRemember};
 use super::usual::Usual;
 
 /// What a client to an agency is made of.
@@ -170,9 +170,20 @@ impl AgencyClient {
         question: &Question,
         reply: impl FnOnce() -> Reply,
     ) -> Option<Result<Option<Asking>, Reply>> {
-        // Where it hangs, or is gone, the reason why is the better answer.
-        let may = self.is_up() || !self.is_known();
-        (may && self.budget.lock().take(clock::now())).then(|| self.put(question, reply()))
+        let way = match self.way(question) {
+            // Why it was lost is the better answer.
+            Err(Refused::No(_)) => return None,
+            way => way,
+        };
+        match (way, self.budget.lock().take(clock::now())) {
+            (Ok(way), true) => Some(Ok(Self::put_by(way, question, reply()))),
+            (Err(_), true) => Some(Err(reply())),
+            (Ok(way), false) => {
+                way.ticket.unused();
+                None
+            }
+            (Err(_), false) => None,
+        }
     }
 
     /// Puts a question whole, which named its grant by a digest that the agency does not
@@ -186,12 +197,23 @@ impl AgencyClient {
     }
 
     fn put(&self, question: &Question, reply: Reply) -> Result<Option<Asking>, Reply> {
-        if let Some(reason) = self.barred() {
-            return none(reply, reason);
+        match self.way(question) {
+            Ok(way) => Ok(Self::put_by(way, question, reply)),
+            Err(Refused::Wait) => Err(reply),
+            Err(Refused::No(reason)) => {
+                reply.fail(Failure::NoWay(reason));
+                Ok(None)
+            }
         }
-        let Some(place) = self.account.enter(question.consumer()) else {
-            return none(reply, Reason::AgencyBusy);
-        };
+    }
+
+    /// Which endpoint a question is put to.
+    fn way(&self, question: &Question) -> Result<Way<'_>, Refused> {
+        if let Some(reason) = self.barred() {
+            return Err(Refused::No(reason));
+        }
+        let place = self.account.enter(question.consumer());
+        let place = place.ok_or(Refused::No(Reason::AgencyBusy))?;
         let mut refused = Refused::No(Reason::NotConfigured);
         for keeper in self.least_busy() {
             if keeper.is_doubted() && keeper.in_flight() >= DOUBTED {
@@ -199,28 +221,22 @@ impl AgencyClient {
                 continue;
             }
             match keeper.gate().admit(clock::now(), question.until()) {
-                Ok(leave) => return Ok(self.put_at(keeper, question, reply, leave, place)),
+                Ok(leave) => {
+                    let until = self.patience(question, leave);
+                    let (gate, kind) = (keeper.gate().clone(), question.kind());
+                    let ticket = Ticket::new(place, gate, leave, kind, clock::now(), until);
+                    return Ok(Way { keeper, ticket });
+                }
                 Err(why) => refused = prefer(refused, why),
             }
         }
-        match refused {
-            Refused::Wait => Err(reply),
-            Refused::No(reason) => none(reply, reason),
-        }
+        Err(refused)
     }
 
     /// Puts a question that was let through to one of an endpoint's streams.
-    fn put_at(
-        &self,
-        keeper: &Keeper,
-        question: &Question,
-        mut reply: Reply,
-        leave: Leave,
-        place: Place,
-    ) -> Option<Asking> {
-        let until = self.patience(question, leave);
-        let (now, kind) = (clock::now(), question.kind());
-        let mut ticket = Ticket::new(place, keeper.gate().clone(), leave, kind, now, until);
+    fn put_by(way: Way<'_>, question: &Question, mut reply: Reply) -> Option<Asking> {
+        let Way { keeper, mut ticket } = way;
+        let (probe, until) = (ticket.is_probe(), ticket.until());
         let mut streams: Vec<Arc<Stream>> = keeper.streams().to_vec();
         streams.sort_by_key(|stream| stream.in_flight());
         let mut failure = Failure::StreamLost;
@@ -231,7 +247,7 @@ impl AgencyClient {
             let remember = remember.map(|(shown, digest)| ToRemember(shown.clone(), digest));
             match stream.ask(form, ticket, remember, reply) {
                 Ok(asking) => {
-                    if leave.probe().is_some() {
+                    if probe {
                         asking.give_up_at(until, Reason::AgencyFailing);
                     }
                     return Some(asking);
@@ -267,10 +283,10 @@ impl AgencyClient {
     }
 }
 
-/// Nothing is put, for this reason.
-fn none(reply: Reply, reason: Reason) -> Result<Option<Asking>, Reply> {
-    reply.fail(Failure::NoWay(reason));
-    Ok(None)
+/// The endpoint that a question was let through to.
+struct Way<'a> {
+    keeper: &'a Keeper,
+    ticket: Ticket,
 }
 
 /// Of two endpoints' refusals the one that tells more: wait, if either will soon be

@@ -163,7 +163,8 @@ impl Keeper {
         let swap = Swap::new(&self.witnesses, self.connector.expected());
         let shown = self.agreement.shown(&greeted.description.instance);
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let stream = Stream::start(greeted, number, swap, shown, events);
+        let gate = self.gate.clone();
+        let (stream, read) = Stream::new(greeted, number, gate, swap, shown, events);
         tokio::spawn(look_at_log(Arc::downgrade(&stream), stream.look_every()));
         let mut streams = Vec::clone(&self.streams.load());
         streams.push(stream.clone());
@@ -171,23 +172,16 @@ impl Keeper {
         let now = clock::now();
         // The stream is there before anybody is let through to it.
         self.gate.change("", |endpoint| endpoint.opened(now));
+        read();
         Watched { stream, liveness: Liveness::new(now) }
     }
 
     fn take(&self, number: u64, event: Event, watched: &mut Vec<Watched>) {
-        // One that was drained or ended before is not told of again.
+        // One that was drained or hung was taken out before it ended.
         let Some(stream) = self.remove(number, watched) else { return };
-        let now = clock::now();
-        let lived = stream.lived(now);
         match event {
-            Event::Drain => {
-                self.gate.change("", |endpoint| endpoint.drained(now, lived));
-                tokio::spawn(let_go(stream));
-            }
-            Event::Closed(reason, failing) => {
-                let words = "the stream ended";
-                self.gate.change(words, |endpoint| endpoint.lost(now, lived, reason, failing));
-            }
+            Event::Drained => drop(tokio::spawn(let_go(stream))),
+            Event::Ended => {}
         }
     }
 
@@ -244,7 +238,7 @@ impl Keeper {
         let numbers: Vec<u64> = missing.map(|watched| watched.stream.number()).collect();
         let ended: Vec<Arc<Stream>> =
             numbers.into_iter().filter_map(|number| self.remove(number, watched)).collect();
-        for stream in &ended {
+        for stream in ended.iter().filter(|stream| stream.shut()) {
             let lived = stream.lived(now);
             let words = "the process does not answer on its connections";
             self.gate

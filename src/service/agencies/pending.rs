@@ -17,13 +17,13 @@ use super::replies::Reply;
 use super::request::Form;
 use super::ticket::{Ticket, ToRemember};
 
-/// What happens to a stream, for the one who keeps it.
+/// What became of a stream, for the one who keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// The agency takes no more on it, and finishes what is under way.
-    Drain,
-    /// It ended, for this reason; whether questions were lost with it.
-    Closed(Reason, bool),
+    Drained,
+    /// It ended.
+    Ended,
 }
 
 /// What the stream's reader shares with it.
@@ -112,18 +112,22 @@ impl Shared {
         self.pending.lock().remove(&id)
     }
 
-    pub(super) fn shut(&self) {
-        self.shut.store(true, Ordering::Release);
+    /// From now on nothing is put. Whoever shuts it, which this tells, tells the endpoint,
+    /// and before any question is failed: what is asked again is not to be led here.
+    pub(super) fn shut(&self) -> bool {
+        !self.shut.swap(true, Ordering::AcqRel)
     }
 
-    /// Fails what is under way. Tells whether that was anything.
-    pub(super) fn fail(&self, failure: &Failure) -> bool {
-        self.shut();
+    /// Since it was opened.
+    pub(super) fn lived(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.opened)
+    }
+
+    /// Fails what is under way, where nothing more is put.
+    pub(super) fn fail(&self, failure: &Failure) {
         let pending = std::mem::take(&mut *self.pending.lock());
-        let any = !pending.is_empty();
         for (_, pending) in pending {
             pending.settle(Err(failure.clone()));
         }
-        any
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tonic::{Code, Streaming};
 
+use crate::clock;
 use crate::domain::reason::Reason;
 use crate::service::audit::monitor::Swap;
 use crate::wire::MAX_SECTION_BYTES;
@@ -13,12 +14,14 @@ use crate::wire::proto::pb;
 use crate::wire::proto::pb::exchange_request::Message as Asked;
 use crate::wire::proto::pb::exchange_response::Message as Told;
 
+use super::gate::Gate;
 use super::outcome::Failure;
 use super::pending::{Event, Shared};
 
 /// What reads the agency's messages.
 pub(super) struct Reader {
     pub(super) shared: Arc<Shared>,
+    pub(super) gate: Arc<Gate>,
     pub(super) swap: Arc<Swap>,
     pub(super) outbound: mpsc::WeakSender<pb::ExchangeRequest>,
     pub(super) events: mpsc::Sender<(u64, Event)>,
@@ -41,10 +44,7 @@ impl Reader {
                     self.shared.hear();
                     match self.settle(message) {
                         Meaning::Settled => {}
-                        Meaning::Drain => {
-                            self.shared.shut();
-                            let _ = self.events.send((self.number, Event::Drain)).await;
-                        }
+                        Meaning::Drain => self.drained().await,
                         Meaning::Broken(reason) => break reason,
                     }
                 }
@@ -54,9 +54,29 @@ impl Reader {
                 Err(_) => break Reason::StreamError,
             }
         };
-        let failing = self.shared.fail(&Failure::StreamLost);
-        let broken = !matches!(ended, Reason::Ended | Reason::StreamError);
-        let _ = self.events.send((self.number, Event::Closed(ended, failing || broken))).await;
+        self.ended(ended).await;
+    }
+
+    async fn drained(&self) {
+        if self.shared.shut() {
+            let now = clock::now();
+            let lived = self.shared.lived(now);
+            self.gate.change("", |endpoint| endpoint.drained(now, lived));
+        }
+        let _ = self.events.send((self.number, Event::Drained)).await;
+    }
+
+    async fn ended(&self, reason: Reason) {
+        if self.shared.shut() {
+            let now = clock::now();
+            let lived = self.shared.lived(now);
+            let broken = !matches!(reason, Reason::Ended | Reason::StreamError);
+            let failing = broken || self.shared.len() > 0;
+            let words = "the stream ended";
+            self.gate.change(words, |endpoint| endpoint.lost(now, lived, reason, failing));
+        }
+        self.shared.fail(&Failure::StreamLost);
+        let _ = self.events.send((self.number, Event::Ended)).await;
     }
 
     fn settle(&self, message: pb::ExchangeResponse) -> Meaning {

@@ -25,6 +25,7 @@ use crate::wire::proto::pb::exchange_request::Message as Asked;
 use crate::wire::proto::pb::exchange_response::Message as Told;
 use crate::wire::{MAX_FRAME_BYTES, grant};
 
+use super::gate::Gate;
 use super::outcome::Failure;
 use super::pending::{Event, Pending, Shared};
 use super::reader::Reader;
@@ -77,7 +78,6 @@ pub async fn greet(channel: Channel, within: Duration) -> Result<Greeted, (Reaso
 #[derive(Debug)]
 pub struct Stream {
     number: u64,
-    opened: Instant,
     outbound: mpsc::Sender<pb::ExchangeRequest>,
     shared: Arc<Shared>,
     next_id: AtomicU64,
@@ -98,31 +98,39 @@ struct Features {
 }
 
 impl Stream {
-    /// Begins to use a stream. What happens to it is told with its number.
-    pub fn start(
+    /// A stream that is not read yet: once it is [known](super::endpoint::Endpoint::opened)
+    /// at this gate, it is to be. What becomes of it is told with its number.
+    pub fn new(
         greeted: Greeted,
         number: u64,
+        gate: Arc<Gate>,
         swap: Arc<Swap>,
         shown: Arc<Shown>,
         events: mpsc::Sender<(u64, Event)>,
-    ) -> Arc<Self> {
+    ) -> (Arc<Self>, impl FnOnce()) {
         let Greeted { outbound, inbound, description } = greeted;
         let window = description.limits.as_ref().map_or(1, |limits| limits.max_in_flight.max(1));
-        let opened = clock::now();
-        let shared = Arc::new(Shared::new(opened));
+        let shared = Arc::new(Shared::new(clock::now()));
         let has = |feature| description.features().any(|is| is == feature);
         // Weak, for the stream is to end with its owner.
         let reader = Reader {
             shared: shared.clone(),
+            gate,
             swap: swap.clone(),
             outbound: outbound.downgrade(),
             events,
             number,
         };
-        let reader = tokio::spawn(reader.read(inbound)).abort_handle();
-        Arc::new(Self {
+        let (go, waits) = tokio::sync::oneshot::channel();
+        let reading = async move {
+            // Dropped, the stream is, too.
+            if waits.await.is_ok() {
+                reader.read(inbound).await;
+            }
+        };
+        let reader = tokio::spawn(reading).abort_handle();
+        let stream = Arc::new(Self {
             number,
-            opened,
             outbound,
             shared,
             next_id: AtomicU64::new(1),
@@ -135,7 +143,11 @@ impl Stream {
             },
             shown,
             reader,
-        })
+        });
+        let read = move || {
+            let _ = go.send(());
+        };
+        (stream, read)
     }
 
     /// Its number among those of its endpoint.
@@ -145,7 +157,7 @@ impl Stream {
 
     /// How long it has lived.
     pub fn lived(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.opened)
+        self.shared.lived(now)
     }
 
     /// Whether it takes questions.
@@ -226,15 +238,20 @@ impl Stream {
 
     /// Tells the agency that nothing more will be asked here.
     pub async fn finish(&self) {
-        self.shared.shut();
         let message = Asked::Finish(pb::ExchangeFinish {});
         let _ = self.outbound.send(pb::ExchangeRequest { message: Some(message) }).await;
     }
 
-    /// Ends it here and now. Tells whether questions were lost with it.
-    pub fn end(&self, failure: &Failure) -> bool {
+    /// Puts nothing more on it. Whoever shuts it, which this tells, tells the endpoint.
+    pub fn shut(&self) -> bool {
+        self.shared.shut()
+    }
+
+    /// Ends it here and now.
+    pub fn end(&self, failure: &Failure) {
         self.reader.abort();
-        self.shared.fail(failure)
+        self.shared.shut();
+        self.shared.fail(failure);
     }
 
     /// Gives a question up for this reason, if its answer has not come.
