@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | 0 | [`domain`]: the rules, pure |
 //! | 1 | [`wire`], [`config`], [`clock`] |
-//! | 2 | [`issuer`], [`link`], [`source`], [`telemetry`]: none imports another |
+//! | 2 | [`issuer`], [`link`], [`source`], [`store`], [`telemetry`]: none imports another |
 //! | 3 | [`service`] |
 //! | 4 | [`app`], [`cli`] |
 

@@ -5,10 +5,10 @@
 //! to its end is closed, never given to the next one; and the secret is read anew for
 //! each connection.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::fault::{Reason, SourceError};
@@ -50,7 +50,7 @@ impl<C: Connect> Pool<C> {
     /// A connection, kept or new.
     pub async fn lease(&self, until: Instant) -> Result<Lease<'_, C>, SourceError> {
         let permit = self.permit(until).await?;
-        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let kept = self.idle.lock().pop();
         let fresh = kept.is_none();
         let connection = match kept {
             Some(connection) => connection,
@@ -63,7 +63,7 @@ impl<C: Connect> Pool<C> {
     /// pool has places.
     pub async fn lease_new(&self, until: Instant) -> Result<Lease<'_, C>, SourceError> {
         let permit = self.permit(until).await?;
-        let replaced = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let replaced = self.idle.lock().pop();
         drop(replaced);
         let connection = self.new_connection(until).await?;
         Ok(Lease { connection, fresh: true, pool: self, _permit: permit })
@@ -85,15 +85,14 @@ impl<C: Connect> Pool<C> {
 impl<C: Connect> Lease<'_, C> {
     /// Gives the connection back after a statement that ran to its end.
     pub fn keep(self) {
-        let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.pool.idle.lock();
         idle.push(self.connection);
     }
 
     /// Takes a new connection in place of a kept one that had died meanwhile, and
     /// closes all that were kept beside it.
     pub async fn renew(&mut self, until: Instant) -> Result<(), SourceError> {
-        let dead =
-            std::mem::take(&mut *self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        let dead = std::mem::take(&mut *self.pool.idle.lock());
         drop(dead);
         self.connection = self.pool.new_connection(until).await?;
         self.fresh = true;

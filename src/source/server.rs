@@ -4,10 +4,10 @@
 //! What a server is told and how it answers is [`Speaks`], which `postgres` and
 //! `mysql` fill in.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use sqlx::error::DatabaseError;
 
 use super::fault::{Reason, SourceError};
@@ -169,7 +169,7 @@ impl<S: Speaks> DatabaseServer<S> {
             Some(_) => self.pool.lease(until).await?,
             None => self.pool.lease_new(until).await?,
         };
-        let seen = *self.account_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = *self.account_seen.lock();
         let now = clock::now();
         let lately = seen.is_some_and(|seen| now.duration_since(seen) < ACCOUNT_SEEN_FOR);
         if self.account_may_write || lately {
@@ -186,7 +186,7 @@ impl<S: Speaks> DatabaseServer<S> {
         if !rights.is_empty() {
             return Err(SourceError::can_write(&rights.join(", ")));
         }
-        *self.account_seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        *self.account_seen.lock() = Some(now);
         Ok(lease)
     }
 

@@ -18,6 +18,13 @@ pub fn reader(file: &Path) -> Connection {
     Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
 }
 
+/// The file, which nobody else can read until this is dropped.
+pub fn locked(file: &Path) -> Connection {
+    let locked = Connection::open(file).unwrap();
+    locked.execute_batch("begin exclusive").unwrap();
+    locked
+}
+
 /// The text in a person's row, if there is a row and a text.
 pub fn text(file: &Path, query: &str, subject: &str) -> Option<String> {
     reader(file).query_row(query, [subject], |row| row.get(0)).optional().unwrap().flatten()

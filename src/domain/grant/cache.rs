@@ -5,7 +5,9 @@
 //! refusal is: every use is authorised anew.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::error::GrantError;
 use super::presentation::{MAX_BYTES, PresentationDigest};
@@ -69,17 +71,13 @@ impl GrantCache {
     /// A grant with this digest, if it is remembered.
     pub fn get(&self, digest: &PresentationDigest) -> Option<Arc<SignedGrant>> {
         let shard = self.shard(digest)?;
-        shard.lock().unwrap_or_else(PoisonError::into_inner).get(digest, self.half)
+        shard.lock().get(digest, self.half)
     }
 
     /// Remembers a grant.
     pub fn insert(&self, grant: Arc<SignedGrant>) {
         if let Some(shard) = self.shard(&grant.digest()) {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).insert(
-                grant.digest(),
-                grant,
-                self.half,
-            );
+            shard.lock().insert(grant.digest(), grant, self.half);
         }
     }
 
@@ -118,7 +116,7 @@ impl GrantCache {
         self.shards
             .iter()
             .map(|shard| {
-                let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                let shard = shard.lock();
                 shard.young.len() + shard.old.len()
             })
             .sum()

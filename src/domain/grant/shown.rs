@@ -5,7 +5,8 @@
 //! have forgotten, and says so.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::presentation::PresentationDigest;
 use super::presented::Presented;
@@ -92,7 +93,7 @@ impl Shown {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Generations) -> T) -> T {
-        act(&mut self.generations.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.generations.lock())
     }
 }
 

@@ -7,7 +7,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
 
 use super::claims::{Claims, TYPE};
 use super::disclosure::{AgencyDisclosure, Disclosure, DisclosureFault, digest};
@@ -149,11 +151,11 @@ impl SignedGrant {
 
     /// What pins, purposes and catalogue made of it when it was last used.
     pub(super) fn standing(&self) -> Option<Arc<Standing>> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.standing.lock().clone()
     }
 
     pub(super) fn stands(&self, standing: Arc<Standing>) {
-        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = Some(standing);
+        *self.standing.lock() = Some(standing);
     }
 
     /// How long the presentation is.

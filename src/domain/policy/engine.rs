@@ -11,12 +11,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use cedar_policy::{
     Authorizer, Context, Decision as CedarDecision, Entities, EntityUid, PolicyId, PolicySet,
     Request, Response, RestrictedExpression,
 };
+use parking_lot::Mutex;
 use serde_json::Value;
 
 pub use super::answer::{
@@ -216,7 +217,7 @@ impl Engine {
         let Some(key) = self.key(question) else {
             return Arc::clone(&self.nothing);
         };
-        let _turn = self.evaluating.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.evaluating.lock();
         if let Some(decision) = self.cache.get(&key) {
             return decision;
         }

@@ -157,12 +157,11 @@ impl Endpoint {
     }
 
     /// The attempt made a stream.
-    pub fn opened(&mut self, now: Instant) -> Option<Change> {
+    pub fn opened(&mut self) -> Option<Change> {
         self.changing(|this| {
             this.attempting = None;
             this.drained = false;
             this.up += 1;
-            this.not_before = now;
             this.told.clear();
         })
     }

@@ -5,8 +5,9 @@
 //! answer that may be asked for again, since its stream was lost or the agency does not
 //! know its grant by the digest, wakes at once. What any other means is not known here.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::clock;
@@ -102,7 +103,7 @@ impl Gather {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.state.lock())
     }
 }
 

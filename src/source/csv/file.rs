@@ -2,10 +2,11 @@
 //! the last good one in use until then, and no longer than the mapping lets it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use super::AS_OF;
 use super::delivery::{self, Good, Rules};
@@ -217,7 +218,7 @@ impl File {
 
     /// Since when this version has been there, as far as it was seen.
     fn seen_for(&self, version: Version) -> Duration {
-        let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noticed = self.noticed.lock();
         let now = clock::now();
         match &*noticed {
             Some((known, since)) if *known == version => now.saturating_duration_since(*since),

@@ -9,9 +9,10 @@
 //! connection would read the deleted one for ever.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, OpenFlags};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -113,8 +114,8 @@ impl File {
         idle.pop().map(|(_, connection)| connection)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(FileId, Connection)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<(FileId, Connection)>> {
+        self.idle.lock()
     }
 
     fn connect(&self) -> rusqlite::Result<Connection> {

@@ -15,6 +15,7 @@ use crate::kit::federation::{DEADLINE, Federation, Served, link, outcome, within
 use crate::kit::process::Process;
 use crate::kit::proxy::Proxy;
 use crate::kit::rogue::{Asked, Event, Rogue, Step};
+use crate::kit::sqlite_file;
 use crate::kit::waiting::{PATIENCE, becomes, until};
 
 /// A gateway whose agency is somewhere else, and a consumer of it.
@@ -113,7 +114,33 @@ async fn row_57_a_server_that_is_silent_after_tcp_or_after_tls_costs_nobody_else
     place.serves(ServingStatus::Serving).await;
 }
 
-/// Its database hangs: it takes questions, says that it is alive, and answers none.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_57_an_agency_whose_database_hangs_is_left_alone_and_found_again() {
+    let federation = Federation::start();
+    // A database of its own: others ask the one that it has.
+    let file = federation.home.join("data/hangs.db");
+    std::fs::copy(federation.home.join(format!("data/{AGENCY}.db")), &file).unwrap();
+    let config = federation.copy_of(&federation.entry(AGENCY).config, |document| {
+        document["source"]["sql"]["url"] = toml_edit::value("sqlite:../data/hangs.db");
+    });
+    let agency = Process::role("agency", &config);
+    let place = Place::new(federation, &[agency.address().to_string()], "1s").await;
+    place.becomes("the first answer", "OK").await;
+    // What is usual.
+    for person in 0..16 {
+        place.ask(person).await;
+    }
+    let locked = sqlite_file::locked(&file);
+    let found = async || join_all((0..8).map(|person| place.ask(person))).await;
+    let left = |found: &Vec<String>| found.iter().any(|one| one == "UNAVAILABLE AGENCY_FAILING");
+    until("its being left alone", found, left).await;
+    place.serves(ServingStatus::NotServing).await;
+    drop(locked);
+    place.becomes("its being found again", "OK").await;
+    place.serves(ServingStatus::Serving).await;
+}
+
+/// As one whose database hangs, of whose answers none is mistaken.
 #[tokio::test(flavor = "multi_thread")]
 async fn row_57_an_agency_that_answers_nothing_in_time_is_left_alone_and_found_again() {
     let federation = Federation::start();
@@ -218,8 +245,11 @@ async fn row_59_one_of_two_endpoints_may_die_or_hang_and_no_section_is_lost() {
     until("both endpoints", both, |(one, two)| *one >= 2 && *two >= 2).await;
     for hangs in [false, true] {
         let all = async {
-            let calls = (0..4).map(async |person| {
-                for _ in 0..25 {
+            // Enough are lost with an endpoint to spend what may be asked again, were they
+            // led back to it.
+            let calls = (0..64).map(async |caller| {
+                let person = caller % 4;
+                for _ in 0..3 {
                     let found = place.ask(person).await;
                     assert!(found == "OK" || found == "NO_RECORD", "{found}");
                 }

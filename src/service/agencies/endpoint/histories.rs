@@ -122,7 +122,7 @@ impl History {
                 World::Dead => drop(self.endpoint.failed(self.now, Reason::Unreachable)),
                 World::Hung => drop(self.endpoint.failed(self.now, Reason::ConnectTimeout)),
                 _ => {
-                    self.endpoint.opened(self.now);
+                    self.endpoint.opened();
                     self.streams.push(self.now);
                 }
             }

@@ -1,4 +1,4 @@
-//! Histories by chance in virtual time: the laws that an endpoint keeps, whatever comes.
+//! What an endpoint does, case by case, in virtual time.
 
 use super::*;
 use crate::clock;
@@ -10,7 +10,7 @@ fn up(streams: usize, now: Instant) -> Endpoint {
     let mut endpoint = Endpoint::new(streams, now, 7);
     for _ in 0..streams {
         assert!(endpoint.begin(now));
-        endpoint.opened(now);
+        endpoint.opened();
     }
     endpoint
 }
@@ -32,7 +32,7 @@ fn a_change_is_told_once_with_its_cause() {
     assert_eq!(told, 1);
     assert!(endpoint.failed(now, Reason::Untrusted).is_some(), "another cause");
     assert!(endpoint.begin(endpoint.due().unwrap()));
-    assert!(matches!(endpoint.opened(now), Some(Change { to: State::Up { streams: 1 }, .. })));
+    assert!(matches!(endpoint.opened(), Some(Change { to: State::Up { streams: 1 }, .. })));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn row_59_questions_wait_while_every_stream_was_drained() {
     let due = endpoint.due().unwrap();
     assert!(due <= now + WAIT, "{:?}", due - now);
     assert!(endpoint.begin(due));
-    endpoint.opened(due);
+    endpoint.opened();
     assert!(endpoint.admit(due, due + DEADLINE).is_ok());
 }
 
@@ -78,10 +78,22 @@ fn row_59_streams_that_are_drained_at_once_are_replaced_slower_and_slower() {
         endpoint.drained(now, Duration::ZERO);
         now = endpoint.due().unwrap();
         assert!(endpoint.begin(now));
-        endpoint.opened(now);
+        endpoint.opened();
         attempts += 1;
     }
     assert!(attempts <= 30, "{attempts} handshakes in ten seconds");
+}
+
+#[test]
+fn row_59_a_stream_drained_while_another_is_opened_is_waited_for_as_well() {
+    let now = clock::now();
+    let mut endpoint = up(2, now);
+    endpoint.drained(now, Duration::ZERO);
+    assert!(endpoint.begin(endpoint.due().unwrap()));
+    endpoint.drained(now, Duration::ZERO);
+    endpoint.opened();
+    let due = endpoint.due().unwrap();
+    assert!(due > now, "the next is opened at once");
 }
 
 #[test]
@@ -151,7 +163,7 @@ fn a_crash_with_many_questions_is_one_failure() {
         endpoint.settle(now, leave, 1, Outcome::Unknown);
     }
     assert!(endpoint.begin(endpoint.due().unwrap()));
-    endpoint.opened(now);
+    endpoint.opened();
     assert_eq!(endpoint.state(), State::Up { streams: 1 });
 }
 
