@@ -55,14 +55,14 @@ pub fn holdings(file: &Path, catalogue: &Catalogue) -> anyhow::Result<Holdings> 
     }
 }
 
-/// Serves until standard input ends.
-pub async fn serve(file: PathBuf) -> anyhow::Result<()> {
+/// Serves until standard input ends. One that is mute takes streams, and says nothing.
+pub async fn serve(file: PathBuf, mute: bool) -> anyhow::Result<()> {
     let (config, _) = AgencyConfig::load(&file)?;
     let catalogue = catalogue::load(&config.catalogue)?;
     let holdings = holdings(&file, &catalogue)?;
     let identity = OwnIdentity::load(&config.link.certificate, &config.link.key, clock::utc())?;
     let tls = LinkTls::new(identity, Trust::new(TrustStore::load(&config.link.trust)?));
-    let bare = Bare(Arc::new(Parts { config, catalogue, holdings }));
+    let bare = Bare(Arc::new(Parts { config, catalogue, holdings, mute }));
     child::serve(tls, Routes::new(AgencyServiceServer::new(bare))).await
 }
 
@@ -70,6 +70,7 @@ struct Parts {
     config: AgencyConfig,
     catalogue: Catalogue,
     holdings: Holdings,
+    mute: bool,
 }
 
 #[derive(Clone)]
@@ -81,7 +82,7 @@ impl Bare {
         request: pb::FetchSectionRequest,
         hash: RequestHash,
     ) -> anyhow::Result<Bytes> {
-        let Parts { config, catalogue, holdings } = &*self.0;
+        let Parts { config, catalogue, holdings, .. } = &*self.0;
         let number = request.grant.context("no number")?.sd_jwt;
         let subject = config.subject.format.parse(std::str::from_utf8(&number)?)?;
         let items = ItemSet::from_bytes(&request.items).context("no items")?;
@@ -105,7 +106,7 @@ impl Bare {
     }
 
     fn hello(&self) -> pb::ExchangeResponse {
-        let Parts { config, catalogue, holdings } = &*self.0;
+        let Parts { config, catalogue, holdings, .. } = &*self.0;
         let description = pb::DescribeResponse {
             agency: config.id.to_string(),
             catalogue_digest: Bytes::copy_from_slice(&catalogue.digest().0),
@@ -149,6 +150,9 @@ impl AgencyService for Bare {
         let (bare, mut questions) = (self.clone(), request.into_inner());
         let (answers, stream) = mpsc::channel(ROOM);
         tokio::spawn(async move {
+            if bare.0.mute {
+                return answers.closed().await;
+            }
             let _ = answers.send(Ok(bare.hello())).await;
             while let Ok(Some(question)) = questions.message().await {
                 let Some(Asked::Fetch(fetch)) = question.message else { continue };

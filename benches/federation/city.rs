@@ -21,6 +21,7 @@ use tributary::domain::peer::SpiffeId;
 use tributary::domain::subject::Subject;
 
 use crate::child::Server;
+use crate::front::Front;
 use crate::grants::{Mint, Person};
 use crate::truth::Databases;
 use crate::unary;
@@ -49,6 +50,8 @@ pub struct City {
     /// Makes more grants for them.
     pub mint: Mint,
     pub databases: Databases,
+    /// Behind which the last agency stands, if it does.
+    pub front: Option<Front>,
     // The processes end before their folder goes.
     _processes: Arc<Processes>,
     pub home: Arc<TempDir>,
@@ -133,6 +136,7 @@ impl City {
             catalogue: Arc::new(catalogue),
             home: Arc::new(home),
             databases: Databases::new(),
+            front: None,
             _processes: Arc::new(processes),
             federation,
             gateways,
@@ -162,6 +166,7 @@ impl City {
             gateways: self.gateways.clone(),
             catalogue: self.catalogue.clone(),
             databases: Databases::new(),
+            front: self.front.clone(),
             _processes: self._processes.clone(),
             home: self.home.clone(),
             agencies,

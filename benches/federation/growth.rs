@@ -188,7 +188,15 @@ fn narrowed(
 }
 
 fn spec(agencies: usize, items: usize) -> Spec {
-    Spec { agencies, items, gateways: 1, people: PEOPLE, logs: None }
+    Spec {
+        agencies,
+        items,
+        gateways: 1,
+        people: PEOPLE,
+        logs: None,
+        front: false,
+        stream_age: None,
+    }
 }
 
 /// Five items of each of more and more agencies.

@@ -11,10 +11,13 @@ mod city;
 mod direct;
 mod envoy;
 mod fault;
+mod front;
 mod grants;
 mod growth;
+mod hurt;
 mod load;
 mod naive;
+mod outage;
 mod page;
 mod peers;
 mod process;
@@ -85,7 +88,7 @@ struct Args {
     #[arg(long, value_name = "PROGRAM", default_value = "envoy")]
     envoy: PathBuf,
     /// Only these parts, several with commas: rows, agencies, items, in-flight,
-    /// replicas, faults, handshakes, log [default: all, or rows when quick]
+    /// replicas, faults, handshakes, log, outage [default: all, or rows when quick]
     #[arg(long, value_delimiter = ',')]
     parts: Vec<String>,
     /// Put the figures beside those that the JSON file holds, instead of in their place
@@ -108,6 +111,8 @@ enum Role {
     #[command(hide = true)]
     BareAgency { config: PathBuf },
     #[command(hide = true)]
+    MuteAgency { config: PathBuf },
+    #[command(hide = true)]
     NaiveGateway { plan: PathBuf },
     #[command(hide = true)]
     Relay { plan: PathBuf },
@@ -118,7 +123,8 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match &args.role {
-            Some(Role::BareAgency { config }) => bare::serve(config.clone()).await,
+            Some(Role::BareAgency { config }) => bare::serve(config.clone(), false).await,
+            Some(Role::MuteAgency { config }) => bare::serve(config.clone(), true).await,
             Some(Role::NaiveGateway { plan }) => naive::serve(plan).await,
             Some(Role::Relay { plan }) => relay::serve(plan).await,
             None => run(&args).await,
@@ -140,6 +146,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     for part in &parts {
         match part.as_str() {
             ROWS => rows(args, &mut report).await?,
+            outage::PART => outage::run(args, &mut report).await?,
             part => growth::run(part, growth::Pace::of(args)?, &mut report).await?,
         }
         report.write(&file)?;
@@ -149,11 +156,11 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The part that is no growth.
+/// The part that compares.
 const ROWS: &str = "rows";
 
 fn parts(args: &Args) -> anyhow::Result<Vec<String>> {
-    let all = || [ROWS].into_iter().chain(growth::PARTS);
+    let all = || [ROWS, outage::PART].into_iter().chain(growth::PARTS);
     if let Some(unknown) = args.parts.iter().find(|part| all().all(|known| known != part.as_str()))
     {
         bail!("`{unknown}` is no part; there are {}", all().collect::<Vec<_>>().join(", "));

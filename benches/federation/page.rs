@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::growth::{Curve, Point};
+use crate::outage::Outage;
 use crate::report::{Figure, Kind, Measured, Report};
 use crate::targets::{self, BUSY};
 
@@ -43,7 +44,8 @@ impl Display for Report {
         if !self.curves.is_empty() {
             f.write_str(GROWTH)?;
         }
-        self.curves.iter().try_for_each(|curve| growth(f, curve))
+        self.curves.iter().try_for_each(|curve| growth(f, curve))?;
+        outages(f, &self.outages)
     }
 }
 
@@ -53,6 +55,52 @@ const GROWTH: &str = "
 A made-up town of as many agencies, items and gateways as are wanted, all real processes.
 Slopes are least squares over the medians.
 ";
+
+fn outages(f: &mut fmt::Formatter<'_>, outages: &[Outage]) -> fmt::Result {
+    if outages.is_empty() {
+        return Ok(());
+    }
+    f.write_str(OUTAGES)?;
+    head(f, &OUTAGE, 1)?;
+    outages.iter().try_for_each(|outage| writeln!(f, "{}", self::outage(outage)))
+}
+
+/// One line of the table.
+pub fn outage(outage: &Outage) -> String {
+    let [healthy, noticed] = [&outage.healthy, &outage.noticed].map(|f| spread(f, 1));
+    let [before, during] = [&outage.others_healthy, &outage.others].map(|f| spread(f, 1));
+    let (kept, [failed, lost]) =
+        (spread(&outage.kept, 2), [&outage.failed, &outage.lost].map(|f| spread(f, 0)));
+    let [told, back] = [&outage.told, &outage.back].map(|f| spread(f, 2));
+    format!(
+        "| {} | {} | {healthy} | {noticed} | {kept} | {before} | {during} | {failed} | \
+             {lost} | {told} | {back} | {} |",
+        outage.fault, outage.rate, outage.said
+    )
+}
+
+const OUTAGES: &str = "
+## One of seven agencies fails
+
+Eight callers; half of the calls ask all seven, half the other six. *Noticed*: from 2.5 s
+after the fault until its end. The medians of the rounds, with the least and the most.
+
+";
+
+const OUTAGE: [&str; 12] = [
+    "fault",
+    "calls/s",
+    "p50 before, ms",
+    "p50 noticed, ms",
+    "rate kept",
+    "others' p99 before, ms",
+    "others' p99 from the fault on, ms",
+    "calls refused",
+    "its sections lost",
+    "health ended, s",
+    "back, s",
+    "its section",
+];
 
 type Of = fn(Kind) -> bool;
 

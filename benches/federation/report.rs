@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::growth::Curve;
 use crate::load::{Run, quantile};
+use crate::outage::Outage;
 
 /// How a row was loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -95,6 +96,8 @@ pub struct Report {
     /// By name: `fdatasync` (milliseconds), `idle_memory`, `peak_memory` (MiB).
     pub single: BTreeMap<String, Figure>,
     pub curves: Vec<Curve>,
+    #[serde(default)]
+    pub outages: Vec<Outage>,
 }
 
 impl Report {
@@ -107,6 +110,7 @@ impl Report {
             measured: Vec::new(),
             single: BTreeMap::new(),
             curves: Vec::new(),
+            outages: Vec::new(),
         }
     }
 

@@ -20,6 +20,7 @@ use tributary::link::pki::{Authority, Issued, Request, Validity};
 
 use crate::child::Server;
 use crate::city::{Asked, City, Processes, SEED};
+use crate::front::Front;
 use crate::{town_data, town_files};
 
 /// The name of every key.
@@ -35,6 +36,10 @@ pub struct Spec {
     pub people: usize,
     /// Where the logs are; in the town's folder when not given.
     pub logs: Option<PathBuf>,
+    /// Whether the gateways find the last agency behind a front.
+    pub front: bool,
+    /// After how long that agency ends a stream, where not as usual.
+    pub stream_age: Option<&'static str>,
 }
 
 /// One party with its certificate and, where it has one, its log.
@@ -86,9 +91,16 @@ pub async fn start(spec: &Spec) -> anyhow::Result<City> {
         });
         servers.push(server);
     }
+    let mut led = asked.clone();
+    let mut front = None;
+    if let Some(last) = led.last_mut().filter(|_| spec.front) {
+        let way = Front::to(last.endpoint.parse()?).await?;
+        last.endpoint = way.address.to_string();
+        front = Some(way);
+    }
     let mut gateways = Vec::new();
     for number in 0..town.gateways {
-        let config = town_files::gateway(&town, number, &asked)?;
+        let config = town_files::gateway(&town, number, &led)?;
         let log = town.log_of(&format!("gateway-{number}"));
         let server = Server::tributary("gateway", &config, &log).await?;
         let endpoint = server.address.to_string();
@@ -98,7 +110,9 @@ pub async fn start(spec: &Spec) -> anyhow::Result<City> {
     }
     let federation = describe(&town, gateways.first().context("no gateway")?, &servers);
     let processes = Processes::Ours(servers);
-    City::of(home, federation, gateways, catalogue, asked, made, processes).await
+    let mut city = City::of(home, federation, gateways, catalogue, asked, made, processes).await?;
+    city.front = front;
+    Ok(city)
 }
 
 fn describe(town: &Town, gateway: &GatewayEntry, servers: &[Server]) -> Federation {
@@ -160,7 +174,7 @@ fn build(spec: &Spec, home: &TempDir) -> anyhow::Result<Town> {
         home: folder,
     };
     keys(&town)?;
-    town_files::write(&town, spec.items)?;
+    town_files::write(&town, spec.items, spec.stream_age)?;
     Ok(town)
 }
 

@@ -7,7 +7,9 @@ use crate::city::{Asked, USES};
 use crate::town::{KID, Party, Town};
 
 /// Writes everything but the gateways' files, which need the agencies' addresses.
-pub fn write(town: &Town, items: usize) -> anyhow::Result<()> {
+///
+/// The last agency ends its streams at `stream_age`.
+pub fn write(town: &Town, items: usize, stream_age: Option<&str>) -> anyhow::Result<()> {
     let home = &town.home;
     std::fs::write(home.join("catalogue/town.toml"), catalogue(town, items)?)?;
     let consumer = &town.consumer.issued.id;
@@ -23,7 +25,11 @@ pub fn write(town: &Town, items: usize) -> anyhow::Result<()> {
     std::fs::write(home.join("policies/vocabulary.toml"), vocabulary)?;
     std::fs::write(home.join("consent/issuer.toml"), issuer(town)?)?;
     for (place, agency) in town.agencies.iter().enumerate() {
-        std::fs::write(town.agency_file(place), self::agency(town, agency, place, items)?)?;
+        let mut text = self::agency(town, agency, place, items)?;
+        if let Some(age) = stream_age.filter(|_| place + 1 == town.agencies.len()) {
+            write!(text, "\n[limits]\nmax_stream_age = \"{age}\"\n")?;
+        }
+        std::fs::write(town.agency_file(place), text)?;
     }
     Ok(())
 }
