@@ -53,8 +53,10 @@ pub struct Outage {
     /// fault on.
     pub others_healthy: Figure,
     pub others: Figure,
-    /// Calls that were refused or failed, of either kind, from the fault on.
+    /// Calls that were refused or failed from the fault on: those that ask the victim,
+    /// and the others.
     pub failed: Figure,
+    pub others_failed: Figure,
     /// Sections of the victim that were lost while it was not asked in vain.
     pub lost: Figure,
     /// Seconds until its health said so, and until it was asked again.
@@ -212,6 +214,7 @@ impl Outage {
             others_healthy: none(),
             others: none(),
             failed: none(),
+            others_failed: none(),
             lost: none(),
             told: none(),
             back: none(),
@@ -237,8 +240,12 @@ impl Outage {
         self.healthy.0.push(part(began, fault, true, 0.5));
         self.others_healthy.0.push(part(began, fault, false, 0.99));
         self.others.0.push(part(fault, ended, false, 0.99));
-        let failed = calls.iter().filter(|call| call.at >= fault && call.said.is_none()).count();
-        self.failed.0.push(failed as f64);
+        let failed = |whole| {
+            let failed = calls.iter().filter(|call| call.at >= fault && call.said.is_none());
+            failed.filter(|call| call.whole == whole).count() as f64
+        };
+        self.failed.0.push(failed(true));
+        self.others_failed.0.push(failed(false));
         let is_lost = |call: &&Call| call.said.as_ref().is_some_and(|said| said != "OK");
         self.lost.0.push(within(fault, ended, true).filter(is_lost).count() as f64);
         if noticed < ended {

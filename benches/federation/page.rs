@@ -69,12 +69,13 @@ fn outages(f: &mut fmt::Formatter<'_>, outages: &[Outage]) -> fmt::Result {
 pub fn outage(outage: &Outage) -> String {
     let [healthy, noticed] = [&outage.healthy, &outage.noticed].map(|f| spread(f, 1));
     let [before, during] = [&outage.others_healthy, &outage.others].map(|f| spread(f, 1));
-    let (kept, [failed, lost]) =
-        (spread(&outage.kept, 2), [&outage.failed, &outage.lost].map(|f| spread(f, 0)));
+    let kept = spread(&outage.kept, 2);
+    let counts = [&outage.failed, &outage.others_failed, &outage.lost];
+    let [failed, others, lost] = counts.map(|f| spread(f, 0));
     let [told, back] = [&outage.told, &outage.back].map(|f| spread(f, 2));
     format!(
         "| {} | {} | {healthy} | {noticed} | {kept} | {before} | {during} | {failed} | \
-             {lost} | {told} | {back} | {} |",
+         {others} | {lost} | {told} | {back} | {} |",
         outage.fault, outage.rate, outage.said
     )
 }
@@ -87,7 +88,7 @@ after the fault until its end. The medians of the rounds, with the least and the
 
 ";
 
-const OUTAGE: [&str; 12] = [
+const OUTAGE: [&str; 13] = [
     "fault",
     "calls/s",
     "p50 before, ms",
@@ -95,7 +96,8 @@ const OUTAGE: [&str; 12] = [
     "rate kept",
     "others' p99 before, ms",
     "others' p99 from the fault on, ms",
-    "calls refused",
+    "calls failed",
+    "others' failed",
     "its sections lost",
     "health ended, s",
     "back, s",
