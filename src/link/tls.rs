@@ -170,8 +170,9 @@ impl Verifier {
 /// The error that makes rustls send the alert which tells a peer's operator most.
 fn alert_for(error: &TrustError) -> rustls::Error {
     use webpki::Error::{
-        CertExpired, CertNotValidYet, CertRevoked, CrlExpired, InvalidSignatureForPublicKey,
-        RequiredEkuNotFoundContext, UnknownIssuer, UnknownRevocationStatus,
+        CertExpired, CertNotValidYet, CertRevoked, CrlExpired, InvalidCrlSignatureForPublicKey,
+        InvalidSignatureForPublicKey, IssuerNotCrlSigner, RequiredEkuNotFoundContext,
+        UnknownIssuer, UnknownRevocationStatus,
     };
     let known = match error {
         TrustError::Certificate(_) => CertificateError::BadEncoding,
@@ -185,7 +186,9 @@ fn alert_for(error: &TrustError) -> rustls::Error {
             CertNotValidYet { .. } => CertificateError::NotValidYet,
             CertRevoked => CertificateError::Revoked,
             CrlExpired { .. } => CertificateError::ExpiredRevocationList,
-            UnknownRevocationStatus => CertificateError::UnknownRevocationStatus,
+            UnknownRevocationStatus | InvalidCrlSignatureForPublicKey | IssuerNotCrlSigner => {
+                CertificateError::UnknownRevocationStatus
+            }
             UnknownIssuer | InvalidSignatureForPublicKey => CertificateError::UnknownIssuer,
             RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,
             other => CertificateError::Other(OtherError(Arc::new(other.clone()))),

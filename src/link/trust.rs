@@ -1,48 +1,32 @@
 //! Whom we believe: the trust store, and the one verification that both
 //! directions use.
 //!
-//! URI name constraints cannot bind an authority to its own trust domain, so each
-//! domain has its own anchors, chosen by the sole SPIFFE id in the certificate:
-//! an agency's authority can vouch for that agency's domain and for no other.
+//! Few authorities are bound to their own trust domain by name constraints, so each
+//! domain has its own anchors, chosen by the sole SPIFFE id in the certificate: an
+//! agency's authority can vouch for that agency's domain and for no other.
+//!
+//! `domain` verifies a path, and asks `purpose`, `names` and `revocation`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, UnixTime};
 use time::OffsetDateTime;
 use tokio::sync::watch;
-use webpki::{
-    CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationOptionsBuilder,
-};
 
-use super::certificate::{self, CertificateError, Claim};
-use super::tls;
-use crate::domain::peer::{PeerId, Role, SpiffeId, TrustDomain};
+use super::certificate::{CertificateError, Claim};
+use crate::domain::peer::{PeerId, SpiffeId, TrustDomain};
 use crate::domain::reason::Reason;
 
+mod domain;
 pub mod load;
+mod names;
+mod purpose;
+mod revocation;
 
+use domain::{Domain, Revocation};
 pub use load::{BadList, TrustLoadError};
-
-/// Which end of a connection a certificate is shown for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Usage {
-    /// The peer connects to us: it needs the clientAuth purpose.
-    Client,
-    /// We connect to the peer: it needs the serverAuth purpose.
-    Server,
-}
-
-impl Usage {
-    /// Unlike webpki's own constructors, these want the purpose to be stated: a
-    /// certificate without any is refused.
-    const fn required(self) -> KeyUsage {
-        match self {
-            Self::Client => KeyUsage::required(&[0x2b, 6, 1, 5, 5, 7, 3, 2]),
-            Self::Server => KeyUsage::required(&[0x2b, 6, 1, 5, 5, 7, 3, 1]),
-        }
-    }
-}
+pub use purpose::Usage;
 
 /// Why a peer is not believed. `claimed` is what its certificate says and is
 /// proved by nothing.
@@ -144,6 +128,8 @@ impl TrustError {
                 webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey => {
                     Reason::UnknownCa
                 }
+                webpki::Error::InvalidCrlSignatureForPublicKey
+                | webpki::Error::IssuerNotCrlSigner => Reason::RevocationUnusable,
                 webpki::Error::RequiredEkuNotFoundContext(_) => Reason::CertificatePurpose,
                 _ => Reason::CertificateInvalid,
             },
@@ -156,8 +142,8 @@ impl TrustError {
 pub struct Verified {
     /// The peer.
     pub peer: PeerId,
-    /// When what was verified runs out: the certificate, or the revocation list
-    /// that was asked. Ask again then.
+    /// When what was verified runs out: a certificate of the path, its anchor's among
+    /// them, or a revocation list that was asked. Ask again then.
     pub until: OffsetDateTime,
 }
 
@@ -165,39 +151,6 @@ pub struct Verified {
 #[derive(Debug, Default)]
 pub struct TrustStore {
     domains: BTreeMap<TrustDomain, Domain>,
-}
-
-#[derive(Debug)]
-struct Domain {
-    roles: Vec<Role>,
-    anchors: Arc<Anchors>,
-    revocation: Arc<Revocation>,
-}
-
-/// A trust domain's authorities.
-#[derive(Debug, Default)]
-struct Anchors {
-    /// In the same order as `ends`.
-    anchors: Vec<TrustAnchor<'static>>,
-    ends: Vec<OffsetDateTime>,
-}
-
-/// A trust domain's revocation lists.
-#[derive(Debug)]
-enum Revocation {
-    NotConfigured,
-    Lists {
-        lists: Vec<CertRevocationList<'static>>,
-        next_update: OffsetDateTime,
-    },
-    /// Configured, but unreadable or corrupt: nobody of the domain is believed.
-    Unusable(String),
-}
-
-impl Revocation {
-    const fn has_lists(&self) -> bool {
-        matches!(self, Self::Lists { .. })
-    }
 }
 
 impl TrustStore {
@@ -215,25 +168,18 @@ impl TrustStore {
         let (leaf, intermediates) = chain
             .split_first()
             .ok_or_else(|| CertificateError::Unreadable("no certificate".to_owned()))?;
-        let Claim { id, not_after, .. } = Claim::read(leaf)?;
+        let Claim { id, .. } = Claim::read(leaf)?;
         let Some(domain) = self.domains.get(id.trust_domain()) else {
             return Err(TrustError::UnknownDomain { claimed: id });
         };
         if !domain.roles.contains(&id.role()) {
             return Err(TrustError::RoleNotAllowed { claimed: id });
         }
-        let until = match &*domain.revocation {
-            Revocation::NotConfigured => not_after,
-            Revocation::Lists { next_update, .. } => not_after.min(*next_update),
-            Revocation::Unusable(problem) => {
-                return Err(TrustError::Revocation { claimed: id, problem: problem.clone() });
-            }
-        };
+        if let Revocation::Unusable(problem) = &*domain.revocation {
+            return Err(TrustError::Revocation { claimed: id, problem: problem.clone() });
+        }
         match domain.verify(leaf, intermediates, usage, now) {
-            Ok(intermediates_end) => Ok(Verified {
-                peer: PeerId::from_verified_certificate(id),
-                until: intermediates_end.map_or(until, |end| until.min(end)),
-            }),
+            Ok(until) => Ok(Verified { peer: PeerId::from_verified_certificate(id), until }),
             Err(source) => Err(self.explain(id, source, chain, usage, now)),
         }
     }
@@ -267,77 +213,14 @@ impl TrustStore {
         let problem = |domain: &Domain| match &*domain.revocation {
             Revocation::NotConfigured => None,
             Revocation::Unusable(problem) => Some(problem.clone()),
-            Revocation::Lists { next_update, .. } => (now >= *next_update)
-                .then(|| format!("a revocation list was to be renewed by {next_update}")),
+            Revocation::Lists(lists) => lists
+                .overdue(now)
+                .map(|date| format!("a revocation list was to be renewed by {date}")),
         };
         self.domains
             .iter()
             .filter_map(|(name, domain)| Some((name.clone(), problem(domain)?)))
             .collect()
-    }
-}
-
-impl Domain {
-    /// Gives the earliest end of the intermediates on the path, if there are any.
-    fn verify(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        usage: Usage,
-        now: OffsetDateTime,
-    ) -> Result<Option<OffsetDateTime>, webpki::Error> {
-        let at = unix_time(now);
-        let lists: Vec<&CertRevocationList<'_>> = match &*self.revocation {
-            Revocation::Lists { lists, .. } => lists.iter().collect(),
-            Revocation::NotConfigured | Revocation::Unusable(_) => Vec::new(),
-        };
-        // With lists: the whole chain is checked and an unknown status is a
-        // refusal, by webpki's defaults. A list past its date is one by ours.
-        let revocation = RevocationOptionsBuilder::new(&lists)
-            .ok()
-            .map(|options| options.with_expiration_policy(ExpirationPolicy::Enforce).build());
-        let end_entity = EndEntityCert::try_from(leaf)?;
-        let path = end_entity.verify_for_usage(
-            tls::provider().signature_verification_algorithms.all,
-            &self.anchors.anchors,
-            intermediates,
-            at,
-            usage.required(),
-            revocation,
-            Some(&|path| self.refuse_expired_anchor(path.anchor(), now)),
-        )?;
-        let mut end = None;
-        for intermediate in path.intermediate_certificates() {
-            let der = intermediate.der();
-            let parsed = certificate::parse(&der).map_err(|_| webpki::Error::BadDer)?;
-            let not_after = parsed.validity().not_after.to_datetime();
-            end = Some(end.map_or(not_after, |end: OffsetDateTime| end.min(not_after)));
-        }
-        Ok(end)
-    }
-
-    /// webpki takes an anchor for ever; an authority's own certificate says until
-    /// when it may be believed.
-    fn refuse_expired_anchor(
-        &self,
-        anchor: &TrustAnchor<'_>,
-        now: OffsetDateTime,
-    ) -> Result<(), webpki::Error> {
-        let not_after = self
-            .anchors
-            .anchors
-            .iter()
-            .zip(&self.anchors.ends)
-            .filter(|(ours, _)| ours == &anchor)
-            .map(|(_, end)| *end)
-            .max();
-        match not_after {
-            Some(end) if now <= end => Ok(()),
-            Some(end) => {
-                Err(webpki::Error::CertExpired { time: unix_time(now), not_after: unix_time(end) })
-            }
-            None => Err(webpki::Error::UnknownIssuer),
-        }
     }
 }
 

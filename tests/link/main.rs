@@ -13,9 +13,12 @@
 mod kit;
 
 mod admission;
+mod authorities;
 mod bounds;
 mod certificates;
+mod chains;
 mod city;
 mod http2;
+mod lists;
 mod revocation;
 mod status;

@@ -10,12 +10,10 @@ use std::sync::Arc;
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
-use time::OffsetDateTime;
-use webpki::OwnedCertRevocationList;
-use x509_parser::prelude::FromDer;
-use x509_parser::revocation_list::CertificateRevocationList;
 
-use super::{Anchors, Domain, Revocation, TrustStore};
+use super::TrustStore;
+use super::domain::{Anchors, Domain, Revocation};
+use super::revocation::Lists;
 use crate::config::link::TrustConfig;
 use crate::domain::peer::TrustDomain;
 use crate::link::certificate;
@@ -127,12 +125,9 @@ fn load_anchors(entry: &TrustConfig) -> Result<Anchors, TrustLoadError> {
         if !parsed.is_ca() {
             return Err(unusable(format!("`{}` is no authority's certificate", parsed.subject())));
         }
-        let anchor =
-            webpki::anchor_from_trusted_cert(&der).map_err(|error| unusable(error.to_string()))?;
-        found.anchors.push(anchor.to_owned());
-        found.ends.push(parsed.validity().not_after.to_datetime());
+        found.add(&der, &parsed).map_err(|error| unusable(error.to_string()))?;
     }
-    if found.anchors.is_empty() {
+    if found.is_empty() {
         return Err(unusable("no certificate in it".to_owned()));
     }
     Ok(found)
@@ -149,20 +144,11 @@ fn load_revocation(entry: &TrustConfig) -> Result<Arc<Revocation>, (TrustLoadErr
 fn load_lists(file: &Path) -> Result<Revocation, String> {
     let text = std::fs::read(file)
         .map_err(|error| format!("cannot read `{}`: {error}", file.display()))?;
-    let mut lists = Vec::new();
-    let mut next_update: Option<OffsetDateTime> = None;
-    for der in CertificateRevocationListDer::pem_slice_iter(&text) {
-        let der = der.map_err(|error| error.to_string())?;
-        let list = OwnedCertRevocationList::from_der(&der).map_err(|error| error.to_string())?;
-        let (_, parsed) =
-            CertificateRevocationList::from_der(&der).map_err(|error| error.to_string())?;
-        let renewal = parsed
-            .next_update()
-            .ok_or("a revocation list does not say when it is to be renewed")?
-            .to_datetime();
-        next_update = Some(next_update.map_or(renewal, |earliest| earliest.min(renewal)));
-        lists.push(list.into());
+    let lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())?;
+    if lists.is_empty() {
+        return Err("no revocation list in it".to_owned());
     }
-    let next_update = next_update.ok_or("no revocation list in it")?;
-    Ok(Revocation::Lists { lists, next_update })
+    Lists::read(&lists).map(Revocation::Lists)
 }
