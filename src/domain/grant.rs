@@ -38,7 +38,7 @@ mod verified;
 use std::sync::Arc;
 
 pub use cache::GrantCache;
-pub use claims::{Claims, MAX_DIGESTS, MIN_DIGESTS, StatusRef, TYPE, is_status_uri};
+pub use claims::{Claims, DIGEST_COUNTS, StatusRef, TYPE, is_status_uri};
 pub use disclosure::{
     AgencyDisclosure, Disclosure, DisclosureFault, GATEWAY_CLAIM, Period, digest, parse_date,
 };

@@ -13,8 +13,8 @@ use crate::domain::catalogue::AgencyId;
 use crate::domain::grant::jwk::PublicKey;
 use crate::domain::grant::subject::{SUITE, associated_data, pad};
 use crate::domain::grant::{
-    Contents, Frequency, GATEWAY_CLAIM, GrantError, KeyId, LegalBasis, MAX_DISCLOSURES,
-    MIN_DIGESTS, Presentation, PurposeCode, SealError, SealingKey, TYPE, VerifyingKey, base64,
+    Contents, DIGEST_COUNTS, Frequency, GATEWAY_CLAIM, GrantError, KeyId, LegalBasis,
+    MAX_DISCLOSURES, Presentation, PurposeCode, SealError, SealingKey, TYPE, VerifyingKey, base64,
     digest,
 };
 use crate::domain::peer::SpiffeId;
@@ -224,11 +224,12 @@ fn disclosure(name: &str, value: &Value) -> Result<String, RandomError> {
     Ok(base64::encode(parts.to_string().as_bytes()))
 }
 
-/// The digests with decoys up to the next power of two, 16 at least. Sorting
-/// shuffles them: a digest's order says nothing of what it is the digest of.
+/// The digests with decoys up to the next number that is allowed. Sorting shuffles
+/// them: a digest's order says nothing of what it is the digest of.
 fn with_decoys(disclosures: &[String]) -> Result<Vec<String>, RandomError> {
     let mut digests: Vec<[u8; 32]> = disclosures.iter().map(|text| digest(text)).collect();
-    let total = digests.len().next_power_of_two().max(MIN_DIGESTS);
+    let total = DIGEST_COUNTS.into_iter().find(|count| *count >= digests.len());
+    let total = total.unwrap_or(digests.len());
     while digests.len() < total {
         digests.push(digest(&base64::encode(&random::bytes::<32>()?)));
     }

@@ -20,11 +20,9 @@ use crate::domain::peer::{Role, SpiffeId};
 /// The header's `typ`.
 pub const TYPE: &str = "tributary-grant+sd-jwt";
 
-/// Fewest digests of a grant; the number is a power of two.
-pub const MIN_DIGESTS: usize = 16;
-
-/// Most digests of a grant.
-pub const MAX_DIGESTS: usize = 128;
+/// How many digests a grant may have, decoys among them: the last has room for the
+/// [`MAX_DISCLOSURES`](super::MAX_DISCLOSURES) of 64 agencies and a gateway.
+pub const DIGEST_COUNTS: [usize; 4] = [16, 32, 64, 128];
 
 /// Latest time that a claim may state, in unix seconds: the end of 9999.
 const MAX_TIME: i64 = 253_402_300_799;
@@ -192,8 +190,10 @@ fn status(mut outer: Fields) -> Result<StatusRef, GrantError> {
 }
 
 fn digests(entries: Vec<Json>) -> Result<HashSet<[u8; 32]>, GrantError> {
-    if !entries.len().is_power_of_two() || !(MIN_DIGESTS..=MAX_DIGESTS).contains(&entries.len()) {
-        return Err(GrantError::Digests("their number must be 16, 32 or 64"));
+    if !DIGEST_COUNTS.contains(&entries.len()) {
+        let [few, some, many, most] = DIGEST_COUNTS;
+        let told = format!("their number must be {few}, {some}, {many} or {most}");
+        return Err(GrantError::Digests(told.into()));
     }
     let mut digests = HashSet::with_capacity(entries.len());
     for entry in entries {
@@ -201,10 +201,34 @@ fn digests(entries: Vec<Json>) -> Result<HashSet<[u8; 32]>, GrantError> {
             Json::Text(text) => base64::decode_exact(&text),
             _ => None,
         };
-        let digest = digest.ok_or(GrantError::Digests("one is not 32 bytes in base64url"))?;
+        let digest =
+            digest.ok_or(GrantError::Digests("one is not 32 bytes in base64url".into()))?;
         if !digests.insert(digest) {
-            return Err(GrantError::Digests("one stands twice"));
+            return Err(GrantError::Digests("one stands twice".into()));
         }
     }
     Ok(digests)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::grant::MAX_DISCLOSURES;
+
+    #[test]
+    fn the_number_of_digests_is_the_same_in_code_pages_and_message() {
+        let told = |count: usize| digests(vec![Json::Null; count]).unwrap_err().to_string();
+        for count in 0..=DIGEST_COUNTS[3] * 2 {
+            let right = told(count).contains("not 32 bytes");
+            assert_eq!(right, DIGEST_COUNTS.contains(&count), "{count}");
+        }
+        assert!((DIGEST_COUNTS[2]..DIGEST_COUNTS[3]).contains(&MAX_DISCLOSURES));
+        for text in [
+            &*told(0),
+            include_str!("../../../docs/errors/GRANT_DIGESTS.md"),
+            include_str!("../../../docs/threat-model.md"),
+        ] {
+            assert!(text.contains("16, 32, 64 or 128"), "{text}");
+        }
+    }
 }

@@ -3,6 +3,8 @@
 //! Only [`GrantError::reason`] leaves the process. No variant holds personal
 //! data; texts that came with the grant are cut and escaped before they get here.
 
+use std::borrow::Cow;
+
 use super::disclosure::DisclosureFault;
 use super::fields::FieldError;
 use super::json::JsonError;
@@ -99,7 +101,7 @@ pub enum GrantError {
     Signature,
     /// The list of digests is not as it must be.
     #[error("the list of digests is malformed: {0}")]
-    Digests(&'static str),
+    Digests(Cow<'static, str>),
     /// A disclosure that does not belong here.
     #[error("a disclosure is refused")]
     Disclosure(#[from] DisclosureFault),

@@ -1,11 +1,15 @@
 //! JSON, read strictly: what signs and what is signed must mean one thing only.
 //!
 //! Refuses duplicate keys, fractions, deep nesting and crowded objects, all of
-//! which `serde_json` alone would take. Knows nothing of grants.
+//! which `serde_json` alone would take. A document of another party's format, which may
+//! grow, is read for the members that are known, and these as strictly. Knows nothing of
+//! grants.
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 /// Deepest nesting of lists and objects.
 pub const MAX_DEPTH: usize = 6;
@@ -44,9 +48,22 @@ impl Json {
     /// # Errors
     /// [`JsonError`] at the first thing that is not strict.
     pub fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
+        Self::read(bytes, None)
+    }
+
+    /// As [`Json::parse`], without the members of objects that are not among `known`,
+    /// whatever they hold.
+    ///
+    /// # Errors
+    /// [`JsonError`].
+    pub fn parse_known(bytes: &[u8], known: &'static [&'static str]) -> Result<Self, JsonError> {
+        Self::read(bytes, Some(known))
+    }
+
+    fn read(bytes: &[u8], known: Option<&'static [&'static str]>) -> Result<Self, JsonError> {
         let fault = |error: serde_json::Error| JsonError(error.to_string());
         let mut reader = serde_json::Deserializer::from_slice(bytes);
-        let value = Node { depth: 0 }.deserialize(&mut reader).map_err(fault)?;
+        let value = Node { depth: 0, known }.deserialize(&mut reader).map_err(fault)?;
         reader.end().map_err(fault)?;
         Ok(value)
     }
@@ -55,6 +72,8 @@ impl Json {
 /// One value at a depth.
 struct Node {
     depth: usize,
+    /// The members that are read, where not all are.
+    known: Option<&'static [&'static str]>,
 }
 
 impl Node {
@@ -62,7 +81,7 @@ impl Node {
         if self.depth >= MAX_DEPTH {
             return Err(E::custom("nested too deeply"));
         }
-        Ok(Self { depth: self.depth + 1 })
+        Ok(Self { depth: self.depth + 1, known: self.known })
     }
 }
 
@@ -123,6 +142,10 @@ impl<'de> Visitor<'de> for Node {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Json, A::Error> {
         let mut members: Vec<(String, Json)> = Vec::new();
         while let Some(key) = object.next_key::<String>()? {
+            if self.known.is_some_and(|known| !known.contains(&key.as_str())) {
+                object.next_value::<IgnoredAny>()?;
+                continue;
+            }
             if members.iter().any(|(known, _)| *known == key) {
                 return Err(A::Error::custom("a key stands twice"));
             }
@@ -160,6 +183,30 @@ mod tests {
         assert!(Json::parse(b"\"\xff\"").is_err());
         let crowded: Vec<String> = (0..=MAX_MEMBERS).map(|n| format!("\"{n}\":0")).collect();
         assert!(Json::parse(format!("{{{}}}", crowded.join(",")).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_is_not_known_is_passed_over_and_the_rest_as_strict() {
+        let known = &["a", "b"];
+        let deep = format!("{}{}", "[".repeat(64), "]".repeat(64));
+        let crowd: Vec<String> = (0..999).map(|n| format!("\"n{n}\":1.5")).collect();
+        let text = format!(
+            r#"{{"x":1.5,"a":{{"y":1e300,"b":1}},"z":{deep},"x":{{"q":1,"q":2}},{}}}"#,
+            crowd.join(",")
+        );
+        let inner = Json::Object(vec![("b".to_owned(), Json::Integer(1))]);
+        let read = Json::parse_known(text.as_bytes(), known).unwrap();
+        assert_eq!(read, Json::Object(vec![("a".to_owned(), inner)]));
+        for text in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"\u0061":1}"#,
+            r#"{"a":{"b":1.5}}"#,
+            r#"{"x":1"#,
+            r#"{"x":nonsense}"#,
+            r#"{"x":1}{}"#,
+        ] {
+            assert!(Json::parse_known(text.as_bytes(), known).is_err(), "{text} was accepted");
+        }
     }
 
     #[test]

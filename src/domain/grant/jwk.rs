@@ -57,9 +57,11 @@ impl Jwk {
     /// Reads a JWK from its text.
     ///
     /// # Errors
-    /// [`KeyError`]; a key of any kind but ours is refused.
+    /// [`KeyError`]; a key of any kind but ours is refused. Members that others publish
+    /// beside these are passed over.
     pub fn parse(text: &[u8]) -> Result<Self, KeyError> {
-        Self::from_json(Json::parse(text)?)
+        let known = &["kty", "crv", "x", "y", "d", "alg", "use", "kid"];
+        Self::from_json(Json::parse_known(text, known)?)
     }
 
     /// Reads a JWK from its parsed text.

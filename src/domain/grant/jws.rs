@@ -1,12 +1,13 @@
 //! A compact JWS (RFC 7515), taken apart and held against a pinned key.
 //!
-//! The header may name `alg`, `typ` and `kid` and nothing else: no key, no
-//! address of one, no `crit`.
+//! A grant's header may name `alg`, `typ` and `kid` and nothing else: no key, no
+//! address of one. Of what others sign, what else the header names is passed over, and
+//! never followed. A `crit` refuses both, also an empty one (RFC 7515, section 4.1.11).
 
 use super::base64;
 use super::error::GrantError;
 use super::fields::Fields;
-use super::json::Json;
+use super::json::{Json, JsonError};
 use super::key::{KeyId, VerifyingKey};
 
 /// A JWS whose signature has not been checked yet.
@@ -31,6 +32,21 @@ impl<'a> Jws<'a> {
     /// Another number of parts, base64url that is not canonical, or a header
     /// that is not as the module says.
     pub fn parse(text: &'a str) -> Result<Self, GrantError> {
+        Self::read(text, Json::parse)
+    }
+
+    /// As [`Jws::parse`], with a header of which other members are passed over.
+    ///
+    /// # Errors
+    /// As [`Jws::parse`].
+    pub fn parse_open(text: &'a str) -> Result<Self, GrantError> {
+        Self::read(text, |header| Json::parse_known(header, &["alg", "typ", "kid", "crit"]))
+    }
+
+    fn read(
+        text: &'a str,
+        json: impl FnOnce(&[u8]) -> Result<Json, JsonError>,
+    ) -> Result<Self, GrantError> {
         let form = || GrantError::Form("the signed part is not header.payload.signature");
         let (signed, signature) = text.rsplit_once('.').ok_or_else(form)?;
         let (header, payload) = signed.split_once('.').ok_or_else(form)?;
@@ -39,8 +55,8 @@ impl<'a> Jws<'a> {
                 .filter(|bytes| !bytes.is_empty())
                 .ok_or(GrantError::Form("a part of the signed part is not canonical base64url"))
         };
-        let header = Json::parse(&part(header)?)
-            .map_err(|source| GrantError::Json { part: "header", source })?;
+        let header =
+            json(&part(header)?).map_err(|source| GrantError::Json { part: "header", source })?;
         let mut fields = Fields::new("header", header)?;
         let algorithm = fields.text("alg", 16)?;
         let typ = fields.text("typ", 64)?;
@@ -51,10 +67,8 @@ impl<'a> Jws<'a> {
             }
             Some(_) => return Err(fields.form("kid", "a key's name").into()),
         };
-        match fields.take("crit") {
-            None => {}
-            Some(Json::List(entries)) if entries.is_empty() => {}
-            Some(_) => return Err(GrantError::Critical),
+        if fields.take("crit").is_some() {
+            return Err(GrantError::Critical);
         }
         fields.finish()?;
         Ok(Self {

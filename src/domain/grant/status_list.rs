@@ -1,6 +1,9 @@
 //! Token status lists (IETF Token Status List, `statuslist+jwt`): which grants
 //! have been revoked.
 //!
+//! Others' issuers make them too: members that are not known here are passed over, in
+//! header and claims, and those that are known are judged strictly.
+//!
 //! Verifies and looks up; fetching is the business of whoever has a network.
 //! A list that is missing, stale or too short means no.
 
@@ -22,6 +25,9 @@ use super::pins::IssuerPins;
 use super::verified::LEEWAY;
 
 use crate::domain::reason::Reason;
+
+/// The members that are read, of the claims and of the list among them.
+const MEMBERS: &[&str] = &["sub", "iat", "exp", "ttl", "status_list", "bits", "lst"];
 
 /// The header's `typ`.
 pub const TYPE: &str = "statuslist+jwt";
@@ -45,7 +51,7 @@ pub enum StatusListError {
     /// The payload is not strict JSON.
     #[error("the status list cannot be read")]
     Json(#[from] JsonError),
-    /// A claim that is missing, unknown or malformed.
+    /// A claim that is missing or malformed.
     #[error("the status list's claims are not as they must be")]
     Claim(#[from] FieldError),
     /// No pinned key of that name.
@@ -114,7 +120,10 @@ impl StatusList {
         }
         let text = std::str::from_utf8(token)
             .map_err(|_| StatusListError::Token(GrantError::Form("it is not text")))?;
-        let jws = Jws::parse(text).map_err(StatusListError::Token)?;
+        // As text editors and tools leave it.
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        let jws = Jws::parse_open(text).map_err(StatusListError::Token)?;
         if jws.typ != TYPE {
             return Err(StatusListError::Token(GrantError::Type(TYPE)));
         }
@@ -125,7 +134,7 @@ impl StatusList {
     }
 
     fn read(payload: &[u8], uri: &str, now: OffsetDateTime) -> Result<Self, StatusListError> {
-        let mut top = Fields::new("status list token", Json::parse(payload)?)?;
+        let mut top = Fields::new("status list token", Json::parse_known(payload, MEMBERS)?)?;
         if top.text("sub", 255)? != uri {
             return Err(StatusListError::Subject(uri.to_owned()));
         }
@@ -148,7 +157,6 @@ impl StatusList {
             Some(_) => return Err(top.form("ttl", "a positive number of seconds").into()),
         }
         let mut list = top.object("status_list")?;
-        top.finish()?;
         let bits = match list.integer("bits", 1..=8)? {
             1 => 1,
             2 => 2,
@@ -157,7 +165,6 @@ impl StatusList {
             _ => return Err(list.form("bits", "1, 2, 4 or 8").into()),
         };
         let deflated = list.parsed_long("lst", "zlib in base64url", base64::decode)?;
-        list.finish()?;
         if issued_at > now.saturating_add(LEEWAY) {
             return Err(StatusListError::NotYetValid);
         }

@@ -22,7 +22,7 @@ reasons! {
     GrantClient = "GRANT_CLIENT", PermissionDenied, NEVER, Caller, Agency;
     /// The header's `crit` names an extension. None is supported.
     GrantCritical = "GRANT_CRITICAL", PermissionDenied, NEVER, Issuer, Agency;
-    /// The signed list of digests is malformed: not 16, 32 or 64 of them, one repeated, or one
+    /// The signed list of digests is malformed: not 16, 32, 64 or 128 of them, one repeated, or one
     /// that is not 32 bytes.
     GrantDigests = "GRANT_DIGESTS", PermissionDenied, NEVER, Issuer, Agency;
     /// A disclosure is not among the signed ones, is listed twice, is malformed, or the one
@@ -291,7 +291,7 @@ reasons! {
     StatusListToken = "STATUS_LIST_TOKEN", FailedPrecondition, NEVER, Issuer, Log;
 
     // Fetching over HTTPS.
-    /// Every CA certificate that may vouch for the HTTPS server has expired.
+    /// Every CA certificate that may vouch for the HTTPS server has expired, or is not valid yet.
     HttpsAnchorsExpired = "HTTPS_ANCHORS_EXPIRED", Unavailable, NEVER, Operator, Log;
     /// The HTTPS server broke the exchange off, or does not speak HTTP.
     HttpsBroken = "HTTPS_BROKEN", Unavailable, NEVER, Operator, Log;

@@ -102,14 +102,13 @@ fn a_list_that_is_not_as_it_must_be_is_refused() {
                 claims["status_list"]["bits"] = 3.into();
             }),
         ),
-        ("unknown claim", "STATUS_LIST_CLAIMS", Box::new(|claims| claims["x"] = 1.into())),
         (
-            "unknown member",
+            "iat with a fraction",
             "STATUS_LIST_CLAIMS",
-            Box::new(|claims| {
-                claims["status_list"]["x"] = 1.into();
-            }),
+            Box::new(|claims| claims["iat"] = json!(1.5)),
         ),
+        ("exp as text", "STATUS_LIST_CLAIMS", Box::new(|claims| claims["exp"] = "1".into())),
+        ("exp null", "STATUS_LIST_CLAIMS", Box::new(|claims| claims["exp"] = Value::Null)),
         (
             "no iat",
             "STATUS_LIST_CLAIMS",
@@ -138,6 +137,42 @@ fn a_list_that_is_not_as_it_must_be_is_refused() {
     assert_eq!(reason(&world, &"A".repeat((1 << 20) + 1)), "STATUS_LIST_SIZE");
     assert_eq!(reason(&world, ""), "STATUS_LIST_TOKEN");
     assert_eq!(reason(&world, &format!("{token}~")), "STATUS_LIST_TOKEN");
+}
+
+/// Others' issuers name what this profile does not.
+#[test]
+fn what_is_not_known_of_a_list_is_passed_over() {
+    let world = World::new();
+    let mut claims = list_claims(&[0; 32], NOW);
+    claims["iss"] = "https://consent.city.example".into();
+    claims["nbf"] = json!(NOW - 5);
+    claims["bits"] = json!("of another place");
+    claims["https://consent.city.example/note"] = json!([1.5, { "a": [[[[[[[1]]]]]]] }]);
+    claims["status_list"]["aggregation_uri"] = "https://consent.city.example/lists".into();
+    claims["status_list"]["x_note"] = json!({ "sub": 1 });
+    assert_eq!(judge(&world, &claims), "OK");
+
+    let signed = |header: &Value| {
+        let part = |value: &Value| base64::encode(value.to_string().as_bytes());
+        let text = format!("{}.{}", part(header), part(&list_claims(&[0; 32], NOW)));
+        let signature = base64::encode(&world.status_key.sign(text.as_bytes()).unwrap());
+        format!("{text}.{signature}")
+    };
+    let mut header = json!({ "alg": "EdDSA", "typ": "statuslist+jwt", "kid": "status" });
+    let good = signed(&header);
+    for end in ["", "\n", "\r\n"] {
+        assert_eq!(reason(&world, &format!("{good}{end}")), "OK", "{end:?}");
+    }
+    for end in ["\n\n", " ", "."] {
+        assert_ne!(reason(&world, &format!("{good}{end}")), "OK", "{end:?}");
+    }
+    header["x5u"] = "https://elsewhere.example/key".into();
+    header["iat"] = json!(1.5);
+    assert_eq!(reason(&world, &signed(&header)), "OK");
+    for crit in [json!([]), json!(["iat"]), json!("iat"), Value::Null] {
+        header["crit"] = crit;
+        assert_eq!(reason(&world, &signed(&header)), "STATUS_LIST_TOKEN", "{header}");
+    }
 }
 
 #[test]

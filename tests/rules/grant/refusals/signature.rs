@@ -56,6 +56,8 @@ fn signatures_keys_and_headers() {
         ("unknown crit", "GRANT_CRITICAL", "GRANT_CRITICAL", |a| {
             a.header["crit"] = json!(["b64"]);
         }),
+        ("crit empty", "GRANT_CRITICAL", "GRANT_CRITICAL", |a| a.header["crit"] = json!([])),
+        ("crit null", "GRANT_CRITICAL", "GRANT_CRITICAL", |a| a.header["crit"] = json!(null)),
         ("crit no list", "GRANT_CRITICAL", "GRANT_CRITICAL", |a| a.header["crit"] = "b64".into()),
         ("key in the header", CLAIMS, CLAIMS, |a| a.header["jwk"] = a.claims["cnf"]["jwk"].clone()),
         ("address of a key", CLAIMS, CLAIMS, |a| a.header["jku"] = "https://x.example".into()),
