@@ -16,6 +16,7 @@ pub mod grants;
 pub mod key_file;
 pub mod link;
 pub mod mapping;
+pub mod pem;
 pub mod policy;
 pub mod private_file;
 pub mod reload;

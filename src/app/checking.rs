@@ -142,15 +142,13 @@ pub async fn check(
         }
     }
     let not_yet = |fault| format!("the agency cannot be started with this file yet: {fault}");
-    match AgencyConfig::load(path) {
-        Ok(_) => {}
-        Err(FileError::Faults(Findings(faults))) => {
-            let faults = faults.into_iter();
-            checked.noted.extend(
-                faults.map(|found| note(Severity::Warning, found.line, not_yet(found.message))),
-            );
-        }
-        Err(other) => checked.noted.push(note(Severity::Warning, 1, not_yet(other.to_string()))),
+    let (config, _, faults) = AgencyConfig::judge(path)?;
+    let warning = |line, message| note(Severity::Warning, line, message);
+    let doubts = faults.doubts().iter();
+    checked.noted.extend(doubts.map(|doubt| warning(doubt.line, doubt.message.clone())));
+    if let Err(Findings(faults)) = faults.finish(config) {
+        let faults = faults.into_iter();
+        checked.noted.extend(faults.map(|found| warning(found.line, not_yet(found.message))));
     }
     checked.noted.sort_by_key(|noted| noted.line);
     Ok(CheckReport { file: name, agency: id.to_string(), items: (mapped, owned), checked, shown })

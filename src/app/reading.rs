@@ -66,7 +66,7 @@ pub(super) fn gateway(path: &Path, read: Read) -> Result<(GatewayConfig, Common)
         });
         Some((config, common?))
     });
-    Ok(faults.finish(judged).map_err(FileError::from)?)
+    finished(faults, judged)
 }
 
 /// An agency's configuration, with its mapping and the keys that open subjects.
@@ -102,7 +102,15 @@ pub(super) fn agency(
         });
         Some((config, common?, mapping?, keys?))
     });
-    Ok(faults.finish(judged).map_err(FileError::from)?)
+    finished(faults, judged)
+}
+
+/// Tells what is hardly meant of a file that is taken.
+fn finished<T>(faults: Faults, judged: Option<T>) -> Result<T, StartError> {
+    let doubts = faults.doubts().to_vec();
+    let judged = faults.finish(judged).map_err(FileError::from)?;
+    doubts.iter().for_each(|doubt| tracing::warn!("{doubt}"));
+    Ok(judged)
 }
 
 impl Sections<'_> {
@@ -156,6 +164,14 @@ impl Sections<'_> {
             let at = self.link.trust.iter().position(|entry| entry.domain == *domain);
             let key = format!("link.trust[{}].anchors", at.unwrap_or_default());
             faults.take::<(), _>(&key, Err(error));
+        }
+        for (one, other) in store.shared_authorities() {
+            let at = self.link.trust.iter().position(|entry| entry.domain == *one);
+            let message = format!(
+                "of `{one}` hold an authority of `{other}` too, so that each of the two may \
+                 speak for the other"
+            );
+            faults.doubt(&format!("link.trust[{}].anchors", at.unwrap_or_default()), message);
         }
         identity.map(|identity| LinkTls::new(identity, Trust::new(store)))
     }

@@ -25,6 +25,7 @@ pub struct Faults {
     /// Lines that are no TOML, so that nothing else is said of them.
     garbled: BTreeSet<usize>,
     found: Vec<Finding>,
+    doubts: Vec<Finding>,
 }
 
 impl Faults {
@@ -32,7 +33,7 @@ impl Faults {
     pub fn new(path: &Path) -> Self {
         let file = path.display().to_string();
         let (keys, garbled) = (BTreeSet::new(), BTreeSet::new());
-        Self { file, lines: BTreeMap::new(), keys, garbled, found: Vec::new() }
+        Self { file, lines: BTreeMap::new(), keys, garbled, found: Vec::new(), doubts: Vec::new() }
     }
 
     /// Learns on which line each key is.
@@ -74,6 +75,18 @@ impl Faults {
             let message = format!("`{key}` {message}");
             self.push(Finding { file: self.file.clone(), line, message });
         }
+    }
+
+    /// Notes what is allowed and hardly meant: whoever reads the file is told, and starts.
+    pub fn doubt(&mut self, key: &str, message: impl Display) {
+        let line = self.line_of(key);
+        let message = format!("`{key}` {message}");
+        self.doubts.push(Finding { file: self.file.clone(), line, message });
+    }
+
+    /// What is allowed and hardly meant.
+    pub fn doubts(&self) -> &[Finding] {
+        &self.doubts
     }
 
     /// Notes why a key's value cannot be used, unless it can.

@@ -1,6 +1,6 @@
 //! The gateway's configuration file.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::catalogue::check_agency;
 use super::faults::Faults;
 use super::file::{self, FileError};
 use super::grants::GrantsConfig;
-use super::link::LinkConfig;
+use super::link::{LinkConfig, NOT_BELIEVED};
 use super::policy::PolicyConfig;
 use super::review::ReviewConfig;
 use crate::domain::catalogue::{AgencyId, Catalogue};
@@ -169,7 +169,7 @@ impl GatewayConfig {
 
     fn check(&self, faults: &mut Faults) {
         self.link.check("link", faults);
-        self.review.check(faults);
+        self.review.check(&self.link, faults);
         let mut seen = HashSet::new();
         for (at, agency) in self.agency.iter().enumerate() {
             let mut fault = |key, message| faults.add(&format!("agency[{at}].{key}"), message);
@@ -188,8 +188,21 @@ impl GatewayConfig {
                 fault("max_in_flight", message);
             }
             agency.check_endpoints(fault);
+            if agency.identity.role() == Role::Agency && !self.link.believes(&agency.identity) {
+                let message = format!("is `{}`, {NOT_BELIEVED}", agency.identity);
+                faults.doubt(&format!("agency[{at}].identity"), message);
+            }
         }
+        self.check_shared(faults);
         let limits = &self.limits;
+        if limits.max_in_flight_per_consumer > limits.max_in_flight {
+            let message = format!(
+                "is {}, more than `limits.max_in_flight` ({}), so that one consumer may take \
+                 all the room",
+                limits.max_in_flight_per_consumer, limits.max_in_flight
+            );
+            faults.doubt("limits.max_in_flight_per_consumer", message);
+        }
         for (key, zero) in [
             ("max_deadline", limits.max_deadline.is_zero()),
             ("max_in_flight", limits.max_in_flight == 0),
@@ -202,6 +215,34 @@ impl GatewayConfig {
         if !(1..=4096).contains(&limits.stream_window) {
             let message = format!("must be 1 to 4096, not {}", limits.stream_window);
             faults.add("limits.stream_window", message);
+        }
+    }
+
+    /// Notes what two agencies have in common: one of the two would never be reached.
+    fn check_shared(&self, faults: &mut Faults) {
+        let (mut identities, mut endpoints) = (HashMap::new(), HashMap::new());
+        // A gateway that is only tried out has one place for all, where nobody answers.
+        let mut all = self.agency.iter().map(|agency| &agency.endpoints);
+        let first = all.next();
+        let tried_out = self.agency.len() > 2 && all.all(|each| Some(each) == first);
+        for (at, agency) in self.agency.iter().enumerate() {
+            let shared = |what: &str, other: &AgencyId| {
+                format!("has `{what}`, as agency `{other}` has: each needs its own")
+            };
+            if let Some(other) = identities.insert(&agency.identity, &agency.id) {
+                let message = shared(agency.identity.as_str(), other);
+                faults.add(&format!("agency[{at}].identity"), message);
+            }
+            for endpoint in &agency.endpoints {
+                let other = endpoints.insert(endpoint, &agency.id);
+                let Some(other) = other.filter(|other| **other != agency.id) else { continue };
+                let message = shared(&endpoint.escape_debug().to_string(), other);
+                let key = format!("agency[{at}].endpoints");
+                match tried_out {
+                    true => faults.doubt(&key, message),
+                    false => faults.add(&key, message),
+                }
+            }
         }
     }
 
@@ -255,6 +296,70 @@ mod tests {
         ] {
             let error = entry(rest).unwrap_err();
             assert!(error.contains(wanted), "{error}");
+        }
+    }
+
+    fn judged(agencies: &[(&str, &str, &str)], more: &str) -> (String, String) {
+        let agencies: String = agencies
+            .iter()
+            .map(|(id, identity, endpoint)| {
+                format!("[[agency]]\nid = \"{id}\"\nidentity = \"{identity}\"\nendpoint = \"{endpoint}\"\n")
+            })
+            .collect();
+        let text = format!(
+            "listen = \"[::1]:0\"\ncatalogue = \"c\"\n[grants]\n[policy]\nrules = \"r\"\nvocabulary = \"v\"\n\
+             [audit]\nfolder = \"a\"\norigin = \"o\"\nkey = \"k\"\n\
+             [link]\ncertificate = \"c\"\nkey = \"k\"\n\
+             trust = [{{ domain = \"all.example\", roles = [\"agency\", \"reviewer\"], anchors = \"x\" }}]\n\
+             {more}\n{agencies}"
+        );
+        let (config, mut faults) = file::judge_toml::<GatewayConfig>(Path::new("g.toml"), &text);
+        if let Some(config) = &config {
+            config.check(&mut faults);
+        }
+        let doubts: Vec<String> = faults.doubts().iter().map(ToString::to_string).collect();
+        let faults = faults.finish(config).err().map_or(String::new(), |faults| faults.to_string());
+        (faults, doubts.join("\n"))
+    }
+
+    #[test]
+    fn what_stands_twice_is_refused_where_it_cannot_be_meant() {
+        let id = |name: &str| format!("spiffe://all.example/agency/{name}");
+        let (a, b, c) = (id("a"), id("b"), id("c"));
+        let good = [("a", &*a, "h:1"), ("b", &b, "h:2"), ("c", &c, "h:3")];
+        assert_eq!(judged(&good, ""), Default::default());
+        let told = judged(&[good[0], ("b", &a, "h:2")], "").0;
+        assert!(
+            told.contains(
+                "`agency[1].identity` has `spiffe://all.example/agency/a`, as agency `a` has"
+            ),
+            "{told}"
+        );
+        for agencies in [&[good[0], ("b", &b, "h:1")][..], &[good[0], ("b", &b, "h:1"), good[2]]] {
+            let told = judged(agencies, "").0;
+            assert!(told.contains("`agency[1].endpoints` has `h:1`, as agency `a` has"), "{told}");
+        }
+        let sketch = [good[0], ("b", &b, "h:1"), ("c", &c, "h:1")];
+        let (refused, doubts) = judged(&sketch, "");
+        assert!(refused.is_empty() && doubts.lines().count() == 2, "{refused} {doubts}");
+
+        let reviewer = "[[review.reviewer]]\nid = \"spiffe://all.example/reviewer/r\"\nmay = []\n";
+        assert_eq!(judged(&good, reviewer), Default::default());
+        let told = judged(&good, &reviewer.repeat(2)).0;
+        assert!(told.contains("`review.reviewer[1].id` is refused: `spiffe://all.example/reviewer/r` is listed twice"), "{told}");
+    }
+
+    #[test]
+    fn what_is_hardly_meant_is_told_and_starts() {
+        let elsewhere = [("a", "spiffe://else.example/agency/a", "h:1")];
+        let limits = "[limits]\nmax_in_flight = 5\nmax_in_flight_per_consumer = 6";
+        let (refused, doubts) = judged(&elsewhere, limits);
+        assert_eq!(refused, "");
+        for told in [
+            "`agency[0].identity` is `spiffe://else.example/agency/a`, whom no entry of `link.trust`",
+            "`limits.max_in_flight_per_consumer` is 6, more than `limits.max_in_flight` (5)",
+        ] {
+            assert!(doubts.contains(told), "{doubts}");
         }
     }
 }

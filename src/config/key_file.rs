@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use rustls_pki_types::SubjectPublicKeyInfoDer;
-use rustls_pki_types::pem::PemObject;
-
+use super::pem::{self, PemError};
 use super::private_file::{self, PrivateFileError};
 use crate::domain::grant::jwk::{Jwk, KeyError, PublicKey};
 use crate::domain::grant::{KeyId, SealingKey, VerifyingKey};
@@ -31,6 +29,15 @@ pub enum KeyFileError {
         /// Why.
         #[source]
         source: KeyError,
+    },
+    /// It is PEM, and not of one public key.
+    #[error("the key file `{}` cannot be used", .path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: PemError,
     },
     /// It calls its key otherwise than the configuration.
     #[error("the key file `{}` names its key `{found}`, the configuration `{wanted}`", .path.display())]
@@ -132,9 +139,10 @@ fn public_key(path: &Path) -> Result<(Option<KeyId>, PublicKey), KeyFileError> {
     let text =
         fs::read(path).map_err(|source| KeyFileError::Read { path: path.to_owned(), source })?;
     let fault = |source| KeyFileError::Key { path: path.to_owned(), source };
-    if text.trim_ascii_start().starts_with(b"-----BEGIN") {
-        let der =
-            SubjectPublicKeyInfoDer::from_pem_slice(&text).map_err(|_| fault(KeyError::Kind))?;
+    // A JWK begins with a brace, and has no such line.
+    if text.windows(11).any(|part| part == b"-----BEGIN ") {
+        let der = pem::public_key(&text)
+            .map_err(|source| KeyFileError::Pem { path: path.to_owned(), source })?;
         return PublicKey::from_spki(&der).map(|key| (None, key)).map_err(fault);
     }
     let jwk = Jwk::parse(&text).map_err(fault)?;

@@ -8,7 +8,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::faults::{Faults, child};
-use crate::domain::peer::{Role, TrustDomain};
+use crate::domain::peer::{Role, SpiffeId, TrustDomain};
+
+/// What is said of an identity that no trust domain may speak for.
+pub(super) const NOT_BELIEVED: &str =
+    "whom no entry of `link.trust` may speak for in that role: add its trust domain or the role";
 
 /// Own certificate and key, and the trust domains that peers may come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,14 +75,30 @@ impl LinkConfig {
 }
 
 impl LinkConfig {
+    /// Whether an identity can be believed in its role.
+    pub fn believes(&self, id: &SpiffeId) -> bool {
+        let mut trust = self.trust.iter();
+        trust.any(|entry| entry.domain == *id.trust_domain() && entry.roles.contains(&id.role()))
+    }
+
     /// Notes what is wrong with the section that is at `key`.
     pub fn check(&self, key: &str, faults: &mut Faults) {
         let (mut seen, key) = (BTreeSet::new(), child(key, "trust"));
         for (at, entry) in self.trust.iter().enumerate() {
             let domain = &entry.domain;
-            if entry.roles.is_empty() {
+            let roles: BTreeSet<_> = entry.roles.iter().collect();
+            let at_roles = format!("{key}[{at}].roles");
+            if roles.is_empty() {
                 let message = "is empty: list at least one role, or remove the entry";
-                faults.add(&format!("{key}[{at}].roles"), message);
+                faults.add(&at_roles, message);
+            } else if roles.len() < entry.roles.len() {
+                faults.add(&at_roles, "is refused: a role is listed twice");
+            } else if Role::ALL.iter().all(|role| roles.contains(role)) {
+                let message = format!(
+                    "lets `{domain}` speak for every role, so that one organisation may ask, \
+                     answer, grant and review: list the roles that it has"
+                );
+                faults.doubt(&at_roles, message);
             }
             if !seen.insert(domain) {
                 let message = format!("is refused: `{domain}` is listed twice: merge the entries");
@@ -134,5 +154,21 @@ mod tests {
         ] {
             assert!(told.contains(expected), "{told}");
         }
+    }
+
+    #[test]
+    fn a_domain_for_every_role_is_told_and_a_role_twice_is_refused() {
+        let with = |roles: &str| SAMPLE.replace("[\"agency\"]", roles);
+        let every = r#"["reviewer", "consumer", "agency", "gateway", "issuer"]"#;
+        let (config, mut faults) =
+            file::judge_toml::<LinkConfig>(Path::new("link.toml"), &with(every));
+        config.as_ref().unwrap().check("", &mut faults);
+        let doubt = faults.doubts()[0].to_string();
+        let expected =
+            "link.toml:7: `trust[0].roles` lets `education.city.example` speak for every";
+        assert!(doubt.starts_with(expected), "{doubt}");
+        faults.finish(config).unwrap();
+        let told = refused(&with(r#"["agency", "agency"]"#));
+        assert!(told.contains("`trust[0].roles` is refused: a role is listed twice"), "{told}");
     }
 }

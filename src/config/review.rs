@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::faults::Faults;
+use super::link::{LinkConfig, NOT_BELIEVED};
 use crate::domain::peer::{Role, SpiffeId};
 use crate::domain::reviewer::{Act, ReviewPolicy};
 
@@ -42,8 +43,17 @@ pub struct ReviewerEntry {
 
 impl ReviewConfig {
     /// Notes what is wrong with the section.
-    pub fn check(&self, faults: &mut Faults) {
+    pub fn check(&self, link: &LinkConfig, faults: &mut Faults) {
+        let mut seen = BTreeSet::new();
         for (at, entry) in self.reviewer.iter().enumerate() {
+            if !seen.insert(&entry.id) {
+                let message =
+                    format!("is refused: `{}` is listed twice: merge the entries", entry.id);
+                faults.add(&format!("review.reviewer[{at}].id"), message);
+            } else if entry.id.role() == Role::Reviewer && !link.believes(&entry.id) {
+                let message = format!("is `{}`, {NOT_BELIEVED}", entry.id);
+                faults.doubt(&format!("review.reviewer[{at}].id"), message);
+            }
             if entry.id.role() != Role::Reviewer {
                 let id = &entry.id;
                 let message = format!("is no reviewer's: use spiffe://…/reviewer/…, not `{id}`");

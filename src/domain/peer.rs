@@ -70,6 +70,10 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 5] =
+        [Self::Gateway, Self::Agency, Self::Consumer, Self::Reviewer, Self::Issuer];
+
     /// The role's word in a SPIFFE path.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -47,6 +47,9 @@ pub enum SettingsError {
     /// A public key cannot be used.
     #[error("a public key cannot be used")]
     PublicKey(#[from] KeyFileError),
+    /// Which of two keys would be sealed to?
+    #[error("agency `{0}` has two entries under [[sealing]]: leave the one that it opens with")]
+    Twice(AgencyId),
     /// The persons' secret is damaged.
     #[error("`{}` is not a secret made by `grant keygen --kind person`", .0.display())]
     Secret(PathBuf),
@@ -159,7 +162,9 @@ impl IssuerSettings {
         let mut sealing = std::collections::BTreeMap::new();
         for one in &self.sealing {
             let key = sealing_key(&self.folder.join(&one.file))?;
-            sealing.insert(one.agency.clone(), (one.kid.clone(), key));
+            if sealing.insert(one.agency.clone(), (one.kid.clone(), key)).is_some() {
+                return Err(SettingsError::Twice(one.agency.clone()));
+            }
         }
         Ok(Issuer {
             id: self.id.clone(),

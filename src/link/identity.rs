@@ -11,12 +11,12 @@ use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use time::OffsetDateTime;
 
 use super::certificate::{CertificateError, Claim};
 use super::tls;
+use crate::config::pem::{self, PemError};
 use crate::config::private_file::{self, PrivateFileError};
 use crate::domain::peer::SpiffeId;
 
@@ -43,12 +43,12 @@ pub enum IdentityError {
         mode: u32,
     },
     /// A file is not the PEM that was expected.
-    #[error("`{file}` holds no {what} in PEM: check that the right file is configured")]
+    #[error("`{file}` cannot be used")]
     Pem {
         /// The file.
         file: PathBuf,
-        /// What was looked for.
-        what: &'static str,
+        /// What is wrong with it.
+        source: PemError,
     },
     /// The certificate names no identity of ours.
     #[error("certificate `{file}` cannot identify this process")]
@@ -120,8 +120,7 @@ impl Identity {
     fn load(certificate: &Path, key: &Path, now: OffsetDateTime) -> Result<Self, IdentityError> {
         let private = read_key(key)?;
         let chain = read_chain(certificate)?;
-        let pem = || IdentityError::Pem { file: certificate.to_owned(), what: "certificate" };
-        let claim = Claim::read(chain.first().ok_or_else(pem)?).map_err(|source| {
+        let claim = Claim::read(leaf(certificate, &chain)?).map_err(|source| {
             IdentityError::Certificate { file: certificate.to_owned(), source }
         })?;
         if now > claim.not_after {
@@ -218,9 +217,16 @@ impl ResolvesClientCert for OwnIdentity {
 pub(super) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
     let text = std::fs::read(file)
         .map_err(|source| IdentityError::Read { file: file.to_owned(), source })?;
-    CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| IdentityError::Pem { file: file.to_owned(), what: "certificate" })
+    pem::chain(&text).map_err(|source| IdentityError::Pem { file: file.to_owned(), source })
+}
+
+/// The first of a chain.
+pub(super) fn leaf<'a>(
+    file: &Path,
+    chain: &'a [CertificateDer<'static>],
+) -> Result<&'a CertificateDer<'static>, IdentityError> {
+    let source = PemError::Nothing("certificate");
+    chain.first().ok_or_else(|| IdentityError::Pem { file: file.to_owned(), source })
 }
 
 pub(super) fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, IdentityError> {
@@ -230,6 +236,5 @@ pub(super) fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, IdentityEr
             IdentityError::KeyReadableByOthers { file: file.to_owned(), mode }
         }
     })?;
-    PrivateKeyDer::from_pem_slice(&text)
-        .map_err(|_| IdentityError::Pem { file: file.to_owned(), what: "private key (PKCS#8)" })
+    pem::private_key(&text).map_err(|source| IdentityError::Pem { file: file.to_owned(), source })
 }

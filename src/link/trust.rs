@@ -207,6 +207,17 @@ impl TrustStore {
         TrustError::Invalid { claimed, source }
     }
 
+    /// Trust domains that have an authority in common, the later one first.
+    pub fn shared_authorities(&self) -> Vec<(&TrustDomain, &TrustDomain)> {
+        let mut shared = Vec::new();
+        for (at, (one, domain)) in self.domains.iter().enumerate() {
+            let before = self.domains.iter().take(at);
+            let before = before.filter(|(_, other)| domain.anchors.share(&other.anchors));
+            shared.extend(before.map(|(other, _)| (one, other)));
+        }
+        shared
+    }
+
     /// Trust domains of which nobody is believed at `now`, with the reason: for
     /// an alarm metric.
     pub fn alarms(&self, now: OffsetDateTime) -> Vec<(TrustDomain, String)> {

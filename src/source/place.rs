@@ -1,4 +1,4 @@
-//! Where a mapping's data is, read and ready to be opened. Nothing is opened here.
+//! Where a mapping's data is, read and ready to be opened. Of the data nothing is opened here.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use crate::config::mapping::{
     CsvEntry, GrpcEntry, HttpEntry, LocalEndpoint, RowSecurity, SecretEntry, Server, SqlAddress,
     SqlEntry,
 };
+use crate::config::pem::{self, PemError};
 
 /// Where the records are.
 pub(super) enum Place {
@@ -179,7 +180,11 @@ impl Place {
              with signs such as `@` or `/` in a name as `%40` or `%2F`"
                 .to_owned()
         };
-        match sql.address(folder).map_err(|error| error.to_string())? {
+        let address = sql.address(folder).map_err(|error| error.to_string())?;
+        if let SqlAddress::Postgres(server) | SqlAddress::Mysql(server) = &address {
+            check_files(server)?;
+        }
+        match address {
             SqlAddress::Sqlite(path) => Ok(Self::Sqlite(path)),
             SqlAddress::Postgres(server) => {
                 let options = postgres::address::options(&server).map_err(unreadable)?;
@@ -191,6 +196,24 @@ impl Place {
             }
         }
     }
+}
+
+/// The drivers read these files themselves, at each connection, and pass over what they
+/// cannot read of them.
+fn check_files(server: &Server) -> Result<(), String> {
+    let check = |file: &Path, check: fn(&[u8]) -> Result<(), PemError>| {
+        let fault = |why: &dyn fmt::Display| format!("`{}`: {why}", file.display());
+        let text = std::fs::read(file).map_err(|error| fault(&error))?;
+        check(&text).map_err(|error| fault(&error))
+    };
+    if let Some(ca) = &server.ca {
+        check(ca, pem::plain_authorities)?;
+    }
+    if let Some((certificate, key)) = &server.identity {
+        check(certificate, |text| pem::chain(text).map(drop))?;
+        check(key, |text| pem::private_key(text).map(drop))?;
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Place {

@@ -8,6 +8,7 @@
 
 use std::error::Error;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +20,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::RootCertStore;
 use rustls::client::{ClientConfig, Resumption};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, TrustAnchor};
+use rustls_pki_types::TrustAnchor;
 use time::OffsetDateTime;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -30,6 +30,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::{HTTP1, HttpsUri};
 use crate::clock;
+use crate::config::pem;
 use crate::domain::reason::Reason;
 use crate::link::certificate;
 use crate::link::dial::dial;
@@ -64,7 +65,7 @@ pub enum AnchorsError {
 
 /// The authorities that may vouch for a server.
 #[derive(Debug, Clone)]
-pub struct Anchors(Arc<[(TrustAnchor<'static>, OffsetDateTime)]>);
+pub struct Anchors(Arc<[(TrustAnchor<'static>, RangeInclusive<OffsetDateTime>)]>);
 
 impl Anchors {
     /// Reads authorities' certificates from a PEM file.
@@ -76,8 +77,7 @@ impl Anchors {
         let text = std::fs::read(file)
             .map_err(|source| AnchorsError::Read { file: file.to_owned(), source })?;
         let mut anchors = Vec::new();
-        for der in CertificateDer::pem_slice_iter(&text) {
-            let der = der.map_err(|error| unusable(error.to_string()))?;
+        for der in pem::authorities(&text).map_err(|error| unusable(error.to_string()))? {
             let parsed = certificate::parse(&der).map_err(|error| unusable(error.to_string()))?;
             if !parsed.is_ca() {
                 let subject = parsed.subject();
@@ -85,17 +85,16 @@ impl Anchors {
             }
             let anchor = webpki::anchor_from_trusted_cert(&der)
                 .map_err(|error| unusable(error.to_string()))?;
-            anchors.push((anchor.to_owned(), parsed.validity().not_after.to_datetime()));
-        }
-        if anchors.is_empty() {
-            return Err(unusable("no certificate in it".to_owned()));
+            let validity = parsed.validity();
+            let valid = validity.not_before.to_datetime()..=validity.not_after.to_datetime();
+            anchors.push((anchor.to_owned(), valid));
         }
         Ok(Self(anchors.into()))
     }
 
-    /// Those that have not expired: webpki does not look at an anchor's times.
+    /// Those within their validity: webpki does not look at an anchor's times.
     fn valid_at(&self, now: OffsetDateTime) -> RootCertStore {
-        let valid = self.0.iter().filter(|(_, not_after)| now <= *not_after);
+        let valid = self.0.iter().filter(|(_, valid)| valid.contains(&now));
         RootCertStore { roots: valid.map(|(anchor, _)| anchor.clone()).collect() }
     }
 }
@@ -130,8 +129,11 @@ pub enum FetchError {
     /// It took too long.
     #[error("{0} did not answer in {1:?}")]
     TimedOut(String, Duration),
-    /// All anchors have expired.
-    #[error("every anchor for {0} has expired: install its authority's new certificate")]
+    /// No anchor is valid now.
+    #[error(
+        "every anchor for {0} has expired, or is not valid yet: install its authority's \
+         certificate of today"
+    )]
     AnchorsExpired(String),
     /// The TLS handshake failed: most often, its certificate is of another
     /// authority or for another name.
@@ -264,5 +266,7 @@ fn at(uri: &HttpsUri) -> String {
 fn is_of(headers: &HeaderMap, media: &str) -> bool {
     let found = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = found.and_then(|value| value.split(';').next()).unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case(media) && !headers.contains_key(header::CONTENT_ENCODING)
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let plain = encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    essence.trim().eq_ignore_ascii_case(media) && plain
 }

@@ -31,7 +31,7 @@ use tokio_rustls::TlsAcceptor;
 use super::HTTP1;
 use crate::domain::reason::Reason;
 use crate::link::certificate::{self, CertificateError};
-use crate::link::identity::{IdentityError, read_chain, read_key};
+use crate::link::identity::{IdentityError, leaf, read_chain, read_key};
 use crate::link::pause::Pause;
 use crate::link::tls::{OurClock, provider};
 
@@ -109,10 +109,7 @@ impl ResolvesServerCert for ServerPair {
 fn read(file: &Path, key: &Path, now: OffsetDateTime) -> Result<CertifiedKey, ServerPairError> {
     let private = read_key(key)?;
     let chain = read_chain(file)?;
-    let leaf = chain
-        .first()
-        .ok_or_else(|| IdentityError::Pem { file: file.to_owned(), what: "certificate" })?;
-    let parsed = certificate::parse(leaf)
+    let parsed = certificate::parse(leaf(file, &chain)?)
         .map_err(|source| ServerPairError::Certificate { file: file.to_owned(), source })?;
     let not_before = parsed.validity().not_before.to_datetime();
     let not_after = parsed.validity().not_after.to_datetime();

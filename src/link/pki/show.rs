@@ -6,13 +6,13 @@ use std::path::Path;
 
 use aws_lc_rs::digest;
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::public_key::PublicKey;
 
 use super::PkiError;
+use crate::config::pem;
 use crate::link::certificate::{self, Claim};
 
 /// What a person wants to know of one certificate.
@@ -51,13 +51,9 @@ pub fn describe(file: &Path, now: OffsetDateTime) -> Result<Vec<Description>, Pk
         std::fs::read(file).map_err(|source| PkiError::File { file: file.to_owned(), source })?;
     let not_one = |problem: String| PkiError::NotACertificate { file: file.to_owned(), problem };
     let mut described = Vec::new();
-    for der in CertificateDer::pem_slice_iter(&text) {
-        let der = der.map_err(|error| not_one(error.to_string()))?;
+    for der in pem::chain(&text).map_err(|error| not_one(error.to_string()))? {
         let parsed = certificate::parse(&der).map_err(|error| not_one(error.to_string()))?;
         described.push(describe_one(&der, &parsed, now));
-    }
-    if described.is_empty() {
-        return Err(not_one("no certificate section in it".to_owned()));
     }
     Ok(described)
 }

@@ -58,10 +58,6 @@ impl Revocation {
 }
 
 impl Anchors {
-    pub(super) const fn is_empty(&self) -> bool {
-        self.anchors.is_empty()
-    }
-
     pub(super) fn add(
         &mut self,
         der: &CertificateDer<'_>,
@@ -76,6 +72,12 @@ impl Anchors {
             not_after: parsed.validity().not_after.to_datetime(),
         });
         Ok(())
+    }
+
+    /// Whether an authority's key is in both.
+    pub(super) fn share(&self, others: &Self) -> bool {
+        let key = |anchor: &TrustAnchor<'static>| anchor.subject_public_key_info.clone();
+        self.anchors.iter().any(|own| others.anchors.iter().any(|other| key(own) == key(other)))
     }
 
     /// webpki takes an anchor for ever; an authority's own certificate says from when and

@@ -8,13 +8,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
-
 use super::TrustStore;
 use super::domain::{Anchors, Domain, Revocation};
 use super::revocation::Lists;
 use crate::config::link::TrustConfig;
+use crate::config::pem;
 use crate::domain::peer::TrustDomain;
 use crate::link::certificate;
 
@@ -119,16 +117,12 @@ fn load_anchors(entry: &TrustConfig) -> Result<Anchors, TrustLoadError> {
         source,
     })?;
     let mut found = Anchors::default();
-    for der in CertificateDer::pem_slice_iter(&text) {
-        let der = der.map_err(|error| unusable(error.to_string()))?;
+    for der in pem::authorities(&text).map_err(|error| unusable(error.to_string()))? {
         let parsed = certificate::parse(&der).map_err(|error| unusable(error.to_string()))?;
         if !parsed.is_ca() {
             return Err(unusable(format!("`{}` is no authority's certificate", parsed.subject())));
         }
         found.add(&der, &parsed).map_err(|error| unusable(error.to_string()))?;
-    }
-    if found.is_empty() {
-        return Err(unusable("no certificate in it".to_owned()));
     }
     Ok(found)
 }
@@ -144,11 +138,6 @@ fn load_revocation(entry: &TrustConfig) -> Result<Arc<Revocation>, (TrustLoadErr
 fn load_lists(file: &Path) -> Result<Revocation, String> {
     let text = std::fs::read(file)
         .map_err(|error| format!("cannot read `{}`: {error}", file.display()))?;
-    let lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(&text)
-        .collect::<Result<_, _>>()
-        .map_err(|error| error.to_string())?;
-    if lists.is_empty() {
-        return Err("no revocation list in it".to_owned());
-    }
+    let lists = pem::lists(&text).map_err(|error| error.to_string())?;
     Lists::read(&lists).map(Revocation::Lists)
 }

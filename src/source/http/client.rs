@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::RootCertStore;
-use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::CONNECT;
 use crate::config::mapping::{BaseUrl, HttpEntry};
-use crate::config::private_file;
+use crate::config::{pem, private_file};
 
 /// Whom we believe, and as whom we show ourselves.
 #[derive(Debug, Clone, Copy)]
@@ -99,13 +98,13 @@ fn tls(trust: Trust<'_>, folder: &Path) -> Result<rustls::ClientConfig, String> 
             .to_owned());
     };
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(&folder.join(ca))? {
+    for certificate in authorities(&folder.join(ca))? {
         roots.add(certificate).map_err(|_| format!("`{}` is no authority", ca.display()))?;
     }
     let identity = match (trust.certificate, trust.key) {
         (None, None) => None,
         (Some(certificate), Some(key)) => {
-            Some((certificates(&folder.join(certificate))?, private_key(&folder.join(key))?))
+            Some((chain(&folder.join(certificate))?, private_key(&folder.join(key))?))
         }
         _ => return Err("`certificate` and `key` belong together: state both or none".to_owned()),
     };
@@ -129,19 +128,21 @@ fn configuration(
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let fault = |why: String| format!("`{}`: {why}", path.display());
-    let found: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?.collect();
-    match found {
-        Ok(found) if found.is_empty() => Err(fault("there is no certificate in it".to_owned())),
-        Ok(found) => Ok(found),
-        Err(error) => Err(fault(error.to_string())),
-    }
+fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let bytes = std::fs::read(path).map_err(|error| fault(path, error))?;
+    pem::authorities(&bytes).map_err(|error| fault(path, error))
+}
+
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let bytes = std::fs::read(path).map_err(|error| fault(path, error))?;
+    pem::chain(&bytes).map_err(|error| fault(path, error))
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let fault = |why: String| format!("`{}`: {why}", path.display());
-    let bytes = private_file::read(path).map_err(|error| fault(error.to_string()))?;
-    PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| fault("there is no key in it".to_owned()))
+    let bytes = private_file::read(path).map_err(|error| fault(path, error))?;
+    pem::private_key(&bytes).map_err(|error| fault(path, error))
+}
+
+fn fault(path: &Path, why: impl std::fmt::Display) -> String {
+    format!("`{}`: {why}", path.display())
 }

@@ -9,6 +9,7 @@ use tributary::link::https::{Anchors, FetchError, FetchLimits, HttpsClient, Http
 use tributary::service::status_lists::MEDIA_TYPE;
 
 use super::support::*;
+use crate::authorities::{Authority, day, pem};
 
 fn client(pki: &Pki) -> HttpsClient {
     HttpsClient::new(pki.anchors(), patient())
@@ -125,6 +126,10 @@ async fn another_type_or_an_encoding_is_refused() {
         "content-type: text/html".to_owned(),
         "x-none: none".to_owned(),
         format!("content-type: {MEDIA_TYPE}\r\ncontent-encoding: gzip"),
+        format!("content-type: {MEDIA_TYPE}\r\ncontent-encoding: identity, gzip"),
+        format!(
+            "content-type: {MEDIA_TYPE}\r\ncontent-encoding: identity\r\ncontent-encoding: gzip"
+        ),
     ] {
         let (address, _) = rogue(&pki.issued, move |stream| {
             let text = format!("HTTP/1.1 200 OK\r\n{headers}\r\ncontent-length: 1\r\n\r\na");
@@ -136,13 +141,40 @@ async fn another_type_or_an_encoding_is_refused() {
     }
 }
 
+#[tokio::test]
+async fn what_says_that_it_is_not_encoded_is_taken() {
+    let pki = Pki::new();
+    let (address, _) = rogue(&pki.issued, |stream| async move {
+        let head = "HTTP/1.1 200 OK\r\ncontent-encoding: Identity\r\ncontent-length: 1";
+        answer(stream, &format!("{head}\r\ncontent-type: {MEDIA_TYPE}\r\n\r\na")).await;
+    })
+    .await;
+    let taken = client(&pki).get(&uri(address.port()), MEDIA_TYPE).await.unwrap();
+    assert_eq!(&taken[..], b"a");
+}
+
+#[tokio::test]
+async fn anchors_out_of_their_time_vouch_for_nobody() {
+    let pki = Pki::new();
+    for (from, until) in [(1, 9), (-9, -1)] {
+        let authority = Authority::made("Root", None, |params| {
+            (params.not_before, params.not_after) = (day(from), day(until));
+        });
+        let file = pki.dir.path().join("anchors.pem");
+        write(&file, &pem("CERTIFICATE", &authority.der));
+        let client = HttpsClient::new(Anchors::load(&file).unwrap(), FetchLimits::default());
+        let refused = client.get(&uri(1), MEDIA_TYPE).await.unwrap_err();
+        assert!(matches!(refused, FetchError::AnchorsExpired(_)), "{refused}");
+    }
+}
+
 #[test]
 fn anchors_that_cannot_be_used_are_refused() {
     let pki = Pki::new();
     let file = pki.dir.path().join("anchors.pem");
     write(&file, "");
     for (file, told) in [
-        (file, "no certificate in it"),
+        (file, "there is no certificate in it"),
         (pki.issued.certificate.clone(), "no authority's certificate"),
         (pki.dir.path().join("none.pem"), "cannot read"),
     ] {
