@@ -254,7 +254,7 @@ impl Outage {
                 within(from, to, true).count() as f64 / (to - from).as_secs_f64()
             };
             self.kept.0.push(rate(noticed, ended) / rate(began, fault));
-            let last = within(noticed, ended, true).last();
+            let last = within(noticed, ended, true).next_back();
             self.said = last.and_then(|call| call.said.clone()).unwrap_or_default();
         }
         let told = health.iter().find(|(at, serving)| *at > fault && !serving);
