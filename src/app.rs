@@ -19,4 +19,4 @@ mod serving;
 pub mod statuses;
 mod watching;
 
-pub use serving::{StartError, stop_signal};
+pub use serving::StartError;

@@ -11,14 +11,17 @@ mod explain;
 mod gateway;
 pub mod grant;
 mod html;
+mod output;
 pub mod pki;
 pub mod policy;
 mod profile;
 pub mod review;
 mod run;
+mod signals;
 pub mod subject;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -76,15 +79,14 @@ enum Command {
 /// Runs the program and gives its exit code: 0 done, 1 error, 2 wrong usage;
 /// what else a command may answer stands in its help.
 pub fn main() -> ExitCode {
+    crate::files::keep_to_ourselves();
     let result = match Cli::parse().command {
         Command::Demo(args) => demo::run(args),
         Command::Gateway(args) => gateway::run(args),
         Command::Agency(args) => agency::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Grant(args) => grant::main(args),
-        Command::Policy(args) => {
-            policy::run(&args, &mut std::io::stdout().lock()).map(ExitCode::from)
-        }
+        Command::Policy(args) => policy::run(&args, &mut output::stdout()).map(ExitCode::from),
         Command::Review(args) => review::run(args),
         Command::Subject(args) => subject::run(args),
         Command::Audit(args) => audit::run(args),
@@ -93,12 +95,20 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Pki(args) => pki::run(args).map(|()| ExitCode::SUCCESS),
     };
-    result.unwrap_or_else(|error| {
+    let code = result.unwrap_or_else(|error| {
+        if output::reader_left() {
+            return ExitCode::SUCCESS;
+        }
         // The whole chain on one line: what failed, and why.
-        eprintln!("tributary: {error:#}");
+        output::tell!("tributary: {error:#}");
         ExitCode::FAILURE
-    })
+    });
+    crate::telemetry::flush(LAST_LINES);
+    code
 }
+
+/// How long the log's last lines may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Runs a future on a runtime of its own.
 fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -8,7 +8,7 @@
 //! | floor | modules |
 //! | --- | --- |
 //! | 0 | [`domain`]: the rules, pure |
-//! | 1 | [`wire`], [`config`], [`clock`] |
+//! | 1 | [`wire`], [`config`], [`clock`], [`files`] |
 //! | 2 | [`issuer`], [`link`], [`source`], [`store`], [`telemetry`]: none imports another |
 //! | 3 | [`service`] |
 //! | 4 | [`app`], [`cli`] |
@@ -18,6 +18,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod files;
 pub mod issuer;
 pub mod link;
 pub mod service;

@@ -16,7 +16,7 @@ pub mod agency;
 pub mod audit;
 pub mod catalogue;
 pub mod deadline;
-mod ending;
+pub mod ending;
 pub mod gateway;
 pub mod judge;
 pub mod peer;

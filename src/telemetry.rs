@@ -1,14 +1,25 @@
-//! Logs: one line an event on standard error, as text or JSON.
+//! Logs: one line an event on standard error, as text or JSON. No line waits for who
+//! reads it.
 //!
 //! Nothing about a person is ever handed to it; `Sensitive` sees to that where a
 //! value could slip in, and a panic's message is not printed, since it may quote
 //! one.
+
+mod lines;
+
+use std::io;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
 use crate::domain::reason::Reason;
+use lines::Lines;
+
+/// The lines of this process, once logging has started.
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,7 +33,12 @@ pub enum LogFormat {
 
 /// Starts logging. `TRIBUTARY_LOG` sets the level, such as `debug` or
 /// `tributary::link=debug,info`; the default is `info`.
-pub fn start(format: LogFormat) {
+///
+/// # Errors
+/// The system has no thread left.
+pub fn start(format: LogFormat) -> io::Result<()> {
+    let lines = Lines::start(io::stderr())?;
+    let lines = LINES.get_or_init(|| lines).clone();
     let filter =
         EnvFilter::try_from_env("TRIBUTARY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
@@ -30,14 +46,31 @@ pub fn start(format: LogFormat) {
     let _ = match format {
         LogFormat::Text => {
             let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(ansi)).try_init()
+            registry.with(fmt::layer().with_writer(lines).with_ansi(ansi)).try_init()
         }
-        LogFormat::Json => {
-            registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()
-        }
+        LogFormat::Json => registry.with(fmt::layer().json().with_writer(lines)).try_init(),
     };
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(reason = %Reason::Panic, at, "a panic was caught; its message is withheld");
     }));
+    Ok(())
+}
+
+/// Writes a line that is no event on standard error: after the events before it where
+/// logging has started, else at once.
+pub fn tell(line: &str) {
+    let line = format!("{line}\n");
+    match LINES.get() {
+        Some(lines) => lines.put(line.as_bytes()),
+        // Nobody is left to be told that nobody can be told.
+        None => drop(io::Write::write_all(&mut io::stderr(), line.as_bytes())),
+    }
+}
+
+/// Waits for the lines so far, before the process ends; no longer than `within`.
+pub fn flush(within: Duration) {
+    if let Some(lines) = LINES.get() {
+        lines.flush(within);
+    }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tonic_health::ServingStatus;
 
 use super::governing::policy::Enforcing;
 use super::governing::switch::kill_switch;
@@ -49,7 +48,8 @@ pub async fn run_with(
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
     let (config, read, mapping, opening_keys) = reading::agency(path, changing)?;
-    let Common { catalogue, tls, links, grants, pins, engine, policy, keys, logs } = read;
+    let Common { catalogue, texts, tls, links, grants, pins, lists, engine, policy, keys, logs } =
+        read;
     links.start(tls.clone(), &stop);
     let (listener, address) = serving::bind(config.listen).await?;
 
@@ -73,10 +73,9 @@ pub async fn run_with(
     let counters = Counters::open(&config.counters, serving::folder_of(path), newest).await?;
     let counters_domain = counters.domain(witnesses.origin().as_str());
     let statement_limit = config.source.sql.as_ref().map(|sql| sql.get_ref().statement_timeout);
-    let folder = (&*config.catalogue, &catalogue);
-    let own = Some(&config.id);
-    let enforcing = Enforcing::new(&config.policy, &config.audit, folder, None, own)?;
-    let believed = (grants, pins, config.grants.cache);
+    let (read, own) = ((&catalogue, texts), Some(&config.id));
+    let enforcing = Enforcing::new(&config.policy, &config.audit, read, None, own);
+    let believed = (grants, lists, pins, config.grants.cache);
     let authority =
         authority::start(&catalogue, believed, (enforcing, engine, policy), &stop).await?;
     let agency = Arc::new(Agency::new(AgencyParts {
@@ -99,15 +98,15 @@ pub async fn run_with(
     }
     let (reporter, health_service) = tonic_health::server::health_reporter();
     tokio::spawn(health::report_logs(witnesses, reporter.clone(), stop.clone()));
-    let serving_now = ServingStatus::Serving;
-    reporter.set_service_status("tributary.v1.AgencyService", serving_now).await;
+    let service = "tributary.v1.AgencyService";
+    health::report_service(service, reporter, stop.clone()).await;
     let mut routes = tonic::service::Routes::builder();
     routes.add_service(
         AgencyServiceServer::new(AgencyServer::new(agency, stop.clone()))
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_FRAME_BYTES),
     );
-    let service = serving::with_standard_services(routes, health_service, max_deadline)?;
+    let service = serving::with_standard_services(routes, health_service, max_deadline, &stop)?;
     tracing::info!(agency = %config.id, %address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, stop);

@@ -16,6 +16,7 @@ use self::text::{Asked, Starting, StartingQuery};
 use crate::config::catalogue::{self, CatalogueError};
 use crate::config::mapping::{SqlAddress, SqlEntry, UrlError};
 use crate::domain::catalogue::{AgencyId, Catalogue};
+use crate::files;
 use crate::source::{self, SampleError, SchemaError, TableSeen};
 
 /// What is asked for.
@@ -215,7 +216,8 @@ fn sample(path: &Path) -> Result<Vec<u8>, StartingError> {
     use std::io::Read as _;
     let failed = |error| StartingError::Read(path.to_owned(), error);
     let mut bytes = Vec::new();
-    std::fs::File::open(path)
+    // Its beginning is enough, however long it is.
+    files::open(path, u64::MAX)
         .and_then(|file| file.take(MAX_SAMPLE).read_to_end(&mut bytes))
         .map_err(failed)?;
     Ok(bytes)

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tonic_health::ServingStatus;
 
 use super::governing::policy::Enforcing;
 use super::governing::{authority, health, log};
@@ -57,7 +56,10 @@ pub async fn run_with(
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
     let (config, read) = reading::gateway(path, changing)?;
-    let Common { catalogue, tls, links, grants, pins, engine, policy, keys, logs } = read;
+    let Common { catalogue, texts, tls, links, grants, pins, lists, engine, policy, keys, logs } =
+        read;
+    let endpoints: Vec<_> =
+        config.agency.iter().map(|entry| connectors(entry, &tls)).collect::<Result<_, _>>()?;
     let log_key = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
     links.start(tls.clone(), &stop);
     let (listener, address) = serving::bind(config.listen).await?;
@@ -66,13 +68,13 @@ pub async fn run_with(
         log::open(&config.audit, keys, logs, &catalogue, options, &mut |_| {})?;
     let hearing = Arc::new(Hearing::default());
     let mut clients = Vec::with_capacity(config.agency.len());
-    for entry in &config.agency {
+    for (entry, endpoints) in config.agency.iter().zip(endpoints) {
         if witnesses.peer(&entry.identity).is_none() {
             tracing::info!(agency = %entry.id, "its audit log is not pinned, so nobody here would see that it was rewritten");
         }
         let parts = ClientParts {
             agency: entry.id.clone(),
-            endpoints: connectors(entry, &tls)?,
+            endpoints,
             catalogue: catalogue.digest(),
             connections: entry.connections,
             max_in_flight: entry.max_in_flight,
@@ -82,7 +84,8 @@ pub async fn run_with(
         clients.push(AgencyClient::start(parts, &stop));
     }
     let (reporter, health_service) = tonic_health::server::health_reporter();
-    reporter.set_service_status("tributary.v1.ProfileService", ServingStatus::Serving).await;
+    let service = "tributary.v1.ProfileService";
+    health::report_service(service, reporter.clone(), stop.clone()).await;
     for client in &clients {
         tokio::spawn(health::report_agency(client.clone(), reporter.clone(), stop.clone()));
     }
@@ -93,9 +96,9 @@ pub async fn run_with(
         })
     });
     let routing = serde_json::Value::Array(routing.collect()).to_string();
-    let folder = (&*config.catalogue, &catalogue);
-    let enforcing = Enforcing::new(&config.policy, &config.audit, folder, Some(routing), None)?;
-    let believed = (grants, pins, config.grants.cache);
+    let read = (&catalogue, texts);
+    let enforcing = Enforcing::new(&config.policy, &config.audit, read, Some(routing), None);
+    let believed = (grants, lists, pins, config.grants.cache);
     let authority =
         authority::start(&catalogue, believed, (enforcing, engine, policy), &stop).await?;
     let review = Arc::new(Review::new(
@@ -132,7 +135,7 @@ pub async fn run_with(
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_ANSWER_BYTES),
         );
-    let service = serving::with_standard_services(routes, health_service, max_deadline)?;
+    let service = serving::with_standard_services(routes, health_service, max_deadline, &stop)?;
     tracing::info!(%address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, stop);

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::serving::{self, StartError};
+use super::watching::Hangup;
 use crate::clock;
 use crate::config::reload::{LastGood, Reload, Watch};
 use crate::domain::finding::causes;
@@ -117,10 +118,12 @@ async fn sign_again(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut signed_at = clock::now();
     let mut failing = false;
+    let mut hangup = Hangup::new();
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             _ = ticks.tick() => {}
+            () = hangup.next() => {}
         }
         let due = clock::now().duration_since(signed_at) >= SIGN_EVERY;
         let (version, from) = (newest.version, Arc::clone(&signer));
@@ -160,10 +163,12 @@ async fn sign_again(
 async fn reload(pair: Arc<ServerPair>, mut watch: Watch, mut stop: watch::Receiver<bool>) {
     let good = LastGood::new(());
     let mut ticks = interval(RELOAD_EVERY);
+    let mut hangup = Hangup::new();
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             _ = ticks.tick() => {}
+            () = hangup.next() => {}
         }
         // Two small files, read once in months.
         match watch.reload_if_changed(&good, || pair.reload(clock::utc())) {

@@ -1,16 +1,18 @@
 //! All that a role's configuration file names, read and judged before anything is
 //! opened or written: a start that is refused says everything that is wrong at once.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::StartError;
 use super::rotation::{LinkWatch, PinsWatch, Read};
 use super::serving::folder_of;
+use super::statuses::plan_with;
 use crate::clock;
 use crate::config::agency::AgencyConfig;
 use crate::config::audit::{AuditConfig, AuditKeys, PinnedLogs};
-use crate::config::catalogue;
+use crate::config::catalogue::{self, Texts};
 use crate::config::faults::Faults;
 use crate::config::file::FileError;
 use crate::config::gateway::GatewayConfig;
@@ -20,22 +22,25 @@ use crate::config::policy::PolicyConfig;
 use crate::config::reload::Watch;
 use crate::domain::catalogue::{Catalogue, Source};
 use crate::domain::grant::OpeningKeys;
-use crate::domain::peer::Role;
+use crate::domain::peer::{Role, SpiffeId};
 use crate::domain::policy::engine::Engine;
 use crate::link::https::Anchors;
 use crate::link::identity::{IdentityError, OwnIdentity};
 use crate::link::tls::LinkTls;
 use crate::link::trust::{BadList, Trust, TrustLoadError, TrustStore};
+use crate::service::status_lists::StatusPlan;
 use crate::source::{Mapping, Written};
 
 /// What gateway and agency have in common. Its files are watched since before they
 /// were read.
 pub(super) struct Common {
     pub(super) catalogue: Arc<Catalogue>,
+    pub(super) texts: Texts,
     pub(super) tls: LinkTls,
     pub(super) links: LinkWatch,
     pub(super) grants: Grants,
     pub(super) pins: PinsWatch,
+    pub(super) lists: StatusPlan,
     pub(super) engine: Engine,
     pub(super) policy: Watch,
     pub(super) keys: AuditKeys,
@@ -66,7 +71,9 @@ pub(super) fn gateway(path: &Path, read: Read) -> Result<(GatewayConfig, Common)
         });
         Some((config, common?))
     });
-    finished(faults, judged)
+    let (config, common) = finished(faults, judged)?;
+    common.lists.check()?;
+    Ok((config, common))
 }
 
 /// An agency's configuration, with its mapping and the keys that open subjects.
@@ -102,7 +109,9 @@ pub(super) fn agency(
         });
         Some((config, common?, mapping?, keys?))
     });
-    finished(faults, judged)
+    let (config, common, mapping, keys) = finished(faults, judged)?;
+    common.lists.check()?;
+    Ok((config, common, mapping, keys))
 }
 
 /// Tells what is hardly meant of a file that is taken.
@@ -126,14 +135,28 @@ impl Sections<'_> {
         let policy = self.policy.watch();
         let tls = self.link(faults);
         let audit = self.audit.judge(faults);
-        self.anchors(faults);
-        let catalogue = Arc::new(catalogue::judge(self.catalogue, faults)?);
+        let anchors = self.anchors(faults);
+        let (catalogue, texts) = catalogue::judge(self.catalogue, faults)?;
+        let catalogue = Arc::new(catalogue);
         let grants = self.grants.load(folder_of(self.path), &catalogue, faults);
         let engine = self.policy.judge(&catalogue, faults);
         more(&catalogue, faults);
         let (keys, logs) = audit?;
         let (tls, grants, engine) = (tls?, grants?, engine?);
-        Some(Common { catalogue, tls, links, grants, pins, engine, policy, keys, logs })
+        let lists = plan_with(&grants, anchors);
+        Some(Common {
+            catalogue,
+            texts,
+            tls,
+            links,
+            grants,
+            pins,
+            lists,
+            engine,
+            policy,
+            keys,
+            logs,
+        })
     }
 
     /// The own identity, which must be in the role, and the anchors.
@@ -176,11 +199,15 @@ impl Sections<'_> {
         identity.map(|identity| LinkTls::new(identity, Trust::new(store)))
     }
 
-    /// Notes anchors of issuers' HTTPS servers that cannot be read.
-    fn anchors(&self, faults: &mut Faults) {
+    /// The anchors of issuers' HTTPS servers, less those that cannot be read.
+    fn anchors(&self, faults: &mut Faults) -> BTreeMap<SpiffeId, Anchors> {
+        let mut anchors = BTreeMap::new();
         for (at, entry) in self.grants.issuer.iter().enumerate() {
             let file = folder_of(self.path).join(&entry.status_anchors);
-            faults.take(&format!("grants.issuer[{at}].status_anchors"), Anchors::load(&file));
+            let key = format!("grants.issuer[{at}].status_anchors");
+            let read = faults.take(&key, Anchors::load(&file));
+            anchors.extend(read.map(|read| (entry.id.clone(), read)));
         }
+        anchors
     }
 }

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tonic::server::NamedService;
 use tonic::service::Routes;
@@ -22,6 +21,7 @@ use crate::link::https::{AnchorsError, HttpsUriError, ServerPairError};
 use crate::link::limits::LinkLimits;
 use crate::link::tls::LinkTls;
 use crate::service::deadline::{Edge, EdgeLayer};
+use crate::service::ending::Ends;
 use crate::service::status_lists::StatusPlanError;
 use crate::source::SourceError;
 use crate::store::audit_log::AuditError;
@@ -93,26 +93,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The system's signals.
-    #[error("cannot wait for signals")]
-    Signals(#[from] std::io::Error),
     /// The reflection service.
     #[error("the embedded descriptors cannot be served")]
     Reflection(#[from] tonic_reflection::server::Error),
-}
-
-/// Resolves on SIGINT or SIGTERM.
-///
-/// # Errors
-/// When the system gives no signal handlers.
-pub async fn stop_signal() -> std::io::Result<()> {
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
 }
 
 /// The folder from which a configuration file's relative paths start.
@@ -134,6 +117,7 @@ pub(super) fn with_standard_services<H>(
     mut routes: tonic::service::RoutesBuilder,
     health: H,
     max_deadline: Duration,
+    stop: &watch::Receiver<bool>,
 ) -> Result<Edge<Routes>, StartError>
 where
     H: tower::Service<
@@ -151,7 +135,8 @@ where
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    routes.add_service(health).add_service(reflection);
+    // Both have streams without an end of their own.
+    routes.add_service(Ends::new(health, stop)).add_service(Ends::new(reflection, stop));
     Ok(EdgeLayer { max_deadline }.layer(routes.routes().prepare()))
 }
 

@@ -1,28 +1,14 @@
 //! From the `[grants]` section to status lists that are kept up to date.
 
-use std::sync::Arc;
-
-use tokio::sync::watch;
+use std::collections::BTreeMap;
 
 use super::StartError;
 use crate::config::grants::Grants;
-use crate::domain::grant::HighWater;
+use crate::domain::peer::SpiffeId;
 use crate::link::https::Anchors;
-use crate::service::status_lists::{StatusPlan, StatusPoll, fetch_limits};
+use crate::service::status_lists::{StatusPlan, fetch_limits};
 
-/// Reads the anchors and starts to fetch, for gateway and agency alike.
-///
-/// # Errors
-/// [`StartError::Anchors`] and [`StartError::Statuses`].
-pub fn start(
-    grants: &Grants,
-    time: Arc<HighWater>,
-    stop: &watch::Receiver<bool>,
-) -> Result<Arc<StatusPoll>, StartError> {
-    Ok(StatusPoll::start(plan(grants)?, time, stop)?)
-}
-
-/// The plan for [`StatusPoll::replace`] after a reload.
+/// Reads the anchors, for gateway and agency alike.
 ///
 /// # Errors
 /// [`StartError::Anchors`].
@@ -32,11 +18,16 @@ pub fn plan(grants: &Grants) -> Result<StatusPlan, StartError> {
         .iter()
         .map(|(issuer, file)| Ok((issuer.clone(), Anchors::load(file)?)))
         .collect::<Result<_, StartError>>()?;
-    Ok(StatusPlan {
+    Ok(plan_with(grants, anchors))
+}
+
+/// The same, with anchors that were read.
+pub(super) fn plan_with(grants: &Grants, anchors: BTreeMap<SpiffeId, Anchors>) -> StatusPlan {
+    StatusPlan {
         pins: grants.pins.clone(),
         anchors,
         max_age: grants.max_age,
         fetch_every: grants.fetch_every,
         limits: fetch_limits(),
-    })
+    }
 }

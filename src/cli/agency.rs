@@ -37,7 +37,7 @@ pub(super) fn run(args: AgencyArgs) -> anyhow::Result<ExitCode> {
         Some(AgencyCommand::Check(args)) => check::run(&args),
         Some(AgencyCommand::Init(args)) => init::run(&args),
         None => {
-            args.log.start();
+            args.log.start()?;
             let config = args.config.unwrap_or_default();
             serve("agency", args.run, |ready, stop| crate::app::agency::run(&config, ready, stop))
         }

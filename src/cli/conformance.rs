@@ -2,7 +2,6 @@
 
 mod output;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,6 +10,7 @@ use clap::{Args, ValueEnum};
 
 use crate::app::conformance::plan::Plan;
 use crate::app::conformance::{self, Level, Report, enforcing, source};
+use crate::cli::output::print;
 use crate::config::mapping::LocalEndpoint;
 
 /// Exit code when a check failed.
@@ -99,14 +99,6 @@ async fn checked(level: Level, endpoint: &str, plan: Plan) -> anyhow::Result<Rep
             source::run(&endpoint, plan.source()?).await.context("the endpoint cannot be used")
         }
         Level::Enforcing => Ok(enforcing::run(endpoint, plan.enforcing()?).await?),
-    }
-}
-
-/// Prints; a reader that has seen enough is no error.
-fn print(text: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ use clap::Args;
 use crate::app::client::Address;
 use crate::app::demo::{ConsumerEntry, Federation};
 use crate::domain::peer::SpiffeId;
+use crate::files;
 
 #[derive(Debug, Args)]
 pub(super) struct ConnectionArgs {
@@ -86,7 +87,7 @@ fn pick(known: &[ConsumerEntry], wanted: Option<&str>) -> anyhow::Result<Consume
 
 /// Reads the `federation.json` of a demo.
 pub(super) fn read_federation(path: &Path) -> anyhow::Result<Federation> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = files::read_text(path, files::LARGE)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is no federation.json", path.display()))
 }

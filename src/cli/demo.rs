@@ -6,15 +6,20 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::sync::watch;
 
 use super::profile::duration;
 use super::profile::table::{self, Legend};
 use crate::app::client::GatewayClient;
 use crate::app::demo::{self, Audience, Evidence, Options, Revocation, Running, Stage};
-use crate::app::stop_signal;
+use crate::cli::output::{self, say, tell};
+use crate::cli::signals::Orders;
 
 /// The review page's name in the demo's folder.
 const PAGE: &str = "review.html";
+
+/// How long the end may take: each process has 23 seconds for its own.
+const STOP_WITHIN: Duration = Duration::from_millis(24_500);
 
 /// Makes a development PKI and synthetic people, starts seven agencies and a
 /// gateway as processes of their own, fetches a profile, stops an agency, fetches
@@ -54,6 +59,9 @@ pub(super) struct DemoArgs {
 }
 
 pub(super) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    // The terminal that it was started in is gone: nobody can stop it any more.
+    let orders = Orders { within: STOP_WITHIN, stdin: false, hangup_stops: true };
+    let mut stop = orders.take().context("cannot wait for Ctrl-C")?;
     super::block_on(async {
         let options = Options {
             people: usize::try_from(args.people)?,
@@ -68,22 +76,22 @@ pub(super) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         let running = tokio::select! {
             biased;
             running = demo::start(&options, &mut teller) => running?,
-            _ = stop_signal() => return Ok(interrupted()),
+            _ = stop.wait_for(|stop| *stop) => return Ok(interrupted()),
         };
         if args.serve {
-            return serve(running).await;
+            return serve(running, stop).await;
         }
         tokio::select! {
             biased;
             result = tell(&args, &options, running, &mut teller) => result,
-            _ = stop_signal() => Ok(interrupted()),
+            _ = stop.wait_for(|stop| *stop) => Ok(interrupted()),
         }
     })
 }
 
 /// Whatever was started ends with us; see `app::demo::processes`.
 fn interrupted() -> ExitCode {
-    eprintln!("stopped");
+    tell!("stopped");
     ExitCode::from(130)
 }
 
@@ -126,7 +134,7 @@ async fn tell(
     let (stages, evidence, revocation) = result?;
     let page = page?;
     if args.json {
-        let mut out = std::io::stdout().lock();
+        let mut out = crate::cli::output::stdout();
         let told = serde_json::json!({
             "stages": stages,
             "audit": evidence,
@@ -196,13 +204,12 @@ async fn leave_page(args: &DemoArgs, running: &mut Running) -> anyhow::Result<Op
     Ok(Some(page))
 }
 
-async fn serve(mut running: Running) -> anyhow::Result<ExitCode> {
+async fn serve(mut running: Running, mut stop: watch::Receiver<bool>) -> anyhow::Result<ExitCode> {
     let home = running.home().to_owned();
     let file = home.join(demo::Federation::FILE);
     let subject = running.federation.subjects.first().cloned().unwrap_or_default();
     // A reader that has seen enough ends nothing: the federation goes on.
-    let _ = writeln!(
-        std::io::stdout().lock(),
+    let _ = say!(
         "The federation runs. {file} says how to reach it; for example:\n\n  \
          tributary profile get --federation {file} --subject {subject} --bundle basic\n\n\
          A reviewer's view of it:\n\n  \
@@ -212,10 +219,7 @@ async fn serve(mut running: Running) -> anyhow::Result<ExitCode> {
         home = home.display()
     );
     let ended = tokio::select! {
-        result = stop_signal() => {
-            result.context("cannot wait for Ctrl-C")?;
-            None
-        }
+        _ = stop.wait_for(|stop| *stop) => None,
         // Agencies may be killed and restarted by whoever plays with them; only
         // without the gateway is there nothing left to serve.
         () = running.gateway_died() => Some("the gateway ended by itself; see logs/gateway.log"),
@@ -245,7 +249,7 @@ impl Audience for Teller {
 
     fn say(&mut self, text: &str) {
         if !self.quiet {
-            let _ = writeln!(std::io::stdout().lock(), "{text}");
+            let _ = output::print(text);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::catalogue::distance;
+use crate::cli::output::tell;
 use crate::domain::reason::Reason;
 
 /// Exit code for a word that is no reason.
@@ -26,7 +27,7 @@ pub struct ExplainArgs {
 /// # Errors
 /// Standard output that cannot be written.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
+    let mut out = crate::cli::output::stdout();
     let Some(word) = &args.reason else {
         let mut reasons = Reason::ALL.to_vec();
         reasons.sort_unstable_by_key(|reason| reason.as_str());
@@ -47,7 +48,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         false => format!("did you mean {}?", near.join(", ")),
     };
     let shown: String = word.chars().take(64).collect();
-    eprintln!("tributary: `{}` is no reason; {hint}", shown.escape_debug());
+    tell!("tributary: `{}` is no reason; {hint}", shown.escape_debug());
     Ok(ExitCode::from(UNKNOWN))
 }
 

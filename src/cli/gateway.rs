@@ -18,6 +18,6 @@ pub(super) struct GatewayArgs {
 }
 
 pub(super) fn run(args: GatewayArgs) -> anyhow::Result<ExitCode> {
-    args.log.start();
+    args.log.start()?;
     serve("gateway", args.run, |ready, stop| crate::app::gateway::run(&args.config, ready, stop))
 }

@@ -123,7 +123,7 @@ pub(super) fn main(args: GrantArgs) -> anyhow::Result<ExitCode> {
     if let GrantCommand::Serve(args) = args.command {
         return serve::run(args);
     }
-    let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+    let (mut input, mut output) = (std::io::stdin().lock(), crate::cli::output::stdout());
     run(args, &mut input, &mut output, crate::clock::utc())?;
     Ok(ExitCode::SUCCESS)
 }

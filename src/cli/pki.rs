@@ -80,7 +80,7 @@ struct ShowArgs {
 /// # Errors
 /// Whatever stands in the way, with what to do about it.
 pub fn run(args: PkiArgs) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = crate::cli::output::stdout();
     let now = clock::utc();
     match args.command {
         PkiCommand::Init(init) => {

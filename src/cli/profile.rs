@@ -4,7 +4,7 @@ mod stream;
 pub(super) mod table;
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,7 +15,9 @@ use clap::{Args, Subcommand};
 use self::table::Legend;
 use super::connection::{ConnectionArgs, read_federation};
 use crate::app::client::{Address, GatewayClient};
+use crate::cli::output::{self, tell};
 use crate::domain::grant::{Contents, MAX_BYTES, Presentation};
+use crate::files;
 use crate::wire::json;
 use crate::wire::profile::receipt_file;
 use crate::wire::proto::pb;
@@ -131,7 +133,7 @@ async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
     } else {
         table::render(&response, &Legend::new(client.items().await?))
     };
-    print(&text)?;
+    output::print(&text)?;
     Ok(exit_code(&response))
 }
 
@@ -144,19 +146,11 @@ fn exit_code(response: &pb::GetProfileResponse) -> ExitCode {
 fn write_receipt(path: &Path, response: &pb::GetProfileResponse) -> anyhow::Result<()> {
     let receipt = response.receipt.as_ref().context("the gateway gave no receipt")?;
     if receipt.proofs.is_empty() {
-        eprintln!("tributary: the gateway gave no proof with its receipt; the log proves it too");
+        tell!("tributary: the gateway gave no proof with its receipt; the log proves it too");
     }
     let text = serde_json::to_string_pretty(&receipt_file(receipt))?;
     std::fs::write(path, format!("{text}\n"))
         .with_context(|| format!("cannot write the receipt {}", path.display()))
-}
-
-/// Prints; a reader that has seen enough is no error.
-fn print(text: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
 }
 
 /// Every item that a grant names, each once.
@@ -183,9 +177,8 @@ impl GetArgs {
         if file.as_os_str() == "-" {
             std::io::stdin().lock().take(most).read_to_string(&mut text)?;
         } else {
-            let opened = std::fs::File::open(&file);
-            let opened = opened.with_context(|| format!("cannot read {}", file.display()))?;
-            opened.take(most).read_to_string(&mut text)?;
+            text = files::read_text(&file, files::SMALL)
+                .with_context(|| format!("cannot read {}", file.display()))?;
         }
         Ok(text.trim_end().to_owned())
     }

@@ -1,13 +1,23 @@
-//! What `gateway` and `agency` share: logging, announcing the address, stopping.
+//! What the serving commands share: logging, announcing the address, stopping.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::sync::watch;
 
-use crate::app::{StartError, stop_signal};
+use super::output;
+use super::signals::Orders;
+use crate::app::StartError;
 use crate::telemetry::{self, LogFormat};
+
+/// How long a stop may take: connections and the log have 20 seconds of their own.
+const STOP_WITHIN: Duration = Duration::from_secs(23);
+
+/// How long blocking work that nobody waits for may still take at the end.
+const LEFT_WORK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct LogArgs {
@@ -17,8 +27,9 @@ pub(super) struct LogArgs {
 }
 
 impl LogArgs {
-    pub(super) fn start(&self) {
-        telemetry::start(if self.json_log { LogFormat::Json } else { LogFormat::Text });
+    pub(super) fn start(&self) -> anyhow::Result<()> {
+        let format = if self.json_log { LogFormat::Json } else { LogFormat::Text };
+        telemetry::start(format).context("cannot start the thread that writes the log")
     }
 }
 
@@ -41,24 +52,6 @@ impl RunArgs {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         self.threads.map_or(cores.div_ceil(2), NonZeroUsize::get)
     }
-
-    async fn stop(&self) {
-        let signalled = async {
-            if stop_signal().await.is_err() {
-                std::future::pending().await
-            }
-        };
-        let ended = async {
-            if !self.until_stdin_closes {
-                std::future::pending().await
-            }
-            let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
-        };
-        tokio::select! {
-            () = signalled => {}
-            () = ended => {}
-        }
-    }
 }
 
 /// Runs a role until a signal comes. The line on standard output, `ROLE listening
@@ -71,26 +64,19 @@ pub(super) fn serve<F>(
 where
     F: Future<Output = Result<(), StartError>>,
 {
+    let orders = Orders { within: STOP_WITHIN, stdin: how.until_stdin_closes, hangup_stops: false };
+    let stopped = orders.take().context("cannot wait for signals")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(how.threads())
         .enable_all()
         .build()?;
-    runtime.block_on(async {
-        let (stop, stopped) = watch::channel(false);
-        tokio::spawn(async move {
-            how.stop().await;
-            stop.send_replace(true);
-            // A signal while stopping does not wait for anybody.
-            if stop_signal().await.is_ok() {
-                std::process::exit(130);
-            }
-        });
-        let announce = move |address| {
-            use std::io::Write as _;
-            let mut out = std::io::stdout().lock();
-            let _ = writeln!(out, "{role} listening on {address}").and_then(|()| out.flush());
-        };
-        run(Box::new(announce), stopped).await?;
-        Ok(ExitCode::SUCCESS)
-    })
+    // A pipe that nobody reads holds up this thread alone.
+    let announce = move |address| {
+        std::thread::spawn(move || output::say!("{role} listening on {address}"));
+    };
+    let done = runtime.block_on(run(Box::new(announce), stopped));
+    // A look-up or a read that hangs is left behind.
+    runtime.shutdown_timeout(LEFT_WORK);
+    done?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ mod page;
 mod words;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
@@ -14,6 +14,7 @@ use crate::config::catalogue;
 use crate::domain::audit::access::subject_access;
 use crate::domain::audit::export::parse_tag;
 use crate::domain::audit::{Record, SubjectTag, VerifyingKey};
+use crate::files;
 use crate::store::verify::{Verdict, verify};
 use crate::store::walk::{Step, walk};
 
@@ -71,7 +72,7 @@ pub fn run(args: SubjectArgs) -> anyhow::Result<ExitCode> {
     let tags = read_tags(&args)?;
     let key = match args.key.contains('+') {
         true => args.key.clone(),
-        false => std::fs::read_to_string(&args.key)
+        false => files::read_text(Path::new(&args.key), files::SMALL)
             .with_context(|| format!("cannot read the key's file {}", args.key))?,
     };
     let key: VerifyingKey = key.parse()?;
@@ -99,9 +100,7 @@ pub fn run(args: SubjectArgs) -> anyhow::Result<ExitCode> {
 fn read_tags(args: &ReportArgs) -> anyhow::Result<HashSet<SubjectTag>> {
     let shown = args.tags.display();
     let failed = || format!("cannot read the tags in {shown}");
-    let length = std::fs::metadata(&args.tags).with_context(failed)?.len();
-    ensure!(length <= MAX_TAGS, "{shown} is too large to be a person's tags");
-    let text = std::fs::read_to_string(&args.tags).with_context(failed)?;
+    let text = files::read_text(&args.tags, MAX_TAGS).with_context(failed)?;
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     let tags = lines.map(|(at, line)| {
         parse_tag(&line.trim().to_ascii_lowercase())

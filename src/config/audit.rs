@@ -12,6 +12,7 @@ use crate::domain::audit::{NoteError, Origin, SigningKey, VerifyingKey};
 use crate::domain::grant::base64;
 use crate::domain::peer::SpiffeId;
 use crate::domain::sensitive::Sensitive;
+use crate::files;
 
 /// Most logs of one peer; a question on the wire names them all.
 pub const MAX_LOGS: usize = 16;
@@ -214,12 +215,12 @@ impl AuditConfig {
 /// A log's public key.
 fn public_key(path: &Path) -> Result<VerifyingKey, AuditConfigError> {
     let refused = |message| AuditConfigError::PeerKey { path: path.to_owned(), message };
-    let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+    let text = files::read_text(path, files::SMALL).map_err(|error| refused(error.to_string()))?;
     text.parse().map_err(|error: NoteError| refused(error.to_string()))
 }
 
 fn secret(path: &Path) -> Result<Sensitive<[u8; 32]>, AuditConfigError> {
-    let bytes = private_file::read(path).map_err(|error| match error {
+    let bytes = private_file::read(path, files::SMALL).map_err(|error| match error {
         PrivateFileError::Read(source) => AuditConfigError::Read { path: path.to_owned(), source },
         PrivateFileError::Shared(_) => AuditConfigError::Mode(path.to_owned()),
     })?;

@@ -1,13 +1,14 @@
 //! Reads a catalogue's folder: every `*.toml` in it, in order of name, within
 //! bounds. What makes a catalogue sound is the business of `domain`.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::faults::Faults;
 use crate::domain::catalogue::{AgencyId, Catalogue, Source};
 use crate::domain::finding::{Findings, causes};
+use crate::files;
 
 /// Most files of one catalogue.
 pub const MAX_FILES: usize = 64;
@@ -42,12 +43,6 @@ pub enum CatalogueError {
         #[source]
         source: io::Error,
     },
-    /// A file is longer than any catalogue file should be.
-    #[error("`{}` is longer than {MAX_FILE_BYTES} bytes: split the domain", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
     /// A file's name or text is not UTF-8.
     #[error("the name or text of `{}` is not UTF-8", path.display())]
     NotUtf8 {
@@ -64,28 +59,40 @@ pub enum CatalogueError {
     },
 }
 
+/// Name and text of each file.
+pub type Texts = Vec<(String, String)>;
+
 /// Reads and checks the catalogue in a folder.
 ///
 /// # Errors
 /// The first file that cannot be read, or else everything that the lint found.
 pub fn load(folder: &Path) -> Result<Catalogue, CatalogueError> {
-    let mut files = Vec::new();
+    load_with_texts(folder).map(|(catalogue, _)| catalogue)
+}
+
+/// As [`load`], with what was read, for whoever keeps it.
+fn load_with_texts(folder: &Path) -> Result<(Catalogue, Texts), CatalogueError> {
+    let mut files = Texts::new();
     for path in list(folder)? {
         let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
         let name = name.ok_or_else(|| CatalogueError::NotUtf8 { path: path.clone() })?;
         files.push((name, read(path)?));
     }
     let sources: Vec<Source<'_>> = files.iter().map(|(name, text)| Source { name, text }).collect();
-    Catalogue::parse(&sources).map_err(|findings| CatalogueError::Unsound {
-        path: folder.into(),
-        findings: Findings(findings),
-    })
+    match Catalogue::parse(&sources) {
+        Ok(catalogue) => Ok((catalogue, files)),
+        Err(findings) => {
+            let findings = Findings(findings);
+            Err(CatalogueError::Unsound { path: folder.into(), findings })
+        }
+    }
 }
 
-/// As [`load`], for a configuration file whose faults are gathered.
-pub fn judge(folder: &Path, faults: &mut Faults) -> Option<Catalogue> {
-    match load(folder) {
-        Ok(catalogue) => return Some(catalogue),
+/// As [`load`], for a configuration file whose faults are gathered, with the texts: what
+/// is kept of a catalogue is what was read, whatever becomes of its files.
+pub fn judge(folder: &Path, faults: &mut Faults) -> Option<(Catalogue, Texts)> {
+    match load_with_texts(folder) {
+        Ok(read) => return Some(read),
         Err(CatalogueError::Unsound { findings, .. }) => faults.extend(findings.0),
         Err(error) => faults.add("catalogue", format!("is refused: {}", causes(&error))),
     }
@@ -126,24 +133,11 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, CatalogueError> {
 }
 
 fn read(path: PathBuf) -> Result<String, CatalogueError> {
-    let bytes = match read_bounded(&path) {
+    let bytes = match files::read(&path, MAX_FILE_BYTES) {
         Ok(bytes) => bytes,
         Err(source) => return Err(CatalogueError::File { path, source }),
     };
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(CatalogueError::TooLarge { path });
-    }
     String::from_utf8(bytes).map_err(|_| CatalogueError::NotUtf8 { path })
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    // Before it is opened, since opening a pipe would wait for a writer.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -194,7 +188,7 @@ mod tests {
 
         let large = vec![b'#'; MAX_FILE_BYTES as usize + 1];
         let error = load(folder(&[("school.toml", &large)]).path()).unwrap_err();
-        assert!(matches!(error, CatalogueError::TooLarge { .. }), "{error}");
+        assert!(matches!(error, CatalogueError::File { .. }), "{error}");
 
         let directory = folder(&[]);
         fs::create_dir(directory.path().join("school.toml")).unwrap();

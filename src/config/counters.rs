@@ -1,14 +1,13 @@
 //! The `[counters]` section: where an agency counts the uses of grants.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::faults::Faults;
+use super::private_file::{self, PrivateFileError};
 use crate::domain::sensitive::Sensitive;
+use crate::files;
 
 /// What an address of PostgreSQL may say after `?`. Whatever the driver does not
 /// know it would log, value and all.
@@ -57,12 +56,12 @@ pub enum CountersUrlError {
     #[error("[counters] must have either url or url_file")]
     Which,
     /// The file cannot be read.
-    #[error("[counters] url_file: cannot read `{}`: {kind}", .path.display())]
+    #[error("[counters] url_file: cannot read `{}`: {why}", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        kind: ErrorKind,
+        why: String,
     },
     /// Others may read the file.
     #[error("[counters] url_file: `{}` can be read by others: run chmod 600 on it", .0.display())]
@@ -115,17 +114,12 @@ fn parse(url: &str, folder: &Path) -> Result<CountersDatabase, CountersUrlError>
 
 /// The address in a file, whose mode is asked of the file that is then read.
 fn read(path: &Path) -> Result<String, CountersUrlError> {
-    let fault = |error: std::io::Error| CountersUrlError::Read {
-        path: path.to_owned(),
-        kind: error.kind(),
-    };
-    let file = File::open(path).map_err(fault)?;
-    if file.metadata().map_err(fault)?.permissions().mode() & 0o077 != 0 {
-        return Err(CountersUrlError::Mode(path.to_owned()));
-    }
-    let mut text = String::new();
-    file.take(MAX_ADDRESS).read_to_string(&mut text).map_err(fault)?;
-    Ok(text)
+    let fault = |why| CountersUrlError::Read { path: path.to_owned(), why };
+    let bytes = private_file::read(path, MAX_ADDRESS).map_err(|error| match error {
+        PrivateFileError::Read(source) => fault(files::why(&source)),
+        PrivateFileError::Shared(_) => CountersUrlError::Mode(path.to_owned()),
+    })?;
+    String::from_utf8(bytes).map_err(|_| fault("it is not UTF-8".to_owned()))
 }
 
 impl std::fmt::Debug for CountersConfig {

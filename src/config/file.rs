@@ -7,28 +7,18 @@ use serde::de::DeserializeOwned;
 use super::faults::Faults;
 use super::shape;
 use crate::domain::finding::Findings;
-
-/// Bytes of one configuration file at most.
-const MAX_BYTES: u64 = 1024 * 1024;
+use crate::files;
 
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The file is not there, or may not be read.
-    #[error("cannot read {}: {source}", path.display())]
+    /// The file is not there, may not be read, or is none of a configuration.
+    #[error("cannot read {}: {why}", path.display())]
     Read {
         /// Which file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file is too large to be what it should be.
-    #[error("{} has {bytes} bytes; a configuration file has at most {MAX_BYTES}", path.display())]
-    Size {
-        /// Which file.
-        path: PathBuf,
-        /// How large it is.
-        bytes: u64,
+        why: std::io::Error,
     },
     /// What stands in it is wrong: everything, one a line.
     #[error(transparent)]
@@ -38,14 +28,10 @@ pub enum FileError {
 /// Reads a file's text, within bounds.
 ///
 /// # Errors
-/// [`FileError::Read`] and [`FileError::Size`].
+/// [`FileError::Read`].
 pub fn read_text(path: &Path) -> Result<String, FileError> {
-    let failed = |source| FileError::Read { path: path.to_owned(), source };
-    let bytes = std::fs::metadata(path).map_err(failed)?.len();
-    if bytes > MAX_BYTES {
-        return Err(FileError::Size { path: path.to_owned(), bytes });
-    }
-    std::fs::read_to_string(path).map_err(failed)
+    files::read_text(path, files::MEDIUM)
+        .map_err(|why| FileError::Read { path: path.to_owned(), why })
 }
 
 /// Reads a TOML file into its shape.

@@ -1,13 +1,14 @@
 //! Key files: public keys as JWK or PEM, an agency's private ones as JWK.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use super::pem::{self, PemError};
 use super::private_file::{self, PrivateFileError};
 use crate::domain::grant::jwk::{Jwk, KeyError, PublicKey};
 use crate::domain::grant::{KeyId, SealingKey, VerifyingKey};
 use crate::domain::sensitive::Sensitive;
+use crate::files;
 
 /// Why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +88,7 @@ pub fn pinned_key(path: &Path, kid: &KeyId, algorithm: &str) -> Result<Verifying
 /// # Errors
 /// [`KeyFileError`].
 pub fn opening_key(path: &Path, kid: &KeyId) -> Result<Sensitive<[u8; 32]>, KeyFileError> {
-    let bytes = private_file::read(path).map_err(|error| match error {
+    let bytes = private_file::read(path, files::SMALL).map_err(|error| match error {
         PrivateFileError::Read(source) => KeyFileError::Read { path: path.to_owned(), source },
         PrivateFileError::Shared(_) => KeyFileError::Mode(path.to_owned()),
     })?;
@@ -136,8 +137,8 @@ pub fn sealing_key(path: &Path) -> Result<SealingKey, KeyFileError> {
 }
 
 fn public_key(path: &Path) -> Result<(Option<KeyId>, PublicKey), KeyFileError> {
-    let text =
-        fs::read(path).map_err(|source| KeyFileError::Read { path: path.to_owned(), source })?;
+    let text = files::read(path, files::SMALL)
+        .map_err(|source| KeyFileError::Read { path: path.to_owned(), source })?;
     let fault = |source| KeyFileError::Key { path: path.to_owned(), source };
     // A JWK begins with a brace, and has no such line.
     if text.windows(11).any(|part| part == b"-----BEGIN ") {

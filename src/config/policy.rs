@@ -19,9 +19,6 @@ use crate::domain::policy::vocabulary::Vocabulary;
 /// Ending of the files that hold rules.
 const ENDING: &str = "cedar";
 
-/// Longest accepted file in bytes: no policy that people can review is longer.
-const MAX_BYTES: u64 = 1 << 20;
-
 /// Most files of one policy.
 const MAX_FILES: usize = 256;
 
@@ -173,13 +170,6 @@ pub fn sources(texts: &[(String, String)]) -> Vec<Source<'_>> {
 }
 
 fn read(path: &Path) -> Result<String, PolicyLoadError> {
-    use std::io::Read;
-    let failed = |source| PolicyLoadError::Read { path: path.to_owned(), source };
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let mut text = String::new();
-    let length = file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
-    if length as u64 > MAX_BYTES {
-        return Err(PolicyLoadError::TooLarge(path.to_owned()));
-    }
-    Ok(text)
+    crate::files::read_text(path, crate::files::MEDIUM)
+        .map_err(|source| PolicyLoadError::Read { path: path.to_owned(), source })
 }

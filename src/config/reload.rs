@@ -181,7 +181,7 @@ pub(crate) fn files(path: &Path, ending: &str) -> std::io::Result<Vec<PathBuf>> 
         let path = entry?.path();
         // Editors leave hidden copies beside the file that they write.
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && path.extension().is_some_and(|found| found == ending) && path.is_file() {
+        if !hidden && path.extension().is_some_and(|found| found == ending) {
             found.push(path);
         }
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::config::private_file::{self, PrivateFileError};
+use crate::files;
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -42,15 +43,16 @@ pub enum FileError {
 /// # Errors
 /// [`FileError::Read`].
 pub fn read_public(path: &Path) -> Result<Vec<u8>, FileError> {
-    fs::read(path).map_err(|source| FileError::Read { path: path.to_owned(), source })
+    files::read(path, files::MEDIUM)
+        .map_err(|source| FileError::Read { path: path.to_owned(), source })
 }
 
-/// Reads a file that only its owner may read.
+/// Reads a file that only its owner may read, of at most `most` bytes.
 ///
 /// # Errors
 /// [`FileError::Read`]; [`FileError::Mode`] when group or others have any right.
-pub fn read_private(path: &Path) -> Result<Vec<u8>, FileError> {
-    private_file::read(path).map_err(|error| match error {
+pub fn read_private(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
+    private_file::read(path, most).map_err(|error| match error {
         PrivateFileError::Read(source) => FileError::Read { path: path.to_owned(), source },
         PrivateFileError::Shared(_) => FileError::Mode(path.to_owned()),
     })
@@ -91,5 +93,5 @@ pub(super) fn replace_private(path: &Path, content: &[u8]) -> Result<(), FileErr
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fault)?;
     file.write_all(content).and_then(|()| file.as_file().sync_all()).map_err(fault)?;
     file.persist(path).map_err(|error| fault(error.error))?;
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(fault)
+    files::sync_folder(folder).map_err(fault)
 }

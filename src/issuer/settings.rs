@@ -17,6 +17,7 @@ use crate::domain::lines::line_at;
 use crate::domain::peer::SpiffeId;
 use crate::domain::sensitive::Sensitive;
 use crate::domain::subject::{CheckDigit, SubjectError, SubjectFormat};
+use crate::files::SMALL;
 
 /// Why settings or a request cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -154,7 +155,7 @@ impl IssuerSettings {
     /// [`SettingsError`].
     pub fn issuer(&self) -> Result<Issuer, SettingsError> {
         let path = self.folder.join(&self.person_secret);
-        let text = read_private(&path)?;
+        let text = read_private(&path, SMALL)?;
         let secret = std::str::from_utf8(&text)
             .ok()
             .and_then(|text| base64::decode_exact::<32>(text.trim()))
@@ -177,7 +178,7 @@ impl IssuerSettings {
 
     fn signing(&self, file: &Path) -> Result<SigningKey, SettingsError> {
         let path = self.folder.join(file);
-        let text = read_private(&path)?;
+        let text = read_private(&path, SMALL)?;
         SigningKey::from_jwk(&text).map_err(|source| SettingsError::Key { path, source })
     }
 }

@@ -18,6 +18,7 @@ use super::keys::{SigningKey, SigningKeyError};
 use super::random::{self, RandomError};
 use crate::domain::grant::{base64, status_list};
 use crate::domain::sensitive::Sensitive;
+use crate::files::{LARGE, expect_file};
 
 /// Entries of a list, one bit each: 16 KiB. An index is drawn at random among
 /// the free ones, so that it tells nothing of when a grant was issued.
@@ -270,12 +271,13 @@ impl StatusDirectory {
     ) -> Result<(T, RecordsVersion), StatusStateError> {
         let lock = self.folder.join("lock");
         let fault = |source| FileError::Write { path: lock.clone(), source };
+        expect_file(&lock).map_err(fault)?;
         let held = File::create(&lock).map_err(fault)?;
         held.lock().map_err(fault)?;
 
         let path = self.folder.join("grants.json");
         let mut state = if path.exists() {
-            serde_json::from_slice(&read_private(&path)?)
+            serde_json::from_slice(&read_private(&path, LARGE)?)
                 .map_err(|_| StatusStateError::Damaged(path.clone()))?
         } else {
             State { uri: self.uri.clone(), listed_at: 0, grants: BTreeMap::new() }

@@ -214,6 +214,11 @@ impl Door {
             refuse(connection, None, Reason::HandshakeAborted, &causes(&error));
             return None;
         }
+        // Whoever looks whether the port is open, as load balancers do, says nothing.
+        if !matches!(stream.peek(&mut [0]).await, Ok(1..)) {
+            tracing::debug!(connection, "connection closed without a byte");
+            return None;
+        }
         let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
         let start = match hello.await {
             Ok(start) => start,

@@ -19,6 +19,7 @@ use super::tls;
 use crate::config::pem::{self, PemError};
 use crate::config::private_file::{self, PrivateFileError};
 use crate::domain::peer::SpiffeId;
+use crate::files;
 
 /// Why our own certificate or key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -215,7 +216,7 @@ impl ResolvesClientCert for OwnIdentity {
 }
 
 pub(super) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
-    let text = std::fs::read(file)
+    let text = files::read(file, files::MEDIUM)
         .map_err(|source| IdentityError::Read { file: file.to_owned(), source })?;
     pem::chain(&text).map_err(|source| IdentityError::Pem { file: file.to_owned(), source })
 }
@@ -230,7 +231,7 @@ pub(super) fn leaf<'a>(
 }
 
 pub(super) fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, IdentityError> {
-    let text = private_file::read(file).map_err(|error| match error {
+    let text = private_file::read(file, files::SMALL).map_err(|error| match error {
         PrivateFileError::Read(source) => IdentityError::Read { file: file.to_owned(), source },
         PrivateFileError::Shared(mode) => {
             IdentityError::KeyReadableByOthers { file: file.to_owned(), mode }

@@ -17,6 +17,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use crate::domain::peer::{PeerError, Role, SpiffeId, TrustDomain};
+use crate::files;
 
 pub mod show;
 
@@ -196,7 +197,7 @@ impl Authority {
         let folder = dir.join(domain.as_str());
         let read = |file: &str| {
             let file = folder.join(file);
-            std::fs::read_to_string(&file).map_err(|source| match source.kind() {
+            files::read_text(&file, files::SMALL).map_err(|source| match source.kind() {
                 std::io::ErrorKind::NotFound => {
                     PkiError::NoAuthority { domain: domain.clone(), dir: dir.to_owned() }
                 }

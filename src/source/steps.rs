@@ -8,6 +8,7 @@ use super::subject::{Hash, Step, SubjectForm};
 use crate::config::mapping::{HashAlgorithm, HashEntry, QueryEntry, StepEntry};
 use crate::config::private_file;
 use crate::domain::subject::MAX_BYTES;
+use crate::files;
 
 /// The shortest key of a hash: less could be found by trying.
 const MIN_KEY_BYTES: usize = 16;
@@ -67,7 +68,7 @@ fn hash(compiler: &mut Compiler<'_>, at: &Spanned<StepEntry>, entry: &HashEntry)
         return None;
     };
     let path = compiler.folder.join(file);
-    match private_file::read(&path) {
+    match private_file::read(&path, files::SMALL) {
         Ok(key) if key.len() >= MIN_KEY_BYTES => {
             Some(Hash::Keyed(Box::new(hmac::Key::new(algorithm, &key))))
         }

@@ -3,6 +3,7 @@
 //!
 //! Reading is not here: what is read is checked by its content.
 
+use crate::files;
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -56,7 +57,7 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// As the operating system's.
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        files::sync_folder(path)
     }
 
     /// Removes a file that is no longer needed.

@@ -13,7 +13,7 @@
 //! records name that digest. The timeline is a help and no proof.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +27,7 @@ use crate::domain::catalogue::{Catalogue, Source};
 use crate::domain::flows::drift::Enforced;
 use crate::domain::policy::engine::Engine;
 use crate::domain::policy::vocabulary::Vocabulary;
+use crate::files;
 
 /// The folder inside a log's.
 const FOLDER: &str = "enforced";
@@ -104,6 +105,7 @@ impl Keeper {
         let mut line = serde_json::to_string(&moment)?;
         line.push('\n');
         let path = self.folder.join(TIMELINE);
+        files::expect_file(&path)?;
         let mut timeline = OpenOptions::new().create(true).append(true).open(path)?;
         timeline.write_all(line.as_bytes())?;
         timeline.sync_all()
@@ -113,17 +115,18 @@ impl Keeper {
         self.text(name, &serde_json::to_string(value)?)
     }
 
-    /// Writes a file whole, unless it is there: its name says what is in it.
+    /// Writes a file whole, unless it is there: its name says what is in it, and one
+    /// with something else in it is replaced.
     fn text(&self, name: &str, text: &str) -> io::Result<()> {
         let path = self.folder.join(name);
-        if path.exists() {
+        if files::read_text(&path, MAX_BYTES).is_ok_and(|found| found == text) {
             return Ok(());
         }
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
-        File::open(&self.folder)?.sync_all()
+        files::sync_folder(&self.folder)
     }
 }
 
@@ -216,16 +219,31 @@ fn sources(texts: &Texts) -> Vec<Source<'_>> {
 }
 
 fn bounded(path: &Path) -> io::Result<String> {
-    use io::Read as _;
-    let mut text = String::new();
-    let length = File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
-    match length as u64 > MAX_BYTES {
-        true => Err(io::Error::other("it is too large to be what it should be")),
-        false => Ok(text),
-    }
+    files::read_text(path, MAX_BYTES)
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {
     let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?;
     bytes.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_something_else_in_it_is_replaced() {
+        let log = tempfile::tempdir().unwrap();
+        let keeper = Keeper::new(log.path(), Texts::new(), None);
+        fs::create_dir_all(&keeper.folder).unwrap();
+        let path = keeper.folder.join("policy-1.json");
+        for wrong in ["", "right and more", "wrong"] {
+            fs::write(&path, wrong).unwrap();
+            keeper.text("policy-1.json", "right").unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "right");
+        }
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
+        keeper.text("policy-1.json", "right").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
+    }
 }

@@ -17,6 +17,7 @@ use crate::domain::audit::{
     Checkpoint, Edge, Hash, NoteError, ProofError, ReceiptFile, SignedCheckpoint, TlogProof,
     VerifyingKey, check_consistency, check_inclusion, leaf_hash,
 };
+use crate::files;
 
 /// Why there is no proof.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +76,8 @@ pub struct ConsistencyProof {
 /// [`ProveError::Io`] and [`ProveError::Note`].
 pub fn published(log: &Path, key: &VerifyingKey) -> Result<SignedCheckpoint, ProveError> {
     let path = log.join(CHECKPOINT);
-    let note = std::fs::read_to_string(&path).map_err(|source| ProveError::Io { path, source })?;
+    let note =
+        files::read_text(&path, files::SMALL).map_err(|source| ProveError::Io { path, source })?;
     Ok(key.verify(&note)?)
 }
 
@@ -223,8 +225,9 @@ pub(super) fn read_tile(
     let width = count.saturating_sub(number.saturating_mul(TILE_WIDTH)).min(TILE_WIDTH);
     let tile = Tile { shelf, number, width };
     let path = log.join(tile.path());
-    std::fs::read(&path)
-        .or_else(|_| std::fs::read(log.join(tile.full_path())))
+    let most = shelf.max_bytes();
+    files::read(&path, most)
+        .or_else(|_| files::read(&log.join(tile.full_path()), most))
         .map_err(|source| ProveError::Io { path, source })
 }
 

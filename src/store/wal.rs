@@ -26,6 +26,15 @@ pub(super) const FRAME_HEADER: usize = 4 + 4 + 8 + 4;
 /// No frame's payload is longer.
 pub(super) const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
 
+/// No segment is longer: a writer that finds no room for the next one stops there.
+pub(super) const MAX_SEGMENT: u64 = 256 * 1024 * 1024;
+
+/// Most segments of a log at once; each is removed as soon as tiles hold it.
+pub(super) const MAX_SEGMENTS: usize = 512;
+
+/// Most bytes that are read for frames after a damaged one.
+const MAX_SEARCHED: usize = 64 * MAX_PAYLOAD;
+
 /// Where segments are, within the log's folder.
 pub(super) const FOLDER: &str = "wal";
 
@@ -159,14 +168,22 @@ pub(super) fn read_frame(bytes: &[u8]) -> Option<Frame<'_>> {
 }
 
 /// Whether what begins at `at`, and is no whole frame, can be the rest of a write
-/// that a crash cut short: then nothing that was written later can follow it.
+/// that a crash cut short: then nothing that was written later can follow it. What is
+/// made up of beginnings of frames, so that looking at each would take for ever, is not.
 pub(super) fn is_torn_tail(segment: &[u8], at: usize) -> bool {
     let rest = segment.get(at..).unwrap_or_default();
     if frame_length(rest).is_some_and(|length| length < rest.len()) {
         return false;
     }
     let later = rest.get(1..).unwrap_or_default();
+    let mut searched = 0;
     !later.windows(FRAME_MAGIC.len()).enumerate().any(|(from, window)| {
-        window == FRAME_MAGIC && later.get(from..).and_then(read_frame).is_some()
+        let begun = if window == FRAME_MAGIC { later.get(from..) } else { None };
+        let Some((begun, length)) = begun.and_then(|begun| Some((begun, frame_length(begun)?)))
+        else {
+            return false;
+        };
+        searched += length.min(begun.len());
+        searched > MAX_SEARCHED || read_frame(begun).is_some()
     })
 }

@@ -18,6 +18,7 @@ use crate::domain::audit::{
     Dictionary, Edge, Entry, Hash, NoteError, Record, SignedCheckpoint, Timestamp, TreeError,
     VerifyingKey,
 };
+use crate::files;
 
 /// The name of the checkpoint's file (C2SP tlog-tiles).
 pub(super) const CHECKPOINT: &str = "checkpoint";
@@ -163,11 +164,17 @@ impl Walker<'_> {
         // checkpoint is read, so that none goes before it was looked at; then those
         // that were begun in between.
         let mut segments = BTreeMap::new();
-        self.open_segments(&mut segments)?;
+        if self.open_segments(&mut segments)?.is_err() {
+            return Ok(());
+        }
         let first = segments.keys().next();
         self.from =
             first.and_then(|path| path.file_stem()?.to_str()?.parse().ok()).unwrap_or(u64::MAX);
-        match self.read(CHECKPOINT)? {
+        let checkpoint = match self.read(CHECKPOINT, files::SMALL)? {
+            Ok(checkpoint) => checkpoint,
+            Err(Stop) => return Ok(()),
+        };
+        match checkpoint {
             Some(bytes) => {
                 let note =
                     String::from_utf8(bytes).map_err(|_| NoteError::Form("it is not UTF-8"))?;
@@ -187,7 +194,9 @@ impl Walker<'_> {
             }
             None => {}
         }
-        self.open_segments(&mut segments)?;
+        if self.open_segments(&mut segments)?.is_err() {
+            return Ok(());
+        }
         let size = self.size();
         if self.published(size)?.is_err() {
             return Ok(());
@@ -257,12 +266,23 @@ impl Walker<'_> {
         path.strip_prefix(self.log).unwrap_or(path).display().to_string()
     }
 
-    fn read(&self, file: &str) -> Result<Option<Vec<u8>>, WalkError> {
-        match std::fs::read(self.log.join(file)) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.io(file, error)),
+    /// Reads a file of the log, if it is there. Something else in its place, or a file
+    /// longer than its kind can be, is a fault.
+    fn read(&mut self, file: &str, most: u64) -> Result<Result<Option<Vec<u8>>, Stop>, WalkError> {
+        match files::read(&self.log.join(file), most) {
+            Ok(bytes) => Ok(Ok(Some(bytes))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Ok(None)),
+            Err(error) => self.refused(file, error).map(Err),
         }
+    }
+
+    /// What cannot be read: a fault if it is no file of a log, else an error.
+    fn refused(&mut self, file: &str, error: io::Error) -> Result<Stop, WalkError> {
+        if !files::is_something_else(&error) {
+            return Err(self.io(file, error));
+        }
+        self.fault(FaultKind::Changed, file, None, &files::why(&error));
+        Ok(Stop)
     }
 
     fn io(&self, file: &str, source: io::Error) -> WalkError {

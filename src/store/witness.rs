@@ -11,6 +11,7 @@ use super::disk::{Disk, RealDisk, place};
 use crate::domain::audit::{
     Hash, NoteError, Origin, SignedCheckpoint, VerifyingKey, check_consistency, leaf_hash,
 };
+use crate::files;
 
 /// The file name extensions of the notes of a log that contradicts itself.
 const FORK: &str = "fork";
@@ -112,7 +113,7 @@ impl Witness {
     /// [`WitnessError::Io`], and [`WitnessError::Note`] when the file was changed.
     pub fn held(&self, key: &VerifyingKey) -> Result<Option<SignedCheckpoint>, WitnessError> {
         let path = self.path(key.origin());
-        match std::fs::read_to_string(&path) {
+        match files::read_text(&path, files::SMALL) {
             Ok(note) => Ok(Some(key.verify(&note)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(WitnessError::Io { path, source }),

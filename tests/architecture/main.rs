@@ -14,6 +14,7 @@ mod circles;
 mod fault_matrix;
 mod floors;
 mod proofs;
+mod reading;
 mod reasons;
 mod rooms;
 mod syntax;

@@ -17,4 +17,5 @@ mod checking;
 mod conformance;
 mod faults;
 mod help;
+mod output;
 mod starting;

@@ -20,6 +20,7 @@ mod exchange;
 mod faults;
 mod intersection;
 mod omitted;
+mod orders;
 mod outcomes;
 mod privacy;
 mod records;

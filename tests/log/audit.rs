@@ -5,6 +5,7 @@ mod command;
 mod crash;
 mod faults;
 mod full_queue;
+mod hostile;
 mod independent;
 mod index;
 mod load;

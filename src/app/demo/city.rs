@@ -15,6 +15,7 @@ use crate::config::catalogue;
 use crate::config::gateway::GatewayConfig;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::peer::{Role, SpiffeId, TrustDomain};
+use crate::files;
 use crate::link::pki::{Authority, PkiError, Request, Validity};
 
 /// The gateway's name among the processes.
@@ -427,7 +428,7 @@ impl City {
         path: &Path,
         change: impl FnOnce(&mut toml_edit::DocumentMut),
     ) -> Result<(), DemoError> {
-        let text = std::fs::read_to_string(path)?;
+        let text = files::read_text(path, files::MEDIUM)?;
         let mut document: toml_edit::DocumentMut =
             text.parse().map_err(|error| DemoError::Inconsistent(format!("{error}")))?;
         change(&mut document);

@@ -12,6 +12,7 @@ use crate::app::client::GatewayClient;
 use crate::clock;
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, Tile};
 use crate::domain::audit::{TlogProof, VerifyingKey};
+use crate::files;
 use crate::store::proof::{ProveError, check_receipt, check_receipt_alone};
 use crate::store::verify::{Report, Verdict, verify};
 use crate::wire::profile::receipt_file;
@@ -104,7 +105,7 @@ impl Running {
 
     fn log_key(&self) -> Result<VerifyingKey, DemoError> {
         let file = self.home().join("certs/dev/gateway.city.example/audit.vkey");
-        std::fs::read_to_string(file)?.parse().map_err(broken)
+        files::read_text(&file, files::SMALL)?.parse().map_err(broken)
     }
 }
 
@@ -138,7 +139,7 @@ fn change(log: &Path, proof: &TlogProof, size: u64) -> Result<(String, u64), Dem
     let width = (size - number * TILE_WIDTH).min(TILE_WIDTH);
     let file = Tile { shelf: Shelf::Entries, number, width }.path();
     let path: PathBuf = log.join(&file);
-    let mut bytes = std::fs::read(&path)?;
+    let mut bytes = files::read(&path, files::LARGE)?;
     let length = proof.entry.len();
     let record = bytes.windows(length).position(|window| window == proof.entry);
     let at = record.map(|record| record + length / 2);

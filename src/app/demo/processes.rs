@@ -14,6 +14,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use super::city::{City, DemoError};
 use super::consent;
+use crate::files;
 
 /// How long a process may take to listen.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -101,7 +102,7 @@ impl Processes {
     }
 
     fn failed(&self, name: &str, why: String) -> DemoError {
-        let text = std::fs::read_to_string(self.log(name)).unwrap_or_default();
+        let text = files::read_text(&self.log(name), files::LARGE).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines.iter().skip(lines.len().saturating_sub(8)).copied().collect::<Vec<_>>();
         DemoError::Process { name: name.to_owned(), why, log: tail.join("\n") }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::policy::Enforcing;
+use crate::app::StartError;
 use crate::app::rotation::PinsWatch;
-use crate::app::{StartError, statuses};
 use crate::clock;
 use crate::config::grants::Grants;
 use crate::config::reload::{LastGood, Watch};
@@ -15,6 +15,7 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::HighWater;
 use crate::domain::policy::engine::Engine;
 use crate::service::judge::Authority;
+use crate::service::status_lists::{StatusPlan, StatusPoll};
 
 /// How long a start waits for the first status lists.
 const FIRST_LISTS_WITHIN: Duration = Duration::from_secs(10);
@@ -23,12 +24,12 @@ const FIRST_LISTS_WITHIN: Duration = Duration::from_secs(10);
 /// signatures are remembered.
 pub(in crate::app) async fn start(
     catalogue: &Arc<Catalogue>,
-    (grants, pins, cache): (Grants, PinsWatch, usize),
+    (grants, lists, pins, cache): (Grants, StatusPlan, PinsWatch, usize),
     (enforcing, engine, files): (Enforcing, Engine, Watch),
     stop: &watch::Receiver<bool>,
 ) -> Result<Authority, StartError> {
     let time = Arc::new(HighWater::starting_at(clock::utc()));
-    let statuses = statuses::start(&grants, time.clone(), stop)?;
+    let statuses = StatusPoll::start(lists, time.clone(), stop)?;
     let mut fresh = statuses.freshness();
     let first = fresh.wait_for(|fresh| *fresh);
     if tokio::time::timeout(FIRST_LISTS_WITHIN, first).await.is_err() {

@@ -9,6 +9,21 @@ use tonic_health::server::HealthReporter;
 use crate::service::agencies::client::AgencyClient;
 use crate::service::audit::monitor::{Standing, Witnesses};
 
+/// Says that a role's service is up, and no longer once the process is to stop.
+pub(in crate::app) async fn report_service(
+    name: &'static str,
+    health: HealthReporter,
+    mut stop: watch::Receiver<bool>,
+) {
+    health.set_service_status(name, ServingStatus::Serving).await;
+    tokio::spawn(async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+        for name in ["", name] {
+            health.set_service_status(name, ServingStatus::NotServing).await;
+        }
+    });
+}
+
 /// Tells an agency's state, as `agency/ID`.
 pub(in crate::app) async fn report_agency(
     client: Arc<AgencyClient>,
@@ -56,7 +71,10 @@ async fn report<T>(
         }
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => break,
         }
+    }
+    for (name, _) in statuses() {
+        health.set_service_status(name, ServingStatus::NotServing).await;
     }
 }

@@ -1,7 +1,6 @@
 //! The policy in force: watched, kept beside the audit log before it is enforced, and
 //! evaluated beforehand.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,8 @@ use crate::app::StartError;
 use crate::app::watching::keep_looking;
 use crate::clock;
 use crate::config::audit::AuditConfig;
-use crate::config::policy::{PolicyConfig, PolicyLoadError, read_texts};
+use crate::config::catalogue::Texts;
+use crate::config::policy::{PolicyConfig, PolicyLoadError};
 use crate::config::reload::{LastGood, Reload, Watch};
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::policy::answer::Question;
@@ -38,14 +38,12 @@ impl Enforcing {
     pub(in crate::app) fn new(
         config: &PolicyConfig,
         audit: &AuditConfig,
-        catalogue: (&Path, &Arc<Catalogue>),
+        (catalogue, texts): (&Arc<Catalogue>, Texts),
         routing: Option<String>,
         own: Option<&AgencyId>,
-    ) -> Result<Self, StartError> {
-        let (folder, catalogue) = catalogue;
-        let keeper = Keeper::new(&audit.folder, read_texts(folder, "toml")?, routing);
-        let (catalogue, own) = (catalogue.clone(), own.cloned());
-        Ok(Self { config: config.clone(), catalogue, own, keeper })
+    ) -> Self {
+        let keeper = Keeper::new(&audit.folder, texts, routing);
+        Self { config: config.clone(), catalogue: catalogue.clone(), own: own.cloned(), keeper }
     }
 
     /// Puts the first engine in force, and each that is read from changed files.

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::clock;
+use crate::files;
 
 /// How long one call of git may take.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -145,7 +146,8 @@ impl Git<'_> {
             std::thread::sleep(Duration::from_millis(2));
         };
         let read = |file: &tempfile::NamedTempFile| {
-            std::fs::read(file.path()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            files::read(file.path(), files::LARGE)
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         };
         if !status.success() {
             let said = read(&err).map_err(RevisionError::Run)?.trim().replace('\n', "; ");

@@ -41,7 +41,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let report = super::super::block_on(async {
         Ok(checking::check(&args.config, args.offline, subject.as_ref()).await?)
     })?;
-    let mut out = std::io::stdout().lock();
+    let mut out = crate::cli::output::stdout();
     if args.json {
         writeln!(out, "{}", json(&report))?;
     } else {

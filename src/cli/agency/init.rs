@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use crate::app::agency_init::{self, StartingRequest};
+use crate::cli::output::say;
 
 /// Writes a starting mapping from a database's schema, a CSV file, or an answer of a
 /// web service. No value is shown and nothing is guessed: whatever only you can know
@@ -79,17 +80,17 @@ pub(super) fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     let folder = args.out.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     let text = super::super::block_on(async { Ok(agency_init::write(&request, folder).await?) })?;
     match &args.out {
-        None => std::io::stdout().lock().write_all(text.as_bytes())?,
+        None => crate::cli::output::stdout().write_all(text.as_bytes())?,
         Some(path) => {
             let failed = || format!("cannot write {}", path.display());
             std::fs::File::create_new(path)
                 .and_then(|mut file| file.write_all(text.as_bytes()))
                 .with_context(failed)?;
-            println!(
+            say!(
                 "wrote {}; state each TODO, then: tributary agency check -c {}",
                 path.display(),
                 path.display()
-            );
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)

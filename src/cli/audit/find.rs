@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{LogArgs, line, source};
+use crate::cli::output::{say, tell};
 use crate::domain::audit::export::{Line, parse_tag};
 use crate::domain::audit::{Query, Record, RequestId, SubjectTag, Timestamp, VerifyingKey};
 use crate::domain::catalogue::AgencyId;
@@ -98,7 +99,7 @@ pub(super) struct ExportArgs {
 
 pub(super) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let key = source::key(&args.log.key)?;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = std::io::BufWriter::new(crate::cli::output::stdout());
     let code = source::lines(&args.log.log, &key, args.with_tags, &mut |line| {
         serde_json::to_writer(&mut out, &line)?;
         out.write_all(b"\n")
@@ -113,7 +114,7 @@ pub(super) fn search(args: &SearchArgs, json: bool) -> anyhow::Result<ExitCode> 
     query.tags = tags(&args.tags)?;
     let with_tags = !query.tags.is_empty();
     let origin = key.origin().as_str();
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = std::io::BufWriter::new(crate::cli::output::stdout());
     let code = each(&args.log, &key, &args.index, &query, &mut |index, record| {
         line::write(&mut out, &Line::new(origin, index, record, with_tags), json)
     })?;
@@ -142,7 +143,7 @@ pub(super) fn each(
             }
             // Another key, or no log: a scan would say no other.
             Err(error) if matches!(lookup(&error), Some(ProveError::Note(_))) => {}
-            Err(error) => eprintln!("tributary: the log is read instead of its index: {error:#}"),
+            Err(error) => tell!("tributary: the log is read instead of its index: {error:#}"),
         }
     }
     let mut progress = source::Progress::new();
@@ -177,7 +178,7 @@ fn by_index(
     let mut index = Index::open(&log.log, key, &file)?;
     let mut progress = source::Progress::new();
     if let Some(why) = index.rebuilt() {
-        eprintln!("tributary: the index is made anew: {why}");
+        tell!("tributary: the index is made anew: {why}");
     }
     index.update(&mut |entries| told(&mut progress, entries))?;
     let mut hits = Vec::new();
@@ -190,7 +191,7 @@ fn by_index(
                 next = found.next;
             }
             Err(error @ IndexError::Differs(_)) if again => {
-                eprintln!("tributary: the index is made anew: {error}");
+                tell!("tributary: the index is made anew: {error}");
                 again = false;
                 index.rebuild(error.to_string())?;
                 index.update(&mut |entries| told(&mut progress, entries))?;
@@ -225,10 +226,10 @@ pub(super) fn make_index(args: &MakeIndexArgs, json: bool) -> anyhow::Result<Exi
         let told = serde_json::json!({
             "file": file, "entries": entries, "rebuilt": rebuilt, "compared": args.check,
         });
-        println!("{told}");
+        say!("{told}")?;
     } else {
         let why = rebuilt.map(|why| format!("; made anew: {why}")).unwrap_or_default();
-        println!("{} reaches over {entries} entries{why}", file.display());
+        say!("{} reaches over {entries} entries{why}", file.display())?;
     }
     Ok(ExitCode::SUCCESS)
 }

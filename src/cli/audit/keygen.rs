@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
+use crate::cli::output::say;
 use crate::domain::audit::{Origin, SigningKey};
 use crate::domain::grant::base64;
 use crate::domain::sensitive::Sensitive;
@@ -36,9 +37,9 @@ pub(super) fn run(args: &KeygenArgs, json: bool) -> anyhow::Result<ExitCode> {
             "origin": origin.as_str(), "private": private, "public": public,
             "key": key.to_string(),
         });
-        println!("{told:#}");
+        say!("{told:#}")?;
     } else {
-        println!("private seed {}\npublic key   {}", private.display(), public.display());
+        say!("private seed {}\npublic key   {}", private.display(), public.display())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,9 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{LogArgs, source};
+use crate::cli::output::{self, say};
 use crate::domain::audit::{NoteError, ProofError, ReceiptFile, TlogProof, leaf_hash};
+use crate::files;
 use crate::store::proof::{self, ProveError};
 
 #[derive(Debug, Args)]
@@ -77,7 +79,10 @@ pub(super) fn prove(args: &ProveArgs, json: bool) -> anyhow::Result<ExitCode> {
                 proofs.len()
             ),
         },
-        None => print!("{}", proofs.iter().map(text).collect::<Vec<_>>().join("\n")),
+        None => {
+            let all = proofs.iter().map(text).collect::<Vec<_>>().join("\n");
+            output::print(all.trim_end_matches('\n'))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -143,9 +148,9 @@ fn answer(
         Some((error, false)) => anyhow::bail!("{error}"),
     };
     if json {
-        println!("{}", serde_json::json!({ "good": code == 0, "finding": text }));
+        say!("{}", serde_json::json!({ "good": code == 0, "finding": text }))?;
     } else {
-        println!("{text}");
+        say!("{text}")?;
     }
     Ok(ExitCode::from(code))
 }
@@ -166,5 +171,5 @@ fn receipt(path: &Path) -> anyhow::Result<ReceiptFile> {
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    files::read_text(path, files::MEDIUM).with_context(|| format!("cannot read {}", path.display()))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::source;
+use crate::cli::output::say;
 use crate::domain::audit::Timestamp;
 use crate::domain::audit::reconcile::{Class, Side, reconcile};
 
@@ -50,7 +51,7 @@ pub(super) fn run(args: &ReconcileArgs, json: bool) -> anyhow::Result<ExitCode> 
             "omitted": omitted,
             "findings": shown,
         });
-        println!("{value:#}");
+        say!("{value:#}")?;
     } else {
         for finding in shown {
             let class = match finding.class {
@@ -65,14 +66,14 @@ pub(super) fn run(args: &ReconcileArgs, json: bool) -> anyhow::Result<ExitCode> 
                 None => "",
             };
             let time = Timestamp(finding.time_us);
-            println!("{class} {time} request {} agency {}{side}", finding.request, finding.agency);
+            say!("{class} {time} request {} agency {}{side}", finding.request, finding.agency)?;
         }
-        println!(
+        say!(
             "{} matched, {} late, {} in a crash window, {omitted} omitted",
             count(Class::Matched),
             count(Class::Late),
             count(Class::CrashWindow)
-        );
+        )?;
     }
     Ok(if omitted == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use super::{find, line, source, subject};
 use crate::app::reviewer::{Page, ReviewClient};
 use crate::cli::connection::ConnectionArgs;
+use crate::cli::output::{say, tell};
 use crate::domain::audit::access::AccessReport;
 use crate::domain::audit::{Hash, ProofError, VerifyingKey, check_consistency, check_inclusion};
 
@@ -127,7 +128,7 @@ async fn list(args: ListArgs, json: bool) -> anyhow::Result<ExitCode> {
     {
         let size = u32::try_from(left.min(100))?;
         let Page { lines, next: after } = client.list(&query, from, size).await?;
-        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        let mut out = std::io::BufWriter::new(crate::cli::output::stdout());
         for line in &lines {
             line::write(&mut out, line, json).context("cannot write the records")?;
         }
@@ -135,7 +136,7 @@ async fn list(args: ListArgs, json: bool) -> anyhow::Result<ExitCode> {
         (left, next) = (left.saturating_sub(lines.len()), after);
     }
     if let Some(next) = next {
-        eprintln!("tributary: there are more: go on with --from {next}");
+        tell!("tributary: there are more: go on with --from {next}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -168,13 +169,13 @@ async fn checkpoint(args: &CommonArgs, json: bool) -> anyhow::Result<ExitCode> {
                     "origin": checkpoint.origin.as_str(), "size": checkpoint.size,
                     "root": checkpoint.root.to_string(), "note": signed.as_str(),
                 });
-                println!("{told:#}");
+                say!("{told:#}")?;
             } else {
-                print!("{}", signed.as_str());
+                say!("{}", signed.as_str().trim_end_matches('\n'))?;
             }
             Ok(ExitCode::SUCCESS)
         }
-        Err(error) => Ok(bad(&error)),
+        Err(error) => bad(&error),
     }
 }
 
@@ -190,7 +191,7 @@ async fn prove(args: &ProveArgs, json: bool) -> anyhow::Result<ExitCode> {
     });
     let size = match checked {
         Ok(signed) => signed.checkpoint().size,
-        Err(error) => return Ok(bad(&error)),
+        Err(error) => return bad(&error),
     };
     if json {
         let path: Vec<String> = path.iter().map(ToString::to_string).collect();
@@ -198,9 +199,9 @@ async fn prove(args: &ProveArgs, json: bool) -> anyhow::Result<ExitCode> {
             "index": args.index, "leaf_hash": leaf.to_string(), "path": path,
             "checkpoint": proof.checkpoint,
         });
-        println!("{told:#}");
+        say!("{told:#}")?;
     } else {
-        println!("entry {} with leaf hash {leaf} is in the log of {size} entries", args.index);
+        say!("entry {} with leaf hash {leaf} is in the log of {size} entries", args.index)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -218,12 +219,12 @@ async fn consistency(args: &ConsistencyArgs, json: bool) -> anyhow::Result<ExitC
         .and_then(|signed| check_consistency(old, signed.checkpoint(), &hashes).map(|()| signed));
     let new = match checked {
         Ok(signed) => signed.checkpoint().size,
-        Err(error) => return Ok(bad(&error)),
+        Err(error) => return bad(&error),
     };
     if json {
-        println!("{:#}", serde_json::json!({ "old": old.size, "new": new, "good": true }));
+        say!("{:#}", serde_json::json!({ "old": old.size, "new": new, "good": true }))?;
     } else {
-        println!("the log of {new} entries continues the one of {}", old.size);
+        say!("the log of {new} entries continues the one of {}", old.size)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -232,7 +233,7 @@ fn hash(bytes: &[u8]) -> Option<Hash> {
     bytes.try_into().ok().map(Hash)
 }
 
-fn bad(error: &dyn std::fmt::Display) -> ExitCode {
-    println!("{error}");
-    ExitCode::from(2)
+fn bad(error: &dyn std::fmt::Display) -> anyhow::Result<ExitCode> {
+    say!("{error}")?;
+    Ok(ExitCode::from(2))
 }

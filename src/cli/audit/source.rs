@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use crate::cli::output::tell;
 use crate::domain::audit::export::Line;
 use crate::domain::audit::{SignedCheckpoint, VerifyingKey};
+use crate::files;
 use crate::store::walk::{Fault, FaultKind, Step, walk};
 
 /// Reads a public key: the text itself, or a file that holds it.
@@ -16,14 +18,14 @@ pub(super) fn key(text: &str) -> anyhow::Result<VerifyingKey> {
     if text.contains('+') {
         return Ok(text.parse()?);
     }
-    let file = std::fs::read_to_string(text)
+    let file = files::read_text(Path::new(text), files::SMALL)
         .with_context(|| format!("cannot read the key's file {text}"))?;
     file.parse().with_context(|| format!("in the key's file {text}"))
 }
 
 /// Reads a signed checkpoint from a file.
 pub(super) fn checkpoint(path: &Path, key: &VerifyingKey) -> anyhow::Result<SignedCheckpoint> {
-    let note = std::fs::read_to_string(path)
+    let note = files::read_text(path, files::SMALL)
         .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
     Ok(key.verify(&note)?)
 }
@@ -53,7 +55,7 @@ pub(super) fn lines(
 /// Reads a log's folder or an export of one.
 pub(super) fn log_or_export(path: &Path, keys: &[VerifyingKey]) -> anyhow::Result<Vec<Line>> {
     if !path.is_dir() {
-        let text = std::fs::read_to_string(path)
+        let text = files::read_text(path, files::EXPORT)
             .with_context(|| format!("cannot read the export {}", path.display()))?;
         return text
             .lines()
@@ -64,7 +66,7 @@ pub(super) fn log_or_export(path: &Path, keys: &[VerifyingKey]) -> anyhow::Resul
             })
             .collect();
     }
-    let note = std::fs::read_to_string(path.join("checkpoint"))
+    let note = files::read_text(&path.join("checkpoint"), files::SMALL)
         .with_context(|| format!("{} has no checkpoint: is it a log's folder?", path.display()))?;
     let origin = SignedCheckpoint::parse_unverified(&note)?.checkpoint().origin.clone();
     let key = keys.iter().find(|key| *key.origin() == origin).with_context(|| {
@@ -86,7 +88,7 @@ pub(super) fn log_or_export(path: &Path, keys: &[VerifyingKey]) -> anyhow::Resul
 /// Tells what is wrong, and the exit code for it.
 pub(super) fn exit_code(faults: &[Fault]) -> ExitCode {
     for fault in faults {
-        eprintln!("{fault}");
+        tell!("{fault}");
     }
     if faults.is_empty() {
         ExitCode::SUCCESS
@@ -117,14 +119,14 @@ impl Progress {
         {
             self.next = Some(next + Duration::from_secs(1));
             self.told = true;
-            eprint!("\r{entries} entries read");
-            let _ = std::io::stderr().flush();
+            let mut err = std::io::stderr();
+            let _ = write!(err, "\r{entries} entries read").and_then(|()| err.flush());
         }
     }
 
     pub(super) fn end(&mut self) {
         if self.told {
-            eprintln!();
+            tell!("");
         }
     }
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use comfy_table::{Table, presets};
 
 use super::{LogArgs, find, source};
+use crate::cli::output::say;
 use crate::config::catalogue;
 use crate::domain::audit::Query;
 use crate::domain::audit::access::{AccessReport, subject_access};
@@ -63,18 +64,18 @@ impl NamesArgs {
 /// Prints a report: JSON, or a table.
 pub(super) fn print(report: &AccessReport, json: bool) -> anyhow::Result<()> {
     if json {
-        println!("{}", serde_json::to_string_pretty(report)?);
+        say!("{}", serde_json::to_string_pretty(report)?)?;
         return Ok(());
     }
     if report.requests.is_empty() {
-        println!("nobody asked, as far as this log goes");
+        say!("nobody asked, as far as this log goes")?;
         return Ok(());
     }
     for request in &report.requests {
         let purpose = request.purpose.as_deref().unwrap_or("no purpose stated");
         let basis = request.legal_basis.as_deref().unwrap_or("no legal basis stated");
-        println!("{}  {} asked", request.time, request.consumer);
-        println!("for {purpose}, by {basis}; request {}", request.request);
+        say!("{}  {} asked", request.time, request.consumer)?;
+        say!("for {purpose}, by {basis}; request {}", request.request)?;
         let mut table = Table::new();
         let _ = table.load_style(presets::NOTHING);
         table.set_header(["agency", "what came of it", "items", "record"]);
@@ -102,7 +103,7 @@ pub(super) fn print(report: &AccessReport, json: bool) -> anyhow::Result<()> {
                 refused.index.to_string(),
             ]);
         }
-        println!("{table}\n");
+        say!("{table}\n")?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{LogArgs, source};
+use crate::cli::output::say;
 use crate::store::verify::{Report, Rollback, Verdict, verify};
 
 #[derive(Debug, Args)]
@@ -30,33 +31,34 @@ pub(super) fn run(args: &VerifyArgs, json: bool) -> anyhow::Result<ExitCode> {
     let report = verify(log, &key, known.as_ref(), &mut |entries| progress.tell(entries))?;
     progress.end();
     if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        say!("{}", serde_json::to_string_pretty(&report)?)?;
     } else {
-        print(&report);
+        print(&report)?;
     }
     Ok(ExitCode::from(report.verdict.exit_code()))
 }
 
-fn print(report: &Report) {
+fn print(report: &Report) -> anyhow::Result<()> {
     let verdict = match report.verdict {
         Verdict::Sound => "sound",
         Verdict::Tampered => "TAMPERED",
         Verdict::Incomplete => "INCOMPLETE",
     };
-    println!("{}: {verdict}", report.origin);
-    println!("entries    {} ({} published)", report.entries, report.published);
-    println!("root       {}", report.root);
+    say!("{}: {verdict}", report.origin)?;
+    say!("entries    {} ({} published)", report.entries, report.published)?;
+    say!("root       {}", report.root)?;
     match report.rollback {
         Rollback::NotExcluded => {
-            println!("rollback   not excluded: give a checkpoint from outside with --known");
+            say!("rollback   not excluded: give a checkpoint from outside with --known")?;
         }
-        Rollback::ExcludedUpTo(size) => println!("rollback   excluded up to entry {size}"),
-        Rollback::Found => println!("rollback   FOUND"),
+        Rollback::ExcludedUpTo(size) => say!("rollback   excluded up to entry {size}")?,
+        Rollback::Found => say!("rollback   FOUND")?,
     }
     if report.unfinished_write {
-        println!("tail       an unfinished write, for which nobody has a receipt");
+        say!("tail       an unfinished write, for which nobody has a receipt")?;
     }
     for fault in &report.faults {
-        println!("fault      {fault}");
+        say!("fault      {fault}")?;
     }
+    Ok(())
 }

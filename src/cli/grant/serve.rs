@@ -29,7 +29,7 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    args.log.start();
+    args.log.start()?;
     let publication = Publication {
         settings: args.dir.join("issuer.toml"),
         listen: args.listen,

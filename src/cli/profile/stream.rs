@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{AsConsumer, PARTIAL, duration, granted_items, table};
 use crate::app::profile_stream::{self, Answer, Ask, Pace};
+use crate::cli::output::tell;
 use crate::clock;
 use crate::domain::reason::Reason;
 use crate::wire::json;
@@ -43,7 +44,8 @@ struct Line {
     grant: String,
     #[serde(default)]
     items: Vec<String>,
-    #[serde(default)]
+    /// Also by the name that proto3 JSON and our own answers have for it.
+    #[serde(default, alias = "requestId")]
     request_id: Option<String>,
 }
 
@@ -87,7 +89,7 @@ pub(super) async fn run(args: StreamArgs) -> anyhow::Result<ExitCode> {
     };
     let asked = profile_stream::run(&address, pace, queue, &mut give).await;
     tally.bad(bad.load(Ordering::Relaxed));
-    eprintln!("{}", tally.summary());
+    tell!("{}", tally.summary());
     if let Some(error) = failed {
         return Err(error);
     }
@@ -146,7 +148,7 @@ fn ask(text: &[u8], line: u64, prefix: &str) -> anyhow::Result<Ask> {
 
 /// Prints a line at once: whoever reads it may be waiting.
 fn put(line: &Value) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = crate::cli::output::stdout();
     writeln!(out, "{line}").and_then(|()| out.flush()).context("cannot write the answers")
 }
 
@@ -174,7 +176,7 @@ impl Tally {
         };
         if self.shown.elapsed() >= Duration::from_secs(1) && std::io::stderr().is_terminal() {
             self.shown = clock::now();
-            eprintln!("{}", self.summary());
+            tell!("{}", self.summary());
         }
         Ok(line)
     }

@@ -63,6 +63,6 @@ pub(super) fn run(args: &AcceptArgs) -> anyhow::Result<ExitCode> {
         let text = toml::to_string_pretty(&lock)?;
         super::write(path, text.as_bytes(), super::Reader::Anybody)?;
     }
-    writeln!(std::io::stdout().lock(), "{added} changes accepted in {}", path.display())?;
+    writeln!(crate::cli::output::stdout(), "{added} changes accepted in {}", path.display())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -60,7 +60,7 @@ fn class(name: &str) -> Result<Class, String> {
 pub(super) fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     let compared = Compared::read(&args.sides)?;
     let judged = compared.judge(&args.fail_on);
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = std::io::BufWriter::new(crate::cli::output::stdout());
     match args.format {
         Format::Text => text(&compared, &judged, &mut out)?,
         Format::Json => {

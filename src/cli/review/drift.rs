@@ -19,6 +19,7 @@ use crate::domain::flows::drift::{Drift, Incident, Log, drift};
 use crate::domain::flows::federation::Federation;
 use crate::domain::flows::open::{Flow, flows};
 use crate::domain::flows::places::GATEWAY;
+use crate::files;
 use crate::store::enforced;
 use crate::store::proof::prove;
 use crate::store::verify::{Report, Verdict, verify};
@@ -164,7 +165,7 @@ fn read_key(text: &str) -> anyhow::Result<VerifyingKey> {
     if text.contains('+') {
         return Ok(text.parse()?);
     }
-    let file = std::fs::read_to_string(text)
+    let file = files::read_text(Path::new(text), files::SMALL)
         .with_context(|| format!("cannot read the key's file {text}"))?;
     file.parse().with_context(|| format!("in the key's file {text}"))
 }
@@ -176,7 +177,7 @@ fn open(
     house: Option<&str>,
 ) -> anyhow::Result<Verified> {
     let shown = folder.display();
-    let note = std::fs::read_to_string(folder.join("checkpoint"))
+    let note = files::read_text(&folder.join("checkpoint"), files::SMALL)
         .with_context(|| format!("{shown} has no checkpoint: is it a log's folder?"))?;
     let origin = SignedCheckpoint::parse_unverified(&note)?.checkpoint().origin.clone();
     let key = keys.iter().find(|key| *key.origin() == origin);
@@ -184,7 +185,7 @@ fn open(
         .with_context(|| format!("no key is given for the log `{origin}` in {shown}: add --key"))?;
     let known = known
         .map(|path| {
-            let note = std::fs::read_to_string(path)
+            let note = files::read_text(path, files::SMALL)
                 .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
             Ok::<_, anyhow::Error>(key.verify(&note)?)
         })
@@ -222,7 +223,7 @@ pub(super) fn run(args: &DriftArgs) -> anyhow::Result<ExitCode> {
     let found = find(&args.logs, &declared)?
         .context("name the gateway's log with --log and its key with --key")?;
     ensure!(!found.logs.is_empty(), "no log was read");
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = std::io::BufWriter::new(crate::cli::output::stdout());
     if args.json {
         serde_json::to_writer_pretty(&mut out, &report(&federation, &found))?;
         writeln!(out)?;

@@ -56,7 +56,7 @@ pub(super) fn run(args: &FlowsArgs) -> anyhow::Result<ExitCode> {
     let federation = review::load(&args.folder)?;
     let mut found = flows(&federation);
     select(args, &federation, &mut found)?;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = std::io::BufWriter::new(crate::cli::output::stdout());
     if args.json {
         let listed: Vec<_> = found.iter().map(|flow| forms::flow(&federation, flow)).collect();
         let report = json!({ "federation": forms::digests(&federation), "flows": listed });

@@ -16,6 +16,7 @@ use super::page::{Review, WhatArgs, render};
 use super::{diff, drift, forms, sarif};
 use crate::app::review::Files;
 use crate::app::review::revision::Revision;
+use crate::files;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -130,7 +131,7 @@ pub(super) fn run(args: &PackArgs) -> anyhow::Result<ExitCode> {
     let sum = hash(text.as_bytes());
     pack.add(MANIFEST, text);
     write(&args.output, &pack)?;
-    let mut out = std::io::stdout().lock();
+    let mut out = crate::cli::output::stdout();
     writeln!(out, "{} files in {}\nmanifest {sum}", pack.0.len(), args.output.display())?;
     Ok(ExitCode::SUCCESS)
 }
@@ -191,8 +192,7 @@ fn bounded(path: &Path) -> anyhow::Result<Vec<u8>> {
     let failed = || format!("cannot read {}", path.display());
     let state = std::fs::symlink_metadata(path).with_context(failed)?;
     ensure!(state.is_file(), "{} is no regular file", path.display());
-    ensure!(state.len() <= MAX_BYTES, "{} is too large", path.display());
-    std::fs::read(path).with_context(failed)
+    files::read(path, MAX_BYTES).with_context(failed)
 }
 
 fn hash(bytes: &[u8]) -> String {
@@ -220,7 +220,7 @@ pub(super) fn verify(args: &VerifyPackArgs) -> anyhow::Result<ExitCode> {
             wrong.push(format!("{} is not in the manifest", name.escape_default()));
         }
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = crate::cli::output::stdout();
     for line in &wrong {
         writeln!(out, "{line}")?;
     }

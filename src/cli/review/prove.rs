@@ -72,7 +72,7 @@ fn limit(text: &str) -> Result<Duration, String> {
 
 #[cfg(not(feature = "prove"))]
 pub(super) fn run(_: &ProveArgs) -> anyhow::Result<ExitCode> {
-    eprintln!(
+    crate::cli::output::tell!(
         "not checked: this build cannot prove anything; make one that can with `cargo build \
          --features prove`, and install cvc5 (on Debian: apt-get install cvc5)"
     );

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::private_file::{self, PrivateFileError};
 use crate::domain::sensitive::Sensitive;
+use crate::files;
 
 /// Longest secret, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
@@ -62,9 +63,9 @@ impl SecretEntry {
         let (text, place) = match self {
             Self::File(path) => {
                 let place = path.display().to_string();
-                let bytes = private_file::read(path).map_err(|error| {
+                let bytes = private_file::read(path, files::SMALL).map_err(|error| {
                     let why = match &error {
-                        PrivateFileError::Read(io) => format!("{error}: {}", io.kind()),
+                        PrivateFileError::Read(io) => format!("{error}: {}", files::why(io)),
                         PrivateFileError::Shared(_) => format!("{error}: run chmod 600 on it"),
                     };
                     SecretError::File(place.clone(), why)

@@ -19,6 +19,16 @@ pub enum Shelf {
     Level(u8),
 }
 
+impl Shelf {
+    /// Most bytes of a tile.
+    pub const fn max_bytes(self) -> u64 {
+        match self {
+            Self::Entries => TILE_WIDTH * (2 + u16::MAX as u64),
+            Self::Level(_) => TILE_WIDTH * 32,
+        }
+    }
+}
+
 /// One tile: shelf, number and width, 256 when full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tile {

@@ -32,6 +32,7 @@ use super::{HTTP1, HttpsUri};
 use crate::clock;
 use crate::config::pem;
 use crate::domain::reason::Reason;
+use crate::files;
 use crate::link::certificate;
 use crate::link::dial::dial;
 use crate::link::tls::{OurClock, provider};
@@ -74,7 +75,7 @@ impl Anchors {
     /// [`AnchorsError`]: one that cannot be read is not skipped.
     pub fn load(file: &Path) -> Result<Self, AnchorsError> {
         let unusable = |problem| AnchorsError::Unusable { file: file.to_owned(), problem };
-        let text = std::fs::read(file)
+        let text = files::read(file, files::LARGE)
             .map_err(|source| AnchorsError::Read { file: file.to_owned(), source })?;
         let mut anchors = Vec::new();
         for der in pem::authorities(&text).map_err(|error| unusable(error.to_string()))? {

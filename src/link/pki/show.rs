@@ -13,6 +13,7 @@ use x509_parser::public_key::PublicKey;
 
 use super::PkiError;
 use crate::config::pem;
+use crate::files;
 use crate::link::certificate::{self, Claim};
 
 /// What a person wants to know of one certificate.
@@ -47,8 +48,8 @@ pub struct Description {
 /// # Errors
 /// [`PkiError::NotACertificate`] when there is none, or one is broken.
 pub fn describe(file: &Path, now: OffsetDateTime) -> Result<Vec<Description>, PkiError> {
-    let text =
-        std::fs::read(file).map_err(|source| PkiError::File { file: file.to_owned(), source })?;
+    let text = files::read(file, files::LARGE)
+        .map_err(|source| PkiError::File { file: file.to_owned(), source })?;
     let not_one = |problem: String| PkiError::NotACertificate { file: file.to_owned(), problem };
     let mut described = Vec::new();
     for der in pem::chain(&text).map_err(|error| not_one(error.to_string()))? {

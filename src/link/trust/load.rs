@@ -14,6 +14,7 @@ use super::revocation::Lists;
 use crate::config::link::TrustConfig;
 use crate::config::pem;
 use crate::domain::peer::TrustDomain;
+use crate::files;
 use crate::link::certificate;
 
 /// Why the trust store cannot be built.
@@ -111,10 +112,8 @@ fn load_anchors(entry: &TrustConfig) -> Result<Anchors, TrustLoadError> {
         file: entry.anchors.clone(),
         problem,
     };
-    let text = std::fs::read(&entry.anchors).map_err(|source| TrustLoadError::Read {
-        domain: entry.domain.clone(),
-        file: entry.anchors.clone(),
-        source,
+    let text = files::read(&entry.anchors, files::LARGE).map_err(|source| {
+        TrustLoadError::Read { domain: entry.domain.clone(), file: entry.anchors.clone(), source }
     })?;
     let mut found = Anchors::default();
     for der in pem::authorities(&text).map_err(|error| unusable(error.to_string()))? {
@@ -136,7 +135,7 @@ fn load_revocation(entry: &TrustConfig) -> Result<Arc<Revocation>, (TrustLoadErr
 }
 
 fn load_lists(file: &Path) -> Result<Revocation, String> {
-    let text = std::fs::read(file)
+    let text = files::read(file, files::LARGE)
         .map_err(|error| format!("cannot read `{}`: {error}", file.display()))?;
     let lists = pem::lists(&text).map_err(|error| error.to_string())?;
     Lists::read(&lists).map(Revocation::Lists)

@@ -15,6 +15,7 @@ use super::table::{Form, Table};
 use super::version::Version;
 use crate::clock;
 use crate::domain::reason;
+use crate::files;
 use crate::source::fault::{Reason, SourceError};
 use crate::source::mapping::{Ask, OF_FILE, Query};
 use crate::source::place::CsvPlace;
@@ -338,8 +339,8 @@ impl File {
                 self.max_bytes / (1024 * 1024)
             )));
         }
-        let bytes = std::fs::read(&self.path)
-            .map_err(|error| Refused::torn(format!("it cannot be read: {}", error.kind())))?;
+        let bytes = files::read(&self.path, self.max_bytes)
+            .map_err(|error| Refused::torn(format!("it cannot be read: {}", files::why(&error))))?;
         Table::read(bytes, &self.form, &self.selected)
     }
 

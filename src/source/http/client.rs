@@ -10,6 +10,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use super::CONNECT;
 use crate::config::mapping::{BaseUrl, HttpEntry};
 use crate::config::{pem, private_file};
+use crate::files;
 
 /// Whom we believe, and as whom we show ourselves.
 #[derive(Debug, Clone, Copy)]
@@ -129,17 +130,17 @@ fn configuration(
 }
 
 fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let bytes = std::fs::read(path).map_err(|error| fault(path, error))?;
+    let bytes = files::read(path, files::LARGE).map_err(|error| fault(path, error))?;
     pem::authorities(&bytes).map_err(|error| fault(path, error))
 }
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let bytes = std::fs::read(path).map_err(|error| fault(path, error))?;
+    let bytes = files::read(path, files::LARGE).map_err(|error| fault(path, error))?;
     pem::chain(&bytes).map_err(|error| fault(path, error))
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let bytes = private_file::read(path).map_err(|error| fault(path, error))?;
+    let bytes = private_file::read(path, files::MEDIUM).map_err(|error| fault(path, error))?;
     pem::private_key(&bytes).map_err(|error| fault(path, error))
 }
 

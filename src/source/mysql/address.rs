@@ -4,6 +4,7 @@ use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
 use crate::config::mapping::{Server, TlsMode};
+use crate::files;
 
 /// Reads a server's entry.
 ///
@@ -24,6 +25,11 @@ pub(in crate::source) fn options(server: &Server) -> Result<MySqlConnectOptions,
             TlsMode::VerifyCa => MySqlSslMode::VerifyCa,
             TlsMode::Off => MySqlSslMode::Disabled,
         });
+    // The driver opens them by their path.
+    let named = server.ca.iter().chain(server.identity.iter().flat_map(|(a, b)| [a, b]));
+    for file in named {
+        files::expect_file(file)?;
+    }
     if let Some(ca) = &server.ca {
         options = options.ssl_ca(ca);
     }

@@ -4,6 +4,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::config::mapping::{Server, TlsMode};
+use crate::files;
 
 /// Reads a server's entry.
 ///
@@ -23,6 +24,11 @@ pub(in crate::source) fn options(server: &Server) -> Result<PgConnectOptions, sq
             TlsMode::VerifyCa => PgSslMode::VerifyCa,
             TlsMode::Off => PgSslMode::Disable,
         });
+    // The driver opens them by their path.
+    let named = server.ca.iter().chain(server.identity.iter().flat_map(|(a, b)| [a, b]));
+    for file in named {
+        files::expect_file(file)?;
+    }
     if let Some(ca) = &server.ca {
         options = options.ssl_root_cert(ca);
     }

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::fault::fault;
 use crate::clock;
+use crate::files;
 use crate::source::fault::{Reason, SourceError};
 
 /// SQLite instructions between two looks at the clock: some tens of microseconds.
@@ -141,8 +142,9 @@ impl FileId {
     /// One look at the directory for each statement. Blocking: a network's file system
     /// may take its time.
     fn of(path: &Path) -> Result<Self, SourceError> {
-        let found = std::fs::metadata(path).map_err(|error| {
-            let detail = format!("the database file cannot be opened: {}", error.kind());
+        let found = files::expect_file(path).and_then(|()| std::fs::metadata(path));
+        let found = found.map_err(|error| {
+            let detail = format!("the database file cannot be opened: {}", files::why(&error));
             SourceError::new(Reason::Down, detail)
         })?;
         #[cfg(unix)]

@@ -12,6 +12,7 @@ use super::{AuditError, AuditLog, Lock, Options, Recovery};
 use crate::domain::audit::{
     Checkpoint, Edge, Origin, Record, SignedCheckpoint, SigningKey, Timestamp,
 };
+use crate::files::expect_file;
 use crate::store::disk::{is_full, place};
 use crate::store::wal;
 use crate::store::walk::{CHECKPOINT, Place, Step, walk};
@@ -96,6 +97,7 @@ fn prepare(dir: &Path) -> Result<Lock, AuditError> {
         std::fs::create_dir_all(folder).map_err(|e| failed("make the folder", folder, e))?;
     }
     let path = dir.join("lock");
+    expect_file(&path).map_err(|source| failed("open", &path, source))?;
     let lock = OpenOptions::new()
         .create(true)
         .truncate(false)

@@ -16,6 +16,7 @@ use super::shared::Shared;
 use super::{Health, Options};
 use crate::domain::audit::tiles::{TILE_WIDTH, Tile, TileBuilder};
 use crate::domain::audit::{SignedCheckpoint, leaf_hash};
+use crate::files;
 use crate::store::disk::{is_full, is_out_of_descriptors, place};
 use crate::store::wal;
 use crate::store::walk::{CHECKPOINT, Place};
@@ -101,7 +102,7 @@ impl Publisher {
     fn read_frame(&mut self) -> io::Result<()> {
         let file = match &self.segment {
             Some(file) => file,
-            None => self.segment.insert(File::open(&self.next.path)?),
+            None => self.segment.insert(files::open(&self.next.path, u64::MAX)?),
         };
         let mut header = [0; wal::FRAME_HEADER];
         match file.read_at(&mut header, self.next.offset)? {
@@ -155,7 +156,7 @@ impl Publisher {
         folders: &mut BTreeSet<PathBuf>,
     ) -> io::Result<()> {
         let path = self.dir.join(tile.path());
-        match std::fs::read(&path) {
+        match files::read(&path, tile.shelf.max_bytes()) {
             // A round that was interrupted has placed it; whether its name is on the
             // disk is not known, so the folder is synced again.
             Ok(found) if found == content => {}

@@ -6,6 +6,7 @@
 //! the pages and call the next sync a success.
 
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -115,14 +116,14 @@ impl Writer {
                 next = jobs.try_recv().ok();
             }
         }
-        let answered = batch.commit();
-        if answered.is_ok() && self.segment.length >= self.options.segment_bytes {
+        let _ = batch.commit();
+        if self.segment.length >= self.options.segment_bytes {
             self.next_segment();
         }
     }
 
     /// Begins the next segment. Where there is no room for it, the present one goes
-    /// on growing.
+    /// on growing, up to the length that readers take.
     fn next_segment(&mut self) {
         let first = self.edge.size();
         let path = wal::path(&self.dir, first);
@@ -232,7 +233,11 @@ impl<'a> Batch<'a> {
         let root = writer.edge.root().map_err(|error| poison(error.to_string()))?;
         let frame = std::mem::replace(&mut self.frame, FrameBuilder::new(0)).finish(root);
         let disk = &*writer.options.disk;
-        if let Err(error) = disk.append(&mut writer.segment.file, &frame) {
+        let appended = match writer.segment.length + frame.len() as u64 {
+            0..=wal::MAX_SEGMENT => disk.append(&mut writer.segment.file, &frame),
+            _ => Err(io::ErrorKind::StorageFull.into()),
+        };
+        if let Err(error) = appended {
             let cut = disk.truncate(&writer.segment.file, writer.segment.length);
             if !is_full(&error) || cut.is_err() {
                 return Err(poison(format!("a write failed: {error}")));

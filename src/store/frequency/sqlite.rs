@@ -6,6 +6,7 @@
 //! a failing machine loses since then, the audit log gives back.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, Statement};
@@ -17,6 +18,7 @@ use super::tables::{Tables, TablesError, UPGRADE};
 use super::writer::{BATCH, KEEP, PRUNE_ROWS, latest};
 use super::{CounterError, Job, Release, SYNC_EVERY};
 use crate::clock;
+use crate::files::expect_file;
 
 const SCHEMA: &str = "
 create table if not exists uses (
@@ -56,6 +58,7 @@ pub(super) fn open(file: &Path) -> Result<Connection, CounterError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    expect_file(file).map_err(|error| CounterError::Database(Arc::new(error)))?;
     let database = Connection::open_with_flags(file, flags)?;
     database.busy_timeout(BUSY)?;
     database.pragma_update(None, "journal_mode", "wal")?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::IndexError;
+use crate::files;
 
 /// How long another process on the same file may keep us waiting.
 const BUSY: Duration = Duration::from_secs(5);
@@ -31,13 +32,15 @@ create index if not exists entry_time on entry (time) where time is not null;
 /// Opens the file, or makes it, readable by its owner alone. Blocking.
 pub(super) fn connect(file: &Path) -> Result<Connection, IndexError> {
     // SQLite gives its helper files the mode of the database.
+    let failed = |source| IndexError::File { path: file.to_owned(), source };
+    files::expect_file(file).map_err(failed)?;
     std::fs::File::options()
         .create(true)
         .truncate(false)
         .write(true)
         .mode(0o600)
         .open(file)
-        .map_err(|source| IndexError::File { path: file.to_owned(), source })?;
+        .map_err(failed)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let database = Connection::open_with_flags(file, flags)?;
     database.busy_timeout(BUSY)?;

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::domain::audit::{Dictionary, Entry, Hash, Record, leaf_hash};
+use crate::files;
 use crate::store::wal;
 
 /// Hands over the records from an index on. What cannot be read ends it: a write
@@ -16,7 +17,7 @@ pub(super) fn unpublished(
 ) -> std::io::Result<()> {
     let mut next = from;
     for path in wal::list(log)? {
-        let bytes = match std::fs::read(&path) {
+        let bytes = match files::read(&path, wal::MAX_SEGMENT) {
             Ok(bytes) => bytes,
             // Published and removed meanwhile.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,

@@ -3,39 +3,51 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{FaultKind, Place, Stop, TornTail, WalkError, Walker};
 use crate::domain::audit::leaf_hash;
+use crate::files;
 use crate::store::wal;
 
 impl Walker<'_> {
     pub(super) fn open_segments(
-        &self,
+        &mut self,
         segments: &mut BTreeMap<PathBuf, File>,
-    ) -> Result<(), WalkError> {
-        for path in wal::list(self.log).map_err(|error| self.io(wal::FOLDER, error))? {
-            match File::open(&path) {
+    ) -> Result<Result<(), Stop>, WalkError> {
+        let paths = match wal::list(self.log) {
+            Ok(paths) => paths,
+            Err(error) => return self.refused(wal::FOLDER, error).map(Err),
+        };
+        if paths.len() > wal::MAX_SEGMENTS {
+            let what = format!("there are more than {} segments", wal::MAX_SEGMENTS);
+            self.fault(FaultKind::Changed, wal::FOLDER, None, &what);
+            return Ok(Err(Stop));
+        }
+        for path in paths {
+            match files::open(&path, wal::MAX_SEGMENT) {
                 Ok(file) => {
                     segments.entry(path).or_insert(file);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(WalkError::Io { path, source }),
+                Err(error) => return self.refused(&self.relative(&path), error).map(Err),
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     pub(super) fn segment(
         &mut self,
         path: &Path,
-        mut opened: File,
+        opened: File,
         is_last: bool,
     ) -> Result<Result<(), Stop>, WalkError> {
         let file = self.relative(path);
-        let mut bytes = Vec::new();
-        opened.read_to_end(&mut bytes).map_err(|error| self.io(&file, error))?;
+        let bytes = match files::read_opened(opened, wal::MAX_SEGMENT) {
+            Ok(bytes) => bytes,
+            Err(error) => return self.refused(&file, error).map(Err),
+        };
         let origin = match (self.key, &self.walk.checkpoint) {
             (Some(key), _) => Some(key.origin().clone()),
             (None, Some(signed)) => Some(signed.checkpoint().origin.clone()),

@@ -34,22 +34,18 @@ impl Walker<'_> {
     }
 
     fn bundle(&mut self, tile: Tile) -> Result<Result<(), Stop>, WalkError> {
-        let whole = Tile { width: TILE_WIDTH, ..tile };
-        let (path, content) = match self.read(&tile.path())? {
-            Some(content) => (tile.path(), content),
-            // A partial bundle may go once the full one is there.
-            None => match self.read(&whole.path())? {
-                Some(content) => (whole.path(), content),
-                None => {
-                    self.fault(FaultKind::Missing, &tile.path(), None, "the bundle is missing");
-                    return Ok(Err(Stop));
-                }
-            },
+        let (path, content) = match self.held(tile)? {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                self.fault(FaultKind::Missing, &tile.path(), None, "the bundle is missing");
+                return Ok(Err(Stop));
+            }
+            Err(Stop) => return Ok(Err(Stop)),
         };
         let mut offset = 0u64;
         let mut count = 0;
         for entry in split_bundle(&content) {
-            if count == tile.width && path == whole.path() {
+            if count == tile.width && path == tile.full_path() {
                 break;
             }
             let Some(entry) = entry.filter(|_| count < tile.width) else {
@@ -83,19 +79,34 @@ impl Walker<'_> {
         Ok(Ok(()))
     }
 
+    /// A tile's file, or the full one's, for which a partial one may have gone.
+    fn held(&mut self, tile: Tile) -> Result<Result<Option<(String, Vec<u8>)>, Stop>, WalkError> {
+        for path in [tile.path(), tile.full_path()] {
+            match self.read(&path, tile.shelf.max_bytes())? {
+                Ok(None) => {}
+                Ok(Some(content)) => return Ok(Ok(Some((path, content)))),
+                Err(Stop) => return Ok(Err(Stop)),
+            }
+        }
+        Ok(Ok(None))
+    }
+
     /// Holds a tile's file, and the narrower ones before it, against what was
     /// computed.
     fn tile(&mut self, tile: Tile, content: &[u8]) -> Result<(), WalkError> {
-        let whole = Tile { width: TILE_WIDTH, ..tile };
-        match self.read(&tile.path())? {
-            Some(found) => self.compare(&tile.path(), content, &found),
-            None => match self.read(&whole.path())? {
-                Some(found) => {
-                    let prefix = found.get(..content.len()).unwrap_or(&found);
-                    self.compare(&whole.path(), content, prefix);
-                }
-                None => self.fault(FaultKind::Missing, &tile.path(), None, "the tile is missing"),
-            },
+        match self.held(tile)? {
+            Ok(Some((path, found))) if path == tile.path() => {
+                self.compare(&path, content, &found);
+            }
+            Ok(Some((path, found))) => {
+                let prefix = found.get(..content.len()).unwrap_or(&found);
+                self.compare(&path, content, prefix);
+            }
+            Ok(None) => {
+                self.fault(FaultKind::Missing, &tile.path(), None, "the tile is missing");
+            }
+            // Noted; the others can be looked at all the same.
+            Err(Stop) => {}
         }
         let folder = self.log.join(tile.partial_folder());
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -110,7 +121,7 @@ impl Walker<'_> {
                         .sum(),
                 };
                 let prefix = length.and_then(|length| content.get(..length)).unwrap_or(content);
-                if let Some(found) = self.read(&narrow)? {
+                if let Ok(Some(found)) = self.read(&narrow, tile.shelf.max_bytes())? {
                     self.compare(&narrow, prefix, &found);
                 }
             }

@@ -202,7 +202,7 @@ async fn a_revocation_is_in_force_within_ten_seconds() {
     let mut issuer = desk.serve().await;
     let time = Arc::new(HighWater::starting_at(OffsetDateTime::UNIX_EPOCH));
     let (_stop, stopped) = tokio::sync::watch::channel(false);
-    let poll = statuses::start(&desk.grants(), time, &stopped).unwrap();
+    let poll = StatusPoll::start(statuses::plan(&desk.grants()).unwrap(), time, &stopped).unwrap();
     let check = |index| poll.lists().check(&status(&desk.uri(), index), clock::utc());
     eventually("the list is taken", || check(*index) == Ok(())).await;
     assert_eq!(check(*other), Ok(()));

@@ -35,7 +35,7 @@ pub(super) fn run(args: &ProveArgs) -> anyhow::Result<ExitCode> {
     let old = args.against.as_deref().map(read).transpose()?;
     let program = Program { path: args.solver.clone(), limit: args.timeout };
     let report = prove(&new.federation, old.as_ref().map(|old| &old.federation), &program)?;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = std::io::BufWriter::new(crate::cli::output::stdout());
     match args.format {
         Format::Text => text(&report, &new, old.as_ref(), &mut out)?,
         Format::Json => {

@@ -1,0 +1,623 @@
+#!/usr/bin/env python3
+"""A second implementation, written from docs/protocol alone: it issues grants, reads
+status lists and logs, and checks receipts. Nothing here comes from the first one but the
+protos.
+
+    second.py FEDERATION      holds it against a running demo's federation.json
+
+Every person is synthetic.
+"""
+
+import base64
+import hashlib
+import http.client
+import json
+import os
+import re
+import ssl
+import sys
+import time
+import tomllib
+import urllib.parse
+import uuid
+import zlib
+from datetime import date
+from pathlib import Path
+
+import grpc
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, hmac, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples" / "python"))
+import fetch_profile  # noqa: E402  (the stock client's stubs, made of the protos)
+
+
+class Refused(Exception):
+    """Something is not as the pages say."""
+
+
+def demand(holds, what):
+    if not holds:
+        raise Refused(what)
+
+
+# --- README: words used on every page -----------------------------------------------
+
+
+def encode(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def decode(text):
+    demand(re.fullmatch(r"[A-Za-z0-9_-]*", text), "not base64url")
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    demand(encode(data) == text, "base64url with stray bits")
+    return data
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def strict_json(data):
+    def members(pairs):
+        demand(len({name for name, _ in pairs}) == len(pairs), "a key stands twice")
+        return dict(pairs)
+
+    def fraction(text):
+        raise Refused(f"not a whole number: {text}")
+
+    return json.loads(
+        data, object_pairs_hook=members, parse_float=fraction, parse_constant=fraction
+    )
+
+
+def signing_key(jwk):
+    """A private or public JWK as what signs or verifies."""
+    if jwk["crv"] == "Ed25519":
+        if "d" in jwk:
+            return ed25519.Ed25519PrivateKey.from_private_bytes(decode(jwk["d"]))
+        return ed25519.Ed25519PublicKey.from_public_bytes(decode(jwk["x"]))
+    x, y = (int.from_bytes(decode(jwk[part])) for part in "xy")
+    return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+
+
+def verify_jws(token, keys, typ):
+    """Checks a compact JWS with the keys that are pinned by name; gives its payload."""
+    header, payload, signature = token.split(".")
+    said = strict_json(decode(header))
+    demand(said.keys() == {"alg", "typ", "kid"} and said["typ"] == typ, "header")
+    key, message = keys[said["kid"]], f"{header}.{payload}".encode()
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        demand(said["alg"] == "EdDSA", "algorithm")
+        key.verify(decode(signature), message)
+    else:
+        demand(said["alg"] == "ES256" and len(decode(signature)) == 64, "algorithm")
+        r, s = (int.from_bytes(part) for part in (decode(signature)[:32], decode(signature)[32:]))
+        key.verify(encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+    return decode(payload)
+
+
+# --- grant -----------------------------------------------------------------------------
+
+SUITE = "X25519-HKDF-SHA256-AES128GCM"
+INFO = b"tributary-grant-subject-v1"
+
+
+def extract(salt, material):
+    mac = hmac.HMAC(salt or bytes(32), hashes.SHA256())
+    mac.update(material)
+    return mac.finalize()
+
+
+def expand(secret, info, length):
+    mac = hmac.HMAC(secret, hashes.SHA256())
+    mac.update(info + b"\x01")
+    return mac.finalize()[:length]
+
+
+def labeled_extract(suite, salt, label, material):
+    return extract(salt, b"HPKE-v1" + suite + label + material)
+
+
+def labeled_expand(suite, secret, label, info, length):
+    return expand(secret, length.to_bytes(2) + b"HPKE-v1" + suite + label + info, length)
+
+
+def hpke_seal(recipient, info, aad, plaintext):
+    """RFC 9180, mode base, single shot, with the one suite."""
+    kem, suite = b"KEM\x00\x20", b"HPKE\x00\x20\x00\x01\x00\x01"
+    ephemeral = x25519.X25519PrivateKey.generate()
+    enc = ephemeral.public_key().public_bytes_raw()
+    shared = ephemeral.exchange(x25519.X25519PublicKey.from_public_bytes(recipient))
+    prk = labeled_extract(kem, b"", b"eae_prk", shared)
+    secret = labeled_expand(kem, prk, b"shared_secret", enc + recipient, 32)
+    context = (
+        b"\x00"
+        + labeled_extract(suite, b"", b"psk_id_hash", b"")
+        + labeled_extract(suite, b"", b"info_hash", info)
+    )
+    schedule = labeled_extract(suite, secret, b"secret", b"")
+    key = labeled_expand(suite, schedule, b"key", context, 16)
+    nonce = labeled_expand(suite, schedule, b"base_nonce", context, 12)
+    return enc, AESGCM(key).encrypt(nonce, plaintext, aad)
+
+
+def seal_subject(issuer, jti, agency, kid, recipient, subject):
+    texts = [issuer, jti, agency, SUITE, kid]
+    aad = b"".join(len(text).to_bytes(8) + text.encode() for text in texts)
+    enc, ct = hpke_seal(recipient, INFO, aad, subject.encode().ljust(64, b"\x00"))
+    return {"suite": SUITE, "kid": kid, "enc": encode(enc), "ct": encode(ct)}
+
+
+class Issuer:
+    """Makes grants with the demo's issuer's keys."""
+
+    def __init__(self, settings):
+        folder = settings.parent
+        config = tomllib.loads(settings.read_text())
+        self.id, self.status_uri = config["id"], config["status_uri"]
+        jwk = json.loads((folder / config["signing_key"]).read_text())
+        self.kid, self.key = jwk["kid"], signing_key(jwk)
+        self.sealing = {
+            entry["agency"]: (
+                entry["kid"],
+                decode(json.loads((folder / entry["file"]).read_text())["x"]),
+            )
+            for entry in config["sealing"]
+        }
+
+    def grant(self, subject, gateway, consumer, items, index, header=None, seal_for=None):
+        """Items by agency. `seal_for` is another number than the grant's, to spoil it."""
+        jti, tag, now = encode(os.urandom(16)), os.urandom(32), int(time.time())
+        disclosures = [self.disclosure("_gateway", {"subject_tag": encode(tag)})]
+        for agency, ids in items.items():
+            kid, recipient = self.sealing[agency]
+            sealed = seal_subject(self.id, seal_for or jti, agency, kid, recipient, subject)
+            value = {
+                "agency": agency,
+                "items": ids,
+                "range": {"from": "1900-01-01", "to": date.today().isoformat()},
+                "subject": sealed,
+            }
+            disclosures.append(self.disclosure(agency, value))
+        digests = [sha256(text.encode()) for text in disclosures]
+        while len(digests) < 16 or len(digests).bit_count() != 1:
+            digests.append(sha256(os.urandom(32)))
+        proof = ed25519.Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+        claims = {
+            "iss": self.id,
+            "aud": gateway,
+            "client_id": consumer,
+            "iat": now,
+            "nbf": now,
+            "exp": now + 3600,
+            "jti": jti,
+            "cnf": {"jwk": {"kty": "OKP", "crv": "Ed25519", "x": encode(proof)}},
+            "purpose": {"code": "credit_profile", "text": "A loan that I have asked for"},
+            "legal_basis": {"kind": "written_consent", "ref": "form 7"},
+            "mode": "VIEW",
+            "data_life": 3600,
+            "frequency": {"count": 2, "per": "day"},
+            "status": {"status_list": {"idx": index, "uri": self.status_uri}},
+            "_sd_alg": "sha-256",
+            "_sd": sorted(map(encode, digests)),
+        }
+        head = {"alg": "EdDSA", "typ": "tributary-grant+sd-jwt", "kid": self.kid} | (header or {})
+        signed = ".".join(encode(json.dumps(part).encode()) for part in (head, claims))
+        jwt = f"{signed}.{encode(self.key.sign(signed.encode()))}"
+        return "~".join([jwt, *disclosures, ""]).encode(), jti, tag
+
+    @staticmethod
+    def disclosure(name, value):
+        return encode(json.dumps([encode(os.urandom(16)), name, value]).encode())
+
+
+# --- status list -----------------------------------------------------------------------
+
+
+class StatusList:
+    """Fetched and checked."""
+
+    def __init__(self, uri, anchors, keys):
+        at = urllib.parse.urlsplit(uri)
+        context = ssl.create_default_context(cafile=anchors)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        connection = http.client.HTTPSConnection(at.hostname, at.port, context=context, timeout=4)
+        connection.request("GET", at.path, headers={"accept": "application/statuslist+jwt"})
+        answer = connection.getresponse()
+        kind = answer.headers.get_content_type()
+        demand(answer.status == 200 and kind == "application/statuslist+jwt", "answer")
+        demand(answer.headers.get("content-encoding", "identity") == "identity", "encoding")
+        token = answer.read(1_048_577)
+        demand(len(token) <= 1_048_576, "size")
+        claims = strict_json(verify_jws(token.decode().strip(), keys, "statuslist+jwt"))
+        demand(claims["sub"] == uri and claims["iat"] <= time.time() + 5, "claims")
+        self.bits = claims["status_list"]["bits"]
+        demand(self.bits in (1, 2, 4, 8), "bits")
+        inflate = zlib.decompressobj()
+        self.bytes = inflate.decompress(decode(claims["status_list"]["lst"]), 1_048_576)
+        demand(inflate.eof and not inflate.unused_data, "zlib")
+
+    def __len__(self):
+        return len(self.bytes) * 8 // self.bits
+
+    def __getitem__(self, index):
+        at = index * self.bits
+        return self.bytes[at // 8] >> at % 8 & (1 << self.bits) - 1
+
+
+# --- audit log -------------------------------------------------------------------------
+
+
+def leaf_hash(entry):
+    return sha256(b"\x00" + entry)
+
+
+def node(left, right):
+    return sha256(b"\x01" + left + right)
+
+
+def root_of(leaves):
+    if len(leaves) < 2:
+        return leaves[0] if leaves else sha256(b"")
+    left = 1 << (len(leaves) - 1).bit_length() - 1
+    return node(root_of(leaves[:left]), root_of(leaves[left:]))
+
+
+class LogKey:
+    """A log's public key: `ORIGIN+ID+BASE64`."""
+
+    def __init__(self, text):
+        self.origin, name, key = text.strip().split("+", 2)
+        typed = base64.b64decode(key, validate=True)
+        demand(typed[0] == 1 and len(typed) == 33, "kind of key")
+        self.id = sha256(self.origin.encode() + b"\n" + typed)[:4]
+        demand(self.id.hex() == name, "key id")
+        self.key = ed25519.Ed25519PublicKey.from_public_bytes(typed[1:])
+
+    def checkpoint(self, note):
+        """Checks a signed checkpoint; gives size and root."""
+        text, signatures = note.split("\n\n")
+        origin, size, root = (text + "\n").splitlines()
+        demand(origin == self.origin and size == str(int(size)), "checkpoint")
+        for line in signatures.splitlines():
+            dash, name, signature = line.split(" ")
+            signature = base64.b64decode(signature, validate=True)
+            if dash == "—" and name == self.origin and signature[:4] == self.id:
+                self.key.verify(signature[4:], (text + "\n").encode())
+                return int(size), base64.b64decode(root, validate=True)
+        raise Refused("the checkpoint is not signed with this key")
+
+
+class Reader:
+    """The primitives of an entry."""
+
+    def __init__(self, data):
+        self.rest = data
+
+    def bytes(self, count):
+        demand(len(self.rest) >= count, "the entry ends within a field")
+        taken, self.rest = self.rest[:count], self.rest[count:]
+        return taken
+
+    def u8(self):
+        return self.bytes(1)[0]
+
+    def time(self):
+        return int.from_bytes(self.bytes(8))
+
+    def number(self):
+        value = shift = 0
+        while True:
+            byte = self.u8()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                demand((byte or not shift) and value < 1 << 64, "number not in its one form")
+                return value
+            shift += 7
+
+    def short(self):
+        return self.bytes(self.u8())
+
+    def set(self, most):
+        data = self.short()
+        demand(len(data) <= most and not data.endswith(b"\x00"), "set not in its one form")
+        return {8 * at + bit for at, byte in enumerate(data) for bit in range(8) if byte >> bit & 1}
+
+
+NAMES = {1: "peer", 2: "agency", 3: "purpose", 4: "basis", 5: "catalogue", 7: "reason", 8: "policy"}
+DECISIONS = ["OK", "DENIED", "NO_RECORD", "TIMEOUT", "UNAVAILABLE", "INVALID"]
+
+
+class Entries:
+    """Decodes a log's entries in order: references are followed."""
+
+    def __init__(self):
+        self.names = {}
+
+    def decode(self, index, entry):
+        demand(len(entry) <= 512, "entry too long")
+        reader = Reader(entry)
+        demand(reader.u8() == 1, "version")
+        kind = reader.u8()
+        record = {1: self.name, 2: self.section, 3: self.refusals, 4: self.started}.get(kind)
+        record = record or {5: self.stopped, 6: self.search}[kind]
+        record = record(index, reader) | {"kind": kind}
+        demand(not reader.rest, "bytes after the last field")
+        return record
+
+    def to(self, reader, kind):
+        at = reader.number()
+        demand(self.names[at][0] == kind, f"reference to no {kind}")
+        return self.names[at][1]
+
+    def name(self, index, reader):
+        kind = reader.u8()
+        if kind == 9:
+            policy = self.to(reader, "policy")
+            name = ("rule", (policy, reader.number(), reader.short()))
+        else:
+            name = (NAMES[kind], reader.bytes(32) if kind in (5, 8) else reader.short().decode())
+        demand(name not in self.names.values(), "the name stands twice")
+        self.names[index] = name
+        return {}
+
+    def section(self, _, reader):
+        record = {"time": reader.time()}
+        flags = reader.u8()
+        demand(flags < 128, "flags")
+        record["request"] = reader.short().decode()
+        record["consumer"] = self.to(reader, "peer")
+        record["items"] = reader.set(64)
+        record["catalogue"] = self.to(reader, "catalogue")
+        decision = reader.u8()
+        if decision in (0x80, 0x81):
+            word = "REFUSED" if decision == 0x80 else "WITHHELD"
+            record["decision"], record["reason"] = word, self.to(reader, "reason")
+        else:
+            record["decision"] = DECISIONS[decision]
+        for flag, kind in ((1, "agency"), (2, "purpose"), (4, "basis")):
+            if flags & flag:
+                record[kind] = self.to(reader, kind)
+        if flags & 8:
+            record["grant"] = reader.short().decode()
+        if flags & 16:
+            policy, numbers = self.to(reader, "policy"), reader.set(128)
+            known = {name[1][:2] for name in self.names.values() if name[0] == "rule"}
+            demand(all((policy, number) in known for number in numbers), "a rule without a name")
+            record["rules"] = numbers
+        if flags & 32:
+            record["subject"] = reader.bytes(32)
+        if flags & 64:
+            record["issuer"] = self.to(reader, "peer")
+            record["window"], record["expires"] = reader.number(), reader.number()
+            record["counted"] = ("use", "repeat")[reader.u8()], reader.number()
+        record["blind"] = reader.bytes(16)
+        return record
+
+    def refusals(self, _, reader):
+        record = {"time": reader.time(), "since": reader.time()}
+        record |= {"peer": self.to(reader, "peer"), "reason": self.to(reader, "reason")}
+        return record | {"count": reader.number()}
+
+    @staticmethod
+    def started(_, reader):
+        return {"time": reader.time(), "clean": (False, True)[reader.u8()]}
+
+    @staticmethod
+    def stopped(_, reader):
+        return {"time": reader.time()}
+
+    def search(self, _, reader):
+        record = {"time": reader.time(), "reviewer": self.to(reader, "peer")}
+        return record | {"kind": reader.u8(), "by": reader.u8(), "hits": reader.number()}
+
+
+def tile_path(shelf, number, width):
+    parts = [f"{number % 1000:03}"]
+    while number := number // 1000:
+        parts.insert(0, f"x{number % 1000:03}")
+    path = f"tile/{shelf}/" + "/".join(parts)
+    return path if width == 256 else f"{path}.p/{width}"
+
+
+def tile(folder, shelf, number, size):
+    """A tile's file, or the full one that has replaced it."""
+    width = min(256, size - 256 * number)
+    for path in (tile_path(shelf, number, width), tile_path(shelf, number, 256)):
+        if (folder / path).is_file():
+            return (folder / path).read_bytes()
+    raise Refused(f"{tile_path(shelf, number, width)} is missing")
+
+
+def read_log(folder, key):
+    """Checks a log whole; gives its size, entries and records."""
+    size, root = key.checkpoint((folder / "checkpoint").read_text())
+    entries, records, decoder, last = [], [], Entries(), 0
+    for number in range((size + 255) // 256):
+        bundle = Reader(tile(folder, "entries", number, size))
+        while bundle.rest and len(entries) < size:
+            entry = bundle.bytes(int.from_bytes(bundle.bytes(2)))
+            record = decoder.decode(len(entries), entry)
+            demand(record.get("time", last) >= last, "time goes down")
+            last = record.get("time", last)
+            entries.append(entry)
+            records.append(record)
+    leaves = [leaf_hash(entry) for entry in entries]
+    demand(len(leaves) == size and root_of(leaves) == root, "root")
+    level, hashes_of, shelf = leaves, size, 0
+    while hashes_of:
+        for number in range((hashes_of + 255) // 256):
+            width = min(256, hashes_of - 256 * number)
+            wanted = b"".join(level[256 * number : 256 * number + width])
+            found = tile(folder, shelf, number, hashes_of)[: len(wanted)]
+            demand(found == wanted, f"tile {shelf}/{number}")
+        level = [root_of(level[at : at + 256]) for at in range(0, hashes_of // 256 * 256, 256)]
+        hashes_of, shelf = len(level), shelf + 1
+    return size, entries, records
+
+
+# --- receipt ---------------------------------------------------------------------------
+
+
+def root_from(index, size, leaf, path):
+    """The root to which a path leads (RFC 9162, section 2.1.3.2)."""
+    last, value = size - 1, leaf
+    for sibling in path:
+        demand(last > 0, "the path is too long")
+        if index & 1 or index == last:
+            value = node(sibling, value)
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            value = node(value, sibling)
+        index, last = index >> 1, last >> 1
+    demand(last == 0, "the path is too short")
+    return value
+
+
+def check_receipt(receipt, key):
+    """Checks a receipt with its proofs; gives the indexes of its records."""
+    size, root = key.checkpoint(receipt.checkpoint)
+    demand(len(receipt.proofs) == len(receipt.leaf_hashes) > 0, "proofs")
+    for place, (leaf, proof) in enumerate(zip(receipt.leaf_hashes, receipt.proofs)):
+        index = receipt.first_index + place
+        demand(index < size, "the checkpoint does not reach to the record")
+        demand(root_from(index, size, leaf, proof.hashes) == root, "the proof leads elsewhere")
+    return range(receipt.first_index, receipt.first_index + len(receipt.leaf_hashes))
+
+
+# --- against a running demo --------------------------------------------------------------
+
+
+class Demo:
+    def __init__(self, file):
+        self.federation = json.loads(Path(file).read_text())
+        self.home = Path(file).parent
+        self.protocol = fetch_profile.Protocol()
+        self.consumer = self.federation["grants"][0]["consumer"]
+        self.channel = fetch_profile.connect(self.federation, self.consumer)
+        self.stub = self.protocol.profile_grpc.ProfileServiceStub(self.channel)
+        self.gateway = tomllib.loads(Path(self.federation["gateway"]["config"]).read_text())
+
+    def ask(self, grant, items, request_id=None):
+        """The answer, or the reason of the refusal."""
+        request = self.protocol.profile.GetProfileRequest(
+            request_id=request_id or str(uuid.uuid4()), items=items, prove=True
+        )
+        request.grant.sd_jwt = grant
+        try:
+            return self.stub.GetProfile(request, timeout=20)
+        except grpc.RpcError as error:
+            for key, value in error.trailing_metadata() or ():
+                if key == "grpc-status-details-bin":
+                    status = self.protocol.status.Status.FromString(value)
+                    for detail in status.details:
+                        info = self.protocol.details.ErrorInfo()
+                        if detail.Unpack(info):
+                            return info.reason
+            return str(error)
+
+    def log(self, name, origin_key):
+        key = LogKey((self.home / "certs/dev" / origin_key / "audit.vkey").read_text())
+        return read_log(self.home / "audit" / name, key), key
+
+    def records(self, name, origin_key, request):
+        """The records of a request, once the log has published them."""
+        for _ in range(100):
+            (_, _, records), _ = self.log(name, origin_key)
+            found = [one for one in records if one.get("request") == request]
+            if found:
+                return found
+            time.sleep(0.2)
+        raise Refused(f"the log of {name} has no record of {request}")
+
+
+def main(file):
+    demo = Demo(file)
+    federation = demo.federation
+    settings = Path(federation["issuer"]["settings"])
+    issuer = Issuer(settings)
+    folder = Path(federation["gateway"]["config"]).parent
+    pinned = demo.gateway["grants"]["issuer"][0]
+
+    keys = {
+        entry["kid"]: signing_key(json.loads((folder / entry["file"]).read_text()))
+        for entry in pinned["status_keys"]
+    }
+    status = StatusList(issuer.status_uri, folder / pinned["status_anchors"], keys)
+    index = next(at for at in reversed(range(len(status))) if status[at] == 0)
+    print(f"ok: the status list has {len(status)} entries")
+
+    subject, gateway = federation["subjects"][0], federation["gateway"]["id"]
+    items = {
+        "education": ["education.attainment.study_mode"],
+        "lending": ["lending.debt.lender_count"],
+    }
+    wanted = sorted(sum(items.values(), []))
+    grant, jti, tag = issuer.grant(subject, gateway, demo.consumer, items, index)
+    request = str(uuid.uuid4())
+    answer = demo.ask(grant, wanted, request)
+    demand(not isinstance(answer, str), f"the grant is refused: {answer}")
+    demand([s.status for s in answer.sections] == [1, 1], f"sections: {answer.sections}")
+    theirs = demo.ask(Path(federation["grants"][0]["file"]).read_bytes().strip(), wanted)
+    value = lambda said: [(i.id, i.agency, i.value.SerializeToString()) for i in said.profile.items]
+    demand(value(answer) == value(theirs) and value(answer), "the profiles differ")
+    print("ok: a grant that was made from the pages is accepted and opens the same person")
+
+    other = encode(os.urandom(16))
+    wrong, _, _ = issuer.grant(subject, gateway, demo.consumer, items, index, seal_for=other)
+    reasons = {section.reason for section in demo.ask(wrong, wanted).sections}
+    demand(reasons == {"GRANT_SUBJECT"}, f"sealed for another grant: {reasons}")
+    others = ({"x": 1}, {"crit": ["x"]}, {"alg": "ES256"}, {"typ": "jwt"}, {"kid": "other"})
+    for header in others:
+        wrong, _, _ = issuer.grant(subject, gateway, demo.consumer, items, index, header=header)
+        refusal = demo.ask(wrong, wanted)
+        demand(isinstance(refusal, str) and refusal.startswith("GRANT_"), f"{header}: {refusal}")
+    print("ok: what the pages refuse is refused")
+
+    for times in (2, 3):
+        again = demo.ask(grant, wanted, request)
+        demand(not isinstance(again, str) and len(again.profile.items) == 2, f"repeat {times}")
+    for asked in (wanted, wanted[:1]):
+        refusal = demo.ask(grant, asked, request)
+        reasons = (
+            refusal
+            if isinstance(refusal, str)
+            else {section.reason for section in refusal.sections}
+        )
+        demand(reasons in ("REQUEST_ID_REUSED", {"REQUEST_ID_REUSED"}), f"{asked}: {reasons}")
+    print("ok: a request id is for one request, and for three releases")
+
+    found = demo.records("lending", "lending.city.example", request)
+    counted = [one["counted"] for one in found if one["decision"] == "OK"]
+    demand(counted == [("use", 1), ("repeat", 2), ("repeat", 3)], f"counted: {counted}")
+    found = demo.records("gateway", "gateway.city.example", request)
+    first = [one for one in found if one["decision"] == "OK"][:2]
+    for one in first:
+        demand(one["consumer"] == demo.consumer and one["grant"] == jti, "the record's names")
+        demand(one["subject"] == tag and one["purpose"] == "credit_profile", "the record's tag")
+    demand({one["agency"] for one in first} == items.keys(), "a record for each agency")
+    print("ok: both logs are sound and say what was disclosed")
+
+    (size, entries, records), key = demo.log("gateway", "gateway.city.example")
+    indexes = check_receipt(answer.receipt, key)
+    demand(indexes.stop <= size, "the log reaches to the receipt")
+    for place, index in enumerate(indexes):
+        demand(leaf_hash(entries[index]) == answer.receipt.leaf_hashes[place], "leaf")
+        demand(records[index]["request"] == request, "the receipt's record")
+    answer.receipt.leaf_hashes[0] = bytes(32)
+    try:
+        check_receipt(answer.receipt, key)
+        raise AssertionError("a receipt that was changed holds")
+    except (Refused, InvalidSignature):
+        pass
+    print("ok: the receipt is of this disclosure, and a changed one does not hold")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
