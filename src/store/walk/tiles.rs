@@ -7,6 +7,9 @@ use super::{CHECKPOINT, FaultKind, Stop, WalkError, Walker};
 use crate::domain::audit::leaf_hash;
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, Tile, split_bundle};
 
+/// A tile's path and content.
+type Held = (String, Vec<u8>);
+
 impl Walker<'_> {
     /// The entries that the checkpoint covers.
     pub(super) fn published(&mut self, size: u64) -> Result<Result<(), Stop>, WalkError> {
@@ -80,7 +83,7 @@ impl Walker<'_> {
     }
 
     /// A tile's file, or the full one's, for which a partial one may have gone.
-    fn held(&mut self, tile: Tile) -> Result<Result<Option<(String, Vec<u8>)>, Stop>, WalkError> {
+    fn held(&mut self, tile: Tile) -> Result<Result<Option<Held>, Stop>, WalkError> {
         for path in [tile.path(), tile.full_path()] {
             match self.read(&path, tile.shelf.max_bytes())? {
                 Ok(None) => {}

@@ -17,6 +17,7 @@ use tributary::config::faults::Faults;
 use tributary::config::grants::{Grants, GrantsConfig};
 use tributary::domain::catalogue::{Catalogue, Source};
 use tributary::domain::grant::{HighWater, Jws, StatusFault};
+use tributary::service::status_lists::StatusPoll;
 
 use super::support::*;
 use crate::kit::waiting::Reserved;
