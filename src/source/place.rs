@@ -229,3 +229,30 @@ impl fmt::Debug for Place {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The driver would pass over such a block, and believe the public web's authorities.
+    #[test]
+    fn an_authority_that_the_driver_would_not_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let entry: SqlEntry =
+            toml::from_str("url = \"postgres://reader@db.example/hr\"\nca = \"ca.pem\"").unwrap();
+        let block = "-----BEGIN CERTIFICATE-----\nb25l\n-----END CERTIFICATE-----\n";
+        let place = |text: &str| {
+            std::fs::write(folder.path().join("ca.pem"), text).unwrap();
+            Place::of_sql(&entry, folder.path()).map(drop)
+        };
+        place(block).unwrap();
+        for (text, told) in [
+            (format!("\u{feff}{block}"), "byte-order mark"),
+            (block.replace("CERTIFICATE", "TRUSTED CERTIFICATE"), "TRUSTED CERTIFICATE"),
+            (String::new(), "there is no certificate in it"),
+        ] {
+            let error = place(&text).unwrap_err();
+            assert!(error.contains("ca.pem") && error.contains(told), "{error}");
+        }
+    }
+}

@@ -61,6 +61,8 @@ impl Jwk {
     /// beside these are passed over.
     pub fn parse(text: &[u8]) -> Result<Self, KeyError> {
         let known = &["kty", "crv", "x", "y", "d", "alg", "use", "kid"];
+        // A byte-order mark, as editors leave it.
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         Self::from_json(Json::parse_known(text, known)?)
     }
 
@@ -196,5 +198,22 @@ impl PublicKey {
         }
         let bytes = der.strip_prefix(X25519).ok_or(KeyError::Kind)?;
         bytes.try_into().map(|x| Self::Sealing(SealingKey(x))).map_err(|_| KeyError::Kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_publish_beside_a_key_is_passed_over_and_a_mark_before_it() {
+        let x = base64::encode(&[7; 32]);
+        let good = format!(r#"{{"kty":"OKP","crv":"X25519","x":"{x}","key_ops":[],"x5t":1.5}}"#);
+        for text in [good.clone(), format!("\u{feff}{good}")] {
+            assert!(matches!(Jwk::parse(text.as_bytes()).unwrap().public, PublicKey::Sealing(_)));
+        }
+        // In a grant it is our own format.
+        Jwk::from_json(Json::parse(good.replace("1.5", "1").as_bytes()).unwrap()).unwrap_err();
+        Jwk::parse(good.replace("X25519", "X448").as_bytes()).unwrap_err();
     }
 }

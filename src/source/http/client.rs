@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
 use super::CONNECT;
+use crate::clock;
 use crate::config::mapping::{BaseUrl, HttpEntry};
 use crate::config::{pem, private_file};
 use crate::files;
@@ -99,8 +102,15 @@ fn tls(trust: Trust<'_>, folder: &Path) -> Result<rustls::ClientConfig, String> 
             .to_owned());
     };
     let mut roots = RootCertStore::empty();
-    for certificate in authorities(&folder.join(ca))? {
+    // The library takes an authority for ever.
+    for certificate in authorities(&folder.join(ca))?.into_iter().filter(is_valid_now) {
         roots.add(certificate).map_err(|_| format!("`{}` is no authority", ca.display()))?;
+    }
+    if roots.is_empty() {
+        return Err(format!(
+            "no authority in `{}` is valid today: install its new certificate",
+            ca.display()
+        ));
     }
     let identity = match (trust.certificate, trust.key) {
         (None, None) => None,
@@ -134,6 +144,13 @@ fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     pem::authorities(&bytes).map_err(|error| fault(path, error))
 }
 
+fn is_valid_now(certificate: &CertificateDer<'_>) -> bool {
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return false };
+    let validity = parsed.validity();
+    let valid = validity.not_before.to_datetime()..=validity.not_after.to_datetime();
+    valid.contains(&clock::utc())
+}
+
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let bytes = files::read(path, files::LARGE).map_err(|error| fault(path, error))?;
     pem::chain(&bytes).map_err(|error| fault(path, error))
@@ -146,4 +163,33 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
 
 fn fault(path: &Path, why: impl std::fmt::Display) -> String {
     format!("`{}`: {why}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+    use time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_authority_out_of_its_time_vouches_for_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |times: &[(i64, i64)]| {
+            let one = |(from, until): &(i64, i64)| {
+                let mut params = CertificateParams::default();
+                params.not_before = clock::utc() + Duration::days(*from);
+                params.not_after = clock::utc() + Duration::days(*until);
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+                params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+            };
+            let text: String = times.iter().map(one).collect();
+            std::fs::write(folder.path().join("ca.pem"), text).unwrap();
+            let ca = PathBuf::from("ca.pem");
+            tls(Trust { ca: Some(&ca), certificate: None, key: None }, folder.path()).map(drop)
+        };
+        write(&[(-9, 9), (-9, -1)]).unwrap();
+        let told = write(&[(1, 9), (-9, -1)]).unwrap_err();
+        assert!(told.contains("no authority in `ca.pem` is valid today"), "{told}");
+    }
 }
