@@ -4,9 +4,10 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::clock;
@@ -70,8 +71,7 @@ impl Lines {
             if left.is_zero() {
                 return;
             }
-            let waited = self.0.changed.wait_timeout(queue, left);
-            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.0.changed.wait_for(&mut queue, left);
         }
     }
 
@@ -82,7 +82,7 @@ impl Lines {
                 if let Some(line) = queue.lines.pop_front() {
                     break line;
                 }
-                queue = self.0.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                self.0.changed.wait(&mut queue);
             };
             queue.bytes -= line.len();
             queue.busy = true;
@@ -104,7 +104,7 @@ impl Lines {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.queue.lock()
     }
 }
 

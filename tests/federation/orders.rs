@@ -136,7 +136,11 @@ fn row_75_nothing_but_a_regular_file_is_read_and_nothing_is_written_before_all_w
         ("link.certificate", |document, file| document["link"]["certificate"] = file),
         ("anchors", |document, file| document["link"]["trust"][0]["anchors"] = file),
         ("an issuer's key", |document, file| {
-            document["grants"]["issuer"][0]["key"][0]["file"] = file
+            let file = file.as_str().unwrap();
+            let keys =
+                format!("[{{ kid = \"2026-1\", algorithm = \"EdDSA\", file = \"{file}\" }}]");
+            let keys: toml_edit::Value = keys.parse().unwrap();
+            document["grants"]["issuer"][0]["keys"] = toml_edit::value(keys);
         }),
         ("an issuer's anchors", |document, file| {
             document["grants"]["issuer"][0]["status_anchors"] = file;
