@@ -488,6 +488,11 @@ def check_receipt(receipt, key):
         index = receipt.first_index + place
         demand(index < size, "the checkpoint does not reach to the record")
         demand(root_from(index, size, leaf, proof.hashes) == root, "the proof leads elsewhere")
+    entries, names = (list(getattr(receipt, part, ())) for part in ("entries", "names"))
+    demand(not entries or list(map(leaf_hash, entries)) == list(receipt.leaf_hashes), "entries")
+    for name in names:
+        led = root_from(name.index, size, leaf_hash(name.entry), name.proof.hashes)
+        demand(name.index < size and led == root, "a name is not in the log")
     return range(receipt.first_index, receipt.first_index + len(receipt.leaf_hashes))
 
 
@@ -610,6 +615,13 @@ def main(file):
     for place, index in enumerate(indexes):
         demand(leaf_hash(entries[index]) == answer.receipt.leaf_hashes[place], "leaf")
         demand(records[index]["request"] == request, "the receipt's record")
+    named = Entries()
+    for name in getattr(answer.receipt, "names", ()):
+        named.decode(name.index, name.entry)
+    for index, entry in zip(indexes, getattr(answer.receipt, "entries", ())):
+        said = {k: v for k, v in named.decode(index, entry).items() if k != "rules"}
+        demand(said.items() <= records[index].items(), "the entry says something else")
+        demand(said["request"] == request and said["consumer"] == demo.consumer, "another's")
     answer.receipt.leaf_hashes[0] = bytes(32)
     try:
         check_receipt(answer.receipt, key)
