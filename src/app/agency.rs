@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::governing::policy::Enforcing;
 use super::governing::switch::kill_switch;
@@ -18,6 +19,7 @@ use crate::config::file::FileError;
 use crate::domain::subject::SubjectFormat;
 use crate::service::agency::answer::{Agency, AgencyParts};
 use crate::service::agency::server::AgencyServer;
+use crate::service::health::Health;
 use crate::source::{Holdings, SourceError};
 use crate::store::audit_log::Options as LogOptions;
 use crate::store::frequency::{Counters, Newest};
@@ -96,17 +98,16 @@ pub async fn run_with(
     if again {
         tokio::spawn(look_again(Arc::clone(&agency), config.subject.format, stop.clone()));
     }
-    let (reporter, health_service) = tonic_health::server::health_reporter();
-    tokio::spawn(health::report_logs(witnesses, reporter.clone(), stop.clone()));
-    let service = "tributary.v1.AgencyService";
-    health::report_service(service, reporter, stop.clone()).await;
+    let health = Health::new(stop.clone());
+    tokio::spawn(health::report_logs(witnesses, health.clone(), stop.clone()));
+    health.say("tributary.v1.AgencyService", ServingStatus::Serving);
     let mut routes = tonic::service::Routes::builder();
     routes.add_service(
         AgencyServiceServer::new(AgencyServer::new(agency, stop.clone()))
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_FRAME_BYTES),
     );
-    let service = serving::with_standard_services(routes, health_service, max_deadline, &stop)?;
+    let service = serving::with_standard_services(routes, health, max_deadline)?;
     tracing::info!(agency = %config.id, %address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, stop);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::governing::policy::Enforcing;
 use super::governing::{authority, health, log};
@@ -22,6 +23,7 @@ use crate::service::audit::server::{Review, ReviewServer};
 use crate::service::catalogue::CatalogueServer;
 use crate::service::gateway::answer::Gateway;
 use crate::service::gateway::server::GatewayServer;
+use crate::service::health::Health;
 use crate::store::audit_log::{AuditError, Options as LogOptions};
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::proto::pb::audit_service_server::AuditServiceServer;
@@ -83,13 +85,12 @@ pub async fn run_with(
         };
         clients.push(AgencyClient::start(parts, &stop));
     }
-    let (reporter, health_service) = tonic_health::server::health_reporter();
-    let service = "tributary.v1.ProfileService";
-    health::report_service(service, reporter.clone(), stop.clone()).await;
+    let health = Health::new(stop.clone());
+    health.say("tributary.v1.ProfileService", ServingStatus::Serving);
     for client in &clients {
-        tokio::spawn(health::report_agency(client.clone(), reporter.clone(), stop.clone()));
+        tokio::spawn(health::report_agency(client.clone(), health.clone(), stop.clone()));
     }
-    tokio::spawn(health::report_logs(witnesses, reporter.clone(), stop.clone()));
+    tokio::spawn(health::report_logs(witnesses, health.clone(), stop.clone()));
     let routing = config.agency.iter().map(|agency| {
         serde_json::json!({
             "id": agency.id, "identity": agency.identity, "endpoint": agency.endpoints.join(", "),
@@ -135,7 +136,7 @@ pub async fn run_with(
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_ANSWER_BYTES),
         );
-    let service = serving::with_standard_services(routes, health_service, max_deadline, &stop)?;
+    let service = serving::with_standard_services(routes, health, max_deadline)?;
     tracing::info!(%address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, stop);

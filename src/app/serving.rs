@@ -1,14 +1,13 @@
 //! What both roles share: loading the link, binding, serving, stopping.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tonic::server::NamedService;
 use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
 use tower::Layer;
 
 use crate::config::catalogue::CatalogueError;
@@ -20,8 +19,8 @@ use crate::link::connect::ConnectError;
 use crate::link::https::{AnchorsError, HttpsUriError, ServerPairError};
 use crate::link::limits::LinkLimits;
 use crate::link::tls::LinkTls;
-use crate::service::deadline::{Edge, EdgeLayer};
-use crate::service::ending::Ends;
+use crate::service::edge::{Edge, EdgeLayer};
+use crate::service::health::Health;
 use crate::service::status_lists::StatusPlanError;
 use crate::source::SourceError;
 use crate::store::audit_log::AuditError;
@@ -113,30 +112,16 @@ pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr
 
 /// A role's services with health and reflection beside them, behind the edge,
 /// which ends calls beyond the role's longest deadline.
-pub(super) fn with_standard_services<H>(
+pub(super) fn with_standard_services(
     mut routes: tonic::service::RoutesBuilder,
-    health: H,
+    health: Health,
     max_deadline: Duration,
-    stop: &watch::Receiver<bool>,
-) -> Result<Edge<Routes>, StartError>
-where
-    H: tower::Service<
-            http::Request<tonic::body::Body>,
-            Response = http::Response<tonic::body::Body>,
-            Error = Infallible,
-        > + NamedService
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    H::Future: Send + 'static,
-{
+) -> Result<Edge<Routes>, StartError> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    // Both have streams without an end of their own.
-    routes.add_service(Ends::new(health, stop)).add_service(Ends::new(reflection, stop));
+    routes.add_service(HealthServer::new(health)).add_service(reflection);
     Ok(EdgeLayer { max_deadline }.layer(routes.routes().prepare()))
 }
 

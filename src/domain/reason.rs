@@ -88,6 +88,8 @@ pub enum Code {
     ResourceExhausted = 8,
     /// Something must be set right first.
     FailedPrecondition = 9,
+    /// The server has no such thing.
+    Unimplemented = 12,
     /// The server is at fault.
     Internal = 13,
     /// Not now.
@@ -108,6 +110,7 @@ impl Code {
             Self::PermissionDenied => "PERMISSION_DENIED",
             Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
             Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::Unimplemented => "UNIMPLEMENTED",
             Self::Internal => "INTERNAL",
             Self::Unavailable => "UNAVAILABLE",
             Self::Unauthenticated => "UNAUTHENTICATED",

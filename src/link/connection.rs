@@ -25,6 +25,7 @@ use super::unread::{Paced, Streams};
 use super::validity::{Held, Link, Phase};
 use crate::domain::peer::PeerId;
 use crate::domain::reason::Reason;
+use crate::wire::refusal::Refusal;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -202,7 +203,6 @@ where
 }
 
 fn no_longer_believed() -> Status {
-    Status::unauthenticated(
-        "certificate_no_longer_valid: it expired or was revoked; connect with a valid one",
-    )
+    let message = "the certificate expired or was revoked; connect with a valid one";
+    Refusal::new(Reason::NoPeer, message).into_status("")
 }

@@ -9,12 +9,13 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, Response};
 use hyper::body::{Body, Frame, SizeHint};
 use tonic::Status;
 
 use crate::domain::peer::PeerId;
 use crate::domain::reason::Reason;
+use crate::wire::refusal::Refusal;
 
 /// What a caller is told.
 const MESSAGE: &str = "the server failed on this request; it may be sent again";
@@ -48,9 +49,13 @@ pub(super) async fn guard<B, E>(
         }
         Err(_) => {
             origin.report();
-            Ok(refusal(&Status::internal(MESSAGE)))
+            Ok(refusal(&panicked()))
         }
     }
+}
+
+fn panicked() -> Status {
+    Refusal::new(Reason::Panic, MESSAGE).into_status("")
 }
 
 /// An answer that is nothing but a status.
@@ -94,8 +99,8 @@ where
                 origin.report();
             }
             let mut trailers = HeaderMap::new();
-            trailers.insert("grpc-status", HeaderValue::from_static("13"));
-            trailers.insert("grpc-message", HeaderValue::from_static(MESSAGE));
+            // Nothing in it is no header.
+            let _ = panicked().add_header(&mut trailers);
             Poll::Ready(Some(Ok(Frame::trailers(trailers))))
         })
     }

@@ -20,20 +20,33 @@ pub use self::tributary::v1 as pb;
 /// The encoded descriptors of every file, for reflection and proto3 JSON.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// The paths of the calls with one answer, of those in encoded descriptors.
-pub fn one_answer(descriptors: &[&[u8]]) -> HashSet<String> {
+/// The paths of the calls with one message, each way.
+#[derive(Debug, Default)]
+pub struct Unary {
+    /// Those that take one.
+    pub questions: HashSet<String>,
+    /// Those that are answered with one.
+    pub answers: HashSet<String>,
+}
+
+/// The calls with one message, of those in encoded descriptors.
+pub fn unary(descriptors: &[&[u8]]) -> Unary {
+    let mut unary = Unary::default();
     let sets = descriptors.iter().filter_map(|set| FileDescriptorSet::decode(*set).ok());
-    let files = sets.flat_map(|set| set.file);
-    let services = files.flat_map(|file| {
-        let package = file.package().to_owned();
-        file.service.into_iter().map(move |service| (package.clone(), service))
-    });
-    let paths = services.flat_map(|(package, service)| {
-        let service_name = format!("/{package}.{}", service.name());
-        let methods = service.method.into_iter().filter(|method| !method.server_streaming());
-        methods.map(move |method| format!("{service_name}/{}", method.name()))
-    });
-    paths.collect()
+    for file in sets.flat_map(|set| set.file) {
+        for service in &file.service {
+            for method in &service.method {
+                let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                if !method.client_streaming() {
+                    unary.questions.insert(path.clone());
+                }
+                if !method.server_streaming() {
+                    unary.answers.insert(path);
+                }
+            }
+        }
+    }
+    unary
 }
 
 #[cfg(test)]
@@ -42,7 +55,7 @@ mod tests {
 
     #[test]
     fn calls_with_one_answer_are_told_from_streams() {
-        let all = one_answer(&[DESCRIPTORS]);
+        let all = unary(&[DESCRIPTORS]).answers;
         for one in ["ProfileService/GetProfile", "CatalogueService/ListItems"] {
             assert!(all.contains(&format!("/tributary.v1.{one}")), "{one}: {all:?}");
         }

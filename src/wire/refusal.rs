@@ -16,6 +16,13 @@ use crate::domain::reason::{self, Reason};
 /// The domain of our reasons in ErrorInfo.
 pub const ERROR_DOMAIN: &str = "tributary";
 
+/// Bytes of headers that a status takes at most: what the smallest usual client accepts is
+/// 8 KiB for everything that comes with an answer.
+const MOST_IN_HEADERS: usize = 4 * 1024 - 256;
+
+/// Bytes of a text for people at most.
+const MOST_TEXT: usize = 600;
+
 /// A field that is wrong, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldFault {
@@ -77,28 +84,24 @@ impl Refusal {
     /// The status that a caller gets; `id` is the opaque id under which our log
     /// has more.
     pub fn into_status(self, id: &str) -> Status {
-        let (code, message) = (self.code(), self.text());
+        let mut refusal = self;
+        shorten(&mut refusal.message);
+        let (code, message) = (refusal.code(), refusal.text());
         let mut details = vec![any(
             "ErrorInfo",
             &rpc::ErrorInfo {
-                reason: self.reason.to_string(),
+                reason: refusal.reason.to_string(),
                 domain: ERROR_DOMAIN.to_owned(),
                 ..Default::default()
             },
         )];
-        if !self.fields.is_empty() {
-            let field_violations = self
-                .fields
-                .into_iter()
-                .take(100)
-                .map(|fault| rpc::bad_request::FieldViolation {
-                    field: fault.field,
-                    description: fault.description,
-                })
-                .collect();
-            details.push(any("BadRequest", &rpc::BadRequest { field_violations }));
+        if !refusal.fields.is_empty() {
+            // The text stands in a header of its own, escaped, and in the details.
+            let text = escaped(&message) + in_base64(message.len() + id.len() + 256);
+            let room = MOST_IN_HEADERS.saturating_sub(text);
+            details.push(any("BadRequest", &bad_request(refusal.fields, room)));
         }
-        if let Some(delay) = self.retry_after {
+        if let Some(delay) = refusal.retry_after {
             let retry_delay = prost_types::Duration::try_from(delay).ok();
             details.push(any("RetryInfo", &rpc::RetryInfo { retry_delay }));
         }
@@ -114,6 +117,45 @@ impl Refusal {
             MetadataMap::new(),
         )
     }
+}
+
+/// As many of the faults as there is room for in headers, and how many more there are.
+fn bad_request(fields: Vec<FieldFault>, room: usize) -> rpc::BadRequest {
+    let (mut taken, mut left) = (0, fields.len());
+    let mut field_violations = Vec::new();
+    for fault in fields {
+        let FieldFault { field, mut description } = fault;
+        shorten(&mut description);
+        let violation = rpc::bad_request::FieldViolation { field, description };
+        taken += in_base64(violation.encoded_len() + 8);
+        if taken > room {
+            let description = format!("and {left} more");
+            field_violations
+                .push(rpc::bad_request::FieldViolation { description, ..Default::default() });
+            break;
+        }
+        left -= 1;
+        field_violations.push(violation);
+    }
+    rpc::BadRequest { field_violations }
+}
+
+/// Cuts a text for people to its greatest length.
+fn shorten(text: &mut String) {
+    if text.len() > MOST_TEXT {
+        let end = (0..=MOST_TEXT).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or_default());
+        text.push('…');
+    }
+}
+
+/// How long a text is at most as a header's value.
+fn escaped(text: &str) -> usize {
+    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { 1 } else { 3 }).sum()
+}
+
+const fn in_base64(bytes: usize) -> usize {
+    bytes.div_ceil(3) * 4
 }
 
 fn any(name: &str, message: &impl Message) -> prost_types::Any {
@@ -134,6 +176,7 @@ pub const fn code_of(reason: Reason) -> Code {
         reason::Code::PermissionDenied => Code::PermissionDenied,
         reason::Code::ResourceExhausted => Code::ResourceExhausted,
         reason::Code::FailedPrecondition => Code::FailedPrecondition,
+        reason::Code::Unimplemented => Code::Unimplemented,
         reason::Code::Internal => Code::Internal,
         reason::Code::Unavailable => Code::Unavailable,
         reason::Code::Unauthenticated => Code::Unauthenticated,
@@ -158,4 +201,36 @@ fn detail<M: Message + Default>(status: &Status, name: &str) -> Option<M> {
     let details = rpc::Status::decode(status.details()).ok()?.details;
     let found = details.into_iter().filter(|any| any.type_url.ends_with(name));
     found.into_iter().find_map(|any| M::decode(any.value.as_slice()).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_fields_are_wrong_the_status_fits_into_headers_and_says_how_many() {
+        for (count, length) in [(1, 10), (20, 40), (400, 40), (400, 1_000), (3, 100_000)] {
+            for letter in ["x", " ", "項"] {
+                let fault = |at| FieldFault {
+                    field: format!("items[{at}]"),
+                    description: letter.repeat(length),
+                };
+                let refusal = Refusal::bad_request((0..count).map(fault).collect());
+                let status = refusal.into_status("0123456789abcdef");
+                let headers = status.clone().into_http::<String>().into_parts().0.headers;
+                let size: usize = headers
+                    .iter()
+                    .map(|(name, value)| name.as_str().len() + value.len() + 32)
+                    .sum();
+                assert!(size <= 4 * 1024, "{count} of {length}: {size}");
+                assert_eq!(reason_of(&status), "BAD_REQUEST");
+                let told =
+                    detail::<rpc::BadRequest>(&status, "BadRequest").unwrap().field_violations;
+                if told.len() < count {
+                    let more = count + 1 - told.len();
+                    assert_eq!(told.last().unwrap().description, format!("and {more} more"));
+                }
+            }
+        }
+    }
 }

@@ -3,31 +3,16 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::service::agencies::client::AgencyClient;
 use crate::service::audit::monitor::{Standing, Witnesses};
-
-/// Says that a role's service is up, and no longer once the process is to stop.
-pub(in crate::app) async fn report_service(
-    name: &'static str,
-    health: HealthReporter,
-    mut stop: watch::Receiver<bool>,
-) {
-    health.set_service_status(name, ServingStatus::Serving).await;
-    tokio::spawn(async move {
-        let _ = stop.wait_for(|stop| *stop).await;
-        for name in ["", name] {
-            health.set_service_status(name, ServingStatus::NotServing).await;
-        }
-    });
-}
+use crate::service::health::Health;
 
 /// Tells an agency's state, as `agency/ID`.
 pub(in crate::app) async fn report_agency(
     client: Arc<AgencyClient>,
-    health: HealthReporter,
+    health: Health,
     stop: watch::Receiver<bool>,
 ) {
     let statuses = || {
@@ -41,7 +26,7 @@ pub(in crate::app) async fn report_agency(
 /// Tells what peers' logs have shown, as `log/ORIGIN`.
 pub(in crate::app) async fn report_logs(
     witnesses: Arc<Witnesses>,
-    health: HealthReporter,
+    health: Health,
     stop: watch::Receiver<bool>,
 ) {
     let statuses = || {
@@ -60,21 +45,18 @@ pub(in crate::app) async fn report_logs(
 
 async fn report<T>(
     mut changes: watch::Receiver<T>,
-    health: &HealthReporter,
+    health: &Health,
     mut stop: watch::Receiver<bool>,
     statuses: impl Fn() -> Vec<(String, ServingStatus)>,
 ) {
     loop {
         changes.mark_unchanged();
         for (name, status) in statuses() {
-            health.set_service_status(name, status).await;
+            health.say(&name, status);
         }
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
-            _ = stop.wait_for(|stop| *stop) => break,
+            _ = stop.wait_for(|stop| *stop) => return,
         }
-    }
-    for (name, _) in statuses() {
-        health.set_service_status(name, ServingStatus::NotServing).await;
     }
 }

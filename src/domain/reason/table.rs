@@ -68,10 +68,17 @@ reasons! {
     // Refusals of requests.
     /// Fields of the request are wrong; the BadRequest detail names each.
     BadRequest = "BAD_REQUEST", InvalidArgument, NEVER, Caller, Agency;
+    /// What came is no gRPC call of the right form: its method, content type, time limit or
+    /// framing is wrong, or there are more messages than the call takes.
+    CallForm = "CALL_FORM", InvalidArgument, NEVER, Caller, Ours;
     /// No answer came in the time given.
     Deadline = "DEADLINE", DeadlineExceeded, NEVER, Caller, Agency;
     /// The grant has been used as often as it allows in this period.
     FrequencyExhausted = "FREQUENCY_EXHAUSTED", PermissionDenied, NEVER, Caller, Agency;
+    /// A message was begun and made no progress.
+    MessageStalled = "MESSAGE_STALLED", DeadlineExceeded, NEVER, Caller, Ours;
+    /// A message has more bytes than one may have.
+    MessageTooLarge = "MESSAGE_TOO_LARGE", ResourceExhausted, NEVER, Caller, Ours;
     /// None of the items asked for is both granted and permitted.
     NothingPermitted = "NOTHING_PERMITTED", PermissionDenied, NEVER, Caller, Agency;
     /// Only an identity in the role of a consumer may ask for a profile.
@@ -84,6 +91,8 @@ reasons! {
     NoPeer = "NO_PEER", Unauthenticated, NEVER, Operator, Ours;
     /// The system's random generator failed.
     NoRandomness = "NO_RANDOMNESS", Internal, NEVER, Operator, Agency;
+    /// The server knows nothing of this name.
+    NoSuchName = "NO_SUCH_NAME", NotFound, NEVER, Caller, Ours;
     /// More requests are under way than are taken on at once.
     Overloaded = "OVERLOADED", ResourceExhausted, after(100), Caller, Agency;
     /// The server failed on a request; the fault was caught and the process goes on.
@@ -98,6 +107,8 @@ reasons! {
     Stopping = "STOPPING", Unavailable, after(1_000), Nobody, Agency;
     /// A message is not the one that the protocol expects there.
     Undecodable = "UNDECODABLE", InvalidArgument, NEVER, Developers, Agency;
+    /// The server has no such method, or does not speak this compression.
+    Unsupported = "UNSUPPORTED", Unimplemented, NEVER, Caller, Ours;
     /// The two ends number items by different catalogues.
     WrongCatalogue = "WRONG_CATALOGUE", FailedPrecondition, NEVER, Both, Agency;
 

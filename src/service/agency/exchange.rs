@@ -112,6 +112,7 @@ impl Session {
                         Ok(None) => Next::Finish,
                         Err(status) => {
                             tracing::info!(peer = %self.link.peer(), code = ?status.code(), "exchange stream lost");
+                            self.end(status).await;
                             break;
                         }
                     };
@@ -124,7 +125,7 @@ impl Session {
                         Next::Close(reason) => {
                             tracing::warn!(peer = %self.link.peer(), %reason, "exchange stream closed");
                             let refusal = Refusal::new(reason, "the stream's rules were broken");
-                            let _ = self.answers.try_send(Err(refusal.into_status("")));
+                            self.end(refusal.into_status("")).await;
                             break;
                         }
                     }
@@ -252,6 +253,19 @@ impl Session {
             }
         };
         let _ = timeout(DRAIN_GRACE, idle).await;
+    }
+
+    /// Answers what is under way, within bounds, and says why the stream ends.
+    async fn end(&self, status: Status) {
+        let told = async {
+            self.finish().await;
+            let _ = self.answers.send(Err(status)).await;
+        };
+        tokio::select! {
+            _ = timeout(DRAIN_GRACE, told) => {}
+            () = self.answers.closed() => {}
+            () = self.link.distrusted() => {}
+        }
     }
 
     async fn tell(&self, message: Told) -> Result<(), ()> {

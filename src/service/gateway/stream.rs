@@ -76,16 +76,17 @@ impl Session {
                 (room, message) = next => match (room, message) {
                     (Some(room), Ok(Some(request))) => self.take(request, room),
                     (_, Ok(_)) => break None,
+                    // Nothing after it is to be believed. What came before it is answered.
                     (_, Err(status)) => {
                         let code = status.code();
                         tracing::info!(peer = %self.link.peer(), ?code, "profile stream lost");
-                        return;
+                        break Some(status);
                     }
                 },
                 () = self.answers.closed() => return,
                 reason = ending.as_mut() => match reason {
                     None => return,
-                    reason => break reason,
+                    Some(reason) => break Some(ended_for(reason)),
                 },
             }
             // Tasks that ended are let go of.
@@ -108,20 +109,25 @@ impl Session {
     }
 
     /// Answers what is under way, within bounds, and says why the stream ends.
-    async fn finish(mut self, ended: Option<Reason>) {
+    async fn finish(mut self, ended: Option<Status>) {
         let link = self.link.clone();
-        let idle = async { while self.under_way.join_next().await.is_some() {} };
+        let told = async {
+            while self.under_way.join_next().await.is_some() {}
+            if let Some(status) = ended {
+                let _ = self.answers.send(Err(status)).await;
+            }
+        };
         tokio::select! {
-            _ = timeout(DRAIN_GRACE, idle) => {}
-            () = self.answers.closed() => return,
-            () = link.distrusted() => return,
-        }
-        if let Some(reason) = ended {
-            let message = "the stream ends; ask again on another, under the same request ids";
-            let refusal = Refusal::new(reason, message);
-            let _ = self.answers.try_send(Err(refusal.into_status("")));
+            _ = timeout(DRAIN_GRACE, told) => {}
+            () = self.answers.closed() => {}
+            () = link.distrusted() => {}
         }
     }
+}
+
+fn ended_for(reason: Reason) -> Status {
+    let message = "the stream ends; ask again on another, under the same request ids";
+    Refusal::new(reason, message).into_status("")
 }
 
 async fn answer(

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use bytes::{BufMut, Bytes};
 use futures_util::{StreamExt, stream};
+use http::response::Parts;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use hyper::client::conn::http2::{SendRequest, handshake};
@@ -69,28 +70,42 @@ impl Raw {
     }
 
     async fn send(&self, body: Body, headers: Headers<'_>) -> (Code, Bytes) {
-        let mut request =
-            http::Request::post("https://localhost/tributary.v1.ProfileService/GetProfile")
-                .header("content-type", "application/grpc")
-                .header("te", "trailers");
+        let mut request = request(PROFILE);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(body).unwrap();
+        let (head, body) = self.answer(request.body(body).unwrap()).await;
+        (status_of(&head.headers).expect("neither status nor trailers").code(), body)
+    }
+
+    /// Whatever is sent: the answer's head, with its trailers among the headers, and its
+    /// body.
+    pub async fn answer(&self, request: http::Request<Body>) -> (Parts, Bytes) {
         let mut sender = self.0.clone();
         let response = within(sender.send_request(request)).await.unwrap();
-        let (head, body) = response.into_parts();
-        let status = |headers: &http::HeaderMap| headers.get("grpc-status").cloned();
-        let (found, body) = match status(&head.headers) {
-            Some(found) => (found, Bytes::new()),
-            None => {
-                let body = within(body.collect()).await.unwrap();
-                let trailers = body.trailers().expect("neither status nor trailers");
-                (status(trailers).unwrap(), body.to_bytes())
-            }
-        };
-        (Code::from_bytes(found.as_bytes()), body)
+        let (mut head, body) = response.into_parts();
+        if status_of(&head.headers).is_some() {
+            return (head, Bytes::new());
+        }
+        let body = within(body.collect()).await.unwrap();
+        head.headers.extend(body.trailers().cloned().unwrap_or_default());
+        (head, body.to_bytes())
     }
+}
+
+/// The call that most tests make.
+pub const PROFILE: &str = "/tributary.v1.ProfileService/GetProfile";
+
+/// A call as it should be.
+pub fn request(path: &str) -> http::request::Builder {
+    http::Request::post(format!("https://localhost{path}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+}
+
+/// What headers or trailers say of a call.
+pub fn status_of(headers: &http::HeaderMap) -> Option<Status> {
+    Status::from_header_map(headers)
 }
 
 /// A gRPC frame with a flag of its own.

@@ -1,0 +1,288 @@
+//! A request's messages as they come in: each is framed rightly, whole, in its time and
+//! no longer than one may be, and a call that takes one message gets one.
+//!
+//! What stands before a bad message is passed on first, so that it is answered. What is
+//! in a message is decoded elsewhere.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::clock;
+use crate::domain::reason::Reason;
+use crate::wire::MAX_MESSAGE_BYTES;
+use crate::wire::refusal::Refusal;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// How long a message that was begun may stand still.
+const STILL: Duration = Duration::from_secs(10);
+
+/// So many bytes in that time are no standstill.
+const PROGRESS: usize = 4 * 1024;
+
+/// A compression flag and a length.
+const PREFIX: usize = 5;
+
+/// Where in a message the last byte was.
+#[derive(Debug, Default)]
+struct Place {
+    prefix: [u8; PREFIX],
+    /// Bytes of the message that have come, its prefix included; 0 between messages.
+    come: usize,
+    /// Bytes that it has, its prefix included, once that is known.
+    length: usize,
+    messages: usize,
+}
+
+impl Place {
+    /// Reads on over these bytes. `Err` has how many of them are good, and what is wrong
+    /// after them.
+    fn read(&mut self, bytes: &[u8], one: bool) -> Result<(), (usize, Refusal)> {
+        let mut rest = bytes;
+        while let Some(first) = rest.first() {
+            let good = bytes.len() - rest.len();
+            if self.come == 0 && one && self.messages > 0 {
+                return Err((good, wrong("the call takes one message, and more came")));
+            }
+            let taken;
+            if self.come < PREFIX {
+                if let Some(place) = self.prefix.get_mut(self.come) {
+                    *place = *first;
+                }
+                taken = 1;
+                self.come += taken;
+                if self.come == PREFIX {
+                    // The part of the prefix in these bytes is not passed on either.
+                    let good = (good + 1).saturating_sub(PREFIX);
+                    self.length = self.judged().map_err(|refusal| (good, refusal))? + PREFIX;
+                }
+            } else {
+                taken = rest.len().min(self.length - self.come);
+                self.come += taken;
+            }
+            if self.come >= PREFIX && self.come == self.length {
+                (self.come, self.length) = (0, 0);
+                self.messages += 1;
+            }
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// The length that the prefix states.
+    fn judged(&self) -> Result<usize, Refusal> {
+        let [flag, length @ ..] = self.prefix;
+        match flag {
+            0 => {}
+            1 => {
+                let message = "a message is said to be compressed; send it uncompressed";
+                return Err(Refusal::new(Reason::Unsupported, message));
+            }
+            _ => return Err(wrong("a message begins with another byte than 0 or 1")),
+        }
+        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        if length > MAX_MESSAGE_BYTES {
+            let message = format!("a message has {length} bytes, more than {MAX_MESSAGE_BYTES}");
+            return Err(Refusal::new(Reason::MessageTooLarge, message));
+        }
+        Ok(length)
+    }
+
+    /// What is wrong when nothing more comes.
+    fn ended(&self, one: bool) -> Option<Refusal> {
+        if self.come > 0 {
+            return Some(wrong("the call ended in the middle of a message"));
+        }
+        (one && self.messages == 0).then(|| wrong("the call has no message"))
+    }
+}
+
+fn wrong(message: &str) -> Refusal {
+    Refusal::new(Reason::CallForm, message)
+}
+
+/// A standstill that is watched: until when, and where the message was.
+#[derive(Debug)]
+struct Watch {
+    until: Pin<Box<Sleep>>,
+    came: usize,
+}
+
+/// A request's body, held to gRPC's form.
+pub struct Messages<B> {
+    inner: B,
+    /// Whether the call takes one message.
+    one: bool,
+    place: Place,
+    /// Bytes of messages that have come.
+    came: usize,
+    watch: Option<Watch>,
+    refused: Option<Refusal>,
+    over: bool,
+    /// Where no more is read once this is over.
+    closing: Option<BoxFuture<'static, ()>>,
+}
+
+impl<B> Messages<B> {
+    pub(super) fn new(inner: B, one: bool, closing: Option<BoxFuture<'static, ()>>) -> Self {
+        Self {
+            inner,
+            one,
+            place: Place::default(),
+            came: 0,
+            watch: None,
+            refused: None,
+            over: false,
+            closing,
+        }
+    }
+
+    fn refuse<T>(&mut self, refusal: Refusal) -> Poll<Option<Result<T, BoxError>>> {
+        self.over = true;
+        Poll::Ready(Some(Err(refusal.into_status("").into())))
+    }
+
+    /// Whether the message that was begun stands still for too long.
+    fn stands_still(&mut self, context: &mut Context<'_>) -> bool {
+        if self.place.come == 0 {
+            self.watch = None;
+            return false;
+        }
+        let came = self.came;
+        let watch = self.watch.get_or_insert_with(|| Watch { until: Box::pin(sleep(STILL)), came });
+        while watch.until.as_mut().poll(context).is_ready() {
+            if came - watch.came < PROGRESS {
+                return true;
+            }
+            watch.came = came;
+            watch.until.as_mut().reset(Instant::from_std(clock::now()) + STILL);
+        }
+        false
+    }
+}
+
+impl<B> Body for Messages<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        if let Some(refusal) = self.refused.take() {
+            return self.refuse(refusal);
+        }
+        if let Some(closing) = &mut self.closing
+            && closing.as_mut().poll(context).is_ready()
+        {
+            self.over = true;
+            return Poll::Ready(None);
+        }
+        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) else {
+            if self.stands_still(context) {
+                let message = "a message was begun and did not go on";
+                return self.refuse(Refusal::new(Reason::MessageStalled, message));
+            }
+            return Poll::Pending;
+        };
+        let Some(frame) = frame else {
+            return match self.place.ended(self.one) {
+                Some(refusal) => self.refuse(refusal),
+                None => Poll::Ready(None),
+            };
+        };
+        let mut data = match frame.map(Frame::into_data) {
+            Ok(Ok(data)) => data,
+            Ok(Err(other)) => return Poll::Ready(Some(Ok(other))),
+            Err(error) => return Poll::Ready(Some(Err(error.into()))),
+        };
+        self.came = self.came.wrapping_add(data.len());
+        let one = self.one;
+        if let Err((good, refusal)) = self.place.read(&data, one) {
+            if good == 0 {
+                return self.refuse(refusal);
+            }
+            data.truncate(good);
+            self.refused = Some(refusal);
+        }
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // The end is judged too, so it is always asked for.
+        self.over
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framed(flag: u8, length: u32, content: &[u8]) -> Vec<u8> {
+        [&[flag][..], &length.to_be_bytes(), content].concat()
+    }
+
+    /// Reads bytes in pieces of a size; how many are good, and why the rest is not.
+    fn read(bytes: &[u8], size: usize, one: bool) -> (usize, Option<Reason>) {
+        let mut place = Place::default();
+        for (number, piece) in bytes.chunks(size).enumerate() {
+            if let Err((good, refusal)) = place.read(piece, one) {
+                return (number * size + good, Some(refusal.reason));
+            }
+        }
+        (bytes.len(), place.ended(one).map(|refusal| refusal.reason))
+    }
+
+    #[test]
+    fn what_stands_before_a_bad_message_is_good_in_pieces_of_any_size() {
+        let good = [framed(0, 3, b"one"), framed(0, 0, b""), framed(0, 3, b"two")].concat();
+        let cases = [
+            (Vec::new(), None),
+            (framed(1, 1, b"x"), Some(Reason::Unsupported)),
+            (framed(2, 1, b"x"), Some(Reason::CallForm)),
+            (framed(0, u32::MAX, b"xx"), Some(Reason::MessageTooLarge)),
+            (framed(0, 256 * 1024 + 1, b""), Some(Reason::MessageTooLarge)),
+        ];
+        for (bad, reason) in cases {
+            let all = [good.clone(), bad.clone()].concat();
+            for size in 1..=all.len() {
+                let (until, found) = read(&all, size, false);
+                assert_eq!(found, reason);
+                // What of a bad prefix came in an earlier piece was passed on already.
+                assert!(until >= good.len() && until < good.len() + PREFIX, "{size}: {until}");
+            }
+            assert_eq!(read(&all, all.len(), false).0, good.len());
+        }
+        assert_eq!(read(&good[..good.len() - 1], 4, false).1, Some(Reason::CallForm));
+    }
+
+    #[test]
+    fn a_call_that_takes_one_message_gets_one() {
+        let one = framed(0, 3, b"one");
+        assert_eq!(read(&one, 2, true), (one.len(), None));
+        assert_eq!(
+            read(&[one.clone(), one.clone()].concat(), 99, true),
+            (8, Some(Reason::CallForm))
+        );
+        assert_eq!(read(&[], 1, true).1, Some(Reason::CallForm));
+        assert_eq!(read(&[], 1, false).1, None);
+    }
+}
