@@ -21,6 +21,7 @@ pub mod reason;
 pub mod reviewer;
 pub mod section;
 pub mod sensitive;
+pub mod shares;
 pub mod subject;
 pub mod value;
 pub mod zone;

@@ -8,6 +8,8 @@
 //! | [`tls`] | the rustls configurations over both |
 //! | [`validity`] | how long an open connection may go on |
 //! | [`accept`] | inbound: the accept loop; [`connection`] serves one connection |
+//! | [`budget`] | bytes that peers make us hold, counted |
+//! | [`frames`] | frames as they come in, counted |
 //! | [`coalesce`] | small writes go out together |
 //! | [`panic`] | a panicking handler answers INTERNAL |
 //! | [`unread`] | an answer that nobody reads is let go |
@@ -20,11 +22,13 @@
 //! certificate, and the caller says which one it expects.
 
 pub mod accept;
+pub mod budget;
 pub mod certificate;
 mod coalesce;
 pub mod connect;
 mod connection;
 pub mod dial;
+mod frames;
 pub mod https;
 pub mod identity;
 pub mod limits;

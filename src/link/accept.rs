@@ -3,7 +3,7 @@
 //!
 //! Every refusal logs `reason`, `connection` and, once proved, `peer`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
 use std::pin::pin;
@@ -22,15 +22,17 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::Service;
 
+use super::budget::Budget;
 use super::connection::Connection;
 use super::limits::LinkLimits;
 use super::pause::Pause;
 use super::tls::{HTTP2, LinkTls, Verifier};
 use super::trust::{Usage, Verified};
-use super::validity::Held;
+use super::validity::Believed;
 use crate::domain::finding::causes;
 use crate::domain::peer::SpiffeId;
 use crate::domain::reason::Reason;
+use crate::domain::shares::{Full, Place, Shares};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -58,8 +60,17 @@ pub async fn serve<S, B>(
 {
     let drain = limits.drain;
     let stop = watch::Sender::new(false);
-    let door =
-        Arc::new(Door { tls, limits, handshakes: Mutex::default(), peers: Mutex::default() });
+    let door = Arc::new(Door {
+        tls,
+        handshakes: Mutex::default(),
+        places: Shares::new(
+            limits.connections,
+            limits.connections_per_peer,
+            limits.connections_per_domain,
+        ),
+        budget: Budget::new(limits.peer_bytes, limits.all_peers_bytes),
+        limits,
+    });
     let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut pause = Pause::default();
@@ -83,7 +94,8 @@ pub async fn serve<S, B>(
         };
         pause = Pause::default();
         connection += 1;
-        if tasks.len() >= door.limits.connections {
+        // Who has a place is decided once it is known who it is.
+        if tasks.len() >= door.limits.connections + door.limits.handshakes {
             refuse(connection, None, Reason::TooManyConnections, "");
             continue;
         }
@@ -116,25 +128,8 @@ struct Door {
     limits: LinkLimits,
     /// Handshakes under way, oldest first; dropping the sender closes one.
     handshakes: Mutex<BTreeMap<u64, oneshot::Sender<()>>>,
-    peers: Mutex<HashMap<SpiffeId, usize>>,
-}
-
-/// One of a peer's places; dropping it makes room.
-struct Place {
-    door: Arc<Door>,
-    peer: SpiffeId,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut peers = lock(&self.door.peers);
-        if let Some(count) = peers.get_mut(&self.peer) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                peers.remove(&self.peer);
-            }
-        }
-    }
+    places: Arc<Shares>,
+    budget: Arc<Budget>,
 }
 
 impl Door {
@@ -165,15 +160,19 @@ impl Door {
 
         let (stream, verified, chain) = outcome?;
         let peer = verified.peer.spiffe().clone();
-        let Some(place) = self.place(&peer) else {
-            refuse(connection, Some(&peer), Reason::TooManyConnectionsOfPeer, "");
-            return None;
+        let place = match self.places.enter(&peer) {
+            Ok(place) => place,
+            Err(full) => {
+                refuse(connection, Some(&peer), reason_of(full), "");
+                return None;
+            }
         };
         let held =
-            Held::new(self.tls.trust().clone(), changes, chain, Usage::Client, verified.until);
+            Believed::new(self.tls.trust().clone(), changes, chain, Usage::Client, verified.until);
         tracing::debug!(%peer, connection, "connection accepted");
+        let memory = self.budget.connection(&peer, self.limits.connection_window);
         let accepted =
-            Connection { stream, peer: verified.peer, number: connection, held, stopping };
+            Connection { stream, peer: verified.peer, number: connection, held, memory, stopping };
         Some((accepted, place))
     }
 
@@ -186,16 +185,6 @@ impl Door {
         }
         handshakes.insert(connection, evict);
         evicted
-    }
-
-    fn place(self: &Arc<Self>, peer: &SpiffeId) -> Option<Place> {
-        let mut peers = lock(&self.peers);
-        let count = peers.entry(peer.clone()).or_default();
-        if *count >= self.limits.connections_per_peer {
-            return None;
-        }
-        *count += 1;
-        Some(Place { door: Arc::clone(self), peer: peer.clone() })
     }
 
     async fn handshake(
@@ -248,6 +237,14 @@ impl Door {
             return None;
         }
         Some((stream, verified, chain))
+    }
+}
+
+const fn reason_of(full: Full) -> Reason {
+    match full {
+        Full::Altogether => Reason::TooManyConnections,
+        Full::OfPeer => Reason::TooManyConnectionsOfPeer,
+        Full::OfDomain => Reason::TooManyConnectionsOfDomain,
     }
 }
 

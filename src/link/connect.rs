@@ -26,7 +26,7 @@ use super::dial::dial;
 use super::limits::ConnectLimits;
 use super::tls::{HTTP2, LinkTls};
 use super::trust::{TrustError, Usage};
-use super::validity::Held;
+use super::validity::Believed;
 use crate::domain::peer::SpiffeId;
 
 /// Why there is no link.
@@ -193,7 +193,7 @@ impl Connector {
             return Err(self.protocol("the server's certificate was not verified"));
         };
         let held =
-            Held::new(self.tls.trust().clone(), changes, chain, Usage::Server, verified.until);
+            Believed::new(self.tls.trust().clone(), changes, chain, Usage::Server, verified.until);
 
         let (greeting, greeted) = oneshot::channel();
         let mut once = Some(TokioIo::new(LinkIo {

@@ -17,12 +17,14 @@ use tokio_rustls::server::TlsStream;
 use tonic::Status;
 use tower::{Service, ServiceExt};
 
+use super::budget::Held;
 use super::coalesce::Bundled;
+use super::frames::Counted;
 use super::limits::LinkLimits;
 use super::panic::{self, GuardedBody, Origin};
 use super::trust::TrustError;
-use super::unread::{Paced, Streams};
-use super::validity::{Held, Link, Phase};
+use super::unread::{Paced, Shared, Streams};
+use super::validity::{Believed, Link, Phase};
 use crate::domain::peer::PeerId;
 use crate::domain::reason::Reason;
 use crate::wire::refusal::Refusal;
@@ -32,12 +34,22 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// How long a peer that never sent a request may take to read our GOAWAY.
 const SILENT_GOODBYE: Duration = Duration::from_millis(100);
 
+/// What a connection takes by itself: TLS, HTTP/2, what is on its way out.
+const CONNECTION: usize = 64 * 1024;
+
+/// What a stream takes by itself: its tasks, their buffers, the queue of its answers.
+const STREAM: usize = 24 * 1024;
+
+/// How long a connection that floods is held unread before it is closed.
+const FLOODED: Duration = Duration::from_secs(2);
+
 /// Why we end a connection.
 enum Why {
     Silence,
     Age,
     Stop,
     Distrust(TrustError),
+    Broken(Reason),
 }
 
 /// One accepted connection and what bounds it.
@@ -45,7 +57,8 @@ pub(super) struct Connection {
     pub(super) stream: TlsStream<TcpStream>,
     pub(super) peer: PeerId,
     pub(super) number: u64,
-    pub(super) held: Held,
+    pub(super) held: Believed,
+    pub(super) memory: Held,
     pub(super) stopping: watch::Receiver<bool>,
 }
 
@@ -64,11 +77,12 @@ impl Connection {
         let asked = Arc::new(AtomicBool::new(false));
         let requests = Requests {
             inner: service,
-            link: Link::new(self.peer.clone(), self.number, phase.subscribe()),
+            link: Link::new(self.peer.clone(), self.number, phase.subscribe(), self.memory.clone()),
             asked: Arc::clone(&asked),
         };
-        let mut connection =
-            pin!(http2(limits).serve_connection(TokioIo::new(Bundled::new(self.stream)), requests));
+        let _charge = self.memory.charge(CONNECTION);
+        let (stream, broken) = Counted::new(Bundled::new(self.stream), self.memory.clone());
+        let mut connection = pin!(http2(limits).serve_connection(TokioIo::new(stream), requests));
         let mut lost = pin!(self.held.lost());
         let silence = async {
             tokio::time::sleep(limits.silence).await;
@@ -89,11 +103,21 @@ impl Connection {
             _ = self.stopping.wait_for(|stopping| *stopping) => Why::Stop,
             () = tokio::time::sleep(limits.age_of(self.number)) => Why::Age,
             () = silence => Why::Silence,
+            Ok(reason) = broken => Why::Broken(reason),
+            () = self.memory.pays() => Why::Broken(Reason::HeaviestPeer),
         };
 
         let (bound, distrusted) = match why {
             Why::Silence => {
                 refused(&self.peer, self.number, Reason::IdleTimeout, "no request came in time");
+                (SILENT_GOODBYE, false)
+            }
+            Why::Broken(reason) => {
+                refused(&self.peer, self.number, reason, "it takes more than a peer may");
+                if reason == Reason::FramesWithoutWork {
+                    // Not at once, or it would be the next handshake that it floods with.
+                    tokio::time::sleep(FLOODED).await;
+                }
                 (SILENT_GOODBYE, false)
             }
             Why::Age => {
@@ -184,9 +208,15 @@ where
         self.asked.store(true, Ordering::Relaxed);
         let link = self.link.clone();
         let service = self.inner.clone();
+        let memory = link.memory().clone();
+        if memory.is_spent() {
+            let answer = panic::refusal(&spent()).map(Paced::small);
+            return Box::pin(async move { Ok(answer) });
+        }
+        let charge = memory.charge(STREAM + headers_of(&request));
         Box::pin(async move {
             if link.phase() == Phase::Distrusted {
-                return Ok(panic::refusal(&no_longer_believed()).map(Paced::new));
+                return Ok(panic::refusal(&no_longer_believed()).map(Paced::small));
             }
             request.extensions_mut().insert(link.peer().clone());
             request.extensions_mut().insert(link.clone());
@@ -195,11 +225,28 @@ where
             let handler = async move { service.oneshot(request).await };
             let answer = panic::guard(handler, origin).await?;
             if link.phase() == Phase::Distrusted {
-                return Ok(panic::refusal(&no_longer_believed()).map(Paced::new));
+                return Ok(panic::refusal(&no_longer_believed()).map(Paced::small));
             }
-            Ok(answer.map(Paced::new))
+            let (head, body) = answer.into_parts();
+            let shared = head.extensions.get::<Shared>().cloned();
+            let body = Paced::begin(body, shared, memory, charge).await;
+            // A handler's body has no error of its own.
+            let body = body.unwrap_or_else(|_| Paced::small(GuardedBody::default()));
+            Ok(Response::from_parts(head, body))
         })
     }
+}
+
+/// What a request's headers take, with the map that holds them.
+fn headers_of<B>(request: &Request<B>) -> usize {
+    let headers = request.headers().iter();
+    headers.map(|(name, value)| name.as_str().len() + value.len() + 128).sum()
+}
+
+fn spent() -> Status {
+    let message =
+        "you make this process hold as much as one peer may: read answers, finish messages";
+    Refusal::new(Reason::MemorySpent, message).into_status("")
 }
 
 fn no_longer_believed() -> Status {

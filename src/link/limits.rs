@@ -12,8 +12,15 @@ pub struct LinkLimits {
     pub handshakes: usize,
     /// Connections at once, handshakes included.
     pub connections: usize,
+    /// Connections at once of one trust domain. An eighth of all is kept for domains that
+    /// have few.
+    pub connections_per_domain: usize,
     /// Connections at once of one peer.
     pub connections_per_peer: usize,
+    /// Bytes that one peer may make us hold.
+    pub peer_bytes: usize,
+    /// Bytes that all peers together may make us hold.
+    pub all_peers_bytes: usize,
     /// From the TLS handshake to the first request.
     pub silence: Duration,
     /// A connection's age at which it is asked to go (GOAWAY). Each connection
@@ -52,7 +59,10 @@ impl Default for LinkLimits {
             handshake: Duration::from_secs(5),
             handshakes: 128,
             connections: 1_024,
+            connections_per_domain: 512,
             connections_per_peer: 32,
+            peer_bytes: 32 * 1024 * 1024,
+            all_peers_bytes: 160 * 1024 * 1024,
             silence: Duration::from_secs(5),
             age: Duration::from_secs(30 * 60),
             drain: Duration::from_secs(20),

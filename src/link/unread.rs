@@ -4,9 +4,12 @@
 //! While the peer's window is closed hyper asks an answer's body for nothing, so no
 //! body can end itself then; and once the trailers are queued, nobody is left who
 //! could. Therefore the task of each stream ends at the time that was stated for its
-//! answer, which resets the stream, and a large answer keeps its trailers back until
-//! its message has left. A small one does not: it would be one more turn for each
-//! call, to save less than the stream itself takes.
+//! answer, or when nothing of a stream of answers was taken for a while, which resets the
+//! stream; and a large answer, or any to a peer that takes little at a time, keeps its
+//! trailers back until its message has left.
+//!
+//! What waits to be taken counts against the peer (see [`super::budget`]). One answer is
+//! encoded at once, so that it counts as what it is.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -14,32 +17,56 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
+use tokio::time::sleep;
 
+use super::budget::{Charge, Held};
+use crate::clock;
 use crate::domain::reason::Reason;
 
 /// From so many bytes on a message is waited for.
 const LARGE: usize = 8 * 1024;
 
-tokio::task_local! {
-    /// When the answer on this task's stream is let go.
-    static UNTIL: Cell<Option<Instant>>;
+/// So much of a message is handed out at once: what is taken of it is seen.
+const PIECE: usize = 16 * 1024;
+
+/// How long an answer may wait to be taken, and how often it is looked whether it is.
+const TAKING: Duration = Duration::from_secs(10);
+const LOOKS: u32 = 4;
+
+/// How the answer on a task's stream stands.
+#[derive(Default)]
+struct Standing {
+    /// When it is let go.
+    until: Cell<Option<Instant>>,
+    /// Whether an answer has begun.
+    answering: Cell<bool>,
+    /// How often more of it was asked for, as happens while the peer takes it.
+    asked: Cell<u32>,
+    /// Whether there was nothing more to take then.
+    waits_for_us: Cell<bool>,
 }
 
-/// Lets the answer to the request whose task this is go at some time, read or not.
-/// Without this it has the time of its connection, as a stream of answers must.
+tokio::task_local! {
+    static STANDING: Standing;
+}
+
+/// Lets the answer to the request whose task this is go at some time, read or not, and
+/// at the latest when it has waited for ten seconds. Without this it is a stream of
+/// answers, which goes on for as long as they are taken.
 pub fn let_go_at(when: Instant) {
+    let when = when.min(clock::now() + TAKING);
     // On a task that is no stream's there is nothing to let go.
-    let _ = UNTIL.try_with(|until| until.set(Some(when)));
+    let _ = STANDING.try_with(|standing| standing.until.set(Some(when)));
 }
 
 fn until() -> Option<Instant> {
-    UNTIL.try_with(Cell::get).ok().flatten()
+    STANDING.try_with(|standing| standing.until.get()).ok().flatten()
 }
 
 /// Runs the streams of a connection, each on a task of its own.
@@ -51,41 +78,129 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        tokio::spawn(UNTIL.scope(Cell::new(None), bounded(stream)));
+        tokio::spawn(STANDING.scope(Standing::default(), bounded(stream)));
     }
 }
 
 async fn bounded(stream: impl Future<Output = ()>) {
     let mut stream = pin!(stream);
     let mut end = pin!(None);
+    // How often more was asked for at the last look, and looks without a change.
+    let (mut last, mut unchanged) = (0, 0);
     poll_fn(move |context| {
         if stream.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
-        if end.is_none()
-            && let Some(when) = until()
-        {
-            end.set(Some(tokio::time::sleep_until(when.into())));
+        loop {
+            if end.is_none() {
+                match until() {
+                    Some(when) => end.set(Some(tokio::time::sleep_until(when.into()))),
+                    None if is_answering() => end.set(Some(sleep(TAKING / LOOKS))),
+                    None => return Poll::Pending,
+                }
+            }
+            let Some(timer) = end.as_mut().as_pin_mut() else { return Poll::Pending };
+            ready!(timer.poll(context));
+            if until().is_some() || is_left(&mut last, &mut unchanged) {
+                break;
+            }
+            end.set(None);
         }
-        let Some(end) = end.as_mut().as_pin_mut() else { return Poll::Pending };
-        ready!(end.poll(context));
         tracing::debug!(reason = %Reason::Unread, "an answer was not read in its time: stream reset");
         Poll::Ready(())
     })
     .await;
 }
 
-/// An answer's body that goes on once a large piece has left, where a time was
-/// stated for it.
+fn is_answering() -> bool {
+    STANDING.try_with(|standing| standing.answering.get()).unwrap_or_default()
+}
+
+/// Whether nothing was taken for several looks although something is there.
+fn is_left(last: &mut u32, unchanged: &mut u32) -> bool {
+    let seen = STANDING.try_with(|standing| (standing.asked.get(), standing.waits_for_us.get()));
+    let Ok((asked, waits_for_us)) = seen else { return false };
+    *unchanged = if waits_for_us || asked != *last { 0 } else { *unchanged + 1 };
+    *last = asked;
+    *unchanged >= LOOKS
+}
+
+/// An encoded message, with its prefix, that is the same for many: put into an answer's
+/// extensions it is sent instead of what the handler returned, and held once for all.
+#[derive(Debug, Clone)]
+pub struct Shared(pub Bytes);
+
+/// An answer's body: in pieces, each counted until it has left.
 #[derive(Debug, Default)]
 pub(super) struct Paced<B> {
     inner: B,
+    /// What the body gave before it was asked.
+    begun: Option<Frame<Bytes>>,
+    /// What is left of a message.
+    rest: Bytes,
     leaving: Option<Arc<Left>>,
+    shared: Option<Shared>,
+    memory: Option<(Held, Charge)>,
 }
 
 impl<B> Paced<B> {
-    pub(super) const fn new(inner: B) -> Self {
-        Self { inner, leaving: None }
+    /// An answer of a few headers.
+    pub(super) fn small(inner: B) -> Self {
+        Self { inner, begun: None, rest: Bytes::new(), leaving: None, shared: None, memory: None }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Paced<B> {
+    /// Begins an answer. `charge` is its stream's, and goes with it.
+    pub(super) async fn begin(
+        inner: B,
+        shared: Option<Shared>,
+        memory: Held,
+        charge: Charge,
+    ) -> Result<Self, B::Error> {
+        let _ = STANDING.try_with(|standing| standing.answering.set(true));
+        let mut paced = Self { memory: Some((memory, charge)), shared, ..Self::small(inner) };
+        if until().is_some() && !paced.inner.is_end_stream() {
+            let first = poll_fn(|context| {
+                Poll::Ready(match Pin::new(&mut paced.inner).poll_frame(context) {
+                    Poll::Ready(Some(frame)) => Some(frame),
+                    _ => None,
+                })
+            });
+            if let Some(frame) = first.await {
+                let frame = frame?;
+                paced.begun = Some(match frame.into_data() {
+                    Ok(data) => Frame::data(paced.counted(data)),
+                    Err(other) => other,
+                });
+            }
+        }
+        Ok(paced)
+    }
+
+    /// The message, counted until the last of it is dropped.
+    fn counted(&mut self, bytes: Bytes) -> Bytes {
+        if let Some(Shared(shared)) = self.shared.take() {
+            return shared;
+        }
+        let Some((memory, _)) = &self.memory else { return bytes };
+        let (charge, left) = (memory.charge(bytes.len()), None);
+        Bytes::from_owner(Leaving { bytes, left, _charge: charge })
+    }
+
+    /// The next piece of what is left of a message.
+    fn piece(&mut self) -> Bytes {
+        let piece = self.rest.split_to(self.rest.len().min(PIECE));
+        if !self.rest.is_empty() {
+            return piece;
+        }
+        let narrow = self.memory.as_ref().is_some_and(|(memory, _)| memory.is_narrow());
+        if until().is_none() || !(narrow || piece.len() >= LARGE) {
+            return piece;
+        }
+        let left = Arc::new(Left::default());
+        self.leaving = Some(left.clone());
+        Bytes::from_owner(Leaving { bytes: piece, left: Some(left), _charge: () })
     }
 }
 
@@ -105,21 +220,24 @@ impl Left {
 }
 
 /// A piece that tells when it is dropped, as it is once it was written.
-struct Leaving {
+struct Leaving<C> {
     bytes: Bytes,
-    left: Arc<Left>,
+    left: Option<Arc<Left>>,
+    _charge: C,
 }
 
-impl AsRef<[u8]> for Leaving {
+impl<C> AsRef<[u8]> for Leaving<C> {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl Drop for Leaving {
+impl<C> Drop for Leaving<C> {
     fn drop(&mut self) {
-        self.left.yes.store(true, Ordering::Release);
-        self.left.waiting.wake();
+        if let Some(left) = &self.left {
+            left.yes.store(true, Ordering::Release);
+            left.waiting.wake();
+        }
     }
 }
 
@@ -134,32 +252,48 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let note = |waits_for_us| {
+            let _ = STANDING.try_with(|standing| {
+                standing.asked.set(standing.asked.get().wrapping_add(1));
+                standing.waits_for_us.set(waits_for_us);
+            });
+        };
         if let Some(left) = &self.leaving {
             ready!(left.poll(context));
             self.leaving = None;
         }
-        let frame = match ready!(Pin::new(&mut self.inner).poll_frame(context)) {
-            Some(Ok(frame)) => frame,
-            other => return Poll::Ready(other),
-        };
-        let bytes = match frame.into_data() {
-            Ok(bytes) => bytes,
-            Err(other) => return Poll::Ready(Some(Ok(other))),
-        };
-        if bytes.len() < LARGE || until().is_none() {
-            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        note(false);
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(self.piece()))));
         }
-        let left = Arc::new(Left::default());
-        self.leaving = Some(left.clone());
-        let bytes = Bytes::from_owner(Leaving { bytes, left });
-        Poll::Ready(Some(Ok(Frame::data(bytes))))
+        let data = match self.begun.take().map(Frame::into_data) {
+            Some(Ok(counted)) => counted,
+            Some(Err(other)) => return Poll::Ready(Some(Ok(other))),
+            None => {
+                let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) else {
+                    note(true);
+                    return Poll::Pending;
+                };
+                match frame.map(|frame| frame.map(Frame::into_data)) {
+                    Some(Ok(Ok(data))) => self.counted(data),
+                    Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
+                    Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    None => return Poll::Ready(None),
+                }
+            }
+        };
+        self.rest = data;
+        Poll::Ready(Some(Ok(Frame::data(self.piece()))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.leaving.is_none() && self.inner.is_end_stream()
+        self.leaving.is_none()
+            && self.begun.is_none()
+            && self.rest.is_empty()
+            && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        SizeHint::default()
     }
 }

@@ -11,6 +11,7 @@ use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
+use super::budget::Held;
 use super::trust::{Trust, TrustError, TrustStore, Usage};
 use crate::clock;
 use crate::domain::peer::PeerId;
@@ -37,11 +38,22 @@ pub struct Link {
     peer: PeerId,
     connection: u64,
     phase: watch::Receiver<Phase>,
+    memory: Held,
 }
 
 impl Link {
-    pub(super) const fn new(peer: PeerId, connection: u64, phase: watch::Receiver<Phase>) -> Self {
-        Self { peer, connection, phase }
+    pub(super) const fn new(
+        peer: PeerId,
+        connection: u64,
+        phase: watch::Receiver<Phase>,
+        memory: Held,
+    ) -> Self {
+        Self { peer, connection, phase, memory }
+    }
+
+    /// What the connection makes us hold.
+    pub const fn memory(&self) -> &Held {
+        &self.memory
     }
 
     /// Who is at the other end.
@@ -79,7 +91,7 @@ impl Link {
 }
 
 /// A verified chain, watched.
-pub(super) struct Held {
+pub(super) struct Believed {
     trust: Trust,
     changes: watch::Receiver<std::sync::Arc<TrustStore>>,
     chain: Vec<CertificateDer<'static>>,
@@ -87,7 +99,7 @@ pub(super) struct Held {
     until: OffsetDateTime,
 }
 
-impl Held {
+impl Believed {
     /// `changes` was subscribed before the handshake, so that no replacement of
     /// the trust store falls in between.
     pub(super) const fn new(

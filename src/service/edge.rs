@@ -92,7 +92,9 @@ where
         let path = request.uri().path();
         let (one, one_answer) = (UNARY.questions.contains(path), UNARY.answers.contains(path));
         let closing = closing_of(&request);
-        let answer = self.inner.call(request.map(|body| Messages::new(body, one, closing)));
+        let memory = request.extensions().get::<Link>().map(|link| link.memory().clone());
+        let request = request.map(|body| Messages::new(body, one, closing, memory));
+        let answer = self.inner.call(request);
         Box::pin(async move {
             let Ok(answer) = tokio::time::timeout(within, answer).await else {
                 let message = "the request did not come, or was not answered, in its time";

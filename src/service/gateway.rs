@@ -3,7 +3,6 @@
 //!
 //! How an agency is reached is the business of [`super::agencies`].
 
-pub mod admission;
 pub mod answer;
 pub mod fan_out;
 pub mod server;

@@ -75,6 +75,9 @@ reasons! {
     Deadline = "DEADLINE", DeadlineExceeded, NEVER, Caller, Agency;
     /// The grant has been used as often as it allows in this period.
     FrequencyExhausted = "FREQUENCY_EXHAUSTED", PermissionDenied, NEVER, Caller, Agency;
+    /// The peer makes this process hold as much memory as one peer may: answers that it does
+    /// not read, messages that it does not finish, requests under way.
+    MemorySpent = "MEMORY_SPENT", ResourceExhausted, after(1_000), Caller, Ours;
     /// A message was begun and made no progress.
     MessageStalled = "MESSAGE_STALLED", DeadlineExceeded, NEVER, Caller, Ours;
     /// A message has more bytes than one may have.
@@ -371,6 +374,9 @@ reasons! {
     TlsIncompatible = "TLS_INCOMPATIBLE", Unauthenticated, NEVER, Caller, Log;
     /// As many connections are open as are taken, so another is refused.
     TooManyConnections = "TOO_MANY_CONNECTIONS", ResourceExhausted, NEVER, Operator, Log;
+    /// The peer's trust domain has as many connections open as one may, or those that are
+    /// left are kept for domains that have fewer.
+    TooManyConnectionsOfDomain = "TOO_MANY_CONNECTIONS_OF_DOMAIN", ResourceExhausted, NEVER, Caller, Log;
     /// The peer has as many connections open as one peer may.
     TooManyConnectionsOfPeer = "TOO_MANY_CONNECTIONS_OF_PEER", ResourceExhausted, NEVER, Caller, Log;
     /// As many TLS handshakes are under way as are taken, so the slowest is given up.
@@ -379,6 +385,12 @@ reasons! {
     UnknownCa = "UNKNOWN_CA", Unauthenticated, NEVER, Operator, Log;
     /// The trust domain in the peer's SPIFFE id is not configured here.
     UnknownTrustDomain = "UNKNOWN_TRUST_DOMAIN", Unauthenticated, NEVER, Operator, Log;
+    /// A connection brought more frames that ask for nothing than any honest peer sends, so
+    /// it was closed.
+    FramesWithoutWork = "FRAMES_WITHOUT_WORK", ResourceExhausted, NEVER, Caller, Log;
+    /// The process holds as much as it may for its peers, so the connections of the one that
+    /// makes it hold most were closed.
+    HeaviestPeer = "HEAVIEST_PEER", ResourceExhausted, NEVER, Caller, Log;
     /// An answer was not read in its time, so its stream was reset.
     Unread = "UNREAD", DeadlineExceeded, NEVER, Caller, Log;
 

@@ -11,14 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use prost::Message;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Status, Streaming};
 
 use crate::clock;
 use crate::domain::reason::Reason;
+use crate::link::budget::Charge;
 use crate::link::validity::{Link, Phase};
 use crate::service::agency::answer::Agency;
 use crate::service::audit::monitor::Swap;
@@ -38,7 +41,13 @@ const DRAIN_GRACE: Duration = Duration::from_secs(10);
 /// of a burst.
 const CONTROL_ROOM: usize = 64;
 
-type Answers = mpsc::Sender<Result<pb::ExchangeResponse, Status>>;
+type Answer = Result<pb::ExchangeResponse, Status>;
+
+/// Answers, each counted until it is taken to be sent.
+type Answers = mpsc::Sender<(Answer, Option<Charge>)>;
+
+/// What an answer takes in the queue beside its content.
+const PLACE: usize = 512;
 
 /// Serves one stream until either side ends it. The answers come out of the
 /// returned stream.
@@ -47,14 +56,22 @@ pub fn serve(
     link: Link,
     inbound: Streaming<pb::ExchangeRequest>,
     stop: watch::Receiver<bool>,
-) -> ReceiverStream<Result<pb::ExchangeResponse, Status>> {
+) -> impl Stream<Item = Answer> {
     let window = usize::try_from(agency.limits().max_in_flight).unwrap_or(usize::MAX);
     let (answers, outbound) = mpsc::channel(window.saturating_add(CONTROL_ROOM));
     let swap = Swap::new(agency.witnesses(), link.peer().spiffe());
-    let session =
-        Session { under_way: Arc::default(), swap, agency, link, answers, window, last_id: None };
+    let session = Session {
+        under_way: Arc::default(),
+        spent: Arc::default(),
+        swap,
+        agency,
+        link,
+        answers,
+        window,
+        last_id: None,
+    };
     tokio::spawn(session.run(inbound, stop));
-    ReceiverStream::new(outbound)
+    ReceiverStream::new(outbound).map(|(answer, _)| answer)
 }
 
 /// Exchanges under way, each with the handle that cancels it.
@@ -73,6 +90,8 @@ struct Session {
     answers: Answers,
     under_way: Arc<UnderWay>,
     swap: Arc<Swap>,
+    /// Told when the gateway has as much waiting as a peer may.
+    spent: Arc<Notify>,
     window: usize,
     last_id: Option<u64>,
 }
@@ -132,6 +151,11 @@ impl Session {
                 }
                 _ = look.tick(), if self.swap.every().is_some() => self.ask_log(),
                 () = self.answers.closed() => break,
+                () = self.spent.notified() => {
+                    let message = "the gateway does not take its answers";
+                    self.end(Refusal::new(Reason::MemorySpent, message).into_status("")).await;
+                    break;
+                }
                 () = grace.as_mut(), if draining => break,
                 reason = due.as_mut(), if !draining => {
                     let Some(reason) = reason else { break };
@@ -165,7 +189,7 @@ impl Session {
             Some(Asked::AskAlive(asked)) => {
                 let alive = pb::ExchangeAlive { number: asked.number };
                 let message = Some(Told::Alive(alive));
-                match self.answers.try_send(Ok(pb::ExchangeResponse { message })) {
+                match self.answers.try_send((Ok(pb::ExchangeResponse { message }), None)) {
                     Ok(()) => Next::Read,
                     Err(_) => Next::Close(Reason::PeerDoesNotRead),
                 }
@@ -176,7 +200,7 @@ impl Session {
                 tokio::spawn(async move {
                     if let Some(shown) = swap.show(question).await {
                         let message = Some(Told::ShowLog(shown));
-                        let _ = answers.send(Ok(pb::ExchangeResponse { message })).await;
+                        let _ = answers.send((Ok(pb::ExchangeResponse { message }), None)).await;
                     }
                 });
                 Next::Read
@@ -204,13 +228,14 @@ impl Session {
             let refusal = Refusal::overloaded("the stream's window is full");
             // The window's room in the queue is taken by answers; if even the
             // room for control messages is full the peer does not read.
-            let failed = self.answers.try_send(Ok(failure(id, hash, &refusal)));
+            let failed = self.answers.try_send((Ok(failure(id, hash, &refusal)), None));
             return if failed.is_ok() { Next::Read } else { Next::Close(Reason::PeerDoesNotRead) };
         }
         let cap = self.agency.limits().max_deadline;
         let until = clock::now() + Duration::from_micros(fetch.remaining_micros).min(cap);
         let (agency, link) = (self.agency.clone(), self.link.clone());
         let (answers, under_way) = (self.answers.clone(), self.under_way.clone());
+        let spent = self.spent.clone();
         // The entry must stand before the task can end and remove it.
         self.under_way.with(|entries| {
             let task = tokio::spawn(async move {
@@ -224,7 +249,12 @@ impl Session {
                 };
                 // Authority is checked once more, right before release.
                 if link.phase() != Phase::Distrusted {
-                    let _ = answers.send(Ok(response)).await;
+                    let charge = link.memory().charge(response.encoded_len() + PLACE);
+                    if link.memory().is_spent() {
+                        spent.notify_one();
+                    } else {
+                        let _ = answers.send((Ok(response), Some(charge))).await;
+                    }
                 }
                 // Only now: an answer that nobody reads still fills the window.
                 under_way.with(|entries| entries.remove(&id));
@@ -240,7 +270,7 @@ impl Session {
         tokio::spawn(async move {
             if let Some(question) = swap.ask().await {
                 let message = Some(Told::AskLog(question));
-                let _ = answers.send(Ok(pb::ExchangeResponse { message })).await;
+                let _ = answers.send((Ok(pb::ExchangeResponse { message }), None)).await;
             }
         });
     }
@@ -259,7 +289,7 @@ impl Session {
     async fn end(&self, status: Status) {
         let told = async {
             self.finish().await;
-            let _ = self.answers.send(Err(status)).await;
+            let _ = self.answers.send((Err(status), None)).await;
         };
         tokio::select! {
             _ = timeout(DRAIN_GRACE, told) => {}
@@ -270,7 +300,7 @@ impl Session {
 
     async fn tell(&self, message: Told) -> Result<(), ()> {
         let response = pb::ExchangeResponse { message: Some(message) };
-        self.answers.send(Ok(response)).await.map_err(|_| ())
+        self.answers.send((Ok(response), None)).await.map_err(|_| ())
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::clock;
 use crate::domain::reason::Reason;
+use crate::link::budget::Held;
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::refusal::Refusal;
 
@@ -116,7 +117,7 @@ struct Watch {
 }
 
 /// A request's body, held to gRPC's form.
-pub struct Messages<B> {
+pub struct Messages<B: Body<Data = Bytes> + Unpin> {
     inner: B,
     /// Whether the call takes one message.
     one: bool,
@@ -128,11 +129,24 @@ pub struct Messages<B> {
     over: bool,
     /// Where no more is read once this is over.
     closing: Option<BoxFuture<'static, ()>>,
+    memory: Option<Held>,
+    /// Bytes that whoever reads this has of it, as far as it is known.
+    given: usize,
 }
 
-impl<B> Messages<B> {
-    pub(super) fn new(inner: B, one: bool, closing: Option<BoxFuture<'static, ()>>) -> Self {
+impl<B: Body<Data = Bytes> + Unpin> Messages<B> {
+    pub(super) fn new(
+        inner: B,
+        one: bool,
+        closing: Option<BoxFuture<'static, ()>>,
+        memory: Option<Held>,
+    ) -> Self {
+        if let Some(memory) = &memory {
+            memory.begin();
+        }
         Self {
+            memory,
+            given: 0,
             inner,
             one,
             place: Place::default(),
@@ -147,6 +161,16 @@ impl<B> Messages<B> {
     fn refuse<T>(&mut self, refusal: Refusal) -> Poll<Option<Result<T, BoxError>>> {
         self.over = true;
         Poll::Ready(Some(Err(refusal.into_status("").into())))
+    }
+
+    /// So many of the bytes that were given are still held.
+    fn keep(&mut self, bytes: usize) {
+        if let Some(memory) = &self.memory
+            && self.given > bytes
+        {
+            memory.sub(self.given - bytes);
+            self.given = bytes;
+        }
     }
 
     /// Whether the message that was begun stands still for too long.
@@ -168,6 +192,23 @@ impl<B> Messages<B> {
     }
 }
 
+/// What came and was not read is let go by whoever holds it, and no longer counted.
+impl<B: Body<Data = Bytes> + Unpin> Drop for Messages<B> {
+    fn drop(&mut self) {
+        self.keep(0);
+        let Some(memory) = self.memory.take() else { return };
+        let mut context = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut self.inner).poll_frame(&mut context)
+        {
+            if let Some(data) = frame.data_ref() {
+                memory.read(data.len());
+                memory.sub(data.len());
+            }
+        }
+        memory.end();
+    }
+}
+
 impl<B> Body for Messages<B>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -183,6 +224,9 @@ where
         if self.over {
             return Poll::Ready(None);
         }
+        // Whoever asks for more has used up what is whole.
+        let begun = self.place.come;
+        self.keep(begun);
         if let Some(refusal) = self.refused.take() {
             return self.refuse(refusal);
         }
@@ -212,7 +256,18 @@ where
         };
         self.came = self.came.wrapping_add(data.len());
         let one = self.one;
-        if let Err((good, refusal)) = self.place.read(&data, one) {
+        let read = self.place.read(&data, one);
+        self.given += data.len();
+        let spent = self.memory.as_ref().is_some_and(|memory| {
+            memory.read(data.len());
+            self.place.come > 0 && memory.is_spent()
+        });
+        if spent {
+            // What is not whole yet is let go, and its stream with it.
+            let message = "you make this process hold as much as one peer may";
+            return self.refuse(Refusal::new(Reason::MemorySpent, message));
+        }
+        if let Err((good, refusal)) = read {
             if good == 0 {
                 return self.refuse(refusal);
             }

@@ -19,9 +19,9 @@ use crate::domain::policy::Permit;
 use crate::domain::profile;
 use crate::domain::reason::Reason;
 use crate::domain::section::{Section, SectionStatus};
+use crate::domain::shares::{Full, Place, Shares};
 use crate::service::agencies::client::AgencyClient;
 use crate::service::audit::recorder::{self, Line, Recorder};
-use crate::service::gateway::admission::{Full, Place, Room};
 use crate::service::gateway::fan_out::{self, Asked};
 use crate::service::judge::{Authority, Ruling};
 use crate::service::random;
@@ -39,7 +39,7 @@ pub struct Gateway {
     clients: Vec<Arc<AgencyClient>>,
     owned: Vec<ItemSet>,
     limits: GatewayLimitsConfig,
-    room: Room,
+    room: Arc<Shares>,
 }
 
 /// A request whose grant holds.
@@ -52,7 +52,7 @@ struct Admitted<'a> {
     prove: bool,
     /// When the gateway stops waiting for agencies.
     until: Instant,
-    _room: Place<'a>,
+    _room: Place,
 }
 
 /// What policy, grant and agencies make of a request.
@@ -76,7 +76,7 @@ impl Gateway {
             recorder,
             clients,
             owned,
-            room: Room::new(limits.max_in_flight, limits.max_in_flight_per_consumer),
+            room: Shares::for_domains(limits.max_in_flight, limits.max_in_flight_per_consumer),
             limits,
         }
     }
@@ -121,6 +121,7 @@ impl Gateway {
             Refusal::overloaded(match full {
                 Full::Altogether => "the gateway has as many requests under way as it takes",
                 Full::OfPeer => "you have as many requests under way as one consumer may",
+                Full::OfDomain => "your organisation has as many requests under way as one may",
             })
         })?;
         if peer.spiffe().role() != Role::Consumer {

@@ -9,14 +9,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use prost::Message;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Status, Streaming};
 
 use crate::clock;
 use crate::domain::reason::Reason;
+use crate::link::budget::Charge;
 use crate::link::validity::{Link, Phase};
 use crate::service::ending::ending;
 use crate::service::gateway::answer::Gateway;
@@ -28,7 +31,13 @@ use crate::wire::refusal::Refusal;
 /// How long a stream that is to end may take to finish what is under way.
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
 
-type Answers = mpsc::Sender<Result<pb::StreamProfilesResponse, Status>>;
+type Answer = Result<pb::StreamProfilesResponse, Status>;
+
+/// Answers, each counted until it is taken to be sent.
+type Answers = mpsc::Sender<(Answer, Option<Charge>)>;
+
+/// What an answer takes in the queue beside its content.
+const PLACE: usize = 512;
 
 /// Serves one stream until the consumer has no more to ask, or hangs up, or the
 /// gateway stops. The answers come out of the returned stream.
@@ -37,15 +46,16 @@ pub fn serve(
     link: Link,
     inbound: Streaming<pb::StreamProfilesRequest>,
     stop: watch::Receiver<bool>,
-) -> ReceiverStream<Result<pb::StreamProfilesResponse, Status>> {
+) -> impl Stream<Item = Answer> {
     let window = gateway.limits().stream_window;
     // An answer keeps its place in the window until it is in this queue, and the
     // queue holds a window: twice a window at most is under way or unread.
     let (answers, outbound) = mpsc::channel(window.max(1));
     let room = Arc::new(Semaphore::new(window));
-    let session = Session { gateway, link, answers, room, under_way: JoinSet::new() };
+    let (spent, under_way) = (Arc::default(), JoinSet::new());
+    let session = Session { gateway, link, answers, room, spent, under_way };
     tokio::spawn(session.run(inbound, stop));
-    ReceiverStream::new(outbound)
+    ReceiverStream::new(outbound).map(|(answer, _)| answer)
 }
 
 struct Session {
@@ -53,6 +63,8 @@ struct Session {
     link: Link,
     answers: Answers,
     room: Arc<Semaphore>,
+    /// Told when the consumer has as much waiting as a peer may.
+    spent: Arc<Notify>,
     /// Dropped with the session, which ends whatever is under way; what was
     /// begun is recorded all the same.
     under_way: JoinSet<()>,
@@ -84,6 +96,7 @@ impl Session {
                     }
                 },
                 () = self.answers.closed() => return,
+                () = self.spent.notified() => break Some(ended_for(Reason::MemorySpent)),
                 reason = ending.as_mut() => match reason {
                     None => return,
                     Some(reason) => break Some(ended_for(reason)),
@@ -97,12 +110,17 @@ impl Session {
 
     fn take(&mut self, request: pb::StreamProfilesRequest, room: OwnedSemaphorePermit) {
         let (gateway, link) = (self.gateway.clone(), self.link.clone());
-        let answers = self.answers.clone();
+        let (answers, spent) = (self.answers.clone(), self.spent.clone());
         self.under_way.spawn(async move {
             let answer = answer(&gateway, &link, request).await;
             // The peer's standing is looked at once more, right before release.
             if link.phase() != Phase::Distrusted {
-                let _ = answers.send(Ok(answer)).await;
+                let charge = link.memory().charge(answer.encoded_len() + PLACE);
+                if link.memory().is_spent() {
+                    spent.notify_one();
+                } else {
+                    let _ = answers.send((Ok(answer), Some(charge))).await;
+                }
             }
             drop(room);
         });
@@ -114,7 +132,7 @@ impl Session {
         let told = async {
             while self.under_way.join_next().await.is_some() {}
             if let Some(status) = ended {
-                let _ = self.answers.send(Err(status)).await;
+                let _ = self.answers.send((Err(status), None)).await;
             }
         };
         tokio::select! {

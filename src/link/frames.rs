@@ -1,0 +1,254 @@
+//! The frames that a peer sends, counted as they pass: data that are to be read, and
+//! frames that bring no work. Nothing is changed or held back here, but for a connection
+//! that is to be closed, which is read no further.
+//!
+//! HTTP/2's own library limits some kinds of floods; here is one measure for all of them.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
+
+use super::budget::Held;
+use crate::clock;
+use crate::domain::reason::Reason;
+
+/// The client's connection preface, which no frame header precedes.
+const PREFACE: usize = 24;
+const HEADER: usize = 9;
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
+const PADDED: u8 = 8;
+const INITIAL_WINDOW_SIZE: u16 = 4;
+
+/// Frames without work that may come at once, and in each second; so many come for each
+/// frame with work, and for each KiB that we send.
+const BURST: i64 = 10_000;
+const A_SECOND: i64 = 2_000;
+const FOR_WORK: i64 = 4;
+
+/// Data below this are no work.
+const WORK: usize = 64;
+
+/// Windows below this are of a peer that takes answers in small pieces.
+const WIDE: u32 = 65_535;
+const WIDE_STEP: u32 = 1_024;
+
+/// A stream whose incoming frames are counted.
+pub(super) struct Counted<S> {
+    inner: S,
+    held: Held,
+    at: At,
+    left: Left,
+    /// Why the connection is to be closed; none once it was told.
+    broken: Option<oneshot::Sender<Reason>>,
+}
+
+/// Where in the frames the last byte was.
+struct At {
+    /// Bytes of the preface or a payload that are passed over.
+    skip: usize,
+    header: [u8; HEADER],
+    come: usize,
+    /// The kind of the payload that is looked at, and as much of it as is needed.
+    looked: Looked,
+}
+
+enum Looked {
+    Nothing,
+    /// Padded data: how many bytes have come with it.
+    Padding(usize),
+    Setting([u8; 6], usize),
+    Window([u8; 4], usize),
+}
+
+/// How many frames without work may still come.
+struct Left {
+    frames: i64,
+    since: Instant,
+    sent: usize,
+}
+
+impl Left {
+    fn work(&mut self) {
+        self.frames = (self.frames + FOR_WORK).min(BURST);
+    }
+
+    /// Whether the peer floods. The clock is asked only when nothing is left.
+    fn no_work(&mut self) -> bool {
+        self.frames -= 1;
+        if self.frames >= 0 {
+            return false;
+        }
+        let now = clock::now();
+        let millis = i64::try_from((now - self.since).as_millis()).unwrap_or(i64::MAX);
+        let sent = i64::try_from(self.sent / 1024).unwrap_or(i64::MAX);
+        let more = millis.saturating_mul(A_SECOND) / 1000;
+        if more + sent == 0 {
+            return true;
+        }
+        (self.since, self.sent) = (now, 0);
+        self.frames = self.frames.saturating_add(more).saturating_add(sent).min(BURST);
+        self.frames < 0
+    }
+}
+
+impl<S> Counted<S> {
+    /// Counts on this account. What it gives is told why the connection is to be closed.
+    pub(super) fn new(inner: S, held: Held) -> (Self, oneshot::Receiver<Reason>) {
+        let (broken, told) = oneshot::channel();
+        let at = At { skip: PREFACE, header: [0; HEADER], come: 0, looked: Looked::Nothing };
+        let left = Left { frames: BURST, since: clock::now(), sent: 0 };
+        (Self { inner, held, at, left, broken: Some(broken) }, told)
+    }
+
+    /// Counts what came. An error is why the connection is to be closed.
+    fn count(&mut self, mut bytes: &[u8]) -> Result<(), Reason> {
+        while let Some((first, rest)) = bytes.split_first() {
+            if self.at.skip > 0 {
+                let taken = self.at.skip.min(bytes.len());
+                let (payload, rest) = bytes.split_at(taken);
+                self.look(payload);
+                self.at.skip -= taken;
+                bytes = rest;
+            } else {
+                if let Some(place) = self.at.header.get_mut(self.at.come) {
+                    *place = *first;
+                }
+                self.at.come += 1;
+                bytes = rest;
+                if self.at.come == HEADER {
+                    self.at.come = 0;
+                    self.frame()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A frame begins.
+    fn frame(&mut self) -> Result<(), Reason> {
+        let [a, b, c, kind, flags, ..] = self.at.header;
+        let length = usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap_or(usize::MAX);
+        self.at.skip = length;
+        self.at.looked = match kind {
+            DATA if flags & PADDED != 0 && length > 0 => Looked::Padding(length),
+            SETTINGS => Looked::Setting([0; 6], 0),
+            WINDOW_UPDATE => Looked::Window([0; 4], 0),
+            _ => Looked::Nothing,
+        };
+        match kind {
+            DATA if flags & PADDED == 0 && length > 0 => self.held.came(length),
+            _ => {}
+        }
+        if kind == HEADERS || (kind == DATA && length >= WORK) {
+            self.left.work();
+        } else if self.left.no_work() {
+            return Err(Reason::FramesWithoutWork);
+        }
+        if kind == DATA && self.held.is_overdrawn() {
+            return Err(Reason::MemorySpent);
+        }
+        Ok(())
+    }
+
+    /// Looks at a payload, or a part of one.
+    fn look(&mut self, payload: &[u8]) {
+        if matches!(self.at.looked, Looked::Nothing) {
+            return;
+        }
+        for byte in payload {
+            match &mut self.at.looked {
+                Looked::Nothing => return,
+                Looked::Padding(length) => {
+                    let data = length.saturating_sub(usize::from(*byte) + 1);
+                    self.held.came(data);
+                    self.at.looked = Looked::Nothing;
+                }
+                Looked::Setting(setting, come) => {
+                    if let Some(place) = setting.get_mut(*come) {
+                        *place = *byte;
+                    }
+                    *come = (*come + 1) % 6;
+                    let [a, b, value @ ..] = *setting;
+                    let named = u16::from_be_bytes([a, b]) == INITIAL_WINDOW_SIZE;
+                    if *come == 0 && named && u32::from_be_bytes(value) < WIDE {
+                        self.held.set_narrow();
+                    }
+                }
+                Looked::Window(step, come) => {
+                    if let Some(place) = step.get_mut(*come) {
+                        *place = *byte;
+                    }
+                    *come += 1;
+                    if *come == 4 && u32::from_be_bytes(*step) < WIDE_STEP {
+                        self.held.set_narrow();
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.broken.is_none() {
+            // Whoever was told closes the connection.
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
+        let came = buffer.filled().get(before..).unwrap_or_default();
+        if let Err(reason) = self.count(came)
+            && let Some(broken) = self.broken.take()
+        {
+            let _ = broken.send(reason);
+            buffer.set_filled(before);
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.inner).poll_write(context, bytes))?;
+        self.left.sent = self.left.sent.saturating_add(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(context, slices))?;
+        self.left.sent = self.left.sent.saturating_add(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
