@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".tributary.v1")
         // Far larger than its alternatives.
         .boxed(".tributary.v1.AuditRecord.record.section")
+        .boxed(".tributary.v1.GetProfileResponse.receipt")
         .compile_fds(descriptors)?;
     Ok(())
 }

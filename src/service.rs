@@ -20,6 +20,7 @@ mod ending;
 pub mod gateway;
 pub mod health;
 pub mod judge;
+pub mod lately;
 pub mod peer;
 pub mod random;
 pub mod status_lists;

@@ -1,16 +1,20 @@
 //! Logs: one line an event on standard error, as text or JSON. No line waits for who
 //! reads it.
 //!
+//! How many there are is not for strangers to decide, see [`limit`].
+//!
 //! Nothing about a person is ever handed to it; `Sensitive` sees to that where a
 //! value could slip in, and a panic's message is not printed, since it may quote
 //! one.
 
+mod limit;
 mod lines;
 
 use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use limit::Limit;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
@@ -31,6 +35,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// Of the process: what it writes is one log.
+static LIMIT: OnceLock<Limit> = OnceLock::new();
+
 /// Starts logging. `TRIBUTARY_LOG` sets the level, such as `debug` or
 /// `tributary::link=debug,info`; the default is `info`.
 ///
@@ -42,13 +49,24 @@ pub fn start(format: LogFormat) -> io::Result<()> {
     let filter =
         EnvFilter::try_from_env("TRIBUTARY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
+    let limit = LIMIT.get_or_init(|| {
+        let limit = Limit::default();
+        // Without the thread counts are told at the end.
+        let _ = limit.tell();
+        limit
+    });
+    let limit = limit.clone();
     // A second call, as tests make it, changes nothing.
     let _ = match format {
         LogFormat::Text => {
             let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            registry.with(fmt::layer().with_writer(lines).with_ansi(ansi)).try_init()
+            let lines = fmt::layer().with_writer(lines).with_ansi(ansi);
+            registry.with(lines.with_filter(limit)).try_init()
         }
-        LogFormat::Json => registry.with(fmt::layer().json().with_writer(lines)).try_init(),
+        LogFormat::Json => {
+            let lines = fmt::layer().json().with_writer(lines);
+            registry.with(lines.with_filter(limit)).try_init()
+        }
     };
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -72,5 +90,12 @@ pub fn tell(line: &str) {
 pub fn flush(within: Duration) {
     if let Some(lines) = LINES.get() {
         lines.flush(within);
+    }
+}
+
+/// Tells what was counted and not yet told, before the process ends.
+pub fn end() {
+    if let Some(limit) = LIMIT.get() {
+        limit.write(true);
     }
 }

@@ -71,6 +71,8 @@ pub async fn run_with(
     let max_deadline = config.limits.max_deadline;
     let mut newest = Newest::new(max_deadline);
     let see = &mut |record: &_| newest.see(record);
+    // Each request that is let in has a place in the log's queue.
+    let options = options.with_room_for(config.limits.max_total);
     let (recorder, witnesses) = log::open(&config.audit, keys, logs, &catalogue, options, see)?;
     let counters = Counters::open(&config.counters, serving::folder_of(path), newest).await?;
     let counters_domain = counters.domain(witnesses.origin().as_str());
@@ -78,8 +80,9 @@ pub async fn run_with(
     let (read, own) = ((&catalogue, texts), Some(&config.id));
     let enforcing = Enforcing::new(&config.policy, &config.audit, read, None, own);
     let believed = (grants, lists, pins, config.grants.cache);
-    let authority =
-        authority::start(&catalogue, believed, (enforcing, engine, policy), &stop).await?;
+    let governing = (enforcing, engine, policy);
+    let known = recorder.last_time();
+    let authority = authority::start(&catalogue, believed, governing, known, &stop).await?;
     let agency = Arc::new(Agency::new(AgencyParts {
         id: config.id.clone(),
         catalogue,

@@ -66,6 +66,8 @@ pub async fn run_with(
     links.start(tls.clone(), &stop);
     let (listener, address) = serving::bind(config.listen).await?;
 
+    // Each request that is let in has a place in the log's queue.
+    let options = options.with_room_for(config.limits.max_in_flight);
     let (recorder, witnesses) =
         log::open(&config.audit, keys, logs, &catalogue, options, &mut |_| {})?;
     let hearing = Arc::new(Hearing::default());
@@ -100,8 +102,9 @@ pub async fn run_with(
     let read = (&catalogue, texts);
     let enforcing = Enforcing::new(&config.policy, &config.audit, read, Some(routing), None);
     let believed = (grants, lists, pins, config.grants.cache);
-    let authority =
-        authority::start(&catalogue, believed, (enforcing, engine, policy), &stop).await?;
+    let governing = (enforcing, engine, policy);
+    let known = recorder.last_time();
+    let authority = authority::start(&catalogue, believed, governing, known, &stop).await?;
     let review = Arc::new(Review::new(
         config.review.policy(),
         config.review.max_page,

@@ -10,7 +10,7 @@ mod line;
 mod prove;
 mod reconcile;
 mod review;
-mod source;
+pub(super) mod source;
 mod subject;
 mod verify;
 

@@ -1,11 +1,12 @@
 //! `tributary profile`: asks a gateway as a consumer.
 
+mod receipt;
 mod stream;
 pub(super) mod table;
 
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,11 +16,10 @@ use clap::{Args, Subcommand};
 use self::table::Legend;
 use super::connection::{ConnectionArgs, read_federation};
 use crate::app::client::{Address, GatewayClient};
-use crate::cli::output::{self, tell};
+use crate::cli::output;
 use crate::domain::grant::{Contents, MAX_BYTES, Presentation};
 use crate::files;
 use crate::wire::json;
-use crate::wire::profile::receipt_file;
 use crate::wire::proto::pb;
 
 /// Exit code of a profile with a missing section.
@@ -74,6 +74,10 @@ struct GetArgs {
     /// check-receipt` and `audit prove` read it
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
+    /// The public key of the gateway's log, or a file that holds it: with it the receipt
+    /// is held against the answer, and one that is not of this disclosure is an error
+    #[arg(long, value_name = "KEY")]
+    log_key: Option<String>,
     /// How long to wait
     #[arg(long, default_value = "2s", value_parser = duration)]
     deadline: Duration,
@@ -121,12 +125,17 @@ async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
     if items.is_empty() {
         items = granted_items(&grant)?;
     }
-    let response = match args.receipt {
-        Some(_) => client.proved_profile(&grant, items, args.deadline).await?,
-        None => client.profile(&grant, items, args.deadline).await?,
+    let key = args.log_key.as_deref().map(super::audit::source::key).transpose()?;
+    let asked = crate::clock::utc();
+    let response = match args.receipt.is_some() || key.is_some() {
+        true => client.proved_profile(&grant, items, args.deadline).await?,
+        false => client.profile(&grant, items, args.deadline).await?,
     };
     if let Some(path) = &args.receipt {
-        write_receipt(path, &response)?;
+        receipt::write(path, &response)?;
+    }
+    if let Some(key) = &key {
+        receipt::check(&response, &grant, asked, key)?;
     }
     let text = if args.json {
         serde_json::to_string_pretty(&json::to_json("GetProfileResponse", &response)?)?
@@ -139,18 +148,6 @@ async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
 
 fn exit_code(response: &pb::GetProfileResponse) -> ExitCode {
     if table::is_complete(response) { ExitCode::SUCCESS } else { ExitCode::from(PARTIAL) }
-}
-
-/// Writes the receipt as it came: it is evidence against the gateway, so nothing of
-/// it is taken for granted here.
-fn write_receipt(path: &Path, response: &pb::GetProfileResponse) -> anyhow::Result<()> {
-    let receipt = response.receipt.as_ref().context("the gateway gave no receipt")?;
-    if receipt.proofs.is_empty() {
-        tell!("tributary: the gateway gave no proof with its receipt; the log proves it too");
-    }
-    let text = serde_json::to_string_pretty(&receipt_file(receipt))?;
-    std::fs::write(path, format!("{text}\n"))
-        .with_context(|| format!("cannot write the receipt {}", path.display()))
 }
 
 /// Every item that a grant names, each once.

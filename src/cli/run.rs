@@ -77,6 +77,7 @@ where
     let done = runtime.block_on(run(Box::new(announce), stopped));
     // A look-up or a read that hangs is left behind.
     runtime.shutdown_timeout(LEFT_WORK);
+    telemetry::end();
     done?;
     Ok(ExitCode::SUCCESS)
 }

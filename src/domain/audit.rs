@@ -11,6 +11,7 @@
 pub mod access;
 mod codec;
 mod dictionary;
+pub mod disclosed;
 mod entry;
 pub mod export;
 mod note;
@@ -32,7 +33,7 @@ pub use entry::{Entry, MAX_ENTRY_BYTES, SectionEntry};
 pub use note::{Checkpoint, NoteError, Origin, SignedCheckpoint, SigningKey, VerifyingKey};
 pub use proof::{ProofError, TlogProof, check_consistency, check_inclusion};
 pub use query::Query;
-pub use receipt::{Receipt, ReceiptFile};
+pub use receipt::{NameFile, Named, Receipt, ReceiptFile, ReceiptProof};
 pub use record::{
     Blind, CountRecord, Counted, Decision, Record, RefusalsRecord, RuleSet, RuleSetError,
     SearchKeys, SearchKind, SearchRecord, SectionRecord, Timestamp,

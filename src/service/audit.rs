@@ -3,6 +3,7 @@
 //!
 //! How a record gets to disk is `store`'s business, what it looks like `domain::audit`'s.
 
+mod denials;
 pub mod monitor;
 pub mod recorder;
 pub mod server;

@@ -5,5 +5,6 @@
 
 pub mod answer;
 pub mod fan_out;
+pub mod ids;
 pub mod server;
 pub mod stream;

@@ -189,6 +189,9 @@ impl Asker {
             }
             return;
         }
+        if error.is_some_and(|error| error.reason == Reason::Deadline) {
+            return;
+        }
         let state = error.map_or(0, |error| error.reason as u8 + 1);
         let news = self.state.swap(state, Ordering::Relaxed) != state;
         match error {
@@ -218,7 +221,11 @@ struct Batch {
 
 impl Batch {
     fn add(&mut self, waiter: Waiter) {
-        if waiter.reply.is_closed() || waiter.deadline <= clock::now() {
+        if waiter.reply.is_closed() {
+            return;
+        }
+        if waiter.deadline <= clock::now() {
+            drop(waiter.reply.send(Err(Reason::Deadline)));
             return;
         }
         let next = self.people.len();
@@ -237,8 +244,12 @@ impl Batch {
     async fn run(self, asker: &Asker) {
         let now = clock::now();
         let limit = now + asker.limits.statement_timeout;
-        let until = self.latest.map_or(limit, |latest| latest.min(limit));
-        let found = self.find(asker, until).await;
+        let callers = self.latest.filter(|latest| *latest < limit);
+        let late = callers.map_or(Reason::Timeout, |latest| {
+            let given = latest.saturating_duration_since(now);
+            Reason::late(given, asker.limits.statement_timeout)
+        });
+        let found = self.find(asker, callers.unwrap_or(limit), late).await;
         let doubtful = asker.doubtful.load(Ordering::Relaxed);
         for (at, waiter) in self.waiters {
             let found = match found.get(at).cloned() {
@@ -254,14 +265,14 @@ impl Batch {
     /// What there is about each person. When an answer cannot be believed, its
     /// people are asked about in halves, so that only those are refused about whom
     /// it cannot be believed when asked alone.
-    async fn find(&self, asker: &Asker, until: Instant) -> Vec<Reply> {
+    async fn find(&self, asker: &Asker, until: Instant, late: Reason) -> Vec<Reply> {
         let mut replies = vec![Err(Reason::Invalid); self.people.len()];
         let mut left = STATEMENTS_APART;
         let everyone = 0..self.people.len();
         let mut apart = Vec::from([everyone]);
         while let Some(people) = apart.pop() {
             asker.statements.fetch_add(1, Ordering::Relaxed);
-            let found = self.ask(asker, people.clone(), until).await;
+            let found = self.ask(asker, people.clone(), until, late).await;
             asker.ended(found.as_ref().err());
             let failed = match found {
                 Ok(found) => {
@@ -292,6 +303,7 @@ impl Batch {
         asker: &Asker,
         people: Range<usize>,
         until: Instant,
+        late: Reason,
     ) -> Result<Vec<Found>, SourceError> {
         let query = &asker.query;
         let today = clock::today();
@@ -300,10 +312,17 @@ impl Batch {
         let mut rows = Rows::new(query, &asker.counts, today, people, wanted);
         let asking = asker.rows(people, until, &mut rows);
         match tokio::time::timeout_at(until.into(), asking).await {
-            Ok(answered) => answered.map_err(|error| error.of_query(&query.name))?,
+            Ok(answered) => answered.map_err(|mut error| {
+                // What breaks off because of a caller's deadline is no fault of the source.
+                let broken_off = matches!(error.reason, Reason::Timeout | Reason::Down);
+                if broken_off && late == Reason::Deadline && clock::now() >= until {
+                    error.reason = late;
+                }
+                error.of_query(&query.name)
+            })?,
             Err(_) => {
                 let detail = "the statement did not end in time";
-                return Err(SourceError::new(Reason::Timeout, detail).of_query(&query.name));
+                return Err(SourceError::new(late, detail).of_query(&query.name));
             }
         }
         rows.finish().map_err(|reason| {

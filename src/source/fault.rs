@@ -5,13 +5,20 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::reason;
 use crate::domain::section::SectionStatus;
 
-/// Why a source gave no answer.
+/// What a source is given in any case before it is called late. Who asks with less time
+/// than that runs out of their own.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why a source gave no answer; the later in this list outweighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
+    /// Who asked had left too little time; that says nothing of the source.
+    Deadline,
     /// More requests wait than the queue holds.
     Overloaded,
     /// No answer in the time given.
@@ -25,9 +32,16 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// What it is when the time given runs out, by how long that was and how long a
+    /// statement may take.
+    pub(super) fn late(given: Duration, limit: Duration) -> Self {
+        if given < limit.min(PATIENCE) { Self::Deadline } else { Self::Timeout }
+    }
+
     /// What the section states.
     pub const fn stated(self) -> reason::Reason {
         match self {
+            Self::Deadline => reason::Reason::Deadline,
             Self::Overloaded => reason::Reason::SourceOverloaded,
             Self::Timeout => reason::Reason::SourceTimeout,
             Self::Down => reason::Reason::SourceDown,

@@ -161,9 +161,11 @@ impl Holdings {
         }
         let mut answer = Answer::new(offered.len(), questions.len());
         let mut timer = pin!(sleep_until(deadline.into()));
+        let given = deadline.saturating_duration_since(clock::now());
+        let late = Reason::late(given, self.statement_timeout);
         for (wanted, question) in questions {
             let reply = match question {
-                Ok(question) => wait(question, &mut timer).await,
+                Ok(question) => wait(question, &mut timer, late).await,
                 Err(reason) => Err(reason),
             };
             answer.add(&wanted, reply);
@@ -343,16 +345,20 @@ impl RowSink for Anyone {
 }
 
 /// Waits for one answer under the request's one timer.
-async fn wait(mut question: oneshot::Receiver<Reply>, deadline: &mut Pin<&mut Sleep>) -> Reply {
+async fn wait(
+    mut question: oneshot::Receiver<Reply>,
+    deadline: &mut Pin<&mut Sleep>,
+    late: Reason,
+) -> Reply {
     // A timer that has fired is not polled again.
     if deadline.is_elapsed() {
-        return question.try_recv().unwrap_or(Err(Reason::Timeout));
+        return question.try_recv().unwrap_or(Err(late));
     }
     tokio::select! {
         biased;
         // The far end goes without a word only when its task failed.
         reply = &mut question => reply.unwrap_or(Err(Reason::Down)),
-        () = deadline.as_mut() => Err(Reason::Timeout),
+        () = deadline.as_mut() => Err(late),
     }
 }
 

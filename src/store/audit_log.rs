@@ -31,7 +31,8 @@ use super::disk::{Disk, RealDisk};
 use super::proof::ProveError;
 use super::walk::{Fault, TornTail, WalkError};
 use crate::domain::audit::{
-    Blind, Hash, NoteError, Origin, Receipt, Record, SignedCheckpoint, SigningKey, TreeError,
+    Blind, Named, NoteError, Origin, Receipt, ReceiptProof, Record, SignedCheckpoint, SigningKey,
+    Timestamp, TreeError, leaf_hash,
 };
 
 /// Why the log gives no receipt, or does not open.
@@ -102,6 +103,9 @@ pub enum AuditError {
     },
 }
 
+/// Places in the queue for what is no request: counts, searches, answers taken back.
+const BESIDE: usize = 64;
+
 /// Whether the log can take records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
@@ -116,8 +120,8 @@ pub enum Health {
 /// What can be set; the defaults are for production.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many requests may wait for the writer.
-    pub queue: usize,
+    /// How many requests may wait for the writer; if nobody says, as many as are let in.
+    pub queue: Option<usize>,
     /// How large a segment grows before the next one begins.
     pub segment_bytes: u64,
     /// How often tiles and checkpoint are derived.
@@ -131,12 +135,28 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            queue: 1024,
+            queue: None,
             segment_bytes: 64 * 1024 * 1024,
             publish_every: Duration::from_secs(1),
             disk: Arc::new(RealDisk),
             utc: crate::clock::utc,
         }
+    }
+}
+
+impl Options {
+    /// How many requests may wait where nobody knows how many are let in.
+    const QUEUE: usize = 1024;
+
+    pub(super) fn queue(&self) -> usize {
+        self.queue.unwrap_or(Self::QUEUE)
+    }
+
+    /// With a queue in which so many requests find room, beside what is written of none.
+    #[must_use]
+    pub fn with_room_for(self, requests: usize) -> Self {
+        let room = Self::QUEUE.max(requests.saturating_add(BESIDE));
+        Self { queue: self.queue.or(Some(room)), ..self }
     }
 }
 
@@ -147,6 +167,8 @@ pub struct Recovery {
     pub size: u64,
     /// The unfinished write that was cut, if there was one.
     pub cut: Option<TornTail>,
+    /// The time of the last record; 1970 for a new log.
+    pub last: Timestamp,
     /// Whether the log had been closed; true for a new one.
     pub clean: bool,
 }
@@ -268,14 +290,19 @@ impl AuditLog {
     }
 
     /// For each record of a receipt of this log the Merkle path to the root of the
-    /// receipt's own checkpoint, from the leaf's sibling upward. Blocking: it reads
-    /// some tiles.
+    /// receipt's own checkpoint, from the leaf's sibling upward, and the same for the names
+    /// that it refers to. Blocking: it reads some tiles.
     ///
     /// # Errors
     /// [`ProveError::Tiles`] when tiles are missing or forged, or far behind.
-    pub fn prove(&self, receipt: &Receipt) -> Result<Vec<Vec<Hash>>, ProveError> {
+    pub fn prove(&self, receipt: &Receipt, names: Vec<Named>) -> Result<ReceiptProof, ProveError> {
         let (published, tail) = self.shared.tail();
-        tail::prove(&self.dir, receipt, published, &tail)
+        let records = receipt.indexes().zip(receipt.leaf_hashes().iter().copied());
+        let named = names.iter().map(|(index, entry)| (*index, leaf_hash(entry)));
+        let (checkpoint, leaves) = (receipt.checkpoint().checkpoint(), records.chain(named));
+        let mut paths = tail::prove(&self.dir, checkpoint, leaves, published, &tail)?;
+        let of_names = paths.split_off(receipt.leaf_hashes().len());
+        Ok(ReceiptProof { paths, names: names.into_iter().zip(of_names).collect() })
     }
 
     /// The log's folder.

@@ -125,42 +125,9 @@ impl Witness {
     /// 2.1.2); it is empty when nothing was held or the size is the same.
     ///
     /// # Errors
-    /// [`WitnessError::Rollback`] and [`WitnessError::Fork`] are alarms; both notes
-    /// are kept, see [`contradicted`](Self::contradicted).
+    /// [`WitnessError::Rollback`] and [`WitnessError::Fork`] are alarms, to be acted on
+    /// before anything else; then [`keep_evidence`](Self::keep_evidence).
     pub fn offer(
-        &self,
-        key: &VerifyingKey,
-        asked: u64,
-        note: &str,
-        proof: &[Hash],
-    ) -> Result<Offered, WitnessError> {
-        let offered = self.compare(key, asked, note, proof);
-        if let Err(WitnessError::Rollback { notes, .. } | WitnessError::Fork { notes, .. }) =
-            &offered
-        {
-            let [held, shown] = &**notes;
-            let evidence = format!("{}\n{}", held.as_str(), shown.as_str());
-            let rollback = matches!(offered, Err(WitnessError::Rollback { .. }));
-            // The first contradiction is the telling one.
-            if self.contradicted(key).is_none() {
-                let name = if rollback { ROLLBACK } else { FORK };
-                self.write(&self.path(key.origin()).with_extension(name), evidence.as_bytes())?;
-            }
-        }
-        offered
-    }
-
-    /// Whether a log was found to contradict itself, now or before a restart: then
-    /// a file beside its checkpoint holds both notes, until somebody takes it away.
-    pub fn contradicted(&self, key: &VerifyingKey) -> Option<Contradiction> {
-        let path = self.path(key.origin());
-        if path.with_extension(FORK).exists() {
-            return Some(Contradiction::Fork);
-        }
-        path.with_extension(ROLLBACK).exists().then_some(Contradiction::Rollback)
-    }
-
-    fn compare(
         &self,
         key: &VerifyingKey,
         asked: u64,
@@ -203,6 +170,40 @@ impl Witness {
         let from = old.size;
         self.keep(&signed)?;
         Ok(Offered::Advanced { from })
+    }
+
+    /// Keeps both notes of a contradiction, so that it outlives the process, see
+    /// [`contradicted`](Self::contradicted). Of anything else there is nothing to keep.
+    ///
+    /// # Errors
+    /// [`WitnessError::Io`]: then it is known to this process alone.
+    pub fn keep_evidence(
+        &self,
+        key: &VerifyingKey,
+        found: &WitnessError,
+    ) -> Result<(), WitnessError> {
+        let (notes, name) = match found {
+            WitnessError::Rollback { notes, .. } => (notes, ROLLBACK),
+            WitnessError::Fork { notes, .. } => (notes, FORK),
+            WitnessError::Note(_) | WitnessError::Io { .. } => return Ok(()),
+        };
+        // The first contradiction is the telling one.
+        if self.contradicted(key).is_some() {
+            return Ok(());
+        }
+        let [held, shown] = &**notes;
+        let evidence = format!("{}\n{}", held.as_str(), shown.as_str());
+        self.write(&self.path(key.origin()).with_extension(name), evidence.as_bytes())
+    }
+
+    /// Whether a log was found to contradict itself, now or before a restart: then
+    /// a file beside its checkpoint holds both notes, until somebody takes it away.
+    pub fn contradicted(&self, key: &VerifyingKey) -> Option<Contradiction> {
+        let path = self.path(key.origin());
+        if path.with_extension(FORK).exists() {
+            return Some(Contradiction::Fork);
+        }
+        path.with_extension(ROLLBACK).exists().then_some(Contradiction::Rollback)
     }
 
     fn keep(&self, signed: &SignedCheckpoint) -> Result<(), WitnessError> {

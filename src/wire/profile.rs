@@ -8,9 +8,10 @@ use prost::Message;
 
 use super::proto::pb;
 use super::refusal::{FieldFault, Refusal};
-use super::section::{encode_absence, encode_status, reason_word};
+use super::section::{decode_status, encode_absence, encode_status, reason_word};
 use super::{grant, value};
-use crate::domain::audit::{Hash, Receipt, ReceiptFile};
+use crate::domain::audit::disclosed::Told;
+use crate::domain::audit::{Hash, NameFile, Receipt, ReceiptFile, ReceiptProof};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::Presented;
 use crate::domain::item::{CAPACITY, ItemNumber, ItemSet};
@@ -139,8 +140,7 @@ pub fn encode_response<'a>(
     request_id: String,
     profile: Profile,
     sections: impl Iterator<Item = (&'a Section, Duration)>,
-    receipt: &Receipt,
-    proofs: &[Vec<Hash>],
+    (receipt, proof): (&Receipt, Option<ReceiptProof>),
     catalogue: &Catalogue,
 ) -> pb::GetProfileResponse {
     pb::GetProfileResponse {
@@ -150,33 +150,75 @@ pub fn encode_response<'a>(
             .map(|(section, elapsed)| encode_report(section, elapsed, catalogue))
             .collect(),
         originals: Vec::new(),
-        receipt: Some(encode_receipt(receipt, proofs)),
+        receipt: Some(Box::new(encode_receipt(receipt, proof))),
     }
 }
 
-fn encode_receipt(receipt: &Receipt, proofs: &[Vec<Hash>]) -> pb::Receipt {
+fn encode_receipt(receipt: &Receipt, proof: Option<ReceiptProof>) -> pb::Receipt {
     let bytes = |hashes: &[Hash]| -> Vec<Bytes> {
         hashes.iter().map(|hash| Bytes::copy_from_slice(&hash.0)).collect()
+    };
+    let path = |path: &Vec<Hash>| pb::InclusionPath { hashes: bytes(path) };
+    // A record says what it says only to whom its proof is given.
+    let entries = if proof.is_some() { receipt.entries() } else { &[] };
+    let ReceiptProof { paths, names } = proof.unwrap_or_default();
+    let name = |((index, entry), proof): ((u64, Vec<u8>), Vec<Hash>)| pb::NamedEntry {
+        index,
+        entry: entry.into(),
+        proof: Some(path(&proof)),
     };
     pb::Receipt {
         origin: receipt.origin().to_string(),
         first_index: receipt.indexes().start,
         leaf_hashes: bytes(receipt.leaf_hashes()),
         checkpoint: receipt.checkpoint().as_str().to_owned(),
-        proofs: proofs.iter().map(|path| pb::InclusionPath { hashes: bytes(path) }).collect(),
+        proofs: paths.iter().map(path).collect(),
+        entries: entries.iter().map(|entry| Bytes::copy_from_slice(entry)).collect(),
+        names: names.into_iter().map(name).collect(),
     }
 }
 
 /// A receipt as the file that `tributary audit` reads. Nothing in it is checked.
 pub fn receipt_file(receipt: &pb::Receipt) -> ReceiptFile {
-    let texts = |hashes: &[Bytes]| hashes.iter().map(|hash| HEXLOWER.encode(hash)).collect();
+    let texts = |hashes: &[Bytes]| -> Vec<String> {
+        hashes.iter().map(|hash| HEXLOWER.encode(hash)).collect()
+    };
+    let name = |name: &pb::NamedEntry| NameFile {
+        index: name.index,
+        entry: HEXLOWER.encode(&name.entry),
+        proof: name.proof.iter().flat_map(|path| texts(&path.hashes)).collect(),
+    };
     ReceiptFile {
         origin: receipt.origin.clone(),
         first_index: receipt.first_index,
         leaf_hashes: texts(&receipt.leaf_hashes),
         checkpoint: receipt.checkpoint.clone(),
         proofs: receipt.proofs.iter().map(|path| texts(&path.hashes)).collect(),
+        entries: texts(&receipt.entries),
+        names: receipt.names.iter().map(name).collect(),
     }
+}
+
+/// What an answer says of each agency, to be held against its receipt: nothing where a
+/// section has no status.
+pub fn told(response: &pb::GetProfileResponse) -> Option<Vec<Told>> {
+    let items = || response.profile.iter().flat_map(|profile| &profile.items);
+    let of = |agency: &str| {
+        let given = items().filter(|item| {
+            let alternative = |other: &pb::Alternative| other.agency == agency;
+            item.agency == agency || item.alternatives.iter().any(alternative)
+        });
+        given.filter_map(|item| ItemNumber::new(item.number)).collect()
+    };
+    let told = |report: &pb::SectionReport| {
+        Some(Told {
+            agency: report.agency.clone(),
+            status: decode_status(report.status())?,
+            asked: usize::try_from(report.asked).ok()?,
+            items: of(&report.agency),
+        })
+    };
+    response.sections.iter().map(told).collect()
 }
 
 fn encode_item(merged: ProfileItem, catalogue: &Catalogue) -> Option<pb::ProfileItem> {

@@ -346,7 +346,8 @@ pub const fn encode_status(status: SectionStatus) -> pb::SectionStatus {
     }
 }
 
-fn decode_status(status: pb::SectionStatus) -> Option<SectionStatus> {
+/// A status, if it is one.
+pub fn decode_status(status: pb::SectionStatus) -> Option<SectionStatus> {
     Some(match status {
         pb::SectionStatus::Unspecified => return None,
         pb::SectionStatus::Ok => SectionStatus::Ok,

@@ -16,6 +16,7 @@ mod bad_input;
 mod changes;
 mod demo;
 mod digests;
+mod evidence;
 mod exchange;
 mod faults;
 mod intersection;

@@ -181,12 +181,13 @@ async fn every_answer_has_a_receipt_that_the_log_bears_out() {
     let log = city.home.join("audit/gateway");
     until("publication", async || verify(&log), |output| output.status.success()).await;
 
-    // The receipt as a file: proved by itself, and borne out by the log.
+    // The receipt as a file: proved by itself, borne out by the log, and of this disclosure.
     let file = city.home.join("receipt.json");
     let mut get = binary();
     get.args(["profile", "get", "--json", "--deadline", "60s", "--subject"]);
     get.arg(&city.described.subjects[0]);
     get.arg("--federation").arg(city.home.join("federation.json")).arg("--receipt").arg(&file);
+    get.arg("--log-key").arg(&key);
     let got = get.stdin(Stdio::null()).output().unwrap();
     assert_eq!(got.status.code(), Some(0), "{}", String::from_utf8_lossy(&got.stderr));
     let audit = |args: &[&str], more: &[&std::path::Path]| {
@@ -197,6 +198,7 @@ async fn every_answer_has_a_receipt_that_the_log_bears_out() {
     let alone = audit(&["check-receipt"], &[&file]);
     let said = String::from_utf8_lossy(&alone.stdout).into_owned();
     assert!(alone.status.success() && said.contains("proves its records"), "{said}");
+    assert!(said.contains(&city.described.consumers[0].id) && said.contains("OK, items"), "{said}");
     let held = async || audit(&["check-receipt", "--log"], &[&log, &file]);
     until("its tiles", held, |output| output.status.success()).await;
     let proofs = city.home.join("proofs");

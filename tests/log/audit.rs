@@ -3,6 +3,7 @@
 
 mod command;
 mod crash;
+mod disclosed;
 mod faults;
 mod full_queue;
 mod hostile;
@@ -10,6 +11,7 @@ mod independent;
 mod index;
 mod load;
 mod panics;
+mod reconciled;
 mod record;
 mod recovery;
 mod second;

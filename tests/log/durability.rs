@@ -2,6 +2,7 @@
 //! log that is not the one that its peers have seen. All people are synthetic.
 
 mod acknowledged;
+mod clock;
 mod counts;
 mod disk;
 mod kills;

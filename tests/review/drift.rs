@@ -260,7 +260,7 @@ fn a_release_in_one_log_alone_is_unreconciled() {
     let output = recorded.drift(&["--agency-log", log.to_str().unwrap(), "--key", &key]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let text = stdout(&output);
-    assert!(text.contains("UNRECONCILED request r-9 agency lending"), "{text}");
+    assert!(text.contains("UNRECONCILED OMITTED request r-9 agency lending"), "{text}");
     assert!(text.contains("0 undeclared, 1 unreconciled"), "{text}");
 }
 

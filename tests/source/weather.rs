@@ -52,7 +52,7 @@ async fn a_server_that_is_away_comes_back_by_itself() {
         assert_eq!(held(ask(&holdings, "p1", ALL).await).0.len(), 7, "{kind:?}");
         // From now on it accepts and says nothing.
         proxy.freeze();
-        let late = failed(SectionStatus::Timeout, Stated::SourceTimeout);
+        let late = failed(SectionStatus::Timeout, Stated::Deadline);
         let (all, soon) = (ALL.iter().map(|number| item(*number)).collect(), clock::now());
         let soon = soon + Duration::from_millis(700);
         assert_eq!(holdings.fetch(&subject("p1"), &all, soon).await, late, "{kind:?}");
@@ -174,7 +174,7 @@ async fn a_deadline_holds_whatever_the_source_does() {
         let deadline = begun + Duration::from_millis(150);
         let asked = [item(5)].into_iter().collect();
         let answer = holdings.fetch(&subject("p1"), &asked, deadline).await;
-        assert_eq!(answer, failed(SectionStatus::Timeout, Stated::SourceTimeout), "{kind:?}");
+        assert_eq!(answer, failed(SectionStatus::Timeout, Stated::Deadline), "{kind:?}");
         // The statement's own limit is a minute.
         assert!(begun.elapsed() < Duration::from_secs(50), "{kind:?}: {:?}", begun.elapsed());
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::policy::Enforcing;
@@ -21,14 +22,16 @@ use crate::service::status_lists::{StatusPlan, StatusPoll};
 const FIRST_LISTS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Begins to watch issuers, policy and the status lists. `cache` is how many checked
-/// signatures are remembered.
+/// signatures are remembered; `known` is a time that has been, so that a clock that was set
+/// back before the start revives no grant.
 pub(in crate::app) async fn start(
     catalogue: &Arc<Catalogue>,
     (grants, lists, pins, cache): (Grants, StatusPlan, PinsWatch, usize),
     (enforcing, engine, files): (Enforcing, Engine, Watch),
+    known: OffsetDateTime,
     stop: &watch::Receiver<bool>,
 ) -> Result<Authority, StartError> {
-    let time = Arc::new(HighWater::starting_at(clock::utc()));
+    let time = Arc::new(HighWater::starting_at(known.max(clock::utc())));
     let statuses = StatusPoll::start(lists, time.clone(), stop)?;
     let mut fresh = statuses.freshness();
     let first = fresh.wait_for(|fresh| *fresh);

@@ -8,7 +8,10 @@ use clap::Args;
 
 use super::{LogArgs, source};
 use crate::cli::output::{self, say};
-use crate::domain::audit::{NoteError, ProofError, ReceiptFile, TlogProof, leaf_hash};
+use crate::domain::audit::disclosed;
+use crate::domain::audit::{
+    Decision, NoteError, ProofError, ReceiptFile, SectionRecord, TlogProof, leaf_hash,
+};
 use crate::files;
 use crate::store::proof::{self, ProveError};
 
@@ -109,6 +112,11 @@ pub(super) fn check_receipt(args: &CheckReceiptArgs, json: bool) -> anyhow::Resu
         Some(log) => proof::check_receipt(&receipt, &key, log).map(|_| true),
         None => proof::check_receipt_alone(&receipt, &key).map(|alone| alone.is_proven),
     };
+    if checked.is_ok() && !receipt.entries.is_empty() && !json {
+        for record in disclosed::records(&receipt, &key)? {
+            say!("{}", said(&record))?;
+        }
+    }
     let good = match (&checked, &args.log) {
         (Ok(_), Some(_)) => "every record of the receipt is in the log",
         (Ok(true), None) => "the receipt is signed, and proves its records under its checkpoint",
@@ -124,6 +132,23 @@ pub(super) fn check_receipt(args: &CheckReceiptArgs, json: bool) -> anyhow::Resu
             .as_ref()
             .err()
             .map(|error| (error as &dyn std::fmt::Display, is_contradiction(error))),
+    )
+}
+
+/// What a proved record says.
+fn said(record: &SectionRecord) -> String {
+    let SectionRecord { time, request, consumer, grant, agency, items, decision, .. } = record;
+    let decision = match decision {
+        Decision::Section(status) => status.as_str().to_owned(),
+        Decision::Refused(reason) => format!("REFUSED {reason}"),
+        Decision::Withheld(reason) => format!("WITHHELD {reason}"),
+    };
+    let items: Vec<String> = items.iter().map(|item| item.to_string()).collect();
+    let agency = agency.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+    let grant = grant.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+    format!(
+        "{time} request {request} of {consumer} under grant {grant}: agency {agency} {decision}, items {}",
+        items.join(" ")
     )
 }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use super::source;
 use crate::cli::output::say;
 use crate::domain::audit::Timestamp;
-use crate::domain::audit::reconcile::{Class, Side, reconcile};
+use crate::domain::audit::reconcile::{Class, reconcile};
 
 #[derive(Debug, Args)]
 pub(super) struct ReconcileArgs {
@@ -24,12 +24,13 @@ pub(super) struct ReconcileArgs {
     /// How far the clocks of two sides may differ, in seconds.
     #[arg(long, default_value_t = 5)]
     leeway: u64,
-    /// Print matched releases too.
+    /// Print what both logs have alike too.
     #[arg(long)]
     all: bool,
 }
 
-/// The exit code is 2 when a release was omitted.
+/// The exit code is 2 when the logs contradict each other, and 3 when they do not, but the
+/// gateway says of an answer that it passed nothing of it on.
 pub(super) fn run(args: &ReconcileArgs, json: bool) -> anyhow::Result<ExitCode> {
     let keys = args.keys.iter().map(|key| source::key(key)).collect::<anyhow::Result<Vec<_>>>()?;
     let gateway = source::log_or_export(&args.gateway, &keys)?;
@@ -40,40 +41,29 @@ pub(super) fn run(args: &ReconcileArgs, json: bool) -> anyhow::Result<ExitCode> 
         .collect::<anyhow::Result<Vec<_>>>()?;
     let findings = reconcile(&gateway, &agencies, Duration::from_secs(args.leeway));
     let count = |class: Class| findings.iter().filter(|finding| finding.class == class).count();
-    let omitted = count(Class::Omitted);
     let shown: Vec<_> =
         findings.iter().filter(|finding| args.all || finding.class != Class::Matched).collect();
     if json {
-        let value = serde_json::json!({
-            "matched": count(Class::Matched),
-            "late": count(Class::Late),
-            "crash_window": count(Class::CrashWindow),
-            "omitted": omitted,
-            "findings": shown,
-        });
-        say!("{value:#}")?;
+        let counts = Class::ALL.map(|class| (class.as_str().to_lowercase(), count(class).into()));
+        let mut report: serde_json::Map<_, _> = counts.into_iter().collect();
+        report.insert("findings".to_owned(), serde_json::to_value(&shown)?);
+        say!("{:#}", serde_json::Value::Object(report))?;
     } else {
         for finding in shown {
-            let class = match finding.class {
-                Class::Matched => "MATCHED",
-                Class::Late => "LATE",
-                Class::CrashWindow => "CRASH_WINDOW",
-                Class::Omitted => "OMITTED",
-            };
-            let side = match finding.missing_at {
-                Some(Side::Gateway) => ", missing at the gateway",
-                Some(Side::Agency) => ", missing at the agency",
-                None => "",
-            };
-            let time = Timestamp(finding.time_us);
-            say!("{class} {time} request {} agency {}{side}", finding.request, finding.agency)?;
+            let (class, time) = (finding.class.as_str(), Timestamp(finding.time_us));
+            let (request, agency) = (&finding.request, &finding.agency);
+            say!("{class} {time} request {request} agency {agency}{}", finding.words())?;
         }
-        say!(
-            "{} matched, {} late, {} in a crash window, {omitted} omitted",
-            count(Class::Matched),
-            count(Class::Late),
-            count(Class::CrashWindow)
-        )?;
+        let counts = Class::ALL.map(|class| {
+            format!("{} {}", count(class), class.as_str().to_lowercase().replace('_', " "))
+        });
+        say!("{}", counts.join(", "))?;
     }
-    Ok(if omitted == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) })
+    Ok(if findings.iter().any(|finding| finding.class.is_contradiction()) {
+        ExitCode::from(2)
+    } else if count(Class::Late) > 0 {
+        ExitCode::from(3)
+    } else {
+        ExitCode::SUCCESS
+    })
 }

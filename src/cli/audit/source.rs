@@ -14,7 +14,7 @@ use crate::files;
 use crate::store::walk::{Fault, FaultKind, Step, walk};
 
 /// Reads a public key: the text itself, or a file that holds it.
-pub(super) fn key(text: &str) -> anyhow::Result<VerifyingKey> {
+pub(in crate::cli) fn key(text: &str) -> anyhow::Result<VerifyingKey> {
     if text.contains('+') {
         return Ok(text.parse()?);
     }

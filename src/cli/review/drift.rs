@@ -35,7 +35,7 @@ A log is verified first, and refused if it is not whole. Each release is held
 against the policy that its record names, kept beside the log when it came into
 force. Exit codes: 0 everything was declared; 1 error; 2 nothing undeclared, but
 some declared flow was never used or came late; 3 an undeclared release, or one
-that is in one log and not in the other.";
+that two logs do not have alike.";
 
 /// Clocks of two houses may differ by this much.
 const CLOCKS: Duration = Duration::from_secs(5);
@@ -97,9 +97,9 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Releases that one log has and the other lacks, unexplained.
+    /// What two logs do not have alike, unexplained.
     pub(super) fn unreconciled(&self) -> impl Iterator<Item = &Finding> {
-        self.reconciled.iter().filter(|finding| finding.class == Class::Omitted)
+        self.reconciled.iter().filter(|finding| finding.class.is_contradiction())
     }
 
     pub(super) fn omitted(&self) -> usize {
@@ -231,7 +231,8 @@ pub(super) fn run(args: &DriftArgs) -> anyhow::Result<ExitCode> {
         text(&federation, &found, &mut out)?;
     }
     out.flush()?;
-    let late = found.reconciled.iter().any(|finding| finding.class != Class::Matched);
+    let explained = |finding: &Finding| matches!(finding.class, Class::Matched | Class::Repeated);
+    let late = !found.reconciled.iter().all(explained);
     Ok(ExitCode::from(if !found.drift.incidents.is_empty() || found.omitted() > 0 {
         3
     } else if late || !found.drift.dormant.is_empty() {
@@ -342,8 +343,11 @@ fn text(federation: &Federation, found: &Found, out: &mut dyn Write) -> anyhow::
     for finding in found.unreconciled() {
         writeln!(
             out,
-            "UNRECONCILED request {} agency {}: in one log and not in the other",
-            finding.request, finding.agency
+            "UNRECONCILED {} request {} agency {}{}",
+            finding.class.as_str(),
+            finding.request,
+            finding.agency,
+            finding.words()
         )?;
     }
     let mut by: BTreeMap<(&str, &str), usize> = BTreeMap::new();

@@ -96,6 +96,15 @@ pub(super) enum EntryDecision {
     Withheld(u64),
 }
 
+impl EntryDecision {
+    pub(super) const fn reason(self) -> Option<u64> {
+        match self {
+            Self::Section(_) => None,
+            Self::Refused(reason) | Self::Withheld(reason) => Some(reason),
+        }
+    }
+}
+
 /// The rules of a policy that determined a decision, a bit for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EntryRules {
@@ -189,15 +198,6 @@ const SUBJECT: u8 = 1 << 5;
 const COUNT: u8 = 1 << 6;
 const REFUSED: u8 = 0x80;
 const WITHHELD: u8 = 0x81;
-
-const STATUSES: [SectionStatus; 6] = [
-    SectionStatus::Ok,
-    SectionStatus::Denied,
-    SectionStatus::NoRecord,
-    SectionStatus::Timeout,
-    SectionStatus::Unavailable,
-    SectionStatus::Invalid,
-];
 
 impl Entry {
     /// The canonical bytes, at most [`MAX_ENTRY_BYTES`]: every field is bounded
@@ -331,7 +331,7 @@ impl SectionEntry {
         put.varint(self.catalogue);
         match self.decision {
             EntryDecision::Section(status) => {
-                let at = STATUSES.iter().position(|known| *known == status);
+                let at = SectionStatus::ALL.iter().position(|known| *known == status);
                 put.u8(at.unwrap_or_default() as u8);
             }
             EntryDecision::Refused(reason) => {
@@ -381,7 +381,9 @@ impl SectionEntry {
             REFUSED => EntryDecision::Refused(take.varint("reason")?),
             WITHHELD => EntryDecision::Withheld(take.varint("reason")?),
             status => EntryDecision::Section(
-                *STATUSES.get(usize::from(status)).ok_or(DecodeError::Form("decision"))?,
+                *SectionStatus::ALL
+                    .get(usize::from(status))
+                    .ok_or(DecodeError::Form("decision"))?,
             ),
         };
         let agency = has(AGENCY).then(|| take.varint("agency")).transpose()?;

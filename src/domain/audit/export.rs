@@ -243,26 +243,36 @@ impl Line {
         }
     }
 
+    /// Where it stands: log, index and time.
+    pub fn place(&self) -> (&str, u64, Timestamp) {
+        match self {
+            Self::Section(section) => (&section.origin, section.index, Timestamp(section.time_us)),
+            Self::Refusals { origin, index, time_us, .. }
+            | Self::Search { origin, index, time_us, .. }
+            | Self::Started { origin, index, time_us, .. }
+            | Self::Stopped { origin, index, time_us, .. } => (origin, *index, Timestamp(*time_us)),
+        }
+    }
+
+    /// The time as it is written for people.
+    pub(super) fn written_time(&self) -> &str {
+        match self {
+            Self::Section(section) => &section.time,
+            Self::Refusals { time, .. }
+            | Self::Search { time, .. }
+            | Self::Started { time, .. }
+            | Self::Stopped { time, .. } => time,
+        }
+    }
+
     /// When.
     pub fn time(&self) -> Timestamp {
-        match self {
-            Self::Section(section) => Timestamp(section.time_us),
-            Self::Refusals { time_us, .. }
-            | Self::Search { time_us, .. }
-            | Self::Started { time_us, .. }
-            | Self::Stopped { time_us, .. } => Timestamp(*time_us),
-        }
+        self.place().2
     }
 
     /// Index in the log.
     pub fn index(&self) -> u64 {
-        match self {
-            Self::Section(section) => section.index,
-            Self::Refusals { index, .. }
-            | Self::Search { index, .. }
-            | Self::Started { index, .. }
-            | Self::Stopped { index, .. } => *index,
-        }
+        self.place().1
     }
 }
 

@@ -18,6 +18,7 @@ use super::tree::Hash;
 pub struct Receipt {
     first: u64,
     leaf_hashes: Arc<[Hash]>,
+    entries: Arc<[Vec<u8>]>,
     checkpoint: SignedCheckpoint,
 }
 
@@ -27,9 +28,10 @@ impl Receipt {
     pub const fn from_durable_log(
         first: u64,
         leaf_hashes: Arc<[Hash]>,
+        entries: Arc<[Vec<u8>]>,
         checkpoint: SignedCheckpoint,
     ) -> Self {
-        Self { first, leaf_hashes, checkpoint }
+        Self { first, leaf_hashes, entries, checkpoint }
     }
 
     /// Which log.
@@ -47,23 +49,51 @@ impl Receipt {
         &self.leaf_hashes
     }
 
+    /// The records' bytes in the log, in the same order.
+    pub fn entries(&self) -> &[Vec<u8>] {
+        &self.entries
+    }
+
     /// The signed checkpoint that covers them.
     pub const fn checkpoint(&self) -> &SignedCheckpoint {
         &self.checkpoint
     }
 
-    /// The receipt in the form in which it travels as a file, with the proofs that
-    /// were made for it: none, or a path for each record.
-    pub fn file(&self, proofs: &[Vec<Hash>]) -> ReceiptFile {
+    /// The receipt in the form in which it travels as a file, with the proof that was made
+    /// for it; without one it does not say what its records say.
+    pub fn file(&self, proof: Option<&ReceiptProof>) -> ReceiptFile {
+        let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
         let texts = |hashes: &[Hash]| hashes.iter().map(Hash::to_string).collect::<Vec<_>>();
         ReceiptFile {
             origin: self.origin().to_string(),
             first_index: self.first,
             leaf_hashes: texts(&self.leaf_hashes),
             checkpoint: self.checkpoint.as_str().to_owned(),
-            proofs: proofs.iter().map(|path| texts(path)).collect(),
+            proofs: proof.iter().flat_map(|proof| &proof.paths).map(|path| texts(path)).collect(),
+            entries: proof.iter().flat_map(|_| self.entries()).map(|entry| hex(entry)).collect(),
+            names: proof
+                .iter()
+                .flat_map(|proof| &proof.names)
+                .map(|((index, entry), path)| NameFile {
+                    index: *index,
+                    entry: hex(entry),
+                    proof: texts(path),
+                })
+                .collect(),
         }
     }
+}
+
+/// An entry of the log that a record refers to: where it stands, and its bytes.
+pub type Named = (u64, Vec<u8>);
+
+/// What a receipt's proof is made of, beside its records' own leaves.
+#[derive(Debug, Clone, Default)]
+pub struct ReceiptProof {
+    /// For each record the path to the checkpoint's root.
+    pub paths: Vec<Vec<Hash>>,
+    /// The names that the records refer to, each with its path.
+    pub names: Vec<(Named, Vec<Hash>)>,
 }
 
 /// A receipt as JSON: what somebody claims, until it is checked. Hashes are 64
@@ -83,6 +113,25 @@ pub struct ReceiptFile {
     /// sibling upward; empty when no proof was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proofs: Vec<Vec<String>>,
+    /// What each record says: its entry in the log, in hexadecimal digits; empty when no
+    /// proof was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<String>,
+    /// The dictionary entries that the records refer to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<NameFile>,
+}
+
+/// A dictionary entry of the log, with its proof under the receipt's checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameFile {
+    /// Its index in the log.
+    pub index: u64,
+    /// Its bytes, in hexadecimal digits.
+    pub entry: String,
+    /// The Merkle path to the checkpoint's root.
+    pub proof: Vec<String>,
 }
 
 impl ReceiptFile {
@@ -97,9 +146,25 @@ impl ReceiptFile {
 
     /// The paths; `None` if a text is no hash.
     pub fn paths(&self) -> Option<Vec<Vec<Hash>>> {
-        let path = |path: &Vec<String>| path.iter().map(|text| parse_hex(text).map(Hash)).collect();
-        self.proofs.iter().map(path).collect()
+        self.proofs.iter().map(|path| parse_path(path)).collect()
     }
+
+    /// Index, bytes and path of each name; `None` if a text is not hexadecimal.
+    pub(super) fn names(&self) -> Option<Vec<(Named, Vec<Hash>)>> {
+        let name = |name: &NameFile| {
+            Some(((name.index, parse_bytes(&name.entry)?), parse_path(&name.proof)?))
+        };
+        self.names.iter().map(name).collect()
+    }
+}
+
+fn parse_path(path: &[String]) -> Option<Vec<Hash>> {
+    path.iter().map(|text| parse_hex(text).map(Hash)).collect()
+}
+
+/// Bytes from lower-case hexadecimal digits.
+pub(super) fn parse_bytes(text: &str) -> Option<Vec<u8>> {
+    data_encoding::HEXLOWER.decode(text.as_bytes()).ok()
 }
 
 /// 32 bytes from 64 lower-case hexadecimal digits.

@@ -1,31 +1,80 @@
-//! Holds the gateway's log against the agencies' logs, release by release.
+//! Holds the gateway's log against the agencies' logs, record by record.
 //!
 //! It compares exported lines and needs no tags. It believes both sides' lines;
-//! that each side's log is whole is what `verify` and the witnesses are for.
+//! that each side's log is whole is what `verify` and the witnesses are for. What each
+//! side records for itself alone, its policy, its rules and its words for a refusal, is
+//! not compared.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod counts;
+mod pair;
+mod side;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::export::{Line, WITHHELD};
+use super::export::Line;
+use side::{Key, Log};
 
-/// What became of a release in the other log.
+/// What became of a record in the other log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Class {
-    /// Both logs have it.
+    /// Both logs have it, and say the same.
     Matched,
-    /// The agency answered; the gateway had given up on it by then.
+    /// One use, released by two replicas: the first answer was lost on its way.
+    Repeated,
+    /// The agency answered; the gateway says that it passed nothing of that on, since it
+    /// had given up on it or been told to. The logs alone cannot tell whether that is so.
     Late,
     /// One log lacks it, and that side had stopped without closing its log around
     /// that time.
     CrashWindow,
-    /// One log lacks it, and nothing explains why.
+    /// Both logs have it, and do not say the same.
+    Different,
+    /// One log has nothing of this request and agency, and nothing explains why.
     Omitted,
+    /// The other log has records of this request and agency, and none for this one.
+    Unmatched,
+    /// A line of an export that does not stand where its log has it.
+    Disordered,
 }
 
-/// The side whose log lacks a release.
+impl Class {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 8] = [
+        Self::Matched,
+        Self::Repeated,
+        Self::Late,
+        Self::CrashWindow,
+        Self::Different,
+        Self::Omitted,
+        Self::Unmatched,
+        Self::Disordered,
+    ];
+
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Matched => "MATCHED",
+            Self::Repeated => "REPEATED",
+            Self::Late => "LATE",
+            Self::CrashWindow => "CRASH_WINDOW",
+            Self::Different => "DIFFERENT",
+            Self::Omitted => "OMITTED",
+            Self::Unmatched => "UNMATCHED",
+            Self::Disordered => "DISORDERED",
+        }
+    }
+
+    /// Whether the two logs contradict each other.
+    pub const fn is_contradiction(self) -> bool {
+        matches!(self, Self::Different | Self::Omitted | Self::Unmatched | Self::Disordered)
+    }
+}
+
+/// The side whose log lacks a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
@@ -35,145 +84,123 @@ pub enum Side {
     Agency,
 }
 
-/// One release.
+/// What both sides say of one thing, where they do not say the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Of what.
+    pub field: &'static str,
+    /// What the gateway's log says.
+    pub gateway: String,
+    /// What the agency's log says.
+    pub agency: String,
+}
+
+/// One record, or one pair of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Its class.
     pub class: Class,
-    /// Which request.
+    /// Which request; empty for a line that is about none.
     pub request: String,
-    /// Which agency.
+    /// Which agency; empty for a line that is about none.
     pub agency: String,
-    /// When, by the log that has it, in microseconds since 1970.
+    /// When, by the agency's log if it has it, in microseconds since 1970.
     pub time_us: u64,
     /// The log that lacks it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_at: Option<Side>,
-    /// What the gateway recorded instead of a release.
+    /// In what the two sides differ.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+    /// Where one log contradicts itself: which record, and in what.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gateway_decision: Option<String>,
+    pub line: Option<String>,
 }
 
-type Key = (String, String);
-
-/// What a log says of one request and agency.
-struct Said {
-    decision: String,
-    time: u64,
-    /// Answers that were recorded, less those that were then withheld.
-    releases: u64,
-}
-
-struct Log {
-    /// By request and agency; a release outweighs the rest.
-    sections: BTreeMap<Key, Said>,
-    /// From the last record before an unclean stop to the start after it.
-    windows: Vec<(u64, u64)>,
-}
-
-fn read<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Log {
-    let mut side = Log { sections: BTreeMap::new(), windows: Vec::new() };
-    let mut last = None;
-    for line in lines {
-        match line {
-            Line::Section(section) => {
-                if let Some(agency) = &section.agency {
-                    let key = (section.request.clone(), agency.clone());
-                    let (decision, time) = (section.decision.clone(), section.time_us);
-                    let known = side.sections.entry(key).or_insert_with(|| Said {
-                        decision: decision.clone(),
-                        time,
-                        releases: 0,
-                    });
-                    if section.is_release() {
-                        known.releases += 1;
-                        if known.releases == 1 {
-                            (known.decision, known.time) = (decision, time);
-                        }
-                    } else if decision == WITHHELD && known.releases > 0 {
-                        known.releases -= 1;
-                        if known.releases == 0 {
-                            (known.decision, known.time) = (decision, time);
-                        }
-                    }
-                }
-            }
-            Line::Started { clean: false, time_us, .. } => {
-                if let Some(last) = last {
-                    side.windows.push((last, *time_us));
-                }
-            }
-            Line::Started { .. }
-            | Line::Stopped { .. }
-            | Line::Search { .. }
-            | Line::Refusals { .. } => {}
+impl Finding {
+    /// What is wrong, for people, after class, time, request and agency.
+    pub fn words(&self) -> String {
+        let mut words = match (&self.line, self.missing_at) {
+            (Some(line), _) => format!(", {line}"),
+            (None, Some(Side::Gateway)) => ", missing at the gateway".to_owned(),
+            (None, Some(Side::Agency)) => ", missing at the agency".to_owned(),
+            (None, None) => String::new(),
+        };
+        for Difference { field, gateway, agency } in &self.differences {
+            words += &format!(", {field}: the gateway has {gateway}, the agency {agency}");
         }
-        last = Some(line.time().0);
+        words
     }
-    side
 }
 
-/// Names every release that either side has. Each agency's lines come as a slice
-/// of their own; agencies whose log is not given are left aside.
+/// The longest that a request may be under way, and be repeated by a gateway that lost
+/// the answer: records of one request lie no further apart, but for the clocks.
+const UNDER_WAY: Duration = Duration::from_secs(60);
+
+/// Names every record that either side has of a request and an agency, and every line
+/// that is out of its order. Each log comes as a slice of its own; the logs of one agency's
+/// replicas are taken together, and agencies whose log is not given are left aside.
 pub fn reconcile(gateway: &[Line], agencies: &[Vec<Line>], leeway: Duration) -> Vec<Finding> {
-    let leeway = u64::try_from(leeway.as_micros()).unwrap_or(u64::MAX);
-    let gateway = read(gateway);
-    let mut findings = Vec::new();
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let leeway = micros(leeway);
+    let within = leeway.saturating_add(micros(UNDER_WAY));
+    let mut gateway = Log::read(gateway);
+    let mut logs: BTreeMap<&str, Log<'_>> = BTreeMap::new();
+    let mut findings = std::mem::take(&mut gateway.disorder);
     for lines in agencies {
-        let agency = read(lines);
-        let names: BTreeSet<&String> = agency.sections.keys().map(|(_, name)| name).collect();
-        for (key, said) in &agency.sections {
-            if said.releases > 0 {
-                findings.push(released(key, said.time, &gateway, leeway));
-            }
-        }
-        for (key, said) in &gateway.sections {
-            let released = agency.sections.get(key).is_some_and(|said| said.releases > 0);
-            if said.releases > 0 && names.contains(&key.1) && !released {
-                let class = absent(&agency, said.time, leeway);
-                findings.push(finding(class, key, said.time, Some(Side::Agency), None));
-            }
+        let mut log = Log::read(lines);
+        findings.append(&mut log.disorder);
+        for (name, log) in log.by_agency() {
+            logs.entry(name).or_default().absorb(log);
         }
     }
-    findings
-        .sort_by(|a, b| (a.class, a.time_us, &a.request).cmp(&(b.class, b.time_us, &b.request)));
+    for (name, log) in &mut logs {
+        log.sort();
+        findings.extend(counts::contradictions(log));
+        let claimed = gateway.of_agency(name);
+        let keys: std::collections::BTreeSet<Key<'_>> =
+            log.groups.keys().chain(claimed.iter()).copied().collect();
+        for key in keys {
+            let ours = gateway.groups.get(&key).map_or(&[][..], Vec::as_slice);
+            let theirs = log.groups.get(&key).map_or(&[][..], Vec::as_slice);
+            let missing = Missing { gateway: &gateway, agency: log, leeway };
+            findings.extend(pair::pair(key, ours, theirs, within, &missing));
+        }
+    }
+    findings.sort_by(|a, b| {
+        (a.class, a.time_us, &a.request, &a.agency)
+            .cmp(&(b.class, b.time_us, &b.request, &b.agency))
+    });
     findings
 }
 
-fn released(key: &Key, time: u64, gateway: &Log, leeway: u64) -> Finding {
-    match gateway.sections.get(key) {
-        Some(Said { decision, .. }) if decision == "TIMEOUT" || decision == "UNAVAILABLE" => {
-            finding(Class::Late, key, time, None, Some(decision.clone()))
-        }
-        Some(Said { decision, .. }) => {
-            let other = (decision != "OK").then(|| decision.clone());
-            finding(Class::Matched, key, time, None, other)
-        }
-        None => finding(absent(gateway, time, leeway), key, time, Some(Side::Gateway), None),
+/// What may explain that a log lacks a record.
+struct Missing<'a> {
+    gateway: &'a Log<'a>,
+    agency: &'a Log<'a>,
+    leeway: u64,
+}
+
+impl Missing<'_> {
+    /// Whether that side had stopped without closing its log around that time.
+    fn crashed(&self, side: Side, time: u64) -> bool {
+        let log = match side {
+            Side::Gateway => self.gateway,
+            Side::Agency => self.agency,
+        };
+        covers(&log.windows, time, self.leeway)
+    }
+
+    /// Whether the gateway counted refusals of this consumer around that time, instead of
+    /// recording each.
+    fn counted(&self, consumer: &str, time: u64) -> bool {
+        let counted = self.gateway.counted.get(consumer);
+        counted.is_some_and(|spans| covers(spans, time, self.leeway))
     }
 }
 
-fn absent(side: &Log, time: u64, leeway: u64) -> Class {
-    let covered = side
-        .windows
+fn covers(spans: &[(u64, u64)], time: u64, leeway: u64) -> bool {
+    spans
         .iter()
-        .any(|(from, to)| from.saturating_sub(leeway) <= time && time <= to.saturating_add(leeway));
-    if covered { Class::CrashWindow } else { Class::Omitted }
-}
-
-fn finding(
-    class: Class,
-    (request, agency): &Key,
-    time_us: u64,
-    missing_at: Option<Side>,
-    gateway_decision: Option<String>,
-) -> Finding {
-    Finding {
-        class,
-        request: request.clone(),
-        agency: agency.clone(),
-        time_us,
-        missing_at,
-        gateway_decision,
-    }
+        .any(|(from, to)| from.saturating_sub(leeway) <= time && time <= to.saturating_add(leeway))
 }

@@ -20,6 +20,10 @@ pub enum SectionStatus {
 }
 
 impl SectionStatus {
+    /// All of them. A record has a status by its place here.
+    pub const ALL: [Self; 6] =
+        [Self::Ok, Self::Denied, Self::NoRecord, Self::Timeout, Self::Unavailable, Self::Invalid];
+
     /// The status as people and JSON read it.
     pub const fn as_str(self) -> &'static str {
         match self {

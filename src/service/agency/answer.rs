@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::config::agency::AgencyLimitsConfig;
 use crate::domain::audit::{CountRecord, Counted, Decision};
 use crate::domain::catalogue::{AgencyId, Catalogue};
@@ -23,7 +24,7 @@ use crate::service::audit::recorder::{self, Line, Recorder};
 use crate::service::judge::{Authority, Ruling};
 use crate::service::random;
 use crate::source::{Held, Holdings};
-use crate::store::frequency::{Counters, Release, Use};
+use crate::store::frequency::{CounterError, Counters, Release, Use};
 use crate::wire::fetch::FetchRequest;
 use crate::wire::proto::pb;
 use crate::wire::refusal::Refusal;
@@ -31,6 +32,9 @@ use crate::wire::section::RequestHash;
 use crate::wire::{fetch, section};
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// What counting is given in any case before the counters are called down.
+const COUNTING: Duration = Duration::from_secs(1);
 
 /// What an agency answers from, and by whose leave.
 pub struct Agency {
@@ -204,6 +208,7 @@ impl Agency {
         let unrecorded = self.parts.recorder.begin(gateway.spiffe(), || {
             records(ruled.get(), recorder::refused(Reason::Abandoned)).unwrap_or_default()
         });
+        let mut unrecorded = unrecorded.under_grant(grant);
         let answered = async {
             let subject = subject?;
             let ruling = self.parts.authority.judge(grant).await?;
@@ -222,6 +227,12 @@ impl Agency {
             Ok((section, ..)) => Decision::Section(section.status),
             Err(refusal) => recorder::refused(refusal.reason),
         };
+        if let Err(refusal) = &answered
+            && counted.get().is_none()
+            && unrecorded.is_counted(refusal.reason)
+        {
+            return answered.map(|_| Bytes::new());
+        }
         // No record, no data: this waits until the record is on disk.
         unrecorded.record(records(ruled.get(), decision.clone())).await?;
         let (section, permit, ruling) = answered?;
@@ -342,6 +353,7 @@ impl Agency {
             expires: u64::try_from(one.expires.unix_timestamp()).unwrap_or_default(),
             counted,
         };
+        let asked = clock::now();
         match self.parts.counters.release(one, until).await {
             Ok(Release::Counted { used }) => Ok(record(Counted::Use(used))),
             Ok(Release::Repeated { times }) => Ok(record(Counted::Repeat(times))),
@@ -352,6 +364,11 @@ impl Agency {
             Ok(Release::Conflict) => {
                 let message = "the request id was used for another request; take a new one";
                 Err(Refusal::new(Reason::RequestIdReused, message))
+            }
+            // Who asked had left too little time; that says nothing of the counters.
+            Err(CounterError::Timeout) if asked.elapsed() < COUNTING => {
+                let message = "the use was not counted in the time given, so nothing is released";
+                Err(Refusal::new(Reason::Deadline, message))
             }
             Err(error) => {
                 tracing::error!(agency = %self.parts.id, reason = %Reason::CounterDown, "{error}");

@@ -218,6 +218,23 @@ impl Witnesses {
         }
     }
 
+    /// Keeps the evidence of a contradiction beside what is held of the log.
+    async fn keep_evidence(&self, peer: &Arc<Peer>, fault: Fault) {
+        let (held, peer) = (self.held.clone(), peer.clone());
+        let kept = tokio::task::spawn_blocking(move || {
+            let Fault::Witness(found) = fault else { return };
+            let origin = match &found {
+                WitnessError::Fork { origin, .. } | WitnessError::Rollback { origin, .. } => origin,
+                WitnessError::Note(_) | WitnessError::Io { .. } => return,
+            };
+            let Some(key) = peer.keys.iter().find(|key| key.origin() == origin) else { return };
+            if let Err(error) = held.keep_evidence(key, &found) {
+                tracing::error!(peer = %peer.identity, "the evidence against a peer's log cannot be kept, so that a restart forgets it: {error}");
+            }
+        });
+        let _ = kept.await;
+    }
+
     fn set(&self, peer: &Peer, standing: Standing) {
         let before = peer.standing();
         if before != standing && !before.is_proven() {
@@ -227,8 +244,13 @@ impl Witnesses {
     }
 }
 
-/// What was seen of each log when the question was put.
-type Seen = Vec<(Origin, u64)>;
+/// What was seen of each log when the question was put: its size, and the checkpoint that
+/// is held of it.
+type Seen = Vec<(Origin, Option<SignedCheckpoint>)>;
+
+fn size(seen: Option<&SignedCheckpoint>) -> u64 {
+    seen.map_or(0, |seen| seen.checkpoint().size)
+}
 
 /// One stream's part in the swap.
 #[derive(Debug)]
@@ -267,7 +289,7 @@ impl Swap {
         let read = tokio::task::spawn_blocking(move || {
             let seen = keys.keys.iter().map(|key| {
                 let held = held.held(key)?;
-                Ok((key.origin().clone(), held.map_or(0, |held| held.checkpoint().size)))
+                Ok((key.origin().clone(), held))
             });
             seen.collect::<Result<Seen, WitnessError>>()
         });
@@ -278,9 +300,11 @@ impl Swap {
                 return None;
             }
         };
-        let named = seen
-            .iter()
-            .map(|(origin, size)| pb::SeenLog { origin: origin.to_string(), size: *size });
+        let named = seen.iter().map(|(origin, held)| pb::SeenLog {
+            origin: origin.to_string(),
+            size: size(held.as_ref()),
+            checkpoint: held.as_ref().map(|held| held.as_str().to_owned()).unwrap_or_default(),
+        });
         let question = pb::ExchangeAskLog { seen: named.collect() };
         self.with_asked(|asked| *asked = Some(seen));
         Some(question)
@@ -296,8 +320,8 @@ impl Swap {
         }
         let own = self.witnesses.own.clone();
         let origin = own.key.origin().as_str();
-        let seen = question.seen.iter().take(MAX_LOGS).find(|seen| seen.origin == origin);
-        let shown = show(&own, seen.map_or(0, |seen| seen.size)).await;
+        let seen = question.seen.into_iter().take(MAX_LOGS).find(|seen| seen.origin == origin);
+        let shown = show(&own, seen.unwrap_or_default()).await;
         self.showing.store(false, Ordering::Release);
         match shown {
             Ok(shown) => Some(shown),
@@ -323,11 +347,12 @@ impl Swap {
             Ok(Ok(())) => Standing::Sound,
             Ok(Err(fault)) => {
                 let standing = fault.standing();
-                tracing::error!(reason = standing.and_then(Standing::fault).map(tracing::field::display), peer = %peer.identity, "{fault}");
-                match standing {
-                    Some(standing) => standing,
-                    None => return,
+                // Barred first: its evidence may find no room on the disk.
+                if let Some(standing) = standing {
+                    self.witnesses.set(&peer, standing);
                 }
+                tracing::error!(reason = standing.and_then(Standing::fault).map(tracing::field::display), peer = %peer.identity, "{fault}");
+                return self.witnesses.keep_evidence(&peer, fault).await;
             }
             Err(_) => return,
         };
@@ -357,7 +382,8 @@ impl Drop for Swap {
 }
 
 /// Shows the own log, going on from a size that the peer has seen.
-async fn show(own: &Arc<Own>, seen: u64) -> Result<pb::ExchangeShowLog, ProveError> {
+async fn show(own: &Arc<Own>, claim: pb::SeenLog) -> Result<pb::ExchangeShowLog, ProveError> {
+    let seen = claim.size;
     let (tries, wait) = CATCH_UP;
     let mut left = tries;
     loop {
@@ -378,12 +404,22 @@ async fn show(own: &Arc<Own>, seen: u64) -> Result<pb::ExchangeShowLog, ProveErr
         }
         if hashes.is_none() {
             let size = checkpoint.checkpoint().size;
-            tracing::error!(
-                reason = %Reason::LogRolledBack,
-                seen,
-                size,
-                "a peer has seen more of the own audit log than there is: it was put back to an older copy"
-            );
+            // Our own signature under more than there is proves it; a peer's word does not.
+            let signed = own.key.verify(&claim.checkpoint);
+            if signed.is_ok_and(|signed| signed.checkpoint().size > own.size()) {
+                tracing::error!(
+                    reason = %Reason::LogRolledBack,
+                    seen,
+                    size,
+                    "a peer has seen more of the own audit log than there is: it was put back to an older copy"
+                );
+            } else {
+                tracing::info!(
+                    seen,
+                    size,
+                    "a peer claims to have seen more of the own audit log than there is, without proof"
+                );
+            }
         }
         let hashes = hashes.unwrap_or_default();
         return Ok(pb::ExchangeShowLog {
@@ -438,7 +474,7 @@ fn judge(
     let origin = &named.checkpoint().origin;
     let key = peer.keys.iter().find(|key| key.origin() == origin);
     let key = key.ok_or_else(|| Fault::NotPinned(origin.clone()))?;
-    let asked = seen.iter().find(|(log, _)| log == origin).map_or(0, |(_, size)| *size);
-    held.offer(key, asked, &shown.checkpoint, &proof)?;
+    let asked = seen.iter().find(|(log, _)| log == origin).and_then(|(_, held)| held.as_ref());
+    held.offer(key, size(asked), &shown.checkpoint, &proof)?;
     Ok(())
 }

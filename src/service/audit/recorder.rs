@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock;
+use crate::domain::audit::disclosed::names;
 use crate::domain::audit::{
-    CountRecord, Decision, Hash, Receipt, Record, RefusalCounts, RefusalsRecord, RequestId,
+    CountRecord, Decision, Receipt, ReceiptProof, Record, RefusalCounts, RefusalsRecord, RequestId,
     SearchRecord, SectionRecord, SubjectTag, Timestamp,
 };
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
@@ -21,11 +22,13 @@ use crate::domain::reason::Reason;
 use crate::domain::section::SectionStatus;
 use crate::domain::sensitive::Sensitive;
 use crate::domain::subject::Subject;
+use crate::service::audit::denials::{Denials, Under};
 use crate::service::judge::Ruling;
 use crate::store::audit_log::{AuditError, AuditLog, Health, fresh_blind};
 use crate::wire::refusal::Refusal;
 use aws_lc_rs::hmac;
 use futures_util::FutureExt;
+use time::OffsetDateTime;
 
 /// How often counted refusals are written.
 const COUNTS_EVERY: Duration = Duration::from_secs(5);
@@ -36,6 +39,7 @@ pub struct Recorder {
     log: AuditLog,
     catalogue: CatalogueDigest,
     refusals: Mutex<RefusalCounts>,
+    denials: Denials,
     /// An agency's own key for tags of persons.
     tag: Option<hmac::Key>,
 }
@@ -59,22 +63,54 @@ pub struct Line {
 pub struct Unrecorded<'a, F: FnOnce() -> Vec<Record>> {
     recorder: &'a Recorder,
     peer: &'a SpiffeId,
+    grant: Option<&'a VerifiedGrant>,
     abandoned: Option<F>,
 }
 
 impl<F: FnOnce() -> Vec<Record>> Drop for Unrecorded<'_, F> {
     fn drop(&mut self) {
-        if let Some(abandoned) = self.abandoned.take() {
-            // Queued by the call; the receipt is nobody's.
-            let queued = self.recorder.log.append(abandoned());
-            if let Some(Err(_)) = queued.now_or_never() {
-                self.recorder.count_refusal(self.peer, Reason::Abandoned);
-            }
+        let Some(abandoned) = self.abandoned.take() else { return };
+        let records = abandoned();
+        let counted =
+            |record: &Record| matches!(record, Record::Section(section) if section.count.is_some());
+        let spent = self.under().is_some_and(|under| self.recorder.denials.is_spent(&under));
+        // Nothing can come of a grant that is spent, and much of who asks under it.
+        if spent && !records.iter().any(counted) {
+            return self.recorder.count_refusal(self.peer, Reason::Abandoned);
+        }
+        // Queued by the call; the receipt is nobody's.
+        let queued = self.recorder.log.append(records);
+        if let Some(Err(_)) = queued.now_or_never() {
+            self.recorder.count_refusal(self.peer, Reason::Abandoned);
         }
     }
 }
 
-impl<F: FnOnce() -> Vec<Record>> Unrecorded<'_, F> {
+impl<'a, F: FnOnce() -> Vec<Record>> Unrecorded<'a, F> {
+    /// Of a request under this grant.
+    #[must_use]
+    pub fn under_grant(mut self, grant: &'a VerifiedGrant) -> Self {
+        self.grant = Some(grant);
+        self
+    }
+
+    fn under(&self) -> Option<Under<'a>> {
+        let (peer, grant) = (self.peer, self.grant?);
+        Some(Under { peer, grant, utc: clock::utc(), now: clock::now() })
+    }
+
+    /// Whether what is denied here was denied before in the same way; then it is counted,
+    /// and needs no record of its own.
+    pub fn is_counted(&mut self, reason: Reason) -> bool {
+        let denials = &self.recorder.denials;
+        let repeated = self.under().is_some_and(|under| denials.is_repeated(&under, reason));
+        if repeated {
+            self.abandoned = None;
+            self.recorder.count_refusal(self.peer, reason);
+        }
+        repeated
+    }
+
     /// Writes what came of the request instead, and gives the proof that it is on
     /// disk. A request that thereby is refused without a record is counted.
     ///
@@ -102,7 +138,7 @@ impl Recorder {
         tag: Option<&Sensitive<[u8; 32]>>,
     ) -> Self {
         let tag = tag.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose()));
-        Self { log, catalogue, refusals: Mutex::default(), tag }
+        Self { log, catalogue, refusals: Mutex::default(), denials: Denials::default(), tag }
     }
 
     /// Refuses a request while the log cannot take its record, before anybody is
@@ -115,6 +151,11 @@ impl Recorder {
             Health::Ready => Ok(()),
             Health::DiskFull | Health::Poisoned(_) => Err(audit_down()),
         }
+    }
+
+    /// The time of the last record that the log had when it was opened.
+    pub fn last_time(&self) -> OffsetDateTime {
+        self.log.recovery().last.to_utc()
     }
 
     /// How many entries the log has.
@@ -171,7 +212,7 @@ impl Recorder {
         peer: &'a SpiffeId,
         abandoned: F,
     ) -> Unrecorded<'a, F> {
-        Unrecorded { recorder: self, peer, abandoned: Some(abandoned) }
+        Unrecorded { recorder: self, peer, grant: None, abandoned: Some(abandoned) }
     }
 
     /// Takes back what was recorded as answered: authority ended while the record
@@ -227,17 +268,21 @@ impl Recorder {
 
     /// Proves a receipt of this log; nothing where the log cannot. The records are in
     /// the log either way, so that an answer does not fail for it.
-    pub async fn prove(self: &Arc<Self>, receipt: &Receipt) -> Vec<Vec<Hash>> {
+    pub async fn prove(
+        self: &Arc<Self>,
+        receipt: &Receipt,
+        records: &[Record],
+    ) -> Option<ReceiptProof> {
+        let entries = records.iter().zip(receipt.entries());
+        let mut names: Vec<_> = entries.flat_map(|(record, entry)| names(record, entry)).collect();
+        names.sort_unstable();
+        names.dedup();
         let (recorder, receipt) = (self.clone(), receipt.clone());
-        let proved = tokio::task::spawn_blocking(move || recorder.log.prove(&receipt)).await;
-        match proved {
-            Ok(Ok(proofs)) => proofs,
-            Ok(Err(error)) => {
-                tracing::warn!("a receipt goes out without its proof: {error}");
-                Vec::new()
-            }
-            Err(_) => Vec::new(),
-        }
+        let proving = tokio::task::spawn_blocking(move || recorder.log.prove(&receipt, names));
+        let proved = proving.await.ok()?;
+        proved
+            .inspect_err(|error| tracing::warn!("a receipt goes out without its proof: {error}"))
+            .ok()
     }
 
     /// Records a search of the log; only then may its answer be given.

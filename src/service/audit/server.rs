@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
 use tonic::{Request, Response, Status};
 
 use crate::clock;
@@ -47,7 +47,7 @@ pub struct Review {
     key: VerifyingKey,
     /// Opened by the first search; held by whichever is under way, on its own thread.
     index: Arc<AsyncMutex<Option<Index>>>,
-    room: Semaphore,
+    room: Arc<Semaphore>,
 }
 
 impl Review {
@@ -67,7 +67,7 @@ impl Review {
             log,
             key,
             index: Arc::default(),
-            room: Semaphore::new(MAX_IN_FLIGHT),
+            room: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
         }
     }
 
@@ -88,7 +88,17 @@ impl Review {
             Refusal { retry_after, ..Refusal::new(reason, refusal.to_string()) }
         })
     }
+}
 
+/// A question that was let in. Its place is taken until whatever works for it on a thread
+/// has ended, also when nobody awaits the answer any more.
+#[derive(Clone)]
+struct Asked {
+    review: Arc<Review>,
+    room: Arc<OwnedSemaphorePermit>,
+}
+
+impl Asked {
     /// Searches, records the search, and only then gives what was found.
     async fn search(
         &self,
@@ -96,7 +106,8 @@ impl Review {
         kind: SearchKind,
         search: message::Search,
     ) -> Result<Found, Refusal> {
-        self.recorder.check_ready()?;
+        let recorder = &self.review.recorder;
+        recorder.check_ready()?;
         let keys = search.query.keys();
         let found = self.find(search).await;
         let found = found.map_err(|error| {
@@ -111,18 +122,20 @@ impl Review {
             keys,
             hits: found.hits.len() as u64,
         };
-        self.recorder.record_search(record).await?;
+        recorder.record_search(record).await?;
         Ok(found)
     }
 
     /// Searches on a thread that may wait. When nobody awaits the answer any more, what
     /// brings the index up to date ends, and the next search has it afterwards.
     async fn find(&self, search: message::Search) -> Result<Found, IndexError> {
-        let mut index = Arc::clone(&self.index).lock_owned().await;
-        let (log, key) = (self.log.clone(), self.key.clone());
+        let mut index = Arc::clone(&self.review.index).lock_owned().await;
+        let (log, key) = (self.review.log.clone(), self.review.key.clone());
+        let room = Arc::clone(&self.room);
         let awaited = Arc::new(());
         let asker = Arc::downgrade(&awaited);
         let found = tokio::task::spawn_blocking(move || {
+            let _room = room;
             let mut once = || find(&mut index, (&log, &key), &search, &asker);
             match once() {
                 // What is there is not what the log says: once more, from nothing.
@@ -139,8 +152,13 @@ impl Review {
         &self,
         work: impl FnOnce(PathBuf, VerifyingKey) -> Result<T, ProveError> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let (log, key) = (self.log.clone(), self.key.clone());
-        let worked = tokio::task::spawn_blocking(move || work(log, key)).await;
+        let (log, key) = (self.review.log.clone(), self.review.key.clone());
+        let room = Arc::clone(&self.room);
+        let worked = tokio::task::spawn_blocking(move || {
+            let _room = room;
+            work(log, key)
+        });
+        let worked = worked.await;
         match worked {
             Ok(Ok(proof)) => Ok(proof),
             Ok(Err(error @ ProveError::NoEntry { .. })) => {
@@ -203,7 +221,7 @@ impl ReviewServer {
         &self,
         act: Act,
         request: Request<Q>,
-        work: impl FnOnce(Arc<Review>, PeerId, Q) -> F,
+        work: impl FnOnce(Asked, PeerId, Q) -> F,
     ) -> Result<Response<A>, Status>
     where
         F: Future<Output = Result<A, Refusal>>,
@@ -214,10 +232,11 @@ impl ReviewServer {
             let until = deadline::deadline(request.metadata(), now, MAX_DEADLINE);
             let peer = peer.clone()?;
             self.0.admit(&peer, act)?;
-            let _room = self.0.room.try_acquire().map_err(|_| {
+            let room = Arc::clone(&self.0.room).try_acquire_owned().map_err(|_| {
                 Refusal::overloaded("as many reviewers' questions are under way as are taken")
             })?;
-            let work = work(self.0.clone(), peer, request.into_inner());
+            let asked = Asked { review: self.0.clone(), room: Arc::new(room) };
+            let work = work(asked, peer, request.into_inner());
             tokio::time::timeout_at(until.into(), work).await.map_err(|_| {
                 let message =
                     "the question was not answered in time; give it longer or ask for less";
@@ -248,10 +267,10 @@ impl AuditService for ReviewServer {
         &self,
         request: Request<pb::ListRecordsRequest>,
     ) -> Result<Response<pb::ListRecordsResponse>, Status> {
-        let work = async |review: Arc<Review>, peer: PeerId, request| {
-            let search = message::decode_list(&request, review.max_page)?;
+        let work = async |asked: Asked, peer: PeerId, request| {
+            let search = message::decode_list(&request, asked.review.max_page)?;
             let (records, next_index) =
-                encode(review.search(&peer, SearchKind::List, search).await?);
+                encode(asked.search(&peer, SearchKind::List, search).await?);
             Ok(pb::ListRecordsResponse { records, next_index })
         };
         self.answer(Act::List, request, work).await
@@ -261,10 +280,10 @@ impl AuditService for ReviewServer {
         &self,
         request: Request<pb::GetSubjectAccessRequest>,
     ) -> Result<Response<pb::GetSubjectAccessResponse>, Status> {
-        let work = async |review: Arc<Review>, peer: PeerId, request| {
-            let search = message::decode_access(&request, review.max_page)?;
+        let work = async |asked: Asked, peer: PeerId, request| {
+            let search = message::decode_access(&request, asked.review.max_page)?;
             let (records, next_index) =
-                encode(review.search(&peer, SearchKind::SubjectAccess, search).await?);
+                encode(asked.search(&peer, SearchKind::SubjectAccess, search).await?);
             Ok(pb::GetSubjectAccessResponse { records, next_index })
         };
         self.answer(Act::SubjectAccess, request, work).await
@@ -274,8 +293,8 @@ impl AuditService for ReviewServer {
         &self,
         request: Request<pb::GetCheckpointRequest>,
     ) -> Result<Response<pb::GetCheckpointResponse>, Status> {
-        let work = async |review: Arc<Review>, _: PeerId, _| {
-            let signed = review.prove(|log, key| proof::published(&log, &key)).await?;
+        let work = async |asked: Asked, _: PeerId, _| {
+            let signed = asked.prove(|log, key| proof::published(&log, &key)).await?;
             Ok(pb::GetCheckpointResponse { checkpoint: signed.as_str().to_owned() })
         };
         self.answer(Act::Prove, request, work).await
@@ -285,8 +304,9 @@ impl AuditService for ReviewServer {
         &self,
         request: Request<pb::ProveInclusionRequest>,
     ) -> Result<Response<pb::ProveInclusionResponse>, Status> {
-        let work = async |review: Arc<Review>, _: PeerId, asked: pb::ProveInclusionRequest| {
-            let proved = review.prove(move |log, key| proof::prove(&log, &key, asked.index));
+        let work = async |asked: Asked, _: PeerId, request: pb::ProveInclusionRequest| {
+            let index = request.index;
+            let proved = asked.prove(move |log, key| proof::prove(&log, &key, index));
             let proved = proved.await?;
             let hashes = proved.path.iter().map(|hash| Bytes::copy_from_slice(&hash.0));
             Ok(pb::ProveInclusionResponse {
@@ -302,9 +322,9 @@ impl AuditService for ReviewServer {
         &self,
         request: Request<pb::ProveConsistencyRequest>,
     ) -> Result<Response<pb::ProveConsistencyResponse>, Status> {
-        let work = async |review: Arc<Review>, _: PeerId, asked: pb::ProveConsistencyRequest| {
-            let old = asked.old_size;
-            let proved = review.prove(move |log, key| proof::prove_consistency(&log, &key, old));
+        let work = async |asked: Asked, _: PeerId, request: pb::ProveConsistencyRequest| {
+            let old = request.old_size;
+            let proved = asked.prove(move |log, key| proof::prove_consistency(&log, &key, old));
             let proved = proved.await?;
             let hashes = proved.hashes.iter().map(|hash| Bytes::copy_from_slice(&hash.0));
             Ok(pb::ProveConsistencyResponse {
@@ -315,3 +335,6 @@ impl AuditService for ReviewServer {
         self.answer(Act::Prove, request, work).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@ use crate::domain::shares::{Full, Place, Shares};
 use crate::service::agencies::client::AgencyClient;
 use crate::service::audit::recorder::{self, Line, Recorder};
 use crate::service::gateway::fan_out::{self, Asked};
+use crate::service::gateway::ids::Ids;
 use crate::service::judge::{Authority, Ruling};
 use crate::service::random;
 use crate::wire::profile as message;
@@ -40,6 +41,7 @@ pub struct Gateway {
     owned: Vec<ItemSet>,
     limits: GatewayLimitsConfig,
     room: Arc<Shares>,
+    ids: Ids,
 }
 
 /// A request whose grant holds.
@@ -78,6 +80,7 @@ impl Gateway {
             owned,
             room: Shares::for_domains(limits.max_in_flight, limits.max_in_flight_per_consumer),
             limits,
+            ids: Ids::default(),
         }
     }
 
@@ -136,6 +139,10 @@ impl Gateway {
             Some(id) => id,
             None => RequestId::of_random(random::sixteen()?),
         };
+        if !self.ids.note(&request_id, &grant, &wanted.items, clock::now()) {
+            let message = "the request id was used for another request; take a new one";
+            return Err(Refusal::new(Reason::RequestIdReused, message));
+        }
         let until = fan_out::slice(until, clock::now());
         let (items, prove) = (wanted.items, wanted.prove);
         Ok(Admitted { peer, items, grant, request_id, prove, until, _room: room })
@@ -155,8 +162,10 @@ impl Gateway {
             };
             self.records(request, ruling, lines).unwrap_or_default()
         });
+        let mut unrecorded = unrecorded.under_grant(&request.grant);
         let (ruling, permit, plan) = match self.decide(request).await {
             Ok(decision) => decided.get_or_init(|| decision),
+            Err((_, refusal)) if unrecorded.is_counted(refusal.reason) => return Err(refusal),
             Err((ruling, refusal)) => {
                 let line = whole(request.items, recorder::refused(refusal.reason));
                 let records = self.records(request, ruling.as_ref(), vec![line]);
@@ -172,6 +181,10 @@ impl Gateway {
         };
         let timed = fan_out::fan_out(plan, &self.clients, question).await;
         let (sections, elapsed): (Vec<Section>, Vec<Duration>) = timed.into_iter().unzip();
+        if let Some(reason) = spent(&sections).filter(|reason| unrecorded.is_counted(*reason)) {
+            let message = "this was denied under the grant before; ask no more until that changes";
+            return Err(Refusal::new(reason, message));
+        }
         let profile = profile::merge(&self.catalogue, &sections, &plan.silent());
 
         let confirm = || {
@@ -192,11 +205,12 @@ impl Gateway {
             lines.push(whole(withheld, recorder::refused(Reason::NotPermitted)));
         }
         let records = self.records(request, Some(ruling), lines);
+        let shown = if request.prove { records.clone().unwrap_or_default() } else { Vec::new() };
         let receipt = unrecorded.record(records).await?;
         confirmed?;
-        let proofs = match request.prove {
-            true => self.recorder.prove(&receipt).await,
-            false => Vec::new(),
+        let proof = match request.prove {
+            true => self.recorder.prove(&receipt, &shown).await,
+            false => None,
         };
         // The disk took its time, and authority may have ended meanwhile.
         if let Err(refusal) = confirm().await {
@@ -206,7 +220,7 @@ impl Gateway {
         }
         let timed = sections.iter().zip(elapsed);
         let id = request.request_id.to_string();
-        Ok(message::encode_response(id, profile, timed, &receipt, &proofs, &self.catalogue))
+        Ok(message::encode_response(id, profile, timed, (&receipt, proof), &self.catalogue))
     }
 
     /// What grant and policy allow, and what each agency is asked of it.
@@ -243,6 +257,15 @@ impl Gateway {
             })
             .collect()
     }
+}
+
+/// That the grant's uses are spent, or the request's id, where no agency told anything of
+/// the person: neither passes while the window lasts, whoever acts.
+fn spent(sections: &[Section]) -> Option<Reason> {
+    let lasting = [Reason::FrequencyExhausted, Reason::RequestIdReused];
+    let answered = sections.iter().any(|section| section.status.is_answered());
+    let mut reasons = sections.iter().filter_map(|section| section.reason);
+    reasons.find(|reason| lasting.contains(reason)).filter(|_| !answered)
 }
 
 /// A line for each agency of a plan, by its place there.

@@ -115,7 +115,7 @@ async fn whoever_gave_up_is_not_asked_for() {
     let kept = bench.ask("kept");
     bench.stub.go.add_permits(2);
     assert!(first.await.unwrap().is_ok() && kept.await.unwrap().is_ok());
-    assert!(late.await.is_err());
+    assert_eq!(late.await.unwrap().err(), Some(Reason::Deadline));
     assert_eq!(bench.asked(), [vec!["a"], vec!["kept"]]);
 }
 

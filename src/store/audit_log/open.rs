@@ -49,7 +49,7 @@ pub(super) fn open(
     let shared = Shared::new(latest, published);
     let clean = walk.closed || is_new || size == 0;
 
-    let (queue, jobs) = sync_channel(options.queue);
+    let (queue, jobs) = sync_channel(options.queue());
     let publisher = Publisher::new(
         dir,
         shared.clone(),
@@ -83,8 +83,8 @@ pub(super) fn open(
         shared,
         dir: dir.to_owned(),
         queue: Some(queue),
-        capacity: options.queue,
-        recovery: Recovery { size, cut: walk.torn, clean },
+        capacity: options.queue(),
+        recovery: Recovery { size, cut: walk.torn, last: walk.high_water, clean },
         _lock: lock,
     })
 }

@@ -8,7 +8,7 @@ use tlog_tiles::tlog::{
     split_stored_hash_index,
 };
 
-use crate::domain::audit::{Hash, Receipt, check_inclusion};
+use crate::domain::audit::{Checkpoint, Hash, check_inclusion};
 use crate::store::proof::{ProveError, Tiles};
 
 /// Most leaves that are kept, 8 MiB. Tiles follow within about a second; should they
@@ -76,25 +76,24 @@ impl HashReader for Grown<'_> {
     }
 }
 
-/// For each record of the receipt the path to the root of the receipt's own
-/// checkpoint. Reads a few tiles and checks what comes of them.
+/// For each leaf, at its index, the path to the root of the checkpoint. Reads a few tiles
+/// and checks what comes of them.
 pub(super) fn prove(
     log: &Path,
-    receipt: &Receipt,
+    checkpoint: &Checkpoint,
+    leaves: impl IntoIterator<Item = (u64, Hash)>,
     published: u64,
     tail: &Tail,
 ) -> Result<Vec<Vec<Hash>>, ProveError> {
-    let checkpoint = receipt.checkpoint().checkpoint();
     let tiles = Tiles { log, size: published };
     let grown = Grown { tiles, tail };
-    receipt
-        .indexes()
-        .zip(receipt.leaf_hashes())
+    leaves
+        .into_iter()
         .map(|(index, leaf)| {
             let path =
                 prove_record(checkpoint.size, index, &grown).map_err(|_| ProveError::Tiles)?;
             let path: Vec<Hash> = path.into_iter().map(Hash::from).collect();
-            check_inclusion(checkpoint, index, *leaf, &path).map_err(|_| ProveError::Tiles)?;
+            check_inclusion(checkpoint, index, leaf, &path).map_err(|_| ProveError::Tiles)?;
             Ok(path)
         })
         .collect()

@@ -18,8 +18,8 @@ use super::open::{TEMPORARY, create_segment};
 use super::shared::Shared;
 use super::{AuditError, Health, Job, Options};
 use crate::domain::audit::{
-    Checkpoint, Dictionary, Edge, Hash, NoteError, Origin, Receipt, Record, SignedCheckpoint,
-    SigningKey, Timestamp, TreeError, leaf_hash,
+    Checkpoint, Dictionary, Edge, Entry, Hash, NoteError, Origin, Receipt, Record,
+    SignedCheckpoint, SigningKey, Timestamp, TreeError, leaf_hash,
 };
 use crate::store::disk::{is_full, place};
 use crate::store::wal::{self, FrameBuilder};
@@ -57,6 +57,7 @@ type Reply = oneshot::Sender<Result<Receipt, AuditError>>;
 struct Pending {
     first: u64,
     leaves: Arc<[Hash]>,
+    entries: Arc<[Vec<u8>]>,
     reply: Option<Reply>,
 }
 
@@ -195,15 +196,15 @@ impl<'a> Batch<'a> {
         }
         let first = writer.edge.size();
         let mut leaves = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let bytes = entry.encode();
-            let leaf = leaf_hash(&bytes);
-            self.frame.push(&bytes);
+        let entries: Arc<[Vec<u8>]> = entries.iter().map(Entry::encode).collect();
+        for bytes in &*entries {
+            let leaf = leaf_hash(bytes);
+            self.frame.push(bytes);
             writer.edge.push(leaf)?;
             leaves.push(leaf);
             self.leaves.push(leaf);
         }
-        self.pending.push(Pending { first, leaves: leaves.into(), reply });
+        self.pending.push(Pending { first, leaves: leaves.into(), entries, reply });
         Ok(())
     }
 
@@ -216,7 +217,8 @@ impl<'a> Batch<'a> {
             // stands all the same.
             let _ = reply.send(match &done {
                 Ok(checkpoint) => {
-                    Ok(Receipt::from_durable_log(pending.first, pending.leaves, checkpoint.clone()))
+                    let Pending { first, leaves, entries, .. } = pending;
+                    Ok(Receipt::from_durable_log(first, leaves, entries, checkpoint.clone()))
                 }
                 Err(Failure::Full) => Err(AuditError::DiskFull),
                 Err(Failure::Poisoned(reason)) => {

@@ -55,7 +55,7 @@ fn exit_codes_tell_sound_tampered_incomplete_and_error() {
     let elsewhere = tempfile::tempdir().unwrap();
     let receipt = elsewhere.path().join("receipt.json");
     let proof = elsewhere.path().join("a.tlog-proof");
-    let mut file = receipts[7].file(&[]);
+    let mut file = receipts[7].file(None);
     std::fs::write(&receipt, serde_json::to_string(&file).unwrap()).unwrap();
     let check = || audit(&["check-receipt", text(&receipt), "--key", &key, "--log", log]);
     assert_eq!(check(), Some(ExitCode::SUCCESS));

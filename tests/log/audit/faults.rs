@@ -111,7 +111,7 @@ fn row_46_without_descriptors_records_go_on_and_tiles_follow_later() {
 fn row_40_while_a_sync_takes_long_the_queue_stays_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let disk = BadDisk::new(Trouble::None);
-    let log = open(dir.path(), Options { queue: 4, ..on(&disk) }).unwrap();
+    let log = open(dir.path(), Options { queue: Some(4), ..on(&disk) }).unwrap();
     disk.set(Trouble::SyncHangs);
     let syncs = disk.syncs.load(Ordering::SeqCst);
     let first = log.append(vec![record(0)]);

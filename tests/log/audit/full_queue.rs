@@ -18,7 +18,8 @@ const QUEUE: usize = 4;
 async fn what_a_full_queue_refuses_or_abandons_is_counted() {
     let dir = tempfile::tempdir().unwrap();
     let disk = BadDisk::new(Trouble::None);
-    let log = open(dir.path(), Options { queue: QUEUE, disk: disk.clone(), ..options() }).unwrap();
+    let log =
+        open(dir.path(), Options { queue: Some(QUEUE), disk: disk.clone(), ..options() }).unwrap();
     let recorder = Recorder::new(log, CatalogueDigest([3; 32]), None);
     let peer: SpiffeId = "spiffe://gateway.city.example/gateway/main".parse().unwrap();
 

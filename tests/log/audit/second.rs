@@ -84,10 +84,11 @@ fn what_a_receipt_proves_holds_by_another_implementation() {
         for number in part * 300..(part + 1) * 300 {
             let records = (0..1 + number % 3).map(|nth| record(number * 10 + nth)).collect();
             let receipt = wait(log.append(records)).unwrap();
-            let paths = log.prove(&receipt).unwrap();
+            let proof = log.prove(&receipt, Vec::new()).unwrap();
             let checkpoint = receipt.checkpoint().as_str();
             let (size, signed) = open_note(checkpoint, origin().as_str(), &public());
-            proved.extend(receipt.indexes().zip(paths).map(|pair| (pair, root(signed, size))));
+            proved
+                .extend(receipt.indexes().zip(proof.paths).map(|pair| (pair, root(signed, size))));
         }
         log.close().unwrap();
     }

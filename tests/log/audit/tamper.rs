@@ -147,7 +147,8 @@ fn a_restored_older_copy_is_found_by_the_checkpoint_from_outside() {
     let first = prove_consistency(dir.path(), &key, 0).unwrap();
     let offer = |note: &str, proof: &[Hash]| {
         let held = witness.held(&key).unwrap().map_or(0, |held| held.checkpoint().size);
-        witness.offer(&key, held, note, proof)
+        let offered = witness.offer(&key, held, note, proof);
+        offered.inspect_err(|found| witness.keep_evidence(&key, found).unwrap())
     };
     assert_eq!(offer(first.checkpoint.as_str(), &first.hashes).unwrap(), Offered::First);
     assert_eq!(offer(first.checkpoint.as_str(), &[]).unwrap(), Offered::Same);
@@ -197,7 +198,7 @@ fn a_proof_stands_alone_and_no_byte_of_it_can_change() {
     let key = verifying_key();
     let receipts = closed_log(dir.path(), 280);
     for receipt in &receipts {
-        for proof in check_receipt(&receipt.file(&[]), &key, dir.path()).unwrap() {
+        for proof in check_receipt(&receipt.file(None), &key, dir.path()).unwrap() {
             let read = TlogProof::parse(&proof.to_text()).unwrap();
             read.verify(&key).unwrap();
         }
@@ -214,10 +215,10 @@ fn a_proof_stands_alone_and_no_byte_of_it_can_change() {
         assert!(!accepted, "byte {at}");
     }
     // A receipt for another record, or from a log that went another way.
-    let mut wrong = receipts[3].file(&[]);
+    let mut wrong = receipts[3].file(None);
     wrong.first_index += 1;
     assert!(check_receipt(&wrong, &key, dir.path()).is_err());
-    let mut wrong = receipts[3].file(&[]);
+    let mut wrong = receipts[3].file(None);
     let elsewhere = Checkpoint { origin: origin(), size: 20, root: Hash([9; 32]) };
     wrong.checkpoint = signing_key().sign(&elsewhere).unwrap().as_str().to_owned();
     assert!(check_receipt(&wrong, &key, dir.path()).is_err());
@@ -233,8 +234,8 @@ fn a_receipt_is_proved_at_once_whether_or_not_tiles_have_followed() {
         let log = open(dir.path(), options()).unwrap();
         for number in part * 300..(part + 1) * 300 {
             let receipt = append(&log, number).unwrap();
-            let paths = log.prove(&receipt).unwrap();
-            let file = receipt.file(&paths);
+            let proof = log.prove(&receipt, Vec::new()).unwrap();
+            let file = receipt.file(Some(&proof));
             let alone = check_receipt_alone(&file, &key).unwrap();
             assert!(alone.is_proven && alone.records.len() == 1);
             proved += 1;

@@ -167,7 +167,7 @@ async fn row_40_while_a_sync_takes_long_what_finds_no_place_is_refused_at_once()
     const QUEUE: usize = 4;
     let (town, disk) = (Town::new(), BadDisk::new());
     let agency = town.agency().await;
-    let gateway = town.gateway_of(Options { queue: QUEUE, ..disk.options() }).await;
+    let gateway = town.gateway_of(Options { queue: Some(QUEUE), ..disk.options() }).await;
     let mut client = town.client(gateway.address).await.unwrap();
     let syncs = disk.syncs.load(Ordering::SeqCst);
     disk.set(Trouble::SyncHangs);

@@ -68,7 +68,10 @@ fn size(log: &Path) -> u64 {
     checkpoint.lines().nth(1).unwrap().parse().unwrap()
 }
 
-fn put_back(from: &Path, to: &Path) {
+/// Once the log is closed, which may be a little after its process was told to stop.
+async fn put_back(from: &Path, to: &Path) {
+    let lock = std::fs::File::open(to.join("lock")).unwrap();
+    becomes("the log's end", true, async || lock.try_lock().is_ok()).await;
     std::fs::remove_dir_all(to).unwrap();
     copy(from, to);
 }
@@ -103,7 +106,7 @@ async fn a_gateway_put_back_to_an_older_log_is_found_and_refused_by_the_agency()
     copy(&town.gateway_log(), &old);
     let (agency, gateway) = run_until_seen(&town, size(&old) + 20).await;
     assert!(gateway.stop().await);
-    put_back(&old, &town.gateway_log());
+    put_back(&old, &town.gateway_log()).await;
 
     let gateway = town.gateway().await;
     let mut client = town.client(gateway.address).await.unwrap();
@@ -131,6 +134,30 @@ async fn a_gateway_put_back_to_an_older_log_is_found_and_refused_by_the_agency()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_contradiction_whose_evidence_cannot_be_kept_bars_all_the_same() {
+    let town = Town::new();
+    let (agency, gateway) = run_until_seen(&town, 10).await;
+    stop(agency, gateway).await;
+    let old = town.home.join("old");
+    copy(&town.gateway_log(), &old);
+    let (agency, gateway) = run_until_seen(&town, size(&old) + 20).await;
+    assert!(gateway.stop().await);
+    put_back(&old, &town.gateway_log()).await;
+
+    // In the place of each file that is about to be written stands a folder.
+    let peers = town.home.join(format!("audit/{AGENCY}.peers"));
+    for held in std::fs::read_dir(&peers).unwrap() {
+        std::fs::create_dir(held.unwrap().path().with_extension("tmp")).unwrap();
+    }
+    let gateway = town.gateway().await;
+    let mut client = town.client(gateway.address).await.unwrap();
+    let asked = async || town.ask(&mut client, 1).await;
+    becomes("the agency's refusal", "DENIED LOG_ROLLED_BACK", asked).await;
+    assert_eq!(contradiction(&town, AGENCY, &town.key("gateway")), None);
+    stop(agency, gateway).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_whose_log_was_rewritten_is_found_though_it_is_longer() {
     let town = Town::new();
     let (agency, gateway) = run_until_seen(&town, 10).await;
@@ -147,7 +174,7 @@ async fn a_gateway_whose_log_was_rewritten_is_found_though_it_is_longer() {
     until("more records", more, |seen| *seen >= beyond).await;
     assert!(gateway.stop().await);
     let longer = size(&town.gateway_log()) - size(&old) + 20;
-    put_back(&old, &town.gateway_log());
+    put_back(&old, &town.gateway_log()).await;
     append(&GatewayConfig::load(&town.gateway_config()).unwrap().audit, longer).await;
 
     let gateway = town.gateway().await;
@@ -168,7 +195,7 @@ async fn an_agency_put_back_to_an_older_log_is_not_asked_any_more() {
     copy(&town.agency_log(), &old);
     let (agency, gateway) = run_until_seen(&town, size(&old) + 20).await;
     assert!(agency.stop().await);
-    put_back(&old, &town.agency_log());
+    put_back(&old, &town.agency_log()).await;
 
     let agency = town.agency().await;
     let mut client = town.client(gateway.address).await.unwrap();
@@ -191,7 +218,7 @@ async fn told_to_raise_the_alarm_alone_the_gateway_goes_on_asking() {
     copy(&town.agency_log(), &old);
     let (agency, gateway) = run_until_seen(&town, size(&old) + 20).await;
     assert!(agency.stop().await);
-    put_back(&old, &town.agency_log());
+    put_back(&old, &town.agency_log()).await;
     let agency = town.agency().await;
     let its = async || town.health(Role::Gateway, gateway.address, ITS).await;
     becomes("the alarm", "NOT_SERVING", its).await;

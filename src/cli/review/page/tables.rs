@@ -156,7 +156,9 @@ pub(super) fn drift(review: &Review, found: &Found) -> Markup {
                                 td data-h="from → to" { (finding.agency) }
                                 td data-h="for" {}
                                 td data-h="items" {}
-                                td data-h="why" { "one log has this release and the other has not" }
+                                td data-h="why" {
+                                    "two logs do not have this alike: " (finding.class.as_str()) (finding.words())
+                                }
                                 td.id data-h="record" { "request " (finding.request) }
                             } }
                         }

@@ -1,0 +1,39 @@
+//! What an agency's own records say of the uses of a grant: each number once in a window,
+//! and one end of the grant. A gateway records no counts to hold them against.
+
+use std::collections::BTreeMap;
+
+use super::side::{Entry, Log};
+use super::{Class, Finding};
+
+/// The records that contradict others of the same agency.
+pub(super) fn contradictions(log: &Log<'_>) -> Vec<Finding> {
+    let mut uses = BTreeMap::new();
+    let mut ends = BTreeMap::new();
+    let mut findings = Vec::new();
+    for entry in log.groups.values().flatten() {
+        let (Some(count), Some(grant)) = (&entry.line.count, &entry.line.grant) else { continue };
+        let of = (&count.issuer, grant);
+        if *ends.entry(of).or_insert(count.expires) != count.expires {
+            findings.push(finding(entry, "its grant ends at another time than in other records"));
+        }
+        let before = uses.insert((of, count.window, count.used), entry);
+        if count.used > 0 && before.is_some() {
+            findings.push(finding(entry, "the same use of its grant was counted before"));
+        }
+    }
+    findings
+}
+
+fn finding(entry: &Entry<'_>, words: &str) -> Finding {
+    let line = entry.line;
+    Finding {
+        class: Class::Different,
+        request: line.request.clone(),
+        agency: line.agency.clone().unwrap_or_default(),
+        time_us: line.time_us,
+        missing_at: None,
+        differences: Vec::new(),
+        line: Some(format!("record {} of {}: {words}", line.index, line.origin)),
+    }
+}

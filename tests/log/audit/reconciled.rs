@@ -1,0 +1,298 @@
+//! Two logs held against each other: whatever was changed in one of them is named, and
+//! what honest processes record of lost answers, repeats and crashes is not.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tributary::domain::audit::export::{CountLine, Line, SectionLine};
+use tributary::domain::audit::reconcile::{Class, Finding, reconcile};
+use tributary::domain::audit::{ReasonWord, Record, RefusalsRecord, Timestamp};
+
+const SECOND: u64 = 1_000_000;
+const START: u64 = 1_790_000_000 * SECOND;
+const AGENCIES: [&str; 2] = ["education", "lending"];
+
+/// A line at a second after the start, to be numbered by its log.
+fn line(request: &str, agency: &str, second: u64, decision: &str) -> SectionLine {
+    let (decision, reason) = match decision.split_once(' ') {
+        Some((decision, reason)) => (decision, Some(reason.to_owned())),
+        None => (decision, None),
+    };
+    SectionLine {
+        origin: String::new(),
+        index: 0,
+        time: String::new(),
+        time_us: START + second * SECOND,
+        request: request.to_owned(),
+        consumer: "spiffe://scoring.city.example/consumer/scoring".to_owned(),
+        purpose: Some("credit_scoring".to_owned()),
+        legal_basis: Some("consent".to_owned()),
+        grant: Some("grant-1".to_owned()),
+        agency: Some(agency.to_owned()),
+        items: vec![3, 6, 9],
+        catalogue: "c".repeat(64),
+        decision: decision.to_owned(),
+        reason,
+        policy: None,
+        rules: Vec::new(),
+        subject_tag: None,
+        count: None,
+    }
+}
+
+fn counted(line: SectionLine, used: u32, released: u32) -> SectionLine {
+    let issuer = "spiffe://consent.city.example/issuer/main".to_owned();
+    let count = CountLine { issuer, window: 1, expires: 2_000_000_000, used, released };
+    SectionLine { count: Some(count), ..line }
+}
+
+/// Gives lines the places that a log gives them.
+fn log(origin: &str, lines: impl IntoIterator<Item = SectionLine>) -> Vec<Line> {
+    let mut lines: Vec<SectionLine> = lines.into_iter().collect();
+    lines.sort_by_key(|line| line.time_us);
+    let placed = lines.into_iter().zip(7..).map(|(line, index)| {
+        let time = Timestamp(line.time_us).to_string();
+        Line::Section(Box::new(SectionLine { origin: origin.to_owned(), index, time, ..line }))
+    });
+    placed.collect()
+}
+
+fn run(gateway: &[Line], agencies: &[Vec<Line>]) -> Vec<Finding> {
+    reconcile(gateway, agencies, Duration::from_secs(5))
+}
+
+fn classes(gateway: &[SectionLine], agencies: &[&[SectionLine]]) -> Vec<Class> {
+    let agencies: Vec<Vec<Line>> = agencies
+        .iter()
+        .enumerate()
+        .map(|(number, lines)| log(&format!("a{number}.example/log"), lines.to_vec()))
+        .collect();
+    let findings = run(&log("gateway.example/log", gateway.to_vec()), &agencies);
+    findings.iter().map(|finding| finding.class).collect()
+}
+
+#[test]
+fn an_answer_that_was_lost_and_repeated_by_another_replica_is_one_use() {
+    let gateway = [line("r", "lending", 12, "OK")];
+    let first = counted(line("r", "lending", 10, "OK"), 1, 1);
+    let second = counted(line("r", "lending", 11, "OK"), 0, 2);
+    assert_eq!(
+        classes(&gateway, &[std::slice::from_ref(&first), std::slice::from_ref(&second)]),
+        [Class::Matched, Class::Repeated]
+    );
+    // In one log, with a stream lost in between, nobody can say that it never came.
+    assert_eq!(
+        classes(&gateway, &[&[first.clone(), second.clone()]]),
+        [Class::Matched, Class::Late]
+    );
+    // Two uses are two releases.
+    let use_of_its_own = counted(line("r", "lending", 11, "OK"), 2, 1);
+    assert_eq!(
+        classes(&gateway, &[std::slice::from_ref(&first), &[use_of_its_own]]),
+        [Class::Matched, Class::Unmatched]
+    );
+    // The first replica died before it answered.
+    let gone = line("r", "lending", 10, "REFUSED ABANDONED");
+    assert_eq!(classes(&gateway, &[&[gone], &[second]]), [Class::Matched, Class::Matched]);
+}
+
+#[test]
+fn refusals_are_held_against_each_other_like_releases() {
+    let agency = [line("r", "lending", 10, "REFUSED FREQUENCY_EXHAUSTED")];
+    let said = |decision| classes(&[line("r", "lending", 10, decision)], &[&agency]);
+    assert_eq!(said("DENIED"), [Class::Matched]);
+    assert_eq!(said("OK"), [Class::Different]);
+    assert_eq!(said("NO_RECORD"), [Class::Different]);
+    assert_eq!(said("TIMEOUT"), [Class::Late]);
+    assert_eq!(classes(&[], &[&agency]), [Class::Omitted]);
+    // An agency that was not reached, or refused without a record, has none.
+    let other = line("s", "lending", 10, "OK");
+    for silent in ["TIMEOUT", "UNAVAILABLE", "DENIED", "REFUSED ABANDONED"] {
+        let gateway = [line("r", "lending", 10, silent), other.clone()];
+        assert_eq!(
+            classes(&gateway, &[std::slice::from_ref(&other)]),
+            [Class::Matched],
+            "{silent}"
+        );
+    }
+}
+
+#[test]
+fn a_refusal_that_the_gateway_counted_needs_no_record_of_its_own() {
+    let agency = log("a.example/log", [line("r", "lending", 10, "REFUSED FREQUENCY_EXHAUSTED")]);
+    let counted = |peer: &str, second: u64| {
+        let record = Record::Refusals(RefusalsRecord {
+            time: Timestamp(START + (second + 60) * SECOND),
+            since: Timestamp(START + second * SECOND),
+            peer: peer.parse().unwrap(),
+            reason: ReasonWord::new("FREQUENCY_EXHAUSTED").unwrap(),
+            count: 12,
+        });
+        vec![Line::new("gateway.example/log", 9, &record, false)]
+    };
+    let consumer = "spiffe://scoring.city.example/consumer/scoring";
+    assert_eq!(run(&counted(consumer, 0), std::slice::from_ref(&agency)), []);
+    for wrong in [counted(consumer, 90), counted("spiffe://bank.example/consumer/loan", 0)] {
+        let found = run(&wrong, std::slice::from_ref(&agency));
+        assert_eq!(found[0].class, Class::Omitted);
+    }
+}
+
+#[test]
+fn an_agency_counts_each_use_once() {
+    let gateway = [line("r", "lending", 10, "OK"), line("s", "lending", 20, "OK")];
+    let agency = |second: (u32, u64)| {
+        let first = counted(gateway[0].clone(), 1, 1);
+        let mut other = counted(gateway[1].clone(), second.0, 1);
+        other.count.as_mut().unwrap().expires += second.1;
+        classes(&gateway, &[&[first, other]])
+    };
+    let matched = [Class::Matched, Class::Matched];
+    assert_eq!(agency((2, 0)), matched);
+    // A number that was used up and never released.
+    assert_eq!(agency((3, 0)), matched);
+    assert_eq!(agency((1, 0)), [&matched[..], &[Class::Different]].concat());
+    assert_eq!(agency((2, 1)), [&matched[..], &[Class::Different]].concat());
+}
+
+#[test]
+fn a_difference_is_shown_with_both_sides() {
+    let theirs = counted(line("r", "lending", 10, "OK"), 1, 1);
+    let ours = counted(SectionLine { items: vec![3], ..line("r", "lending", 10, "OK") }, 2, 1);
+    let found = run(&log("g.example/log", [ours]), &[log("a.example/log", [theirs])]);
+    let words = found[0].words();
+    assert_eq!(found[0].class, Class::Different);
+    assert!(words.contains("items: the gateway has 3, the agency 3 6 9"), "{words}");
+    assert!(words.contains("count: the gateway has"), "{words}");
+}
+
+/// What honest processes record of one question, at the gateway and at the agency.
+fn honest() -> impl Strategy<Value = (&'static str, &'static str)> {
+    prop::sample::select(vec![
+        ("OK", "OK"),
+        ("OK", "OK"),
+        ("NO_RECORD", "NO_RECORD"),
+        ("DENIED", "REFUSED FREQUENCY_EXHAUSTED"),
+        ("UNAVAILABLE", "UNAVAILABLE"),
+        ("TIMEOUT", "TIMEOUT"),
+    ])
+}
+
+/// A gateway's log and its agencies': each request is put to one or two of them, and an
+/// id is sometimes another consumer's too, or repeated.
+fn logs() -> impl Strategy<Value = (Vec<SectionLine>, Vec<Vec<SectionLine>>)> {
+    let request = (0..12_u64, honest(), honest(), any::<bool>(), any::<bool>());
+    prop::collection::vec(request, 1..24).prop_map(|requests| {
+        let (mut gateway, mut agencies) = (Vec::new(), vec![Vec::new(), Vec::new()]);
+        for ((id, first, second, bank, both), number) in requests.into_iter().zip(0..) {
+            let said = [first, second];
+            for at in 0..if both { 2 } else { 1 } {
+                let change = |decision| {
+                    let mut line = line(&format!("r{id}"), AGENCIES[at], number * 7, decision);
+                    line.grant = Some(format!("grant-{}", id % 3));
+                    if bank {
+                        line.consumer = "spiffe://bank.city.example/consumer/loan".to_owned();
+                    }
+                    line
+                };
+                gateway.push(change(said[at].0));
+                let mut theirs = change(said[at].1);
+                theirs.time_us -= 300_000;
+                agencies[at].push(theirs);
+            }
+        }
+        (gateway, agencies)
+    })
+}
+
+/// What a line can be changed into.
+fn edited(line: &SectionLine, how: usize, to: usize) -> SectionLine {
+    let mut edited = line.clone();
+    match how {
+        0 => edited.request = format!("other-{to}"),
+        1 => edited.consumer = format!("spiffe://other.example/consumer/c{to}"),
+        2 => edited.grant = [None, Some("grant-9".to_owned())][to % 2].clone(),
+        3 => {
+            edited.items = [vec![], vec![3], vec![3, 6], vec![3, 6, 9, 12], vec![1]][to % 5].clone()
+        }
+        4 => edited.purpose = [None, Some("small_business_loan".to_owned())][to % 2].clone(),
+        5 => edited.legal_basis = [None, Some("statute".to_owned())][to % 2].clone(),
+        6 => edited.catalogue = "d".repeat(64),
+        7 => {
+            edited.agency =
+                Some(AGENCIES[usize::from(line.agency.as_deref() == Some(AGENCIES[0]))].to_owned())
+        }
+        8 => {
+            let all = [
+                "OK",
+                "NO_RECORD",
+                "DENIED",
+                "UNAVAILABLE",
+                "TIMEOUT",
+                "INVALID",
+                "REFUSED",
+                "WITHHELD",
+            ];
+            let others: Vec<_> = all.iter().filter(|word| **word != line.decision).collect();
+            edited.decision = (*others[to % others.len()]).to_owned();
+        }
+        _ => edited.time_us += 120 * SECOND,
+    }
+    edited
+}
+
+fn named(findings: &[Finding], line: &SectionLine) -> bool {
+    findings.iter().any(|finding| {
+        finding.class != Class::Matched
+            && finding.request == line.request
+            && Some(&finding.agency) == line.agency.as_ref()
+    })
+}
+
+/// Whether the agency's log tells it: an agency that was not reached has nothing to tell.
+fn told(line: &SectionLine) -> bool {
+    ["OK", "NO_RECORD", "DENIED", "UNAVAILABLE", "TIMEOUT"].contains(&line.decision.as_str())
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_changed_is_named_and_nothing_else(
+        (gateway, agencies) in logs(),
+        at in any::<prop::sample::Index>(),
+        how in 0_usize..13,
+        to in any::<usize>(),
+    ) {
+        let theirs: Vec<Vec<Line>> = agencies
+            .iter()
+            .zip(AGENCIES)
+            .map(|(lines, name)| log(&format!("{name}.example/log"), lines.clone()))
+            .collect();
+        let ours = log("gateway.example/log", gateway.clone());
+        let honest = run(&ours, &theirs);
+        prop_assert!(honest.iter().all(|finding| finding.class == Class::Matched), "{honest:?}");
+
+        let chosen = at.index(ours.len());
+        let Line::Section(line) = &ours[chosen] else { unreachable!() };
+        prop_assume!(told(line));
+        let (mut changed, line) = (ours.clone(), *line.clone());
+        match how {
+            10 => drop(changed.remove(chosen)),
+            11 => {
+                let index = ours.last().unwrap().index() + 1;
+                changed.push(Line::Section(Box::new(SectionLine { index, ..line.clone() })));
+            }
+            12 => {
+                prop_assume!(chosen > 0);
+                changed.swap(chosen, chosen - 1);
+            }
+            how => changed = log("gateway.example/log", ours.iter().enumerate().map(|(at, one)| {
+                let Line::Section(one) = one else { unreachable!() };
+                if at == chosen { edited(one, how, to) } else { *one.clone() }
+            })),
+        }
+        let findings = run(&changed, &theirs);
+        let before = (how == 12).then(|| &ours[chosen - 1]);
+        let before = before.is_some_and(|before| matches!(before, Line::Section(before) if named(&findings, before)));
+        prop_assert!(named(&findings, &line) || before, "{line:?}\n{findings:?}");
+    }
+}
