@@ -18,6 +18,7 @@ use crate::config::mapping::{
     SqlEntry,
 };
 use crate::config::pem::{self, PemError};
+use crate::files;
 
 /// Where the records are.
 pub(super) enum Place {
@@ -203,7 +204,7 @@ impl Place {
 fn check_files(server: &Server) -> Result<(), String> {
     let check = |file: &Path, check: fn(&[u8]) -> Result<(), PemError>| {
         let fault = |why: &dyn fmt::Display| format!("`{}`: {why}", file.display());
-        let text = std::fs::read(file).map_err(|error| fault(&error))?;
+        let text = files::read(file, files::LARGE).map_err(|error| fault(&error))?;
         check(&text).map_err(|error| fault(&error))
     };
     if let Some(ca) = &server.ca {

@@ -89,5 +89,5 @@ async fn a_question_of_no_form_is_refused_by_the_agency() {
     // Row 20: oversize is the caller's fault, and is called so.
     let huge = "A".repeat(300 * 1024);
     let oversize = city.question("oversize", &huge, &["education.attainment.study_mode"]);
-    assert_eq!(ask(&mut agency, oversize).await.0, "ResourceExhausted");
+    assert_eq!(ask(&mut agency, oversize).await.0, "MESSAGE_TOO_LARGE");
 }

@@ -1,6 +1,8 @@
 //! What a scripted agency answers when it is honest, with a value that tells for
 //! whom it was made, and what the databases hold of the other agencies.
 
+use std::hash::{Hash as _, Hasher as _};
+
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use prost::Message;
@@ -30,7 +32,10 @@ pub fn sha256(bytes: &[u8]) -> Bytes {
 
 /// A request id in which the person stands.
 pub fn request_id(kind: &str, person: usize, nth: usize) -> String {
-    format!("{kind}.{person}.{nth}")
+    // The agencies are shared by tests that run at once: each has ids of its own.
+    let mut hasher = std::hash::DefaultHasher::new();
+    std::thread::current().name().hash(&mut hasher);
+    format!("{kind}.{person}.{nth}.{:016x}", hasher.finish())
 }
 
 fn person_of(request_id: &str) -> usize {

@@ -35,17 +35,20 @@ pub fn consumer(federation: &Federation) -> Pair {
     }
 }
 
-/// More consumers of the same organisation, whom it calls so.
+/// More consumers, whom the organisations of those that there are call so: so many of
+/// each in turn.
 pub fn consumers(federation: &Federation, name: &str, count: usize) -> Vec<Pair> {
-    let known: SpiffeId = federation.described.consumers[0].id.parse().unwrap();
     let pki = federation.home.join("certs/dev");
-    let authority = Authority::open(&pki, known.trust_domain()).unwrap();
+    let known = federation.described.consumers.iter();
+    let known = known.map(|known| known.id.parse::<SpiffeId>().unwrap());
+    let authorities: Vec<Authority> =
+        known.map(|known| Authority::open(&pki, known.trust_domain()).unwrap()).collect();
     let validity = Validity::days(clock::utc(), 1).unwrap();
-    let issue = |nth| {
+    let issue = |(nth, authority): (usize, &Authority)| {
         let request = Request::local(Role::Consumer, &format!("{name}-{nth}"), validity);
         Pair::from(&authority.issue(&request).unwrap())
     };
-    (0..count).map(issue).collect()
+    authorities.iter().cycle().take(count).enumerate().map(issue).collect()
 }
 
 impl Raw {
