@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn every_block_is_taken_however_it_stands() {
+    fn row_66_every_block_is_taken_however_it_stands() {
         let plain = format!("{ONE}{TWO}");
         let margin: String = plain.lines().map(|line| format!("\t  {line} \n")).collect();
         for text in [
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_like_a_block_and_is_none_is_refused_with_its_line() {
+    fn row_66_what_begins_like_a_block_and_is_none_is_refused_with_its_line() {
         let line = |text: &str| match authorities(text.as_bytes()).unwrap_err() {
             PemError::Label { line, .. } | PemError::Broken { line, .. } => line,
             other => panic!("{other:?}"),

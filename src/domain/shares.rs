@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn no_number_of_identities_of_two_domains_takes_every_place() {
+    fn row_62_no_number_of_identities_of_two_domains_takes_every_place() {
         let room = Shares::new(128, 4, 64);
         let mut places = Vec::new();
         for domain in ["crowd", "mob"] {

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peers_connections_spend_one_budget_and_give_it_back() {
+    fn row_60_a_peers_connections_spend_one_budget_and_give_it_back() {
         let budget = Budget::new(4 * MIB, 100 * MIB);
         let connections = [(); 3].map(|()| budget.connection(&peer("a", "x"), 1024));
         let other = budget.connection(&peer("a", "y"), 1024);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn unread_data_are_counted_once_and_what_came_for_nobody_is_forgotten() {
+    fn row_60_unread_data_are_counted_once_and_what_came_for_nobody_is_forgotten() {
         let budget = Budget::new(MIB, 100 * MIB);
         let held = budget.connection(&peer("a", "x"), 64 * 1024);
         let bytes = || held.0.apart.load(Relaxed) + held.0.told.load(Relaxed);

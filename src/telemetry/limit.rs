@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_some_lines_and_a_count() {
+    fn row_63_a_flood_is_some_lines_and_a_count() {
         let (mut counts, start) = (Counts::default(), clock::now());
         let flood = |counts: &mut Counts, kind: u64, peers: u64| {
             let mut admit =

@@ -58,7 +58,7 @@ fn audits(city: &City) -> (AuditConfig, AuditConfig) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_spent_grant_is_denied_again_is_counted_and_an_id_is_one_requests() {
+async fn rows_63_64_what_a_spent_grant_is_denied_again_is_counted_and_an_id_is_one_requests() {
     let mut city = City::start(&["--grant-uses", "1"]);
     let mut profiles = city.profiles().await;
     let (grant, other) = (city.grant(0), city.grant(1));
@@ -95,7 +95,7 @@ async fn what_a_spent_grant_is_denied_again_is_counted_and_an_id_is_one_requests
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_that_anybody_can_cause_are_some_lines_and_a_count() {
+async fn row_63_refusals_that_anybody_can_cause_are_some_lines_and_a_count() {
     let city = City::start(&[]);
     let mut profiles = city.profiles().await;
     let unknown = || pb::GrantPresentation { digest: vec![7; 32].into(), ..Default::default() };

@@ -22,7 +22,7 @@ fn orders<'a>(lists: &[&'a [u8]]) -> Vec<Vec<&'a [u8]>> {
 }
 
 #[test]
-fn row_03_the_newest_list_decides_in_any_order() {
+fn rows_03_65_the_newest_list_decides_in_any_order() {
     let root = Authority::root("Root");
     let mut files = Files::new(&[&root]);
     let (leaf, pardoned) = (root.leaf(|_| {}), root.leaf(|_| {}));

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_a_bad_message_is_good_in_pieces_of_any_size() {
+    fn row_76_what_stands_before_a_bad_message_is_good_in_pieces_of_any_size() {
         let good = [framed(0, 3, b"one"), framed(0, 0, b""), framed(0, 3, b"two")].concat();
         let cases = [
             (Vec::new(), None),

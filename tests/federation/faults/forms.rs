@@ -76,7 +76,7 @@ async fn what_is_no_call_is_refused_and_every_refusal_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_message_ends_its_stream_with_its_own_status_after_the_good_ones() {
+async fn row_76_a_bad_message_ends_its_stream_with_its_own_status_after_the_good_ones() {
     let federation = Federation::start();
     let gateway = federation.gateway(&[]).await;
     let raw = Raw::connect(&federation, gateway.address).await;

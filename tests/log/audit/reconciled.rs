@@ -256,7 +256,7 @@ fn told(line: &SectionLine) -> bool {
 
 proptest! {
     #[test]
-    fn whatever_is_changed_is_named_and_nothing_else(
+    fn row_64_whatever_is_changed_is_named_and_nothing_else(
         (gateway, agencies) in logs(),
         at in any::<prop::sample::Index>(),
         how in 0_usize..13,
