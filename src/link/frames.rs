@@ -252,3 +252,55 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::budget::Budget;
+
+    const PING: u8 = 6;
+
+    fn counted() -> Counted<tokio::io::Empty> {
+        let budget = Budget::new(64 << 20, 64 << 20);
+        let peer = "spiffe://scoring.city.example/consumer/one".parse().unwrap();
+        let mut counted = Counted::new(tokio::io::empty(), budget.connection(&peer, WIDE)).0;
+        counted.count(&[b'P'; PREFACE]).unwrap();
+        counted
+    }
+
+    fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, 0, 0, 0, 0, 1], payload].concat()
+    }
+
+    #[test]
+    fn row_61_frames_that_ask_for_nothing_end_their_connection() {
+        let idle =
+            [frame(PING, &[0; 8]), frame(WINDOW_UPDATE, &[0, 0, 255, 255]), frame(DATA, &[])];
+        for idle in idle {
+            let mut counted = counted();
+            // Some more come while time passes.
+            let ended = (0..10 * BURST).find_map(|_| counted.count(&idle).err());
+            assert_eq!(ended, Some(Reason::FramesWithoutWork));
+        }
+    }
+
+    #[test]
+    fn row_61_whoever_asks_is_not_ended_however_the_bytes_come() {
+        let asks = [
+            frame(HEADERS, &[1; 40]),
+            frame(DATA, &[1; 100]),
+            frame(WINDOW_UPDATE, &[0, 0, 255, 255]),
+            frame(PING, &[0; 8]),
+            frame(WINDOW_UPDATE, &[0, 0, 255, 255]),
+        ]
+        .concat();
+        for size in [1, 7, 9, 100, asks.len()] {
+            let mut counted = counted();
+            for _ in 0..20_000 {
+                assert!(asks.chunks(size).all(|piece| counted.count(piece).is_ok()));
+            }
+            assert!(counted.left.frames > 0);
+        }
+    }
+}
