@@ -100,7 +100,8 @@ impl Grpc {
         let asking = async {
             let _place = self.calls.acquire().await.map_err(|_| Status::cancelled(""))?;
             match call(client.clone(), until_of(message.clone(), until)).await {
-                Err(status) if status.code() == Code::Unavailable => {
+                // A question that was on its way when its connection broke is cancelled.
+                Err(status) if matches!(status.code(), Code::Unavailable | Code::Cancelled) => {
                     call(client, until_of(message, until)).await
                 }
                 answer => answer,
@@ -231,13 +232,13 @@ fn fault(status: &Status) -> SourceError {
         Code::InvalidArgument | Code::NotFound | Code::Unimplemented | Code::FailedPrecondition => {
             (Reason::Schema, "the service does not know this query, its columns or this call")
         }
-        Code::DeadlineExceeded | Code::Cancelled => {
-            (Reason::Timeout, "the service did not answer in time")
-        }
+        Code::DeadlineExceeded => (Reason::Timeout, "the service did not answer in time"),
         Code::OutOfRange | Code::DataLoss => {
             (Reason::Invalid, "the service's answer is too large or no message")
         }
-        Code::Unavailable => (Reason::Down, "the service cannot be reached or read"),
+        Code::Unavailable | Code::Cancelled => {
+            (Reason::Down, "the service cannot be reached or read")
+        }
         Code::ResourceExhausted => (Reason::Overloaded, "the service takes no more for now"),
         _ => (Reason::Down, "the service failed"),
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use prost::Message;
 use tokio::io::AsyncWriteExt;
 
@@ -21,6 +21,10 @@ use crate::kit::waiting::within;
 /// Identities, each with so many connections: a consumer may have 32.
 const IDENTITIES: usize = 40;
 const EACH: usize = 25;
+
+/// What gets in of them at least: the last eighth of all places is for domains that have
+/// few.
+const LEAST_IN: usize = 850;
 
 /// As the matrix says.
 const MOST_KIB: u64 = 256 * 1024;
@@ -67,7 +71,7 @@ async fn row_47_a_thousand_slow_readers_take_little_memory() {
             let takes = u32::try_from(nth % 2).unwrap();
             let asks = asks(takes, &profile);
             let ends = ends.clone();
-            async move {
+            let asking = async move {
                 let stream = rude_connect(address, config).await?;
                 let (mut read, mut write) = tokio::io::split(stream);
                 write.write_all(&asks).await?;
@@ -82,11 +86,15 @@ async fn row_47_a_thousand_slow_readers_take_little_memory() {
                     ends.fetch_add(1, Ordering::Relaxed);
                 });
                 std::io::Result::Ok((takes, write))
-            }
+            };
+            // Two trust domains get no more than their places.
+            async { asking.await.ok() }
         })
         .buffer_unordered(16)
-        .try_collect::<Vec<_>>();
-    let mut readers = within(readers).await.unwrap();
+        .filter_map(std::future::ready)
+        .collect::<Vec<_>>();
+    let mut readers = within(readers).await;
+    assert!(readers.len() >= LEAST_IN, "{} of 1,000 got in", readers.len());
     for _ in 0..3 {
         for (takes, write) in &mut readers {
             if *takes > 0 {
