@@ -2,6 +2,7 @@
 //! whom it was made, and what the databases hold of the other agencies.
 
 use std::hash::{Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
@@ -36,6 +37,12 @@ pub fn request_id(kind: &str, person: usize, nth: usize) -> String {
     let mut hasher = std::hash::DefaultHasher::new();
     std::thread::current().name().hash(&mut hasher);
     format!("{kind}.{person}.{nth}.{:016x}", hasher.finish())
+}
+
+/// One that no request had: an id may be repeated a few times alone.
+pub fn fresh_id(kind: &str, person: usize) -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(1_000_000);
+    request_id(kind, person, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn person_of(request_id: &str) -> usize {

@@ -12,7 +12,9 @@ use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tributary::wire::proto::pb;
 
-use super::answers::{AGENCY, ITEMS, RATIO, honest, others_are_right, own_or_nothing, request_id};
+use super::answers::{
+    AGENCY, ITEMS, RATIO, fresh_id, honest, others_are_right, own_or_nothing, request_id,
+};
 use super::raw::{Headers, Raw, frame};
 use crate::kit::federation::{CUT, DEADLINE, Federation, link, outcome, within};
 use crate::kit::rogue::{Asked, Event, Rogue, Step};
@@ -83,7 +85,7 @@ async fn row_28_a_slow_agency_is_cut_and_told_so_and_its_late_answer_is_nobodys(
     rogue.script(honest);
     // So many were late that it was left alone for a moment.
     becomes("an answer in time", "OK", async || {
-        let id = request_id("in-time", 5, 0);
+        let id = fresh_id("in-time", 5);
         let answer = federation.ask(&channel, &id, 5, &ITEMS, DEADLINE).await.unwrap();
         own_or_nothing(&answer, 5);
         outcome(&answer, AGENCY)

@@ -10,7 +10,9 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tributary::wire::proto::pb;
 use tributary::wire::proto::pb::exchange_response::Message as ToGateway;
 
-use super::answers::{AGENCY, ITEMS, honest, others_are_right, own_or_nothing, request_id};
+use super::answers::{
+    AGENCY, ITEMS, fresh_id, honest, others_are_right, own_or_nothing, request_id,
+};
 use crate::kit::federation::{DEADLINE, Federation, Served, link, outcome, within};
 use crate::kit::process::Process;
 use crate::kit::proxy::Proxy;
@@ -156,7 +158,7 @@ async fn row_57_an_agency_that_answers_nothing_in_time_is_left_alone_and_found_a
     rogue.script(|_| vec![Step::Wait(PATIENCE)]);
     let found = async || {
         let asked = (0..8).map(async |person| {
-            let id = request_id("late", person, 0);
+            let id = fresh_id("late", person);
             let (federation, channel) = (&place.federation, &place.channel);
             let answer = federation.ask(channel, &id, person, &ITEMS, DEADLINE).await.unwrap();
             own_or_nothing(&answer, person);
@@ -169,7 +171,7 @@ async fn row_57_an_agency_that_answers_nothing_in_time_is_left_alone_and_found_a
     place.serves(ServingStatus::NotServing).await;
     rogue.script(honest);
     let asked = async || {
-        let id = request_id("again", 1, 0);
+        let id = fresh_id("again", 1);
         let (federation, channel) = (&place.federation, &place.channel);
         outcome(&federation.ask(channel, &id, 1, &ITEMS, DEADLINE).await.unwrap(), AGENCY)
     };

@@ -11,7 +11,8 @@ use tributary::wire::proto::pb::exchange_response::Message as ToGateway;
 use tributary::wire::proto::pb::value::Kind;
 
 use super::answers::{
-    AGENCY, Draft, ITEMS, RATIO, honest, others_are_right, own_or_nothing, request_id, sha256, with,
+    AGENCY, Draft, ITEMS, RATIO, fresh_id, honest, others_are_right, own_or_nothing, request_id,
+    sha256, with,
 };
 use crate::kit::federation::{CUT, DEADLINE, Federation, outcome};
 use crate::kit::rogue::{Asked, Rogue, Script, Step, answer};
@@ -205,7 +206,7 @@ async fn tell(lies: Vec<Lie>) {
     for (nth, lie) in lies.into_iter().enumerate() {
         // Waits for lanes that the lie before ended.
         becomes(&format!("recovery before `{}`", lie.name), "OK", async || {
-            let id = request_id("plain", 0, nth);
+            let id = fresh_id("plain", 0);
             let answer = federation.ask(&channel, &id, 0, &ITEMS, DEADLINE).await.unwrap();
             own_or_nothing(&answer, 0);
             outcome(&answer, AGENCY)
