@@ -334,10 +334,12 @@ DECISIONS = ["OK", "DENIED", "NO_RECORD", "TIMEOUT", "UNAVAILABLE", "INVALID"]
 
 
 class Entries:
-    """Decodes a log's entries in order: references are followed."""
+    """Decodes a log's entries in order: references are followed. Those of a receipt come
+    without the policy's names."""
 
-    def __init__(self):
+    def __init__(self, of_receipt=False):
         self.names = {}
+        self.of_receipt = of_receipt
 
     def decode(self, index, entry):
         demand(len(entry) <= 512, "entry too long")
@@ -386,9 +388,11 @@ class Entries:
         if flags & 8:
             record["grant"] = reader.short().decode()
         if flags & 16:
-            policy, numbers = self.to(reader, "policy"), reader.set(128)
+            policy = reader.number() if self.of_receipt else self.to(reader, "policy")
+            numbers = reader.set(128)
             known = {name[1][:2] for name in self.names.values() if name[0] == "rule"}
-            demand(all((policy, number) in known for number in numbers), "a rule without a name")
+            named = self.of_receipt or all((policy, number) in known for number in numbers)
+            demand(named, "a rule without a name")
             record["rules"] = numbers
         if flags & 32:
             record["subject"] = reader.bytes(32)
@@ -615,10 +619,11 @@ def main(file):
     for place, index in enumerate(indexes):
         demand(leaf_hash(entries[index]) == answer.receipt.leaf_hashes[place], "leaf")
         demand(records[index]["request"] == request, "the receipt's record")
-    named = Entries()
-    for name in getattr(answer.receipt, "names", ()):
+    named = Entries(of_receipt=True)
+    for name in answer.receipt.names:
         named.decode(name.index, name.entry)
-    for index, entry in zip(indexes, getattr(answer.receipt, "entries", ())):
+    demand(len(answer.receipt.entries) == len(indexes), "an entry for each record")
+    for index, entry in zip(indexes, answer.receipt.entries):
         said = {k: v for k, v in named.decode(index, entry).items() if k != "rules"}
         demand(said.items() <= records[index].items(), "the entry says something else")
         demand(said["request"] == request and said["consumer"] == demo.consumer, "another's")
