@@ -45,6 +45,28 @@ async fn stop(agency: Here, gateway: Here) {
     assert!(gateway.stop().await && agency.stop().await);
 }
 
+/// Runs until each has seen more of the other than a copy of the gateway's log, or the
+/// agency's, holds; stops that party and puts the copy in the place of its log. Gives the
+/// other, which goes on.
+async fn roll_back(town: &Town, whose: Role) -> Here {
+    let log = match whose {
+        Role::Gateway => town.gateway_log(),
+        _ => town.agency_log(),
+    };
+    let (agency, gateway) = run_until_seen(town, 10).await;
+    stop(agency, gateway).await;
+    let old = town.home.join("old");
+    copy(&log, &old);
+    let (agency, gateway) = run_until_seen(town, size(&old) + 20).await;
+    let (gone, other) = match whose {
+        Role::Gateway => (gateway, agency),
+        _ => (agency, gateway),
+    };
+    assert!(gone.stop().await);
+    put_back(&old, &log).await;
+    other
+}
+
 /// Writes so many entries more, as the owner of a log could who has its key.
 async fn append(config: &AuditConfig, entries: u64) {
     let keys = config.keys().unwrap();
@@ -100,13 +122,7 @@ async fn both_sides_keep_the_highest_checkpoint_of_the_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_put_back_to_an_older_log_is_found_and_refused_by_the_agency() {
     let town = Town::new();
-    let (agency, gateway) = run_until_seen(&town, 10).await;
-    stop(agency, gateway).await;
-    let old = town.home.join("old");
-    copy(&town.gateway_log(), &old);
-    let (agency, gateway) = run_until_seen(&town, size(&old) + 20).await;
-    assert!(gateway.stop().await);
-    put_back(&old, &town.gateway_log()).await;
+    let agency = roll_back(&town, Role::Gateway).await;
 
     let gateway = town.gateway().await;
     let mut client = town.client(gateway.address).await.unwrap();
@@ -136,13 +152,7 @@ async fn a_gateway_put_back_to_an_older_log_is_found_and_refused_by_the_agency()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contradiction_whose_evidence_cannot_be_kept_bars_all_the_same() {
     let town = Town::new();
-    let (agency, gateway) = run_until_seen(&town, 10).await;
-    stop(agency, gateway).await;
-    let old = town.home.join("old");
-    copy(&town.gateway_log(), &old);
-    let (agency, gateway) = run_until_seen(&town, size(&old) + 20).await;
-    assert!(gateway.stop().await);
-    put_back(&old, &town.gateway_log()).await;
+    let agency = roll_back(&town, Role::Gateway).await;
 
     // In the place of each file that is about to be written stands a folder.
     let peers = town.home.join(format!("audit/{AGENCY}.peers"));
@@ -189,13 +199,7 @@ async fn a_gateway_whose_log_was_rewritten_is_found_though_it_is_longer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agency_put_back_to_an_older_log_is_not_asked_any_more() {
     let town = Town::new();
-    let (agency, gateway) = run_until_seen(&town, 10).await;
-    stop(agency, gateway).await;
-    let old = town.home.join("old");
-    copy(&town.agency_log(), &old);
-    let (agency, gateway) = run_until_seen(&town, size(&old) + 20).await;
-    assert!(agency.stop().await);
-    put_back(&old, &town.agency_log()).await;
+    let gateway = roll_back(&town, Role::Agency).await;
 
     let agency = town.agency().await;
     let mut client = town.client(gateway.address).await.unwrap();
@@ -212,13 +216,7 @@ async fn told_to_raise_the_alarm_alone_the_gateway_goes_on_asking() {
     town.edit(&town.gateway_config(), |gateway| {
         gateway["audit"]["on_contradiction"] = toml_edit::value("alarm");
     });
-    let (agency, gateway) = run_until_seen(&town, 10).await;
-    stop(agency, gateway).await;
-    let old = town.home.join("old");
-    copy(&town.agency_log(), &old);
-    let (agency, gateway) = run_until_seen(&town, size(&old) + 20).await;
-    assert!(agency.stop().await);
-    put_back(&old, &town.agency_log()).await;
+    let gateway = roll_back(&town, Role::Agency).await;
     let agency = town.agency().await;
     let its = async || town.health(Role::Gateway, gateway.address, ITS).await;
     becomes("the alarm", "NOT_SERVING", its).await;
