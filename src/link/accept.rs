@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
+use parking_lot::Mutex;
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -156,7 +157,7 @@ impl Door {
             }
             _ = stopping.wait_for(|stopping| *stopping) => None,
         };
-        lock(&self.handshakes).remove(&connection);
+        self.handshakes.lock().remove(&connection);
 
         let (stream, verified, chain) = outcome?;
         let peer = verified.peer.spiffe().clone();
@@ -179,7 +180,7 @@ impl Door {
     /// Notes a handshake, and closes the oldest when there are too many.
     fn enter(&self, connection: u64) -> oneshot::Receiver<()> {
         let (evict, evicted) = oneshot::channel();
-        let mut handshakes = lock(&self.handshakes);
+        let mut handshakes = self.handshakes.lock();
         while handshakes.len() >= self.limits.handshakes.max(1) {
             handshakes.pop_first();
         }
@@ -290,9 +291,4 @@ fn tls_reason(error: &io::Error) -> Reason {
         Some(_) => Reason::TlsFailed,
         None => Reason::HandshakeAborted,
     }
-}
-
-/// A panic while one of these is held leaves a map that is still a map.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,7 +5,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::disk::{Disk, RealDisk, place};
 use crate::domain::audit::{
@@ -135,7 +137,7 @@ impl Witness {
         proof: &[Hash],
     ) -> Result<Offered, WitnessError> {
         let signed = key.verify(note)?;
-        let _offering = self.offering.lock().unwrap_or_else(PoisonError::into_inner);
+        let _offering = self.offering.lock();
         let Some(held) = self.held(key)? else {
             self.keep(&signed)?;
             return Ok(Offered::First);

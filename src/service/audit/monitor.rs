@@ -12,8 +12,10 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::config::audit::{MAX_LOGS, OnContradiction, PinnedLogs};
 use crate::domain::audit::{Hash, NoteError, Origin, SignedCheckpoint, VerifyingKey};
@@ -366,7 +368,7 @@ impl Swap {
     }
 
     fn with_asked<T>(&self, act: impl FnOnce(&mut Option<Seen>) -> T) -> T {
-        act(&mut self.asked.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.asked.lock())
     }
 }
 

@@ -5,8 +5,10 @@
 //! `domain::audit`'s business, and how it gets to disk is `store`'s.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::clock;
 use crate::domain::audit::disclosed::names;
@@ -335,7 +337,7 @@ impl Recorder {
     }
 
     fn counts<T>(&self, act: impl FnOnce(&mut RefusalCounts) -> T) -> T {
-        act(&mut self.refusals.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.refusals.lock())
     }
 }
 

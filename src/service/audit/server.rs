@@ -6,10 +6,11 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
 use tonic::{Request, Response, Status};
 
@@ -74,7 +75,7 @@ impl Review {
     fn admit(&self, peer: &PeerId, act: Act) -> Result<(), Refusal> {
         let now = clock::utc().unix_timestamp();
         let minute = u64::try_from(now).unwrap_or_default() / 60;
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.asked.lock();
         self.policy.admit(&mut asked, peer.spiffe(), act, minute).map_err(|refusal| {
             let reason = match refusal {
                 ReviewRefusal::NotAReviewer => Reason::NotAReviewer,

@@ -1,7 +1,9 @@
 //! What the log's handle, writer and publisher tell each other.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::Health;
 use super::tail::Tail;
@@ -30,8 +32,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change is a single assignment, so a panic elsewhere left it whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(super) fn health(&self) -> Health {
@@ -94,7 +95,8 @@ impl Shared {
 
     /// Waits for the next round; true when it is the last.
     pub(super) fn wait(&self, round: Duration) -> bool {
-        let waited = self.stopped.wait_timeout_while(self.lock(), round, |state| !state.stopping);
-        waited.map_or(true, |(state, _)| state.stopping)
+        let mut state = self.lock();
+        self.stopped.wait_while_for(&mut state, |state| !state.stopping, round);
+        state.stopping
     }
 }
