@@ -17,6 +17,7 @@ pub mod reviewer;
 mod rotation;
 mod serving;
 pub mod statuses;
+pub mod verdict;
 mod watching;
 
 pub use serving::StartError;

@@ -8,7 +8,7 @@
 //! | floor | modules |
 //! | --- | --- |
 //! | 0 | [`domain`]: the rules, pure |
-//! | 1 | [`wire`], [`config`], [`clock`], [`files`] |
+//! | 1 | [`wire`], [`config`], [`clock`], [`dial`], [`files`] |
 //! | 2 | [`issuer`], [`link`], [`source`], [`store`], [`telemetry`]: none imports another |
 //! | 3 | [`service`] |
 //! | 4 | [`app`], [`cli`] |
@@ -17,6 +17,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod dial;
 pub mod domain;
 pub mod files;
 pub mod issuer;

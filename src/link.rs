@@ -27,7 +27,6 @@ pub mod certificate;
 mod coalesce;
 pub mod connect;
 mod connection;
-pub mod dial;
 mod frames;
 pub mod https;
 pub mod identity;

@@ -53,6 +53,8 @@ pub struct Outage {
     /// fault on.
     pub others_healthy: Figure,
     pub others: Figure,
+    /// The same, once the fault has been noticed.
+    pub others_noticed: Figure,
     /// Calls that were refused or failed from the fault on: those that ask the victim,
     /// and the others.
     pub failed: Figure,
@@ -213,6 +215,7 @@ impl Outage {
             kept: none(),
             others_healthy: none(),
             others: none(),
+            others_noticed: none(),
             failed: none(),
             others_failed: none(),
             lost: none(),
@@ -250,6 +253,7 @@ impl Outage {
         self.lost.0.push(within(fault, ended, true).filter(is_lost).count() as f64);
         if noticed < ended {
             self.noticed.0.push(part(noticed, ended, true, 0.5));
+            self.others_noticed.0.push(part(noticed, ended, false, 0.99));
             let rate = |from: Instant, to: Instant| {
                 within(from, to, true).count() as f64 / (to - from).as_secs_f64()
             };

@@ -68,13 +68,14 @@ fn outages(f: &mut fmt::Formatter<'_>, outages: &[Outage]) -> fmt::Result {
 /// One line of the table.
 pub fn outage(outage: &Outage) -> String {
     let [healthy, noticed] = [&outage.healthy, &outage.noticed].map(|f| spread(f, 1));
-    let [before, during] = [&outage.others_healthy, &outage.others].map(|f| spread(f, 1));
+    let others = [&outage.others_healthy, &outage.others, &outage.others_noticed];
+    let [before, during, after] = others.map(|f| spread(f, 1));
     let kept = spread(&outage.kept, 2);
     let counts = [&outage.failed, &outage.others_failed, &outage.lost];
     let [failed, others, lost] = counts.map(|f| spread(f, 0));
     let [told, back] = [&outage.told, &outage.back].map(|f| spread(f, 2));
     format!(
-        "| {} | {} | {healthy} | {noticed} | {kept} | {before} | {during} | {failed} | \
+        "| {} | {} | {healthy} | {noticed} | {kept} | {before} | {during} | {after} | {failed} | \
          {others} | {lost} | {told} | {back} | {} |",
         outage.fault, outage.rate, outage.said
     )
@@ -88,7 +89,7 @@ after the fault until its end. The medians of the rounds, with the least and the
 
 ";
 
-const OUTAGE: [&str; 13] = [
+const OUTAGE: [&str; 14] = [
     "fault",
     "calls/s",
     "p50 before, ms",
@@ -96,6 +97,7 @@ const OUTAGE: [&str; 13] = [
     "rate kept",
     "others' p99 before, ms",
     "others' p99 from the fault on, ms",
+    "others' p99 noticed, ms",
     "calls failed",
     "others' failed",
     "its sections lost",

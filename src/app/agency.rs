@@ -149,7 +149,7 @@ async fn look_again(agency: Arc<Agency>, format: SubjectFormat, mut stop: watch:
     }
 }
 
-fn changing(path: &Path) -> Result<Changing, FileError> {
+pub(super) fn changing(path: &Path) -> Result<Changing, FileError> {
     let (config, _, faults) = AgencyConfig::judge(path)?;
     Changing::of(config.map(|config| (config.link, config.grants)), faults)
 }

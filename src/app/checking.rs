@@ -9,13 +9,14 @@ use time::Date;
 use toml::Spanned;
 
 use super::serving;
+use super::verdict::{self, Verdict};
 use crate::config::agency::AgencyConfig;
 use crate::config::catalogue::{self, CatalogueError};
 use crate::config::file::{self, FileError};
 use crate::config::mapping::{QueryEntry, SourceEntry};
 use crate::config::subject::SubjectConfig;
 use crate::domain::catalogue::{AgencyId, Catalogue, Item, Source};
-use crate::domain::finding::Findings;
+use crate::domain::finding::{Finding, Findings};
 use crate::domain::sensitive::Sensitive;
 use crate::domain::subject::{SubjectError, SubjectFormat};
 use crate::domain::value::{CodeIndex, Value};
@@ -73,20 +74,24 @@ pub struct CheckReport {
     pub agency: String,
     /// How many items are mapped, of how many that the agency owns.
     pub items: (usize, usize),
-    /// What was found.
+    /// What was found of the mapping.
     pub checked: Checked,
+    /// What else is to be said of the file and of what it names, where that was wanted.
+    pub rest: Verdict,
     /// What is held about the person to show.
     pub shown: Vec<Shown>,
 }
 
 /// Holds an agency's file against its catalogue, and if that is well, against its
-/// source, unless `offline`. `subject` is the number of a test person to show.
+/// source, unless `offline`; `whole`: also what else the file says and names, as a start
+/// would. `subject` is the number of a test person to show.
 ///
 /// # Errors
 /// Why the file or the catalogue cannot be read, or that the number is none.
 pub async fn check(
     path: &Path,
     offline: bool,
+    whole: bool,
     subject: Option<&Sensitive<String>>,
 ) -> Result<CheckReport, CheckError> {
     let text = file::read_text(path)?;
@@ -141,17 +146,43 @@ pub async fn check(
             }
         }
     }
-    let not_yet = |fault| format!("the agency cannot be started with this file yet: {fault}");
-    let (config, _, faults) = AgencyConfig::judge(path)?;
-    let warning = |line, message| note(Severity::Warning, line, message);
-    let doubts = faults.doubts().iter();
-    checked.noted.extend(doubts.map(|doubt| warning(doubt.line, doubt.message.clone())));
-    if let Err(Findings(faults)) = faults.finish(config) {
-        let faults = faults.into_iter();
-        checked.noted.extend(faults.map(|found| warning(found.line, not_yet(found.message))));
-    }
+    let rest = match whole {
+        true => without(&checked, verdict::agency(path)?),
+        false => {
+            checked.noted.extend(not_yet(path)?);
+            Verdict::default()
+        }
+    };
     checked.noted.sort_by_key(|noted| noted.line);
-    Ok(CheckReport { file: name, agency: id.to_string(), items: (mapped, owned), checked, shown })
+    let items = (mapped, owned);
+    Ok(CheckReport { file: name, agency: id.to_string(), items, checked, rest, shown })
+}
+
+/// What a file lacks before an agency can be started with it, and what is hardly meant.
+fn not_yet(path: &Path) -> Result<Vec<Noted>, FileError> {
+    let (config, _, faults) = AgencyConfig::judge(path)?;
+    let warning = |line, message| Noted { severity: Severity::Warning, line, message };
+    let doubts = faults.doubts().iter().map(|doubt| warning(doubt.line, doubt.message.clone()));
+    let mut noted: Vec<_> = doubts.collect();
+    if let Err(Findings(faults)) = faults.finish(config) {
+        noted.extend(faults.into_iter().map(|Finding { line, message, .. }| {
+            let told = format!("the agency cannot be started with this file yet: {message}");
+            warning(line, told)
+        }));
+    }
+    Ok(noted)
+}
+
+/// A verdict on a whole file, without what was found of its mapping already.
+fn without(checked: &Checked, mut verdict: Verdict) -> Verdict {
+    let known = |found: &Finding| {
+        checked
+            .noted
+            .iter()
+            .any(|noted| (noted.line, &noted.message) == (found.line, &found.message))
+    };
+    verdict.errors.retain(|found| !known(found));
+    verdict
 }
 
 /// The same in the catalogue's words.

@@ -13,10 +13,7 @@ use super::reading::{self, Common};
 use super::rotation::Changing;
 use super::serving::{self, StartError};
 use crate::config::file::FileError;
-use crate::config::gateway::{AgencyEntry, GatewayConfig};
-use crate::link::connect::Connector;
-use crate::link::limits::ConnectLimits;
-use crate::link::tls::LinkTls;
+use crate::config::gateway::GatewayConfig;
 use crate::service::agencies::client::{AgencyClient, ClientParts};
 use crate::service::agencies::hearing::Hearing;
 use crate::service::audit::server::{Review, ReviewServer};
@@ -57,11 +54,9 @@ pub async fn run_with(
     ready: impl FnOnce(SocketAddr),
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
-    let (config, read) = reading::gateway(path, changing)?;
+    let (config, read, endpoints) = reading::gateway(path, changing)?;
     let Common { catalogue, texts, tls, links, grants, pins, lists, engine, policy, keys, logs } =
         read;
-    let endpoints: Vec<_> =
-        config.agency.iter().map(|entry| connectors(entry, &tls)).collect::<Result<_, _>>()?;
     let log_key = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
     links.start(tls.clone(), &stop);
     let (listener, address) = serving::bind(config.listen).await?;
@@ -148,17 +143,7 @@ pub async fn run_with(
     Ok(())
 }
 
-fn changing(path: &Path) -> Result<Changing, FileError> {
+pub(super) fn changing(path: &Path) -> Result<Changing, FileError> {
     let (config, faults) = GatewayConfig::judge(path)?;
     Changing::of(config.map(|config| (config.link, config.grants)), faults)
-}
-
-/// What connects to each of an agency's endpoints.
-fn connectors(entry: &AgencyEntry, tls: &LinkTls) -> Result<Vec<(String, Connector)>, StartError> {
-    let connector = |endpoint: &String| {
-        let (identity, limits) = (entry.identity.clone(), ConnectLimits::default());
-        let connector = Connector::new(endpoint, identity, tls.clone(), limits)?;
-        Ok((endpoint.clone(), connector))
-    };
-    entry.endpoints.iter().map(connector).collect()
 }

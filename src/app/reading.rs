@@ -15,7 +15,7 @@ use crate::config::audit::{AuditConfig, AuditKeys, PinnedLogs};
 use crate::config::catalogue::{self, Texts};
 use crate::config::faults::Faults;
 use crate::config::file::FileError;
-use crate::config::gateway::GatewayConfig;
+use crate::config::gateway::{AgencyEntry, GatewayConfig};
 use crate::config::grants::{Grants, GrantsConfig};
 use crate::config::link::LinkConfig;
 use crate::config::policy::PolicyConfig;
@@ -24,8 +24,11 @@ use crate::domain::catalogue::{Catalogue, Source};
 use crate::domain::grant::OpeningKeys;
 use crate::domain::peer::{Role, SpiffeId};
 use crate::domain::policy::engine::Engine;
-use crate::link::https::Anchors;
+use crate::files;
+use crate::link::connect::Connector;
+use crate::link::https::{Anchors, HttpsUri};
 use crate::link::identity::{IdentityError, OwnIdentity};
+use crate::link::limits::ConnectLimits;
 use crate::link::tls::LinkTls;
 use crate::link::trust::{BadList, Trust, TrustLoadError, TrustStore};
 use crate::service::status_lists::StatusPlan;
@@ -59,8 +62,26 @@ struct Sections<'a> {
     audit: &'a AuditConfig,
 }
 
-/// A gateway's configuration.
-pub(super) fn gateway(path: &Path, read: Read) -> Result<(GatewayConfig, Common), StartError> {
+/// What connects to each endpoint of an agency.
+pub(super) type Endpoints = Vec<(String, Connector)>;
+
+/// A gateway's configuration, what it names, and for each agency what connects to it.
+pub(super) type GatewayRead = (GatewayConfig, Common, Vec<Endpoints>);
+
+/// An agency's configuration, what it names, its mapping, the keys that open subjects.
+pub(super) type AgencyRead = (AgencyConfig, Common, Mapping, OpeningKeys);
+
+/// What was read, as far as it could be, and everything that is wrong with it.
+pub(super) type Judged<T> = (Option<T>, Faults);
+
+/// A gateway's configuration for a start.
+pub(super) fn gateway(path: &Path, read: Read) -> Result<GatewayRead, StartError> {
+    let (judged, faults) = judge_gateway(path, read)?;
+    Ok(finished(faults, judged)?)
+}
+
+/// A gateway's configuration with its faults, for who starts nothing.
+pub(super) fn judge_gateway(path: &Path, read: Read) -> Result<Judged<GatewayRead>, FileError> {
     let (config, mut faults) = GatewayConfig::judge(path)?;
     let judged = config.and_then(|config| {
         let GatewayConfig { catalogue, link, grants, policy, audit, .. } = &config;
@@ -69,18 +90,21 @@ pub(super) fn gateway(path: &Path, read: Read) -> Result<(GatewayConfig, Common)
         let common = sections.judge(&mut faults, |catalogue, faults| {
             config.check_agencies(catalogue, faults);
         });
-        Some((config, common?))
+        let common = common?;
+        let endpoints = connectors(&config.agency, &common.tls, &mut faults);
+        Some((config, common, endpoints))
     });
-    let (config, common) = finished(faults, judged)?;
-    common.lists.check()?;
-    Ok((config, common))
+    Ok((judged, faults))
 }
 
-/// An agency's configuration, with its mapping and the keys that open subjects.
-pub(super) fn agency(
-    path: &Path,
-    read: Read,
-) -> Result<(AgencyConfig, Common, Mapping, OpeningKeys), StartError> {
+/// An agency's configuration for a start.
+pub(super) fn agency(path: &Path, read: Read) -> Result<AgencyRead, StartError> {
+    let (judged, faults) = judge_agency(path, read)?;
+    Ok(finished(faults, judged)?)
+}
+
+/// An agency's configuration with its faults, for who starts nothing.
+pub(super) fn judge_agency(path: &Path, read: Read) -> Result<Judged<AgencyRead>, FileError> {
     let (config, text, mut faults) = AgencyConfig::judge(path)?;
     let judged = config.and_then(|config| {
         let folder = folder_of(path);
@@ -109,15 +133,27 @@ pub(super) fn agency(
         });
         Some((config, common?, mapping?, keys?))
     });
-    let (config, common, mapping, keys) = finished(faults, judged)?;
-    common.lists.check()?;
-    Ok((config, common, mapping, keys))
+    Ok((judged, faults))
+}
+
+/// What connects to each agency, less those endpoints whose address is none.
+fn connectors(agencies: &[AgencyEntry], tls: &LinkTls, faults: &mut Faults) -> Vec<Endpoints> {
+    let connectors = agencies.iter().enumerate().map(|(at, entry)| {
+        let key = format!("agency[{at}].endpoints");
+        let connector = |endpoint: &String| {
+            let (identity, limits) = (entry.identity.clone(), ConnectLimits::default());
+            let connector = Connector::new(endpoint, identity, tls.clone(), limits);
+            faults.take(&key, connector).map(|connector| (endpoint.clone(), connector))
+        };
+        entry.endpoints.iter().filter_map(connector).collect()
+    });
+    connectors.collect()
 }
 
 /// Tells what is hardly meant of a file that is taken.
-fn finished<T>(faults: Faults, judged: Option<T>) -> Result<T, StartError> {
+fn finished<T>(faults: Faults, judged: Option<T>) -> Result<T, FileError> {
     let doubts = faults.doubts().to_vec();
-    let judged = faults.finish(judged).map_err(FileError::from)?;
+    let judged = faults.finish(judged)?;
     doubts.iter().for_each(|doubt| tracing::warn!("{doubt}"));
     Ok(judged)
 }
@@ -136,9 +172,15 @@ impl Sections<'_> {
         let tls = self.link(faults);
         let audit = self.audit.judge(faults);
         let anchors = self.anchors(faults);
-        let (catalogue, texts) = catalogue::judge(self.catalogue, faults)?;
+        self.status_uris(faults);
+        let folder = folder_of(self.path);
+        let Some((catalogue, texts)) = catalogue::judge(self.catalogue, faults) else {
+            self.grants.judge_without_catalogue(folder, faults);
+            self.policy.judge_without_catalogue(faults);
+            return None;
+        };
         let catalogue = Arc::new(catalogue);
-        let grants = self.grants.load(folder_of(self.path), &catalogue, faults);
+        let grants = self.grants.load(folder, &catalogue, faults);
         let engine = self.policy.judge(&catalogue, faults);
         more(&catalogue, faults);
         let (keys, logs) = audit?;
@@ -167,6 +209,13 @@ impl Sections<'_> {
             IdentityError::KeyReadableByOthers { file, .. }
         ) if *file == self.link.key);
         let key = if of_key { "link.key" } else { "link.certificate" };
+        if of_key {
+            // The certificate was not looked at then.
+            let file = &self.link.certificate;
+            let read = files::read(file, files::LARGE)
+                .map_err(|source| IdentityError::Read { file: file.clone(), source });
+            faults.take("link.certificate", read);
+        }
         let identity = faults.take(key, identity);
         if let Some(id) = identity.as_ref().map(|identity| identity.id())
             && id.role() != self.role
@@ -209,5 +258,15 @@ impl Sections<'_> {
             anchors.extend(read.map(|read| (entry.id.clone(), read)));
         }
         anchors
+    }
+
+    /// Holds the addresses of issuers' status lists to their form.
+    fn status_uris(&self, faults: &mut Faults) {
+        for (at, entry) in self.grants.issuer.iter().enumerate() {
+            for (each, uri) in entry.status_uris.iter().enumerate() {
+                let key = format!("grants.issuer[{at}].status_uris[{each}]");
+                faults.take(&key, HttpsUri::parse(uri));
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustls_pki_types::ServerName;
 use serde::{Deserialize, Deserializer};
 
 use super::audit::AuditConfig;
@@ -128,7 +129,8 @@ impl AgencyEntry {
         for endpoint in &self.endpoints {
             let port = endpoint.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
             let shown = endpoint.escape_debug();
-            if !matches!(port, Some((host, Ok(1..))) if !host.is_empty()) {
+            let named = |host: &str| ServerName::try_from(host.trim_matches(['[', ']'])).is_ok();
+            if !matches!(port, Some((host, Ok(1..))) if named(host)) {
                 let message = format!("must be host:port, without a scheme, not `{shown}`");
                 fault("endpoint", message);
             }
@@ -286,6 +288,10 @@ mod tests {
                 "`a:1` of agency `lending` is listed twice",
             ),
             ("endpoints = []", "endpoints must have 1 to 16 entries, not 0"),
+            (
+                "endpoints = [\"?:1\", \"https://a:1\"]",
+                "must be host:port, without a scheme, not `?:1`",
+            ),
             (
                 "endpoints = [\"https://a:1\", \"b\"]",
                 "must be host:port, without a scheme, not `b`",

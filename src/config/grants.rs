@@ -141,6 +141,21 @@ impl GrantsConfig {
         catalogue: &Catalogue,
         faults: &mut Faults,
     ) -> Option<Grants> {
+        self.read(folder, Some(catalogue), faults)
+    }
+
+    /// Notes what is wrong with the section, but for what it says of items and agencies,
+    /// where the catalogue is unsound.
+    pub fn judge_without_catalogue(&self, folder: &Path, faults: &mut Faults) {
+        self.read(folder, None, faults);
+    }
+
+    fn read(
+        &self,
+        folder: &Path,
+        catalogue: Option<&Catalogue>,
+        faults: &mut Faults,
+    ) -> Option<Grants> {
         let before = faults.count();
         if self.fetch_every.is_zero() {
             faults.add("grants.fetch_every", "must not be zero");
@@ -149,7 +164,7 @@ impl GrantsConfig {
                            the next";
             faults.add("grants.max_age", message);
         }
-        let purposes = self.purposes(catalogue, faults);
+        let purposes = self.read_purposes(catalogue, faults);
         let mut codes = 0..self.purpose.len();
         let codes_are_known =
             !codes.any(|at| faults.touches(&format!("grants.purpose[{at}].code")));
@@ -165,6 +180,7 @@ impl GrantsConfig {
                 faults.add(&key("purposes"), message);
             }
             for (other, agency) in entry.agencies.iter().enumerate() {
+                let Some(catalogue) = catalogue else { break };
                 check_agency(&key(&format!("agencies[{other}]")), agency, catalogue, faults);
             }
             let pin = entry.read(&key(""), folder, faults);
@@ -181,6 +197,14 @@ impl GrantsConfig {
 
     /// The purposes with their ceilings; reads no key.
     pub fn purposes(&self, catalogue: &Catalogue, faults: &mut Faults) -> Option<PurposeTable> {
+        self.read_purposes(Some(catalogue), faults)
+    }
+
+    fn read_purposes(
+        &self,
+        catalogue: Option<&Catalogue>,
+        faults: &mut Faults,
+    ) -> Option<PurposeTable> {
         let before = faults.count();
         let mut purposes = BTreeMap::new();
         for (at, entry) in self.purpose.iter().enumerate() {
@@ -225,9 +249,10 @@ fn twice(kid: &KeyId) -> String {
 
 impl PurposeEntry {
     /// The purpose; what is wrong is noted, and left out of it.
-    fn check(&self, key: &str, catalogue: &Catalogue, faults: &mut Faults) -> Purpose {
+    fn check(&self, key: &str, catalogue: Option<&Catalogue>, faults: &mut Faults) -> Purpose {
         let mut items = ItemSet::EMPTY;
         for (at, pattern) in self.items.iter().enumerate() {
+            let Some(catalogue) = catalogue else { break };
             match catalogue.select(pattern) {
                 Some(some) => items = items.or(&some),
                 None => {

@@ -103,6 +103,17 @@ impl PolicyConfig {
         Some(engine.with_cache(self.cached_decisions.get()))
     }
 
+    /// Notes what is wrong with the files, but for what they say of the catalogue, where
+    /// that is unsound.
+    pub fn judge_without_catalogue(&self, faults: &mut Faults) {
+        let vocabulary = read(&self.vocabulary).and_then(|text| {
+            let read = file::parse_toml::<Vocabulary>(&self.vocabulary, &text);
+            read.map_err(PolicyLoadError::Vocabulary)
+        });
+        note("policy.vocabulary", vocabulary, faults);
+        note("policy.rules", read_texts(&self.rules, ENDING), faults);
+    }
+
     /// As [`PolicyConfig::load`], over the catalogue of another engine.
     ///
     /// # Errors

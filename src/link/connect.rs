@@ -22,11 +22,11 @@ use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 use super::coalesce::Bundled;
-use super::dial::dial;
 use super::limits::ConnectLimits;
 use super::tls::{HTTP2, LinkTls};
 use super::trust::{TrustError, Usage};
 use super::validity::Believed;
+use crate::dial::dial;
 use crate::domain::peer::SpiffeId;
 
 /// Why there is no link.

@@ -46,16 +46,6 @@ pub struct StatusPlan {
     pub limits: FetchLimits,
 }
 
-impl StatusPlan {
-    /// Whether lists can be fetched as planned.
-    ///
-    /// # Errors
-    /// [`StatusPlanError`].
-    pub fn check(&self) -> Result<(), StatusPlanError> {
-        Checked::new(self.clone()).map(drop)
-    }
-}
-
 /// Why lists cannot be fetched as planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StatusPlanError {

@@ -10,6 +10,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("wire", 1),
     ("config", 1),
     ("clock", 1),
+    ("dial", 1),
     ("files", 1),
     ("link", 2),
     ("store", 2),

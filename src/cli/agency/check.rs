@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::app::checking::{self, CheckReport};
+use crate::cli::gateway::check::{findings_json, write_findings};
 use crate::domain::sensitive::Sensitive;
 use crate::source::Severity;
 
@@ -27,6 +28,10 @@ pub(super) struct CheckArgs {
     /// Look at the catalogue alone, and leave the source in peace
     #[arg(long)]
     offline: bool,
+    /// Judge the rest of the file as well, and the keys, certificates, policy and logs that
+    /// it names, as a start would
+    #[arg(long)]
+    whole: bool,
     /// Show each item of this person, who must be a test person: the number is seen in
     /// the list of processes, and the values are printed
     #[arg(long, value_name = "NUMBER", conflicts_with = "offline")]
@@ -39,7 +44,7 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let subject = args.subject.clone().map(Sensitive::new);
     let report = super::super::block_on(async {
-        Ok(checking::check(&args.config, args.offline, subject.as_ref()).await?)
+        Ok(checking::check(&args.config, args.offline, args.whole, subject.as_ref()).await?)
     })?;
     let mut out = crate::cli::output::stdout();
     if args.json {
@@ -48,7 +53,8 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         table(&report, &mut out)?;
     }
     let invalid = report.shown.iter().any(|item| item.invalid);
-    Ok(match (report.checked.unreachable, report.checked.has_errors() || invalid) {
+    let refused = !report.rest.errors.is_empty();
+    Ok(match (report.checked.unreachable, report.checked.has_errors() || invalid || refused) {
         (true, _) => ExitCode::from(3),
         (false, true) => ExitCode::FAILURE,
         (false, false) => ExitCode::SUCCESS,
@@ -60,6 +66,7 @@ fn table(report: &CheckReport, out: &mut impl Write) -> std::io::Result<()> {
         let (line, severity) = (noted.line, noted.severity.as_str());
         writeln!(out, "{}:{line}: {severity}: {}", report.file, noted.message)?;
     }
+    write_findings(&report.rest, out)?;
     for item in &report.checked.sampled {
         let unfit: usize = item.unfit.iter().map(|(_, count)| count).sum();
         let (fit, empty) = (item.fit, item.empty);
@@ -79,13 +86,14 @@ fn table(report: &CheckReport, out: &mut impl Write) -> std::io::Result<()> {
     }
     let count =
         |severity| report.checked.noted.iter().filter(|noted| noted.severity == severity).count();
+    let (errors, warnings) = (report.rest.errors.len(), report.rest.warnings.len());
     let (mapped, owned) = report.items;
     writeln!(
         out,
         "{}: {mapped} of {owned} items mapped; {} errors, {} warnings",
         report.agency,
-        count(Severity::Error),
-        count(Severity::Warning)
+        count(Severity::Error) + errors,
+        count(Severity::Warning) + warnings
     )
 }
 
@@ -136,6 +144,7 @@ fn json(report: &CheckReport) -> serde_json::Value {
         "fits": !report.checked.has_errors(),
         "source_answers": !report.checked.unreachable,
         "findings": noted.collect::<Vec<_>>(),
+        "rest": findings_json(&report.rest),
         "queries": queries.collect::<Vec<_>>(),
         "sample": sampled.collect::<Vec<_>>(),
         "subject": shown.collect::<Vec<_>>(),

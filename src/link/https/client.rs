@@ -31,10 +31,10 @@ use tokio_rustls::client::TlsStream;
 use super::{HTTP1, HttpsUri};
 use crate::clock;
 use crate::config::pem;
+use crate::dial::dial;
 use crate::domain::reason::Reason;
 use crate::files;
 use crate::link::certificate;
-use crate::link::dial::dial;
 use crate::link::tls::{OurClock, provider};
 
 /// Bytes of an answer's headers at most, as hyper buffers them.

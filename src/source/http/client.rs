@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::certificate::X509Certificate;
@@ -13,6 +14,7 @@ use super::CONNECT;
 use crate::clock;
 use crate::config::mapping::{BaseUrl, HttpEntry};
 use crate::config::{pem, private_file};
+use crate::dial;
 use crate::files;
 
 /// Whom we believe, and as whom we show ourselves.
@@ -76,6 +78,7 @@ pub(super) fn client(
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .connect_timeout(CONNECT)
+        .dns_resolver(Arc::new(Staggered { port: base.port_or_known_default().unwrap_or(443) }))
         .pool_max_idle_per_host(pool)
         .user_agent("tributary-agency");
     let builder = match base.scheme() {
@@ -91,6 +94,23 @@ pub(super) fn client(
     };
     let client = builder.build().map_err(|_| "the client cannot be made".to_owned())?;
     Ok((client, base))
+}
+
+/// The addresses of a service's name, the one that answers first in front: the library
+/// tries one after another and would wait seconds for a silent one.
+struct Staggered {
+    port: u16,
+}
+
+impl Resolve for Staggered {
+    fn resolve(&self, name: Name) -> Resolving {
+        let port = self.port;
+        Box::pin(async move {
+            let looking = dial::answering((name.as_str(), port));
+            let addresses = tokio::time::timeout(CONNECT, looking).await??;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
 }
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);

@@ -25,7 +25,30 @@ const ADDRESSES: usize = 16;
 /// The last address's error, with the address, once all of them have failed; or that
 /// the name cannot be looked up. Bounding the time is the caller's business.
 pub async fn dial(name: impl ToSocketAddrs) -> io::Result<TcpStream> {
-    let mut waiting = in_turns(lookup_host(name).await?.collect()).into_iter();
+    first(addresses(name).await?).await
+}
+
+/// A name's addresses, looked up now, with the one in front that answers first: for a
+/// client that connects by itself and would wait for a silent one. Only a name of several
+/// addresses costs a connection, which is dropped.
+///
+/// # Errors
+/// As [`dial`].
+pub async fn answering(name: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
+    let mut addresses = addresses(name).await?;
+    if addresses.len() > 1 {
+        let answers = first(addresses.clone()).await?.peer_addr()?;
+        addresses.sort_by_key(|address| *address != answers);
+    }
+    Ok(addresses)
+}
+
+async fn addresses(name: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
+    Ok(in_turns(lookup_host(name).await?.collect()))
+}
+
+async fn first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut waiting = addresses.into_iter();
     let mut attempts = FuturesUnordered::new();
     let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let mut last = none();
@@ -120,6 +143,9 @@ mod tests {
         let dialled = tokio::time::timeout(Duration::from_secs(60), dial(&both[..]));
         let stream = dialled.await.expect("the second address was not tried").unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
+        let order = tokio::time::timeout(Duration::from_secs(60), answering(&both[..]));
+        let order = order.await.expect("the second address was not tried").unwrap();
+        assert_eq!(order, [address, dead]);
         for one in fill {
             one.abort();
         }
