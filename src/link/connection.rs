@@ -23,7 +23,7 @@ use super::frames::Counted;
 use super::limits::LinkLimits;
 use super::panic::{self, GuardedBody, Origin};
 use super::trust::TrustError;
-use super::unread::{Paced, Shared, Streams};
+use super::unread::{Paced, Streams};
 use super::validity::{Believed, Link, Phase};
 use crate::domain::peer::PeerId;
 use crate::domain::reason::Reason;
@@ -228,8 +228,7 @@ where
                 return Ok(panic::refusal(&no_longer_believed()).map(Paced::small));
             }
             let (head, body) = answer.into_parts();
-            let shared = head.extensions.get::<Shared>().cloned();
-            let body = Paced::begin(body, shared, memory, charge).await;
+            let body = Paced::begin(body, &head.extensions, memory, charge).await;
             // A handler's body has no error of its own.
             let body = body.unwrap_or_else(|_| Paced::small(GuardedBody::default()));
             Ok(Response::from_parts(head, body))

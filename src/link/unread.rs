@@ -9,8 +9,10 @@
 //! trailers back until its message has left.
 //!
 //! What waits to be taken counts against the peer (see [`super::budget`]). One answer is
-//! encoded at once, so that it counts as what it is.
+//! encoded at once, so that it counts as what it is. What a handler [keeps](Kept) for an
+//! answer, such as its peer's place, is given back once the answer has left.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -21,8 +23,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
+use http::Extensions;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
+use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use super::budget::{Charge, Held};
@@ -130,6 +134,22 @@ fn is_left(last: &mut u32, unchanged: &mut u32) -> bool {
 #[derive(Debug, Clone)]
 pub struct Shared(pub Bytes);
 
+/// What is kept until the answers that were encoded last have left: put into an answer's
+/// extensions. Who leaves answers unread gives nothing back, and so gets nothing more.
+#[derive(Debug, Clone, Default)]
+pub struct Kept(Arc<Mutex<Vec<Box<dyn Any + Send>>>>);
+
+impl Kept {
+    /// Keeps something for the answer that is about to be encoded.
+    pub fn keep(&self, what: impl Any + Send) {
+        self.0.lock().push(Box::new(what));
+    }
+
+    fn taken(&self) -> Vec<Box<dyn Any + Send>> {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
+
 /// An answer's body: in pieces, each counted until it has left.
 #[derive(Debug, Default)]
 pub(super) struct Paced<B> {
@@ -140,26 +160,37 @@ pub(super) struct Paced<B> {
     rest: Bytes,
     leaving: Option<Arc<Left>>,
     shared: Option<Shared>,
+    kept: Option<Kept>,
     memory: Option<(Held, Charge)>,
 }
 
 impl<B> Paced<B> {
     /// An answer of a few headers.
     pub(super) fn small(inner: B) -> Self {
-        Self { inner, begun: None, rest: Bytes::new(), leaving: None, shared: None, memory: None }
+        Self {
+            inner,
+            begun: None,
+            rest: Bytes::new(),
+            leaving: None,
+            shared: None,
+            kept: None,
+            memory: None,
+        }
     }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Paced<B> {
-    /// Begins an answer. `charge` is its stream's, and goes with it.
+    /// Begins an answer with these extensions. `charge` is its stream's, and goes with it.
     pub(super) async fn begin(
         inner: B,
-        shared: Option<Shared>,
+        extensions: &Extensions,
         memory: Held,
         charge: Charge,
     ) -> Result<Self, B::Error> {
         let _ = STANDING.try_with(|standing| standing.answering.set(true));
-        let mut paced = Self { memory: Some((memory, charge)), shared, ..Self::small(inner) };
+        let (shared, kept) = (extensions.get().cloned(), extensions.get().cloned());
+        let memory = Some((memory, charge));
+        let mut paced = Self { memory, shared, kept, ..Self::small(inner) };
         if until().is_some() && !paced.inner.is_end_stream() {
             let first = poll_fn(|context| {
                 Poll::Ready(match Pin::new(&mut paced.inner).poll_frame(context) {
@@ -184,8 +215,9 @@ impl<B: Body<Data = Bytes> + Unpin> Paced<B> {
             return shared;
         }
         let Some((memory, _)) = &self.memory else { return bytes };
-        let (charge, left) = (memory.charge(bytes.len()), None);
-        Bytes::from_owner(Leaving { bytes, left, _charge: charge })
+        let kept = self.kept.as_ref().map(Kept::taken);
+        let (charge, left) = ((memory.charge(bytes.len()), kept), None);
+        Bytes::from_owner(Leaving { bytes, left, _until: charge })
     }
 
     /// The next piece of what is left of a message.
@@ -200,7 +232,7 @@ impl<B: Body<Data = Bytes> + Unpin> Paced<B> {
         }
         let left = Arc::new(Left::default());
         self.leaving = Some(left.clone());
-        Bytes::from_owner(Leaving { bytes: piece, left: Some(left), _charge: () })
+        Bytes::from_owner(Leaving { bytes: piece, left: Some(left), _until: () })
     }
 }
 
@@ -219,11 +251,12 @@ impl Left {
     }
 }
 
-/// A piece that tells when it is dropped, as it is once it was written.
+/// A piece that tells when it is dropped, as it is once it was written, and what is kept
+/// until then.
 struct Leaving<C> {
     bytes: Bytes,
     left: Option<Arc<Left>>,
-    _charge: C,
+    _until: C,
 }
 
 impl<C> AsRef<[u8]> for Leaving<C> {

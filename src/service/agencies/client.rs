@@ -212,7 +212,7 @@ impl AgencyClient {
         if let Some(reason) = self.barred() {
             return Err(Refused::No(reason));
         }
-        let place = self.account.enter(question.consumer());
+        let place = self.account.enter(question.asker());
         let place = place.ok_or(Refused::No(Reason::AgencyBusy))?;
         let mut refused = Refused::No(Reason::NotConfigured);
         for keeper in self.least_busy() {

@@ -17,6 +17,8 @@ use crate::wire::grant;
 use crate::wire::proto::pb;
 use crate::wire::section::RequestHash;
 
+use super::limit::Asker;
+
 /// A question as it goes over the wire.
 #[derive(Debug, Clone)]
 pub struct Form {
@@ -36,7 +38,7 @@ pub struct Question {
     part: Option<Part>,
     until: Instant,
     kind: u64,
-    consumer: u64,
+    asker: Asker,
     whole: OnceLock<Form>,
     named: OnceLock<Form>,
     /// Whether the form that was put last is the one with the digest.
@@ -51,7 +53,7 @@ impl Question {
     pub fn new(message: pb::FetchSectionRequest, part: Option<Part>, until: Instant) -> Self {
         Self {
             kind: number_of(&message.items),
-            consumer: number_of(message.consumer.as_bytes()),
+            asker: asker(&message.consumer),
             message,
             part,
             until,
@@ -72,9 +74,9 @@ impl Question {
         self.kind
     }
 
-    /// For whom it is put: the same for the same consumer.
-    pub const fn consumer(&self) -> u64 {
-        self.consumer
+    /// For whom it is put.
+    pub const fn asker(&self) -> Asker {
+        self.asker
     }
 
     /// The digest of the agency's part.
@@ -115,6 +117,12 @@ impl Question {
         let request = Bytes::from(message.encode_to_vec());
         Form { hash: RequestHash::of(&request), request, named }
     }
+}
+
+/// The consumer of this SPIFFE id, `spiffe://DOMAIN/…`.
+fn asker(consumer: &str) -> Asker {
+    let domain = consumer.split('/').nth(2).unwrap_or_default();
+    Asker { domain: number_of(domain.as_bytes()), consumer: number_of(consumer.as_bytes()) }
 }
 
 /// A number that is the same for the same bytes, within this process.

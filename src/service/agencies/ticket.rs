@@ -15,7 +15,7 @@ use crate::wire::section;
 
 use super::circuit::{Leave, Outcome};
 use super::gate::Gate;
-use super::limit::Limit;
+use super::limit::{Asker, Limit};
 use super::outcome::Failure;
 use super::usual::Usual;
 
@@ -30,9 +30,9 @@ pub struct Account {
 
 impl Account {
     /// Takes a place within the limit.
-    pub fn enter(self: &Arc<Self>, consumer: u64) -> Option<Place> {
-        let entered = self.limit.lock().enter(consumer);
-        entered.then(|| Place { account: self.clone(), consumer })
+    pub fn enter(self: &Arc<Self>, asker: Asker) -> Option<Place> {
+        let entered = self.limit.lock().enter(asker);
+        entered.then(|| Place { account: self.clone(), asker })
     }
 }
 
@@ -40,12 +40,12 @@ impl Account {
 #[derive(Debug)]
 pub struct Place {
     account: Arc<Account>,
-    consumer: u64,
+    asker: Asker,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.account.limit.lock().leave(self.consumer);
+        self.account.limit.lock().leave(self.asker);
     }
 }
 
@@ -138,7 +138,7 @@ impl Ticket {
 
     fn tell(&mut self, now: Instant, outcome: Outcome) {
         self.settled = true;
-        self.gate.settle(now, self.leave, self.place.consumer, outcome);
+        self.gate.settle(now, self.leave, self.place.asker.consumer, outcome);
     }
 }
 

@@ -18,6 +18,7 @@ use crate::domain::peer::{PeerId, Role};
 use crate::domain::policy::Permit;
 use crate::domain::reason::Reason;
 use crate::domain::section::{Absence, HeldItem, Section, SectionStatus};
+use crate::domain::shares::{Full, Place, Shares};
 use crate::domain::subject::{Subject, SubjectFormat};
 use crate::service::audit::monitor::Witnesses;
 use crate::service::audit::recorder::{self, Line, Recorder};
@@ -31,7 +32,6 @@ use crate::wire::refusal::Refusal;
 use crate::wire::section::RequestHash;
 use crate::wire::{fetch, section};
 use bytes::Bytes;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// What counting is given in any case before the counters are called down.
 const COUNTING: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ const COUNTING: Duration = Duration::from_secs(1);
 pub struct Agency {
     parts: AgencyParts,
     offered: ItemSet,
-    room: Semaphore,
+    room: Arc<Shares>,
     /// Random, and new at each start.
     instance: Bytes,
 }
@@ -82,16 +82,16 @@ impl std::fmt::Debug for Agency {
 }
 
 /// A question whose grant holds.
-struct Admitted<'a> {
+struct Admitted {
     question: FetchRequest,
     grant: VerifiedGrant,
-    _room: SemaphorePermit<'a>,
 }
 
 impl Agency {
     /// An agency of these parts.
     pub fn new(parts: AgencyParts) -> Self {
-        let (offered, room) = (parts.holdings.items(), Semaphore::new(parts.limits.max_total));
+        let max_total = parts.limits.max_total;
+        let (offered, room) = (parts.holdings.items(), Shares::for_domains(max_total, max_total));
         let instance = random::sixteen().map_or_else(|_| Bytes::new(), Bytes::from_owner);
         Self { parts, offered, room, instance }
     }
@@ -140,8 +140,24 @@ impl Agency {
         &self.parts.witnesses
     }
 
+    /// A place for one more question of this gateway, which is to be kept until its answer
+    /// was taken.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn enter(&self, gateway: &PeerId) -> Result<Place, Refusal> {
+        self.room.enter(gateway.spiffe()).map_err(|full| {
+            Refusal::overloaded(match full {
+                Full::Altogether => "the agency has as many requests under way as it takes",
+                Full::OfPeer | Full::OfDomain => {
+                    "you have as many requests under way, or answers unread, as one gateway may"
+                }
+            })
+        })
+    }
+
     /// Answers one encoded `FetchSectionRequest` with an encoded
-    /// `FetchSectionResponse`.
+    /// `FetchSectionResponse`, if it has a place.
     ///
     /// # Errors
     /// A refusal of the question itself: malformed, not granted, not permitted,
@@ -149,12 +165,14 @@ impl Agency {
     pub async fn answer(
         &self,
         gateway: &PeerId,
+        place: Result<&Place, Refusal>,
         request: Bytes,
         hash: RequestHash,
         until: Instant,
     ) -> Result<Bytes, Refusal> {
         let work = async {
-            let admitted = self.admit(gateway, request).inspect_err(|refusal| {
+            let admitted = place.and_then(|_| self.admit(gateway, request));
+            let admitted = admitted.inspect_err(|refusal| {
                 self.parts.recorder.count_refusal(gateway.spiffe(), refusal.reason);
             })?;
             self.answer_recorded(gateway, &admitted, hash, until).await
@@ -164,10 +182,7 @@ impl Agency {
 
     /// Everything that needs no waiting: who asks for whom, and whether the grant
     /// holds. What is refused here is only counted.
-    fn admit(&self, gateway: &PeerId, request: Bytes) -> Result<Admitted<'_>, Refusal> {
-        let room = self.room.try_acquire().map_err(|_| {
-            Refusal::overloaded("the agency has as many requests under way as it takes")
-        })?;
+    fn admit(&self, gateway: &PeerId, request: Bytes) -> Result<Admitted, Refusal> {
         if gateway.spiffe().role() != Role::Gateway {
             let message = "only an identity in the role of a gateway may ask an agency";
             return Err(Refusal::new(Reason::NotAGateway, message));
@@ -178,7 +193,7 @@ impl Agency {
         self.parts.recorder.check_ready()?;
         let receiver = self.receiver(gateway, &question);
         let grant = self.parts.authority.verify(question.grant.as_bytes(), receiver)?;
-        Ok(Admitted { question, grant, _room: room })
+        Ok(Admitted { question, grant })
     }
 
     fn receiver<'a>(&'a self, gateway: &'a PeerId, question: &'a FetchRequest) -> Receiver<'a> {
@@ -189,11 +204,11 @@ impl Agency {
     async fn answer_recorded(
         &self,
         gateway: &PeerId,
-        admitted: &Admitted<'_>,
+        admitted: &Admitted,
         hash: RequestHash,
         until: Instant,
     ) -> Result<Bytes, Refusal> {
-        let Admitted { question, grant, .. } = admitted;
+        let Admitted { question, grant } = admitted;
         let subject = self.open(grant);
         let tag = subject.as_ref().ok().and_then(|subject| self.parts.recorder.tag_of(subject));
         let counted = OnceLock::new();
@@ -248,7 +263,7 @@ impl Agency {
     async fn confirm(
         &self,
         gateway: &PeerId,
-        admitted: &Admitted<'_>,
+        admitted: &Admitted,
         permit: &Permit,
         ruling: &Ruling,
     ) -> Result<(), Refusal> {
@@ -278,7 +293,7 @@ impl Agency {
 
     async fn look_up(
         &self,
-        admitted: &Admitted<'_>,
+        admitted: &Admitted,
         permit: &Permit,
         subject: &Subject,
         until: Instant,

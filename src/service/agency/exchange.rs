@@ -21,7 +21,9 @@ use tonic::{Status, Streaming};
 
 use crate::clock;
 use crate::domain::reason::Reason;
+use crate::domain::shares::Place;
 use crate::link::budget::Charge;
+use crate::link::unread::Kept;
 use crate::link::validity::{Link, Phase};
 use crate::service::agency::answer::Agency;
 use crate::service::audit::monitor::Swap;
@@ -43,8 +45,23 @@ const CONTROL_ROOM: usize = 64;
 
 type Answer = Result<pb::ExchangeResponse, Status>;
 
-/// Answers, each counted until it is taken to be sent.
-type Answers = mpsc::Sender<(Answer, Option<Charge>)>;
+type Answers = mpsc::Sender<Waiting>;
+
+/// An answer that waits to be taken.
+struct Waiting {
+    answer: Answer,
+    /// What it counts for until it is taken.
+    charge: Option<Charge>,
+    /// What it keeps until it has left.
+    place: Option<Place>,
+}
+
+impl Waiting {
+    /// One that counts for nothing: there are few.
+    const fn few(answer: Answer) -> Self {
+        Self { answer, charge: None, place: None }
+    }
+}
 
 /// What an answer takes in the queue beside its content.
 const PLACE: usize = 512;
@@ -56,7 +73,7 @@ pub fn serve(
     link: Link,
     inbound: Streaming<pb::ExchangeRequest>,
     stop: watch::Receiver<bool>,
-) -> impl Stream<Item = Answer> {
+) -> (impl Stream<Item = Answer>, Kept) {
     let window = usize::try_from(agency.limits().max_in_flight).unwrap_or(usize::MAX);
     let (answers, outbound) = mpsc::channel(window.saturating_add(CONTROL_ROOM));
     let swap = Swap::new(agency.witnesses(), link.peer().spiffe());
@@ -71,7 +88,14 @@ pub fn serve(
         last_id: None,
     };
     tokio::spawn(session.run(inbound, stop));
-    ReceiverStream::new(outbound).map(|(answer, _)| answer)
+    let kept = Kept::default();
+    let keeping = kept.clone();
+    let outbound = ReceiverStream::new(outbound).map(move |Waiting { answer, charge, place }| {
+        place.into_iter().for_each(|place| keeping.keep(place));
+        drop(charge);
+        answer
+    });
+    (outbound, kept)
 }
 
 /// Exchanges under way, each with the handle that cancels it.
@@ -189,7 +213,7 @@ impl Session {
             Some(Asked::AskAlive(asked)) => {
                 let alive = pb::ExchangeAlive { number: asked.number };
                 let message = Some(Told::Alive(alive));
-                match self.answers.try_send((Ok(pb::ExchangeResponse { message }), None)) {
+                match self.answers.try_send(Waiting::few(Ok(pb::ExchangeResponse { message }))) {
                     Ok(()) => Next::Read,
                     Err(_) => Next::Close(Reason::PeerDoesNotRead),
                 }
@@ -200,7 +224,8 @@ impl Session {
                 tokio::spawn(async move {
                     if let Some(shown) = swap.show(question).await {
                         let message = Some(Told::ShowLog(shown));
-                        let _ = answers.send((Ok(pb::ExchangeResponse { message }), None)).await;
+                        let _ =
+                            answers.send(Waiting::few(Ok(pb::ExchangeResponse { message }))).await;
                     }
                 });
                 Next::Read
@@ -228,18 +253,26 @@ impl Session {
             let refusal = Refusal::overloaded("the stream's window is full");
             // The window's room in the queue is taken by answers; if even the
             // room for control messages is full the peer does not read.
-            let failed = self.answers.try_send((Ok(failure(id, hash, &refusal)), None));
+            let failed = self.answers.try_send(Waiting::few(Ok(failure(id, hash, &refusal))));
             return if failed.is_ok() { Next::Read } else { Next::Close(Reason::PeerDoesNotRead) };
+        }
+        if self.link.memory().is_spent() {
+            // Whoever reads no answers gets no more of them; the stream ends.
+            self.spent.notify_one();
+            return Next::Read;
         }
         let cap = self.agency.limits().max_deadline;
         let until = clock::now() + Duration::from_micros(fetch.remaining_micros).min(cap);
         let (agency, link) = (self.agency.clone(), self.link.clone());
         let (answers, under_way) = (self.answers.clone(), self.under_way.clone());
         let spent = self.spent.clone();
+        let place = agency.enter(link.peer());
         // The entry must stand before the task can end and remove it.
         self.under_way.with(|entries| {
             let task = tokio::spawn(async move {
-                let response = match agency.answer(link.peer(), fetch.request, hash, until).await {
+                let asked = place.as_ref().map_err(Clone::clone);
+                let answered = agency.answer(link.peer(), asked, fetch.request, hash, until).await;
+                let response = match answered {
                     Ok(response) if response.len() > MAX_SECTION_BYTES => {
                         let message = "the section is larger than one may be: ask for fewer items";
                         failure(id, hash, &Refusal::new(Reason::SectionTooLarge, message))
@@ -253,7 +286,8 @@ impl Session {
                     if link.memory().is_spent() {
                         spent.notify_one();
                     } else {
-                        let _ = answers.send((Ok(response), Some(charge))).await;
+                        let (charge, place) = (Some(charge), place.ok());
+                        let _ = answers.send(Waiting { answer: Ok(response), charge, place }).await;
                     }
                 }
                 // Only now: an answer that nobody reads still fills the window.
@@ -270,7 +304,7 @@ impl Session {
         tokio::spawn(async move {
             if let Some(question) = swap.ask().await {
                 let message = Some(Told::AskLog(question));
-                let _ = answers.send((Ok(pb::ExchangeResponse { message }), None)).await;
+                let _ = answers.send(Waiting::few(Ok(pb::ExchangeResponse { message }))).await;
             }
         });
     }
@@ -289,7 +323,7 @@ impl Session {
     async fn end(&self, status: Status) {
         let told = async {
             self.finish().await;
-            let _ = self.answers.send((Err(status), None)).await;
+            let _ = self.answers.send(Waiting::few(Err(status))).await;
         };
         tokio::select! {
             _ = timeout(DRAIN_GRACE, told) => {}
@@ -300,7 +334,7 @@ impl Session {
 
     async fn tell(&self, message: Told) -> Result<(), ()> {
         let response = pb::ExchangeResponse { message: Some(message) };
-        self.answers.send((Ok(response), None)).await.map_err(|_| ())
+        self.answers.send(Waiting::few(Ok(response))).await.map_err(|_| ())
     }
 }
 

@@ -10,6 +10,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::clock;
+use crate::link::unread::Kept;
 use crate::service::agency::answer::Agency;
 use crate::service::agency::exchange;
 use crate::service::peer::{link_of, peer_of};
@@ -46,20 +47,27 @@ impl AgencyService for AgencyServer {
         &self,
         request: Request<pb::FetchSectionRequest>,
     ) -> Result<Response<pb::FetchSectionResponse>, Status> {
+        let kept = Kept::default();
         let answer = async {
             let peer = peer_of(&request)?;
+            let place = self.agency.enter(&peer);
             let cap = self.agency.limits().max_deadline;
             let until = deadline::deadline(request.metadata(), clock::now(), cap);
             // The unary call is the simple one, so it takes the same path as the
             // stream at the price of encoding twice.
             let encoded = Bytes::from(request.into_inner().encode_to_vec());
             let hash = RequestHash::of(&encoded);
-            self.agency.answer(&peer, encoded, hash, until).await
+            let asked = place.as_ref().map_err(Clone::clone);
+            let answer = self.agency.answer(&peer, asked, encoded, hash, until).await;
+            kept.keep(place.ok());
+            answer
         };
         let answer = answer.await.map_err(|refusal: Refusal| refusal.into_status(""))?;
         let decoded = pb::FetchSectionResponse::decode(answer)
             .map_err(|_| Status::internal("the agency's own answer cannot be decoded"))?;
-        Ok(Response::new(decoded))
+        let mut response = Response::new(decoded);
+        response.extensions_mut().insert(kept);
+        Ok(response)
     }
 
     type ExchangeStream = Pin<Box<dyn Stream<Item = Result<pb::ExchangeResponse, Status>> + Send>>;
@@ -69,8 +77,10 @@ impl AgencyService for AgencyServer {
         request: Request<Streaming<pb::ExchangeRequest>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
         let link = link_of(&request).map_err(|refusal| refusal.into_status(""))?;
-        let answers =
+        let (answers, kept) =
             exchange::serve(self.agency.clone(), link, request.into_inner(), self.stop.clone());
-        Ok(Response::new(Box::pin(answers)))
+        let mut response: Response<Self::ExchangeStream> = Response::new(Box::pin(answers));
+        response.extensions_mut().insert(kept);
+        Ok(response)
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock;
 use crate::domain::reason::Reason;
@@ -109,11 +109,38 @@ fn wrong(message: &str) -> Refusal {
     Refusal::new(Reason::CallForm, message)
 }
 
-/// A standstill that is watched: until when, and where the message was.
+/// A message that was begun: when it last made progress, and how far it was then.
 #[derive(Debug)]
 struct Watch {
-    until: Pin<Box<Sleep>>,
+    timer: Pin<Box<Sleep>>,
+    since: Instant,
     came: usize,
+}
+
+impl Watch {
+    fn begin(came: usize) -> Self {
+        let since = Instant::from_std(clock::now());
+        Self { timer: Box::pin(sleep_until(since + STILL)), since, came }
+    }
+
+    /// So many bytes have come by now.
+    fn came(&mut self, came: usize) {
+        if came.wrapping_sub(self.came) >= PROGRESS {
+            (self.came, self.since) = (came, Instant::from_std(clock::now()));
+        }
+    }
+
+    /// Whether it stands still for too long. The timer is set anew only when it is over.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        while self.timer.as_mut().poll(context).is_ready() {
+            let end = self.since + STILL;
+            if end <= Instant::from_std(clock::now()) {
+                return true;
+            }
+            self.timer.as_mut().reset(end);
+        }
+        false
+    }
 }
 
 /// A request's body, held to gRPC's form.
@@ -180,15 +207,7 @@ impl<B: Body<Data = Bytes> + Unpin> Messages<B> {
             return false;
         }
         let came = self.came;
-        let watch = self.watch.get_or_insert_with(|| Watch { until: Box::pin(sleep(STILL)), came });
-        while watch.until.as_mut().poll(context).is_ready() {
-            if came - watch.came < PROGRESS {
-                return true;
-            }
-            watch.came = came;
-            watch.until.as_mut().reset(Instant::from_std(clock::now()) + STILL);
-        }
-        false
+        self.watch.get_or_insert_with(|| Watch::begin(came)).is_over(context)
     }
 }
 
@@ -255,8 +274,15 @@ where
             Err(error) => return Poll::Ready(Some(Err(error.into()))),
         };
         self.came = self.came.wrapping_add(data.len());
-        let one = self.one;
+        let (one, messages) = (self.one, self.place.messages);
         let read = self.place.read(&data, one);
+        let came = self.came;
+        if self.place.messages != messages {
+            // Another message has its own time.
+            self.watch = None;
+        } else if let Some(watch) = &mut self.watch {
+            watch.came(came);
+        }
         self.given += data.len();
         let spent = self.memory.as_ref().is_some_and(|memory| {
             memory.read(data.len());
@@ -327,6 +353,19 @@ mod tests {
             assert_eq!(read(&all, all.len(), false).0, good.len());
         }
         assert_eq!(read(&good[..good.len() - 1], 4, false).1, Some(Reason::CallForm));
+    }
+
+    #[tokio::test]
+    async fn row_60_a_message_makes_progress_by_bytes_and_not_by_frames() {
+        let mut watch = Watch::begin(100);
+        let begun = watch.since;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        for came in 100..100 + PROGRESS {
+            watch.came(came);
+        }
+        assert_eq!(watch.since, begun, "a drop at a time is a standstill");
+        watch.came(100 + PROGRESS);
+        assert!(watch.since > begun && watch.came == 100 + PROGRESS);
     }
 
     #[test]

@@ -54,7 +54,6 @@ struct Admitted<'a> {
     prove: bool,
     /// When the gateway stops waiting for agencies.
     until: Instant,
-    _room: Place,
 }
 
 /// What policy, grant and agencies make of a request.
@@ -89,18 +88,39 @@ impl Gateway {
         &self.limits
     }
 
-    /// Answers one request of a consumer by `until`.
+    /// A place for one more request of this peer, which is to be kept until its answer was
+    /// taken: who leaves answers unread gets nothing more asked.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn enter(&self, peer: &PeerId) -> Result<Place, Refusal> {
+        self.room.enter(peer.spiffe()).map_err(|full| {
+            Refusal::overloaded(match full {
+                Full::Altogether => "the gateway has as many requests under way as it takes",
+                Full::OfPeer => {
+                    "you have as many requests under way, or answers unread, as one consumer may"
+                }
+                Full::OfDomain => {
+                    "your organisation has as many requests under way, or answers unread, as one may"
+                }
+            })
+        })
+    }
+
+    /// Answers one request of a consumer by `until`, if it has a place.
     ///
     /// # Errors
     /// Why nothing is disclosed, and the id under which our log has more.
     pub async fn answer(
         &self,
         peer: &PeerId,
+        place: Result<&Place, Refusal>,
         request: pb::GetProfileRequest,
         until: Instant,
     ) -> Result<pb::GetProfileResponse, (Refusal, String)> {
         let work = async {
-            let admitted = self.admit(peer, request, until).inspect_err(|refusal| {
+            let admitted = place.and_then(|_| self.admit(peer, request, until));
+            let admitted = admitted.inspect_err(|refusal| {
                 self.recorder.count_refusal(peer.spiffe(), refusal.reason);
             })?;
             self.answer_admitted(&admitted).await
@@ -120,13 +140,6 @@ impl Gateway {
         request: pb::GetProfileRequest,
         until: Instant,
     ) -> Result<Admitted<'a>, Refusal> {
-        let room = self.room.enter(peer.spiffe()).map_err(|full| {
-            Refusal::overloaded(match full {
-                Full::Altogether => "the gateway has as many requests under way as it takes",
-                Full::OfPeer => "you have as many requests under way as one consumer may",
-                Full::OfDomain => "your organisation has as many requests under way as one may",
-            })
-        })?;
         if peer.spiffe().role() != Role::Consumer {
             let message = "only an identity in the role of a consumer may ask for a profile";
             return Err(Refusal::new(Reason::NotAConsumer, message));
@@ -145,7 +158,7 @@ impl Gateway {
         }
         let until = fan_out::slice(until, clock::now());
         let (items, prove) = (wanted.items, wanted.prove);
-        Ok(Admitted { peer, items, grant, request_id, prove, until, _room: room })
+        Ok(Admitted { peer, items, grant, request_id, prove, until })
     }
 
     /// Answers a request whose grant holds. However it ends, it is recorded.

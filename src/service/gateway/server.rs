@@ -8,6 +8,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::clock;
+use crate::link::unread::Kept;
 use crate::service::gateway::answer::Gateway;
 use crate::service::gateway::stream;
 use crate::service::peer::{link_of, peer_of};
@@ -38,8 +39,15 @@ impl ProfileService for GatewayServer {
         let peer = peer_of(&request).map_err(|refusal| refusal.into_status(""))?;
         let cap = self.gateway.limits().max_deadline;
         let until = deadline::deadline(request.metadata(), clock::now(), cap);
-        match self.gateway.answer(&peer, request.into_inner(), until).await {
-            Ok(response) => Ok(Response::new(response)),
+        let place = self.gateway.enter(&peer);
+        let asked = place.as_ref().map_err(Clone::clone);
+        match self.gateway.answer(&peer, asked, request.into_inner(), until).await {
+            Ok(response) => {
+                let (mut response, kept) = (Response::new(response), Kept::default());
+                kept.keep(place.ok());
+                response.extensions_mut().insert(kept);
+                Ok(response)
+            }
             Err((refusal, id)) => Err(refusal.into_status(&id)),
         }
     }
@@ -53,7 +61,9 @@ impl ProfileService for GatewayServer {
     ) -> Result<Response<Self::StreamProfilesStream>, Status> {
         let link = link_of(&request).map_err(|refusal| refusal.into_status(""))?;
         let (gateway, stop) = (self.gateway.clone(), self.stop.clone());
-        let answers = stream::serve(gateway, link, request.into_inner(), stop);
-        Ok(Response::new(Box::pin(answers)))
+        let (answers, kept) = stream::serve(gateway, link, request.into_inner(), stop);
+        let mut response: Response<Self::StreamProfilesStream> = Response::new(Box::pin(answers));
+        response.extensions_mut().insert(kept);
+        Ok(response)
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! A stream carries no authority: each request is admitted on its own, by the
 //! same steps as a call of its own. The reader takes the next request only while
-//! there is room in the window, so a consumer that does not read its answers
-//! waits and takes up no more than that.
+//! there is room in the window. An answer keeps its room, and its consumer's place,
+//! until it has left: a consumer that does not read its answers waits and takes up no
+//! more than that. Once a request found no place, the next is read when every answer of
+//! the stream has left.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,7 +21,9 @@ use tonic::{Status, Streaming};
 
 use crate::clock;
 use crate::domain::reason::Reason;
+use crate::domain::shares::Place;
 use crate::link::budget::Charge;
+use crate::link::unread::Kept;
 use crate::link::validity::{Link, Phase};
 use crate::service::ending::ending;
 use crate::service::gateway::answer::Gateway;
@@ -33,8 +37,16 @@ const DRAIN_GRACE: Duration = Duration::from_secs(10);
 
 type Answer = Result<pb::StreamProfilesResponse, Status>;
 
-/// Answers, each counted until it is taken to be sent.
-type Answers = mpsc::Sender<(Answer, Option<Charge>)>;
+type Answers = mpsc::Sender<Waiting>;
+
+/// An answer that waits to be taken.
+struct Waiting {
+    answer: Answer,
+    /// What it counts for until it is taken.
+    charge: Option<Charge>,
+    /// What it keeps until it has left.
+    keeps: Option<(OwnedSemaphorePermit, Option<Place>)>,
+}
 
 /// What an answer takes in the queue beside its content.
 const PLACE: usize = 512;
@@ -46,16 +58,20 @@ pub fn serve(
     link: Link,
     inbound: Streaming<pb::StreamProfilesRequest>,
     stop: watch::Receiver<bool>,
-) -> impl Stream<Item = Answer> {
-    let window = gateway.limits().stream_window;
-    // An answer keeps its place in the window until it is in this queue, and the
-    // queue holds a window: twice a window at most is under way or unread.
-    let (answers, outbound) = mpsc::channel(window.max(1));
-    let room = Arc::new(Semaphore::new(window));
+) -> (impl Stream<Item = Answer>, Kept) {
+    let window = gateway.limits().stream_window.max(1);
+    let (answers, outbound) = mpsc::channel(window);
+    let (room, kept) = (Arc::new(Semaphore::new(window)), Kept::default());
     let (spent, under_way) = (Arc::default(), JoinSet::new());
-    let session = Session { gateway, link, answers, room, spent, under_way };
+    let session = Session { gateway, link, answers, room, spent, under_way, crowded: false };
     tokio::spawn(session.run(inbound, stop));
-    ReceiverStream::new(outbound).map(|(answer, _)| answer)
+    let keeping = kept.clone();
+    let outbound = ReceiverStream::new(outbound).map(move |Waiting { answer, charge, keeps }| {
+        keeps.into_iter().for_each(|keeps| keeping.keep(keeps));
+        drop(charge);
+        answer
+    });
+    (outbound, kept)
 }
 
 struct Session {
@@ -65,6 +81,8 @@ struct Session {
     room: Arc<Semaphore>,
     /// Told when the consumer has as much waiting as a peer may.
     spent: Arc<Notify>,
+    /// Whether the last request found no place.
+    crowded: bool,
     /// Dropped with the session, which ends whatever is under way; what was
     /// begun is recorded all the same.
     under_way: JoinSet<()>,
@@ -77,15 +95,19 @@ impl Session {
         mut stop: watch::Receiver<bool>,
     ) {
         let link = self.link.clone();
+        let window = u32::try_from(self.room.available_permits()).unwrap_or(u32::MAX);
         let mut ending = pin!(ending(&link, &mut stop));
         let ended = loop {
             // Room first: what is not read stays with the consumer.
             let next = async {
-                let room = self.room.clone().acquire_owned().await.ok();
+                let room = room(&self.room, self.crowded.then_some(window)).await;
                 (room, inbound.message().await)
             };
             tokio::select! {
                 (room, message) = next => match (room, message) {
+                    (Some(_), Ok(Some(_))) if link.memory().is_spent() => {
+                        break Some(ended_for(Reason::MemorySpent));
+                    }
                     (Some(room), Ok(Some(request))) => self.take(request, room),
                     (_, Ok(_)) => break None,
                     // Nothing after it is to be believed. What came before it is answered.
@@ -111,18 +133,21 @@ impl Session {
     fn take(&mut self, request: pb::StreamProfilesRequest, room: OwnedSemaphorePermit) {
         let (gateway, link) = (self.gateway.clone(), self.link.clone());
         let (answers, spent) = (self.answers.clone(), self.spent.clone());
+        let place = gateway.enter(link.peer());
+        self.crowded = place.is_err();
         self.under_way.spawn(async move {
-            let answer = answer(&gateway, &link, request).await;
+            let asked = place.as_ref().map_err(Clone::clone);
+            let answer = answer(&gateway, &link, asked, request).await;
             // The peer's standing is looked at once more, right before release.
             if link.phase() != Phase::Distrusted {
                 let charge = link.memory().charge(answer.encoded_len() + PLACE);
                 if link.memory().is_spent() {
                     spent.notify_one();
                 } else {
-                    let _ = answers.send((Ok(answer), Some(charge))).await;
+                    let (charge, keeps) = (Some(charge), Some((room, place.ok())));
+                    let _ = answers.send(Waiting { answer: Ok(answer), charge, keeps }).await;
                 }
             }
-            drop(room);
         });
     }
 
@@ -132,7 +157,8 @@ impl Session {
         let told = async {
             while self.under_way.join_next().await.is_some() {}
             if let Some(status) = ended {
-                let _ = self.answers.send((Err(status), None)).await;
+                let last = Waiting { answer: Err(status), charge: None, keeps: None };
+                let _ = self.answers.send(last).await;
             }
         };
         tokio::select! {
@@ -143,6 +169,12 @@ impl Session {
     }
 }
 
+/// Room for one more answer, or that of all of them, of which one is kept.
+async fn room(room: &Arc<Semaphore>, all: Option<u32>) -> Option<OwnedSemaphorePermit> {
+    let mut permits = room.clone().acquire_many_owned(all.unwrap_or(1)).await.ok()?;
+    permits.split(1)
+}
+
 fn ended_for(reason: Reason) -> Status {
     let message = "the stream ends; ask again on another, under the same request ids";
     Refusal::new(reason, message).into_status("")
@@ -151,6 +183,7 @@ fn ended_for(reason: Reason) -> Status {
 async fn answer(
     gateway: &Gateway,
     link: &Link,
+    place: Result<&Place, Refusal>,
     request: pb::StreamProfilesRequest,
 ) -> pb::StreamProfilesResponse {
     let until = until(request.remaining_micros, gateway.limits().max_deadline);
@@ -159,7 +192,7 @@ async fn answer(
         Err(refusal) => return response(String::new(), failure(refusal, String::new())),
     };
     let id = request.request_id.clone();
-    match gateway.answer(link.peer(), request, until).await {
+    match gateway.answer(link.peer(), place, request, until).await {
         Ok(profile) => response(id, Outcome::Profile(profile)),
         Err((refusal, refusal_id)) => response(id, failure(refusal, refusal_id)),
     }
