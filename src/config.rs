@@ -9,6 +9,7 @@ pub mod agency;
 pub mod audit;
 pub mod catalogue;
 pub mod counters;
+pub mod door;
 pub mod faults;
 pub mod file;
 pub mod gateway;

@@ -7,7 +7,8 @@
 //! | [`trust`] | whom we believe: the one verification for both directions |
 //! | [`tls`] | the rustls configurations over both |
 //! | [`validity`] | how long an open connection may go on |
-//! | [`accept`] | inbound: the accept loop; [`connection`] serves one connection |
+//! | [`listen`] | the accept loop of every port |
+//! | [`accept`] | inbound: who is let in; [`connection`] serves one connection |
 //! | [`budget`] | bytes that peers make us hold, counted |
 //! | [`frames`] | frames as they come in, counted |
 //! | [`coalesce`] | small writes go out together |
@@ -31,6 +32,7 @@ mod frames;
 pub mod https;
 pub mod identity;
 pub mod limits;
+mod listen;
 mod panic;
 mod pause;
 pub mod pki;

@@ -137,7 +137,7 @@ pub async fn run_with(
     let service = serving::with_standard_services(routes, health, max_deadline)?;
     tracing::info!(%address, "listening");
     ready(address);
-    let serving = serving::serve(listener, tls, service, stop);
+    let serving = serving::serve(listener, tls, service, &config.door, stop);
     log::while_recorded(recorder, serving).await?;
     tracing::info!("stopped");
     Ok(())

@@ -11,6 +11,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tower::Layer;
 
 use crate::config::catalogue::CatalogueError;
+use crate::config::door::DoorConfig;
 use crate::config::file::FileError;
 use crate::config::policy::PolicyLoadError;
 use crate::issuer::{SettingsError, StatusStateError};
@@ -130,12 +131,13 @@ pub(super) async fn serve(
     listener: TcpListener,
     tls: LinkTls,
     service: Edge<Routes>,
+    door: &DoorConfig,
     mut stop: watch::Receiver<bool>,
 ) {
     let stopped = async move {
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    accept::serve(listener, tls, service, LinkLimits::default(), stopped).await;
+    accept::serve(listener, tls, service, LinkLimits::from(door), stopped).await;
 }
 
 /// A file's name for messages.

@@ -16,6 +16,9 @@ use crate::telemetry::{self, LogFormat};
 /// How long a stop may take: connections and the log have 20 seconds of their own.
 const STOP_WITHIN: Duration = Duration::from_secs(23);
 
+/// Whoever started the process kills it after so long, with half a second for the log.
+const _: () = assert!(STOP_WITHIN.as_millis() + 500 < 25_000, "a stop ends within 25 seconds");
+
 /// How long blocking work that nobody waits for may still take at the end.
 const LEFT_WORK: Duration = Duration::from_secs(1);
 

@@ -154,3 +154,35 @@ fn leave(code: i32) -> ! {
     telemetry::flush(LAST_LINES);
     std::process::exit(code)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    const HANGS: &str = "TRIBUTARY_TEST_HANGS";
+
+    /// The test runs itself as a process that never gets to its end.
+    #[test]
+    fn row_77_a_stop_that_hangs_is_cut_off() {
+        if std::env::var_os(HANGS).is_some() {
+            let within = Duration::from_millis(100);
+            let _stopped = Orders { within, stdin: false, hangup_stops: false }.take().unwrap();
+            let own = std::process::id().to_string();
+            assert!(Command::new("kill").args(["-TERM", &own]).status().unwrap().success());
+            loop {
+                std::thread::park();
+            }
+        }
+        let test = "cli::signals::tests::row_77_a_stop_that_hangs_is_cut_off";
+        let ended = Command::new("timeout")
+            .args(["-s", "KILL", "60"])
+            .arg(std::env::current_exe().unwrap())
+            .args([test, "--exact", "--nocapture"])
+            .env(HANGS, "1")
+            .output()
+            .unwrap();
+        assert_eq!(ended.status.code(), Some(TOO_LONG), "{ended:?}");
+    }
+}

@@ -10,6 +10,7 @@ use toml::Spanned;
 use super::audit::AuditConfig;
 use super::catalogue::check_agency;
 use super::counters::CountersConfig;
+use super::door::DoorConfig;
 use super::faults::Faults;
 use super::file::{self, FileError};
 use super::grants::GrantsConfig;
@@ -50,6 +51,9 @@ pub struct AgencyConfig {
     /// Limits; each has a default.
     #[serde(default)]
     pub limits: AgencyLimitsConfig,
+    /// What peers may take; each has a default.
+    #[serde(default)]
+    pub door: DoorConfig,
     /// Where the records are.
     pub source: SourceEntry,
     /// What of them answers which item.
@@ -129,6 +133,7 @@ impl AgencyConfig {
         let config = config.map(|mut config| {
             config.link.check("link", &mut faults);
             config.limits.check(&mut faults);
+            config.door.check(&mut faults);
             config.catalogue = folder.join(&config.catalogue);
             config.link = config.link.resolved(folder);
             config.policy = config.policy.resolved(folder);

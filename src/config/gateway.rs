@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::audit::AuditConfig;
 use super::catalogue::check_agency;
+use super::door::DoorConfig;
 use super::faults::Faults;
 use super::file::{self, FileError};
 use super::grants::GrantsConfig;
@@ -41,6 +42,9 @@ pub struct GatewayConfig {
     /// Limits; each has a default.
     #[serde(default)]
     pub limits: GatewayLimitsConfig,
+    /// What peers may take; each has a default.
+    #[serde(default)]
+    pub door: DoorConfig,
     /// The agencies.
     #[serde(default)]
     pub agency: Vec<AgencyEntry>,
@@ -171,6 +175,7 @@ impl GatewayConfig {
 
     fn check(&self, faults: &mut Faults) {
         self.link.check("link", faults);
+        self.door.check(faults);
         self.review.check(&self.link, faults);
         let mut seen = HashSet::new();
         for (at, agency) in self.agency.iter().enumerate() {

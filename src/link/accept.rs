@@ -1,12 +1,10 @@
-//! Inbound links: the accept loop, and what may refuse a connection before its
-//! first request.
+//! Inbound links: what may refuse a connection before its first request.
 //!
 //! Every refusal logs `reason`, `connection` and, once proved, `peer`.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +16,6 @@ use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinSet;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::Service;
@@ -26,7 +23,7 @@ use tower::Service;
 use super::budget::Budget;
 use super::connection::Connection;
 use super::limits::LinkLimits;
-use super::pause::Pause;
+use super::listen::{self, Bounds};
 use super::tls::{HTTP2, LinkTls, Verifier};
 use super::trust::{Usage, Verified};
 use super::validity::Believed;
@@ -59,8 +56,8 @@ pub async fn serve<S, B>(
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let drain = limits.drain;
-    let stop = watch::Sender::new(false);
+    // Who has a place is decided once it is known who it is.
+    let bounds = Bounds { most: limits.connections + limits.handshakes, drain: limits.drain };
     let door = Arc::new(Door {
         tls,
         handshakes: Mutex::default(),
@@ -72,55 +69,15 @@ pub async fn serve<S, B>(
         budget: Budget::new(limits.peer_bytes, limits.all_peers_bytes),
         limits,
     });
-    let mut tasks = JoinSet::new();
-    let mut shutdown = pin!(shutdown);
-    let mut pause = Pause::default();
-    let mut connection = 0_u64;
-
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = shutdown.as_mut() => break,
-            Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tokio::select! {
-                    () = shutdown.as_mut() => break,
-                    () = pause.after(&error) => continue,
-                }
-            }
-        };
-        pause = Pause::default();
-        connection += 1;
-        // Who has a place is decided once it is known who it is.
-        if tasks.len() >= door.limits.connections + door.limits.handshakes {
-            refuse(connection, None, Reason::TooManyConnections, "");
-            continue;
-        }
-        let door = Arc::clone(&door);
-        let service = service.clone();
-        let stopping = stop.subscribe();
-        tasks.spawn(async move {
+    let converse = move |stream, connection, stopping| {
+        let (door, service) = (Arc::clone(&door), service.clone());
+        async move {
             if let Some((connection, _place)) = door.admit(stream, connection, stopping).await {
                 connection.serve(service, &door.limits).await;
             }
-        });
-    }
-
-    drop(listener);
-    stop.send_replace(true);
-    let ended = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(drain, ended).await.is_err() {
-        tracing::warn!(
-            reason = %Reason::DrainTimeout,
-            connections = tasks.len(),
-            "connections did not end by themselves: closed hard"
-        );
-        tasks.shutdown().await;
-    }
+        }
+    };
+    listen::each(listener, bounds, converse, shutdown).await;
 }
 
 /// What all connections share before they are served.

@@ -78,18 +78,25 @@ impl Budget {
         self.accounts.lock()
     }
 
-    /// Lets the heaviest peer pay.
+    /// Lets the heaviest peers pay, until what the others hold is within the budget of all:
+    /// those that pay already may take a moment to go.
     fn relieve(&self) {
         let accounts: Vec<Arc<Account>> =
             self.accounts().values().filter_map(Weak::upgrade).collect();
-        let mut domains: HashMap<&TrustDomain, i64> = HashMap::new();
-        for account in &accounts {
-            *domains.entry(account.peer.trust_domain()).or_default() += account.held.load(Relaxed);
-        }
-        let Some((heaviest, _)) = domains.into_iter().max_by_key(|(_, held)| *held) else { return };
-        let of_heaviest = accounts.iter().filter(|account| account.peer.trust_domain() == heaviest);
-        if let Some(account) = of_heaviest.max_by_key(|account| account.held.load(Relaxed)) {
-            account.pays.send_if_modified(|pays| !std::mem::replace(pays, true));
+        let stay = accounts.iter().filter(|account| !*account.pays.borrow());
+        let mut stay: Vec<(&Account, i64)> =
+            stay.map(|account| (&**account, account.held.load(Relaxed))).collect();
+        while stay.iter().map(|(_, held)| held).sum::<i64>() > self.of_all {
+            let mut domains: HashMap<&TrustDomain, i64> = HashMap::new();
+            for (account, held) in &stay {
+                *domains.entry(account.peer.trust_domain()).or_default() += held;
+            }
+            let heaviest = domains.into_iter().max_by_key(|(_, held)| *held);
+            let Some((heaviest, _)) = heaviest else { return };
+            let of_heaviest =
+                stay.iter().enumerate().filter(|(_, (one, _))| one.peer.trust_domain() == heaviest);
+            let Some((at, _)) = of_heaviest.max_by_key(|(_, (_, held))| *held) else { return };
+            stay.swap_remove(at).0.pays.send_replace(true);
         }
     }
 }
@@ -314,10 +321,14 @@ mod tests {
         for (nth, held) in crowd.iter().enumerate() {
             held.add((1 + nth / 3) * MIB);
         }
-        alone.add(STEP.unsigned_abs() as usize);
         assert!(!*alone.0.account.pays.borrow());
         crowd[0].add(3 * MIB);
         crowd[0].pays().await;
-        assert!(!*alone.0.account.pays.borrow() && !*crowd[1].0.account.pays.borrow());
+        let pays = |held: &Held| *held.0.account.pays.borrow();
+        assert!(!pays(&alone) && !pays(&crowd[1]));
+        // While it is on its way out the next one pays for what more comes.
+        crowd[1].add(5 * MIB);
+        crowd[1].pays().await;
+        assert!(!pays(&alone) && !pays(&crowd[2]) && !pays(&crowd[3]));
     }
 }

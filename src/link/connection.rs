@@ -77,11 +77,18 @@ impl Connection {
         let asked = Arc::new(AtomicBool::new(false));
         let requests = Requests {
             inner: service,
-            link: Link::new(self.peer.clone(), self.number, phase.subscribe(), self.memory.clone()),
+            link: Link::new(
+                self.peer.clone(),
+                self.number,
+                phase.subscribe(),
+                self.memory.clone(),
+                limits.standstill,
+            ),
             asked: Arc::clone(&asked),
         };
         let _charge = self.memory.charge(CONNECTION);
-        let (stream, broken) = Counted::new(Bundled::new(self.stream), self.memory.clone());
+        let (stream, broken) =
+            Counted::new(Bundled::new(self.stream), self.memory.clone(), limits.idle_frames);
         let mut connection = pin!(http2(limits).serve_connection(TokioIo::new(stream), requests));
         let mut lost = pin!(self.held.lost());
         let silence = async {
@@ -169,7 +176,7 @@ fn distrust(peer: &PeerId, connection: u64, error: &TrustError) {
 }
 
 fn http2(limits: &LinkLimits) -> http2::Builder<Streams> {
-    let mut builder = http2::Builder::new(Streams);
+    let mut builder = http2::Builder::new(Streams(limits.unread));
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)

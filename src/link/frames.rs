@@ -26,10 +26,9 @@ const WINDOW_UPDATE: u8 = 8;
 const PADDED: u8 = 8;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
-/// Frames without work that may come at once, and in each second; so many come for each
-/// frame with work, and for each KiB that we send.
-const BURST: i64 = 10_000;
-const A_SECOND: i64 = 2_000;
+/// Frames without work that may come at once, in those of a second; so many come for each
+/// frame with work, and one for each KiB that we send.
+const BURST: i64 = 5;
 const FOR_WORK: i64 = 4;
 
 /// Data below this are no work.
@@ -69,14 +68,20 @@ enum Looked {
 
 /// How many frames without work may still come.
 struct Left {
+    a_second: i64,
     frames: i64,
     since: Instant,
     sent: usize,
 }
 
 impl Left {
+    fn new(a_second: u32) -> Self {
+        let a_second = i64::from(a_second);
+        Self { a_second, frames: a_second * BURST, since: clock::now(), sent: 0 }
+    }
+
     fn work(&mut self) {
-        self.frames = (self.frames + FOR_WORK).min(BURST);
+        self.frames = (self.frames + FOR_WORK).min(self.a_second * BURST);
     }
 
     /// Whether the peer floods. The clock is asked only when nothing is left.
@@ -88,22 +93,23 @@ impl Left {
         let now = clock::now();
         let millis = i64::try_from((now - self.since).as_millis()).unwrap_or(i64::MAX);
         let sent = i64::try_from(self.sent / 1024).unwrap_or(i64::MAX);
-        let more = millis.saturating_mul(A_SECOND) / 1000;
+        let more = millis.saturating_mul(self.a_second) / 1000;
         if more + sent == 0 {
             return true;
         }
         (self.since, self.sent) = (now, 0);
-        self.frames = self.frames.saturating_add(more).saturating_add(sent).min(BURST);
+        let most = self.a_second * BURST;
+        self.frames = self.frames.saturating_add(more).saturating_add(sent).min(most);
         self.frames < 0
     }
 }
 
 impl<S> Counted<S> {
-    /// Counts on this account. What it gives is told why the connection is to be closed.
-    pub(super) fn new(inner: S, held: Held) -> (Self, oneshot::Receiver<Reason>) {
+    /// Counts on this account, and lets so many frames without work pass in a second. What it gives is told why the connection is to be closed.
+    pub(super) fn new(inner: S, held: Held, idle_frames: u32) -> (Self, oneshot::Receiver<Reason>) {
         let (broken, told) = oneshot::channel();
         let at = At { skip: PREFACE, header: [0; HEADER], come: 0, looked: Looked::Nothing };
-        let left = Left { frames: BURST, since: clock::now(), sent: 0 };
+        let left = Left::new(idle_frames);
         (Self { inner, held, at, left, broken: Some(broken) }, told)
     }
 
@@ -259,11 +265,13 @@ mod tests {
     use crate::link::budget::Budget;
 
     const PING: u8 = 6;
+    const A_SECOND: u32 = 2_000;
 
     fn counted() -> Counted<tokio::io::Empty> {
         let budget = Budget::new(64 << 20, 64 << 20);
         let peer = "spiffe://scoring.city.example/consumer/one".parse().unwrap();
-        let mut counted = Counted::new(tokio::io::empty(), budget.connection(&peer, WIDE)).0;
+        let mut counted =
+            Counted::new(tokio::io::empty(), budget.connection(&peer, WIDE), A_SECOND).0;
         counted.count(&[b'P'; PREFACE]).unwrap();
         counted
     }
@@ -280,7 +288,8 @@ mod tests {
         for idle in idle {
             let mut counted = counted();
             // Some more come while time passes.
-            let ended = (0..10 * BURST).find_map(|_| counted.count(&idle).err());
+            let ended =
+                (0..10 * BURST * i64::from(A_SECOND)).find_map(|_| counted.count(&idle).err());
             assert_eq!(ended, Some(Reason::FramesWithoutWork));
         }
     }

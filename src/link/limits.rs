@@ -1,8 +1,11 @@
-//! What a peer may take of us: times, counts and sizes, all finite.
+//! What a peer may take of us: times, counts and sizes, all finite. Those of inbound links
+//! that an operator may set are in [`DoorConfig`].
 
 use std::time::Duration;
 
-/// Bounds on inbound connections. The defaults are the values to start with.
+use crate::config::door::DoorConfig;
+
+/// Bounds on inbound connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkLimits {
     /// From the TCP connection to the end of the TLS handshake.
@@ -51,23 +54,36 @@ pub struct LinkLimits {
     pub connection_window: u32,
     /// HTTP/2 flow-control window of a stream in bytes.
     pub stream_window: u32,
+    /// How long a message that was begun may stand still.
+    pub standstill: Duration,
+    /// How long an answer may wait to be taken.
+    pub unread: Duration,
+    /// Frames without work in a second; five times as many may come at once.
+    pub idle_frames: u32,
 }
 
 impl Default for LinkLimits {
     fn default() -> Self {
+        Self::from(&DoorConfig::default())
+    }
+}
+
+impl From<&DoorConfig> for LinkLimits {
+    fn from(door: &DoorConfig) -> Self {
+        const MIB: usize = 1024 * 1024;
         Self {
-            handshake: Duration::from_secs(5),
+            handshake: door.handshake,
             handshakes: 128,
-            connections: 1_024,
-            connections_per_domain: 512,
-            connections_per_peer: 32,
-            peer_bytes: 32 * 1024 * 1024,
-            all_peers_bytes: 160 * 1024 * 1024,
+            connections: door.connections,
+            connections_per_domain: door.connections_per_domain,
+            connections_per_peer: door.connections_per_peer,
+            peer_bytes: door.peer_mib.saturating_mul(MIB),
+            all_peers_bytes: door.all_peers_mib.saturating_mul(MIB),
             silence: Duration::from_secs(5),
             age: Duration::from_secs(30 * 60),
             drain: Duration::from_secs(20),
             distrust: Duration::from_secs(2),
-            streams: 256,
+            streams: door.streams,
             local_resets: 256,
             pending_resets: 20,
             header_list: 16 * 1024,
@@ -76,6 +92,9 @@ impl Default for LinkLimits {
             send_buffer: 64 * 1024,
             connection_window: 1024 * 1024,
             stream_window: 256 * 1024,
+            standstill: door.message_standstill,
+            unread: door.answer_unread,
+            idle_frames: door.idle_frames,
         }
     }
 }

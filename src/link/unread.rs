@@ -39,13 +39,13 @@ const LARGE: usize = 8 * 1024;
 /// So much of a message is handed out at once: what is taken of it is seen.
 const PIECE: usize = 16 * 1024;
 
-/// How long an answer may wait to be taken, and how often it is looked whether it is.
-const TAKING: Duration = Duration::from_secs(10);
+/// In the time that an answer may wait to be taken, how often it is looked whether it is.
 const LOOKS: u32 = 4;
 
 /// How the answer on a task's stream stands.
-#[derive(Default)]
 struct Standing {
+    /// How long it may wait to be taken.
+    unread: Duration,
     /// When it is let go.
     until: Cell<Option<Instant>>,
     /// Whether an answer has begun.
@@ -56,6 +56,18 @@ struct Standing {
     waits_for_us: Cell<bool>,
 }
 
+impl Standing {
+    const fn new(unread: Duration) -> Self {
+        Self {
+            unread,
+            until: Cell::new(None),
+            answering: Cell::new(false),
+            asked: Cell::new(0),
+            waits_for_us: Cell::new(false),
+        }
+    }
+}
+
 tokio::task_local! {
     static STANDING: Standing;
 }
@@ -64,29 +76,31 @@ tokio::task_local! {
 /// at the latest when it has waited for ten seconds. Without this it is a stream of
 /// answers, which goes on for as long as they are taken.
 pub fn let_go_at(when: Instant) {
-    let when = when.min(clock::now() + TAKING);
     // On a task that is no stream's there is nothing to let go.
-    let _ = STANDING.try_with(|standing| standing.until.set(Some(when)));
+    let _ = STANDING.try_with(|standing| {
+        standing.until.set(Some(when.min(clock::now() + standing.unread)));
+    });
 }
 
 fn until() -> Option<Instant> {
     STANDING.try_with(|standing| standing.until.get()).ok().flatten()
 }
 
-/// Runs the streams of a connection, each on a task of its own.
+/// Runs the streams of a connection, each on a task of its own. An answer may wait for so
+/// long to be taken.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Streams;
+pub(super) struct Streams(pub(super) Duration);
 
 impl<F> Executor<F> for Streams
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        tokio::spawn(STANDING.scope(Standing::default(), bounded(stream)));
+        tokio::spawn(STANDING.scope(Standing::new(self.0), bounded(stream, self.0)));
     }
 }
 
-async fn bounded(stream: impl Future<Output = ()>) {
+async fn bounded(stream: impl Future<Output = ()>, unread: Duration) {
     let mut stream = pin!(stream);
     let mut end = pin!(None);
     // How often more was asked for at the last look, and looks without a change.
@@ -99,7 +113,7 @@ async fn bounded(stream: impl Future<Output = ()>) {
             if end.is_none() {
                 match until() {
                     Some(when) => end.set(Some(tokio::time::sleep_until(when.into()))),
-                    None if is_answering() => end.set(Some(sleep(TAKING / LOOKS))),
+                    None if is_answering() => end.set(Some(sleep(unread / LOOKS))),
                     None => return Poll::Pending,
                 }
             }

@@ -39,6 +39,7 @@ pub struct Link {
     connection: u64,
     phase: watch::Receiver<Phase>,
     memory: Held,
+    standstill: Duration,
 }
 
 impl Link {
@@ -47,8 +48,14 @@ impl Link {
         connection: u64,
         phase: watch::Receiver<Phase>,
         memory: Held,
+        standstill: Duration,
     ) -> Self {
-        Self { peer, connection, phase, memory }
+        Self { peer, connection, phase, memory, standstill }
+    }
+
+    /// How long a message that was begun may stand still.
+    pub const fn standstill(&self) -> Duration {
+        self.standstill
     }
 
     /// What the connection makes us hold.

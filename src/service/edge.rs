@@ -92,8 +92,8 @@ where
         let path = request.uri().path();
         let (one, one_answer) = (UNARY.questions.contains(path), UNARY.answers.contains(path));
         let closing = closing_of(&request);
-        let memory = request.extensions().get::<Link>().map(|link| link.memory().clone());
-        let request = request.map(|body| Messages::new(body, one, closing, memory));
+        let link = request.extensions().get::<Link>().cloned();
+        let request = request.map(|body| Messages::new(body, one, closing, link.as_ref()));
         let answer = self.inner.call(request);
         Box::pin(async move {
             let Ok(answer) = tokio::time::timeout(within, answer).await else {

@@ -6,6 +6,7 @@ mod answers;
 mod deadlines;
 mod descriptors;
 mod digests;
+mod door;
 mod forms;
 mod hung;
 mod lanes;

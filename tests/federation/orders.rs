@@ -221,6 +221,36 @@ async fn row_77_a_stop_is_waited_for_no_longer_than_it_may_take() {
     assert!(matches!(process.end().await, Some(0 | 130)), "{:?}", began.elapsed());
 }
 
+/// As the first process of a container it has no default handlers to fall back on.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_77_as_pid_1_it_stops_as_anywhere() {
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--pid", "--fork"]);
+        command
+    };
+    if !unshare().arg("true").status().is_ok_and(|status| status.success()) {
+        eprintln!("this system allows no namespaces of its own: not run");
+        return;
+    }
+    let federation = Federation::start();
+    let config = gateway(&federation);
+    let mut command = unshare();
+    command.args([env!("CARGO_BIN_EXE_tributary"), "gateway", "--config"]).arg(&config);
+    let mut process = Held::start(&mut command);
+    process.listening();
+    let id = process.0.id();
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    let first: u32 = children.trim().parse().unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{first}/status")).unwrap();
+    let inside = status.lines().find(|line| line.starts_with("NSpid:")).unwrap();
+    assert!(inside.ends_with("\t1"), "{inside}");
+    for name in ["USR1", "PIPE", "HUP", "TERM"] {
+        signal(first, name);
+    }
+    assert_eq!(process.end().await, Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn row_67_a_watch_of_health_ends_with_the_stop() {
     let federation = Federation::start();

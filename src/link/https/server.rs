@@ -24,7 +24,6 @@ use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -32,7 +31,7 @@ use super::HTTP1;
 use crate::domain::reason::Reason;
 use crate::link::certificate::{self, CertificateError};
 use crate::link::identity::{IdentityError, leaf, read_chain, read_key};
-use crate::link::pause::Pause;
+use crate::link::listen::{self, Bounds};
 use crate::link::tls::{OurClock, provider};
 
 /// Bytes of a request's headers at most.
@@ -176,48 +175,17 @@ where
     F: Fn(&str) -> Option<Document> + Send + Sync + 'static,
 {
     let door = Arc::new(Door { tls: acceptor(pair)?, find, limits });
-    let limits = &door.limits;
-    let stop = watch::Sender::new(false);
-    let mut tasks = JoinSet::new();
-    let mut shutdown = pin!(shutdown);
-    let mut pause = Pause::default();
-
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = shutdown.as_mut() => break,
-            Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tokio::select! {
-                    () = shutdown.as_mut() => break,
-                    () = pause.after(&error) => continue,
-                }
-            }
-        };
-        pause = Pause::default();
-        if tasks.len() >= limits.connections {
-            tracing::warn!(reason = %Reason::TooManyConnections, "connection refused");
-            continue;
-        }
-        let (door, stopping) = (Arc::clone(&door), stop.subscribe());
-        tasks.spawn(async move {
+    let bounds = Bounds { most: door.limits.connections, drain: door.limits.drain };
+    let converse = move |stream, _, stopping| {
+        let door = Arc::clone(&door);
+        async move {
             // Anybody may connect and do nothing: no event worth a warning.
             if timeout(door.limits.whole, door.converse(stream, stopping)).await.is_err() {
                 tracing::debug!(reason = %Reason::ConnectionTimeout, "connection closed");
             }
-        });
-    }
-
-    drop(listener);
-    stop.send_replace(true);
-    let ended = async { while tasks.join_next().await.is_some() {} };
-    if timeout(limits.drain, ended).await.is_err() {
-        tasks.shutdown().await;
-    }
+        }
+    };
+    listen::each(listener, bounds, converse, shutdown).await;
     Ok(())
 }
 

@@ -17,16 +17,17 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::clock;
 use crate::domain::reason::Reason;
 use crate::link::budget::Held;
+use crate::link::validity::Link;
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::refusal::Refusal;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// How long a message that was begun may stand still.
-const STILL: Duration = Duration::from_secs(10);
-
-/// So many bytes in that time are no standstill.
+/// So many bytes are progress.
 const PROGRESS: usize = 4 * 1024;
+
+/// How long a message that was begun may stand still, where no connection says otherwise.
+const WITHOUT_LINK: Duration = Duration::from_secs(10);
 
 /// A compression flag and a length.
 const PREFIX: usize = 5;
@@ -115,12 +116,13 @@ struct Watch {
     timer: Pin<Box<Sleep>>,
     since: Instant,
     came: usize,
+    still: Duration,
 }
 
 impl Watch {
-    fn begin(came: usize) -> Self {
+    fn begin(came: usize, still: Duration) -> Self {
         let since = Instant::from_std(clock::now());
-        Self { timer: Box::pin(sleep_until(since + STILL)), since, came }
+        Self { timer: Box::pin(sleep_until(since + still)), since, came, still }
     }
 
     /// So many bytes have come by now.
@@ -133,7 +135,7 @@ impl Watch {
     /// Whether it stands still for too long. The timer is set anew only when it is over.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         while self.timer.as_mut().poll(context).is_ready() {
-            let end = self.since + STILL;
+            let end = self.since + self.still;
             if end <= Instant::from_std(clock::now()) {
                 return true;
             }
@@ -152,6 +154,8 @@ pub struct Messages<B: Body<Data = Bytes> + Unpin> {
     /// Bytes of messages that have come.
     came: usize,
     watch: Option<Watch>,
+    /// How long a message that was begun may stand still.
+    still: Duration,
     refused: Option<Refusal>,
     over: bool,
     /// Where no more is read once this is over.
@@ -166,8 +170,10 @@ impl<B: Body<Data = Bytes> + Unpin> Messages<B> {
         inner: B,
         one: bool,
         closing: Option<BoxFuture<'static, ()>>,
-        memory: Option<Held>,
+        link: Option<&Link>,
     ) -> Self {
+        let memory = link.map(|link| link.memory().clone());
+        let still = link.map_or(WITHOUT_LINK, Link::standstill);
         if let Some(memory) = &memory {
             memory.begin();
         }
@@ -179,6 +185,7 @@ impl<B: Body<Data = Bytes> + Unpin> Messages<B> {
             place: Place::default(),
             came: 0,
             watch: None,
+            still,
             refused: None,
             over: false,
             closing,
@@ -206,8 +213,8 @@ impl<B: Body<Data = Bytes> + Unpin> Messages<B> {
             self.watch = None;
             return false;
         }
-        let came = self.came;
-        self.watch.get_or_insert_with(|| Watch::begin(came)).is_over(context)
+        let (came, still) = (self.came, self.still);
+        self.watch.get_or_insert_with(|| Watch::begin(came, still)).is_over(context)
     }
 }
 
@@ -357,7 +364,7 @@ mod tests {
 
     #[tokio::test]
     async fn row_60_a_message_makes_progress_by_bytes_and_not_by_frames() {
-        let mut watch = Watch::begin(100);
+        let mut watch = Watch::begin(100, WITHOUT_LINK);
         let begun = watch.since;
         tokio::time::sleep(Duration::from_millis(1)).await;
         for came in 100..100 + PROGRESS {
