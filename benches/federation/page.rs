@@ -205,8 +205,11 @@ fn head(f: &mut fmt::Formatter<'_>, columns: &[&str], numbers_from: usize) -> fm
     writeln!(f, "| {} |\n| {} |", columns.join(" | "), rules.join(" | "))
 }
 
-/// The median and the spread.
+/// The median and the spread, or that nothing was measured.
 fn spread(figure: &Figure, places: usize) -> String {
+    if figure.0.is_empty() {
+        return "–".to_owned();
+    }
     let (least, most) = figure.range();
     format!("{:.places$} ({least:.places$}–{most:.places$})", figure.median())
 }
