@@ -15,9 +15,11 @@ mod reading;
 pub mod review;
 pub mod reviewer;
 mod rotation;
+mod running_out;
 mod serving;
 pub mod statuses;
 pub mod verdict;
+mod telemetry;
 mod watching;
 
 pub use serving::StartError;

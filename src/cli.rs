@@ -18,6 +18,7 @@ mod profile;
 pub mod review;
 mod run;
 mod signals;
+mod status;
 pub mod subject;
 
 use std::process::ExitCode;
@@ -44,6 +45,14 @@ enum Command {
     Agency(agency::AgencyArgs),
     /// Fetch a person's profile from a gateway
     Profile(profile::ProfileArgs),
+    /// Show how a gateway and its agencies do
+    ///
+    /// For each agency its state and why, and for the last five minutes, hour and day the
+    /// share of questions that it answered and how long it took: half, 95 and 99 of a
+    /// hundred. The gateway's `[status]` section must name whoever asks.
+    ///
+    /// Exit code: 0 all are up, 3 the gateway is not ready or some agency is not up, 1 error.
+    Status(status::StatusArgs),
     /// Issue, read, revoke and publish grants: the reference issuer
     Grant(grant::GrantArgs),
     /// Check policies, and explain who may read what by which rule
@@ -85,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Gateway(args) => gateway::run(args),
         Command::Agency(args) => agency::run(args),
         Command::Profile(args) => profile::run(args),
+        Command::Status(args) => status::run(&args),
         Command::Grant(args) => grant::main(args),
         Command::Policy(args) => policy::run(&args, &mut output::stdout()).map(ExitCode::from),
         Command::Review(args) => review::run(args),

@@ -23,4 +23,6 @@ pub mod private_file;
 pub mod reload;
 pub mod review;
 mod shape;
+pub mod status;
 pub mod subject;
+pub mod telemetry;

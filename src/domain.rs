@@ -17,6 +17,7 @@ pub mod plan;
 pub mod policy;
 pub mod profile;
 pub mod purpose;
+pub mod quality;
 pub mod reason;
 pub mod reviewer;
 pub mod section;

@@ -21,6 +21,8 @@ pub mod gateway;
 pub mod health;
 pub mod judge;
 pub mod lately;
+pub mod metered;
 pub mod peer;
 pub mod random;
+pub mod readiness;
 pub mod status_lists;

@@ -1,5 +1,6 @@
-//! Logs: one line an event on standard error, as text or JSON. No line waits for who
-//! reads it.
+//! What is told of a running process: its log, its metrics ([`metrics`]), and the pages on
+//! which the latter stand ([`http`]). The log is one line an event on standard error, as
+//! text or JSON. No line waits for who reads it.
 //!
 //! How many there are is not for strangers to decide, see [`limit`].
 //!
@@ -7,8 +8,10 @@
 //! value could slip in, and a panic's message is not printed, since it may quote
 //! one.
 
+pub mod http;
 mod limit;
 mod lines;
+pub mod metrics;
 
 use std::io;
 use std::sync::OnceLock;

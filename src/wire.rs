@@ -14,6 +14,7 @@ pub mod profile;
 pub mod proto;
 pub mod refusal;
 pub mod section;
+pub mod status;
 pub mod value;
 
 /// Bytes of one encoded request at most.

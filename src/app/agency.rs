@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::governing::policy::Enforcing;
 use super::governing::switch::kill_switch;
-use super::governing::{authority, health, log};
+use super::governing::{authority, health, log, ready};
 use super::reading::{self, Common};
 use super::rotation::Changing;
+use super::running_out;
 use super::serving::{self, StartError};
+use super::telemetry::{self, Looking};
+use super::watching::Rounds;
 use crate::config::agency::AgencyConfig;
 use crate::config::file::FileError;
 use crate::domain::subject::SubjectFormat;
@@ -23,8 +25,12 @@ use crate::service::health::Health;
 use crate::source::{Holdings, SourceError};
 use crate::store::audit_log::Options as LogOptions;
 use crate::store::frequency::{Counters, Newest};
+use crate::telemetry::metrics::Metrics;
 use crate::wire::proto::pb::agency_service_server::AgencyServiceServer;
 use crate::wire::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
+
+/// What health calls its service.
+const SERVICE: &str = "tributary.v1.AgencyService";
 
 /// Runs an agency from its configuration file until `stop` turns true. `ready` is
 /// told the address once it listens.
@@ -52,8 +58,10 @@ pub async fn run_with(
     let (config, read, mapping, opening_keys) = reading::agency(path, changing)?;
     let Common { catalogue, texts, tls, links, grants, pins, lists, engine, policy, keys, logs } =
         read;
-    links.start(tls.clone(), &stop);
+    let rounds = Rounds::start(&stop);
+    links.start(tls.clone(), &rounds);
     let (listener, address) = serving::bind(config.listen).await?;
+    let pages = telemetry::bind(config.telemetry).await?;
 
     let holdings = Holdings::open(mapping);
     if !config.source.may_write()
@@ -82,7 +90,19 @@ pub async fn run_with(
     let believed = (grants, lists, pins, config.grants.cache);
     let governing = (enforcing, engine, policy);
     let known = recorder.last_time();
-    let authority = authority::start(&catalogue, believed, governing, known, &stop).await?;
+    let authority = authority::start(&catalogue, believed, governing, known, &rounds).await?;
+    running_out::watch_for(tls.clone(), config.audit.folder.clone(), &stop);
+    let enabled = kill_switch(path, config.enabled, &Rounds::start(&stop));
+    let (policy, statuses) = (authority.policy().clone(), authority.statuses().clone());
+    let checks = ready::checks(&recorder, &witnesses, &policy, &stop);
+    let readiness = Arc::new(ready::with_switch(checks, enabled.clone()));
+    let metrics = Metrics::new(telemetry::methods());
+    let looking = Looking::new("agency", catalogue.digest(), &recorder, &readiness)
+        .link(tls.clone())
+        .statuses(statuses.clone())
+        .policy(policy)
+        .peers(witnesses.clone())
+        .counters(counters.clone());
     let agency = Arc::new(Agency::new(AgencyParts {
         id: config.id.clone(),
         catalogue,
@@ -94,23 +114,27 @@ pub async fn run_with(
         witnesses: witnesses.clone(),
         format: config.subject.format.clone(),
         limits: config.limits,
-        enabled: kill_switch(path, config.enabled, &stop),
+        enabled,
         counters_domain,
         statement_limit,
+        metrics: metrics.clone(),
     }));
     if again {
         tokio::spawn(look_again(Arc::clone(&agency), config.subject.format, stop.clone()));
     }
     let health = Health::new(stop.clone());
     tokio::spawn(health::report_logs(witnesses, health.clone(), stop.clone()));
-    health.say("tributary.v1.AgencyService", ServingStatus::Serving);
+    readiness.tell(health.clone(), SERVICE, move || ready::issuers(&statuses));
+    let under_way = agency.clone();
+    let readable = looking.requests(move || under_way.in_flight()).readable(&metrics);
+    let _pages = pages.serve(readiness, health.clone(), readable);
     let mut routes = tonic::service::Routes::builder();
     routes.add_service(
         AgencyServiceServer::new(AgencyServer::new(agency, stop.clone()))
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_FRAME_BYTES),
     );
-    let service = serving::with_standard_services(routes, health, max_deadline)?;
+    let service = serving::with_standard_services(routes, health, max_deadline, metrics)?;
     tracing::info!(agency = %config.id, %address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, &config.door, stop);

@@ -32,6 +32,7 @@ use crate::wire;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::catalogue_service_client::CatalogueServiceClient;
 use crate::wire::proto::pb::profile_service_client::ProfileServiceClient;
+use crate::wire::proto::pb::status_service_client::StatusServiceClient;
 use crate::wire::refusal;
 
 /// Bytes of one answer at most.
@@ -274,6 +275,16 @@ impl GatewayClient {
         found
             .map(|bundle| bundle.items)
             .ok_or_else(|| ClientError::UnknownBundle { id: id.to_owned(), known })
+    }
+
+    /// How the gateway and its agencies do.
+    ///
+    /// # Errors
+    /// The gateway's refusal.
+    pub async fn status(&mut self) -> Result<pb::GetStatusResponse, ClientError> {
+        let mut client = StatusServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_ANSWER_BYTES);
+        Ok(client.get_status(pb::GetStatusRequest {}).await?.into_inner())
     }
 
     /// Whether the gateway has a link to an agency.

@@ -5,13 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::governing::policy::Enforcing;
-use super::governing::{authority, health, log};
+use super::governing::{authority, health, log, ready};
 use super::reading::{self, Common};
 use super::rotation::Changing;
+use super::running_out;
 use super::serving::{self, StartError};
+use super::telemetry::{self, Looking, own};
+use super::watching::Rounds;
 use crate::config::file::FileError;
 use crate::config::gateway::GatewayConfig;
 use crate::service::agencies::client::{AgencyClient, ClientParts};
@@ -20,12 +22,18 @@ use crate::service::audit::server::{Review, ReviewServer};
 use crate::service::catalogue::CatalogueServer;
 use crate::service::gateway::answer::Gateway;
 use crate::service::gateway::server::GatewayServer;
+use crate::service::gateway::status::StatusServer;
 use crate::service::health::Health;
 use crate::store::audit_log::{AuditError, Options as LogOptions};
+use crate::telemetry::metrics::Metrics;
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::proto::pb::audit_service_server::AuditServiceServer;
 use crate::wire::proto::pb::catalogue_service_server::CatalogueServiceServer;
 use crate::wire::proto::pb::profile_service_server::ProfileServiceServer;
+use crate::wire::proto::pb::status_service_server::StatusServiceServer;
+
+/// What health calls its service.
+const SERVICE: &str = "tributary.v1.ProfileService";
 
 /// Encoded bytes of one answer at most: a whole profile with its alternatives.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -58,8 +66,10 @@ pub async fn run_with(
     let Common { catalogue, texts, tls, links, grants, pins, lists, engine, policy, keys, logs } =
         read;
     let log_key = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
-    links.start(tls.clone(), &stop);
+    let rounds = Rounds::start(&stop);
+    links.start(tls.clone(), &rounds);
     let (listener, address) = serving::bind(config.listen).await?;
+    let pages = telemetry::bind(config.telemetry).await?;
 
     // Each request that is let in has a place in the log's queue.
     let options = options.with_room_for(config.limits.max_in_flight);
@@ -83,11 +93,10 @@ pub async fn run_with(
         clients.push(AgencyClient::start(parts, &stop));
     }
     let health = Health::new(stop.clone());
-    health.say("tributary.v1.ProfileService", ServingStatus::Serving);
     for client in &clients {
         tokio::spawn(health::report_agency(client.clone(), health.clone(), stop.clone()));
     }
-    tokio::spawn(health::report_logs(witnesses, health.clone(), stop.clone()));
+    tokio::spawn(health::report_logs(witnesses.clone(), health.clone(), stop.clone()));
     let routing = config.agency.iter().map(|agency| {
         serde_json::json!({
             "id": agency.id, "identity": agency.identity, "endpoint": agency.endpoints.join(", "),
@@ -99,7 +108,13 @@ pub async fn run_with(
     let believed = (grants, lists, pins, config.grants.cache);
     let governing = (enforcing, engine, policy);
     let known = recorder.last_time();
-    let authority = authority::start(&catalogue, believed, governing, known, &stop).await?;
+    let authority = authority::start(&catalogue, believed, governing, known, &rounds).await?;
+    let (policy, statuses) = (authority.policy().clone(), authority.statuses().clone());
+    let readiness = Arc::new(ready::checks(&recorder, &witnesses, &policy, &stop));
+    let issuers = statuses.clone();
+    readiness.tell(health.clone(), SERVICE, move || ready::issuers(&issuers));
+    let metrics = Metrics::new(telemetry::methods());
+    running_out::watch_for(tls.clone(), config.audit.folder.clone(), &stop);
     let review = Arc::new(Review::new(
         config.review.policy(),
         config.review.max_page,
@@ -114,9 +129,22 @@ pub async fn run_with(
         catalogue.clone(),
         authority,
         recorder.clone(),
-        clients,
+        clients.clone(),
         config.limits,
+        metrics.clone(),
     ));
+    let looking = Looking::new("gateway", catalogue.digest(), &recorder, &readiness)
+        .link(tls.clone())
+        .statuses(statuses)
+        .policy(policy.clone())
+        .peers(witnesses)
+        .agencies(clients);
+    let under_way = gateway.clone();
+    let readable = looking.requests(move || under_way.in_flight()).readable(&metrics);
+    let own =
+        own::look(tls.clone(), recorder.clone(), readiness.clone(), policy, catalogue.digest());
+    let status = StatusServer::new(gateway.clone(), config.status.may(), own);
+    let _pages = pages.serve(readiness, health.clone(), readable);
     let mut routes = tonic::service::Routes::builder();
     routes
         .add_service(
@@ -130,11 +158,16 @@ pub async fn run_with(
                 .max_encoding_message_size(MAX_ANSWER_BYTES),
         )
         .add_service(
+            StatusServiceServer::new(status)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(MAX_ANSWER_BYTES),
+        )
+        .add_service(
             CatalogueServiceServer::new(CatalogueServer::new(catalogue))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_ANSWER_BYTES),
         );
-    let service = serving::with_standard_services(routes, health, max_deadline)?;
+    let service = serving::with_standard_services(routes, health, max_deadline, metrics)?;
     tracing::info!(%address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, &config.door, stop);

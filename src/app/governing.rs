@@ -5,4 +5,5 @@ pub(super) mod authority;
 pub(super) mod health;
 pub(super) mod log;
 pub(super) mod policy;
+pub(super) mod ready;
 pub(super) mod switch;

@@ -10,10 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-
 use super::serving::folder_of;
-use super::watching::keep_looking;
+use super::watching::Rounds;
 use super::{StartError, statuses};
 use crate::clock;
 use crate::config::faults::Faults;
@@ -73,9 +71,9 @@ impl LinkWatch {
     }
 
     /// Keeps what `tls` uses up to date.
-    pub(super) fn start(self, tls: LinkTls, stop: &watch::Receiver<bool>) {
+    pub(super) fn start(self, tls: LinkTls, rounds: &Rounds) {
         let mut links = Links { watch: self, tls, alarms: Vec::new(), close_at: None };
-        keep_looking(stop, move || links.look());
+        rounds.keep_looking(move || links.look());
     }
 }
 
@@ -184,10 +182,10 @@ impl PinsWatch {
         good: Arc<LastGood<Grants>>,
         statuses: Arc<StatusPoll>,
         catalogue: Arc<Catalogue>,
-        stop: &watch::Receiver<bool>,
+        rounds: &Rounds,
     ) {
         let mut pins = Pins { watch: self, good, statuses, catalogue };
-        keep_looking(stop, move || pins.look());
+        rounds.keep_looking(move || pins.look());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -22,11 +23,13 @@ use crate::link::limits::LinkLimits;
 use crate::link::tls::LinkTls;
 use crate::service::edge::{Edge, EdgeLayer};
 use crate::service::health::Health;
+use crate::service::metered::{Metered, MeteredLayer};
 use crate::service::status_lists::StatusPlanError;
 use crate::source::SourceError;
 use crate::store::audit_log::AuditError;
 use crate::store::frequency::CounterError;
 use crate::store::witness::WitnessError;
+use crate::telemetry::metrics::Metrics;
 use crate::wire::proto::DESCRIPTORS;
 
 /// Why a process does not start.
@@ -117,20 +120,22 @@ pub(super) fn with_standard_services(
     mut routes: tonic::service::RoutesBuilder,
     health: Health,
     max_deadline: Duration,
-) -> Result<Edge<Routes>, StartError> {
+    metrics: Arc<Metrics>,
+) -> Result<Metered<Edge<Routes>>, StartError> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     routes.add_service(HealthServer::new(health)).add_service(reflection);
-    Ok(EdgeLayer { max_deadline }.layer(routes.routes().prepare()))
+    let edge = EdgeLayer { max_deadline }.layer(routes.routes().prepare());
+    Ok(MeteredLayer(metrics).layer(edge))
 }
 
 /// Serves until `stop` turns true, and returns once every connection is closed.
 pub(super) async fn serve(
     listener: TcpListener,
     tls: LinkTls,
-    service: Edge<Routes>,
+    service: Metered<Edge<Routes>>,
     door: &DoorConfig,
     mut stop: watch::Receiver<bool>,
 ) {

@@ -18,6 +18,7 @@ use super::link::LinkConfig;
 use super::mapping::{QueryEntry, SourceEntry};
 use super::policy::PolicyConfig;
 use super::subject::SubjectConfig;
+use super::telemetry::TelemetryConfig;
 use crate::domain::catalogue::{AgencyId, Catalogue, Title};
 
 /// The file as it is written. See `examples/city/agencies`.
@@ -54,6 +55,8 @@ pub struct AgencyConfig {
     /// What peers may take; each has a default.
     #[serde(default)]
     pub door: DoorConfig,
+    /// Where liveness, readiness and metrics are served, if anywhere.
+    pub telemetry: Option<TelemetryConfig>,
     /// Where the records are.
     pub source: SourceEntry,
     /// What of them answers which item.
@@ -134,6 +137,9 @@ impl AgencyConfig {
             config.link.check("link", &mut faults);
             config.limits.check(&mut faults);
             config.door.check(&mut faults);
+            if let Some(telemetry) = config.telemetry {
+                telemetry.check(config.listen, &mut faults);
+            }
             config.catalogue = folder.join(&config.catalogue);
             config.link = config.link.resolved(folder);
             config.policy = config.policy.resolved(folder);

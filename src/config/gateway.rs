@@ -17,6 +17,8 @@ use super::grants::GrantsConfig;
 use super::link::{LinkConfig, NOT_BELIEVED};
 use super::policy::PolicyConfig;
 use super::review::ReviewConfig;
+use super::status::StatusConfig;
+use super::telemetry::TelemetryConfig;
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::peer::{Role, SpiffeId};
 
@@ -45,6 +47,11 @@ pub struct GatewayConfig {
     /// What peers may take; each has a default.
     #[serde(default)]
     pub door: DoorConfig,
+    /// Who may ask how the gateway and its agencies do.
+    #[serde(default)]
+    pub status: StatusConfig,
+    /// Where liveness, readiness and metrics are served, if anywhere.
+    pub telemetry: Option<TelemetryConfig>,
     /// The agencies.
     #[serde(default)]
     pub agency: Vec<AgencyEntry>,
@@ -177,6 +184,10 @@ impl GatewayConfig {
         self.link.check("link", faults);
         self.door.check(faults);
         self.review.check(&self.link, faults);
+        self.status.check(&self.link, faults);
+        if let Some(telemetry) = self.telemetry {
+            telemetry.check(self.listen, faults);
+        }
         let mut seen = HashSet::new();
         for (at, agency) in self.agency.iter().enumerate() {
             let mut fault = |key, message| faults.add(&format!("agency[{at}].{key}"), message);

@@ -8,6 +8,7 @@
 //! being written is left alone; writing a new file and renaming it over the old
 //! one is safer still.
 
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -154,16 +155,23 @@ impl Watch {
     }
 
     fn stamps(&self) -> Vec<Stamp> {
-        self.paths
-            .iter()
-            .flat_map(|path| files(path, self.ending).unwrap_or_else(|_| vec![path.clone()]))
-            .map(|file| {
-                let state = std::fs::metadata(&file)
-                    .and_then(|state| Ok((state.ino(), state.len(), state.modified()?)))
-                    .ok();
-                Stamp(file, state)
-            })
-            .collect()
+        let state = |state: &Metadata| Some((state.ino(), state.len(), state.modified().ok()?));
+        let mut stamps = Vec::with_capacity(self.loaded.len());
+        for path in &self.paths {
+            match std::fs::metadata(path) {
+                // A folder that cannot be listed is one that cannot be read.
+                Ok(folder) if folder.is_dir() => match files(path, self.ending) {
+                    Ok(files) => stamps.extend(files.into_iter().map(|file| {
+                        let seen = std::fs::metadata(&file).ok().and_then(|file| state(&file));
+                        Stamp(file, seen)
+                    })),
+                    Err(_) => stamps.push(Stamp(path.clone(), state(&folder))),
+                },
+                Ok(file) => stamps.push(Stamp(path.clone(), state(&file))),
+                Err(_) => stamps.push(Stamp(path.clone(), None)),
+            }
+        }
+        stamps
     }
 }
 

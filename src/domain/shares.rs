@@ -61,6 +61,11 @@ impl Shares {
         Self::new(total, of_peer, total - total / KEPT)
     }
 
+    /// How many places are taken, and how many there are.
+    pub fn in_use(&self) -> (usize, usize) {
+        (self.taken().all, self.total)
+    }
+
     /// Takes a place.
     ///
     /// # Errors

@@ -193,6 +193,12 @@ impl OwnIdentity {
         self.current.load().claim.id.clone()
     }
 
+    /// From when to when the certificate now in use is valid.
+    pub fn validity(&self) -> (OffsetDateTime, OffsetDateTime) {
+        let current = self.current.load();
+        (current.claim.not_before, current.claim.not_after)
+    }
+
     /// When the certificate now in use expires.
     pub fn not_after(&self) -> OffsetDateTime {
         self.current.load().claim.not_after

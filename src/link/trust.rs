@@ -218,6 +218,24 @@ impl TrustStore {
         shared
     }
 
+    /// Until when each trust domain has an anchor: the last one's end.
+    pub fn anchors_until(&self) -> Vec<(TrustDomain, OffsetDateTime)> {
+        let until = |(name, domain): (&TrustDomain, &Domain)| {
+            domain.anchors.until().map(|until| (name.clone(), until))
+        };
+        self.domains.iter().filter_map(until).collect()
+    }
+
+    /// For each trust domain with revocation lists, the one that is to be renewed first:
+    /// when it was made, and by when.
+    pub fn lists_until(&self) -> Vec<(TrustDomain, OffsetDateTime, OffsetDateTime)> {
+        let first = |(name, domain): (&TrustDomain, &Domain)| match &*domain.revocation {
+            Revocation::Lists(lists) => lists.first().map(|(from, by)| (name.clone(), from, by)),
+            Revocation::NotConfigured | Revocation::Unusable(_) => None,
+        };
+        self.domains.iter().filter_map(first).collect()
+    }
+
     /// Trust domains of which nobody is believed at `now`, with the reason: for
     /// an alarm metric.
     pub fn alarms(&self, now: OffsetDateTime) -> Vec<(TrustDomain, String)> {

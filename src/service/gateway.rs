@@ -7,4 +7,5 @@ pub mod answer;
 pub mod fan_out;
 pub mod ids;
 pub mod server;
+pub mod status;
 pub mod stream;

@@ -37,6 +37,13 @@ impl Health {
         self.said.send_if_modified(|said| said.insert(name.to_owned(), status) != Some(status));
     }
 
+    /// Everything that is said now, by name. A process that stops serves nothing.
+    pub fn all(&self) -> Vec<(String, ServingStatus)> {
+        let stopping = *self.stop.borrow();
+        let now = |status| if stopping { ServingStatus::NotServing } else { status };
+        self.said.borrow().iter().map(|(name, status)| (name.clone(), now(*status))).collect()
+    }
+
     fn said_of(&self, name: &str) -> Option<ServingStatus> {
         let said = self.said.borrow().get(name).copied();
         let stopping = *self.stop.borrow();

@@ -87,6 +87,16 @@ impl Authority {
         Self { catalogue, grants, statuses, policy, cache: GrantCache::new(cache), time }
     }
 
+    /// The status lists by which grants are judged.
+    pub const fn statuses(&self) -> &Arc<StatusPoll> {
+        &self.statuses
+    }
+
+    /// The policy in force.
+    pub const fn policy(&self) -> &Arc<LastGood<Engine>> {
+        &self.policy
+    }
+
     /// Verifies what was presented. What is refused from here on gets a record of its
     /// own; what is refused here is only counted.
     ///

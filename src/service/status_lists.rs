@@ -62,6 +62,15 @@ pub enum StatusPlanError {
     Anchors(SpiffeId),
 }
 
+/// What is held of an issuer's lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The age of the oldest; none where one is missing.
+    pub age: Option<Duration>,
+    /// Whether none is missing or too old.
+    pub fresh: bool,
+}
+
 /// A plan whose addresses were read.
 #[derive(Debug)]
 struct Checked {
@@ -139,6 +148,21 @@ impl StatusPoll {
     /// The same for health: noticed at the next fetch at the latest.
     pub fn freshness(&self) -> watch::Receiver<bool> {
         self.fresh.subscribe()
+    }
+
+    /// Each pinned issuer: how old the oldest of its lists is, if all are held, and
+    /// whether all are fresh.
+    pub fn issuers(&self) -> BTreeMap<SpiffeId, Standing> {
+        let (now, lists) = (self.now(), self.lists.load());
+        let mut issuers: BTreeMap<SpiffeId, Standing> = BTreeMap::new();
+        for (uri, issuer) in self.plan.borrow().plan.pins.status_uris() {
+            let age = lists.get(uri).map(|list| now - list.issued_at());
+            let of_list = Standing { age, fresh: lists.is_fresh(uri, now) };
+            let standing = issuers.entry(issuer.clone()).or_insert(of_list);
+            standing.age = standing.age.zip(age).map(|(one, other)| one.max(other));
+            standing.fresh &= of_list.fresh;
+        }
+        issuers
     }
 
     fn now(&self) -> OffsetDateTime {

@@ -9,6 +9,7 @@
 //! `wal/` for what is not in tiles yet, `tmp/` for unfinished files, `lock`.
 //! A segment is removed once all its entries are in durable tiles.
 
+mod figures;
 mod open;
 mod publisher;
 mod shared;
@@ -23,6 +24,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+pub use figures::Figures;
 use shared::Shared;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
@@ -30,6 +32,7 @@ use tokio::sync::oneshot;
 use super::disk::{Disk, RealDisk};
 use super::proof::ProveError;
 use super::walk::{Fault, TornTail, WalkError};
+use crate::clock;
 use crate::domain::audit::{
     Blind, Named, NoteError, Origin, Receipt, ReceiptProof, Record, SignedCheckpoint, SigningKey,
     Timestamp, TreeError, leaf_hash,
@@ -244,8 +247,12 @@ impl AuditLog {
         &self,
         records: Vec<Record>,
     ) -> impl Future<Output = Result<Receipt, AuditError>> + Send + use<> {
-        let queued = self.submit(records);
-        async move { queued?.await.unwrap_or(Err(AuditError::Closed)) }
+        let (queued, shared, began) = (self.submit(records), self.shared.clone(), clock::now());
+        async move {
+            let receipt = queued?.await.unwrap_or(Err(AuditError::Closed));
+            shared.figures.appends.observe(began.elapsed().as_secs_f64());
+            receipt
+        }
     }
 
     fn submit(
@@ -266,9 +273,13 @@ impl AuditLog {
         }
         let queue = self.queue.as_ref().ok_or(AuditError::Closed)?;
         let (reply, receipt) = oneshot::channel();
-        queue.try_send(Job { records, reply }).map_err(|refused| match refused {
-            TrySendError::Full(_) => AuditError::Overloaded { capacity: self.capacity },
-            TrySendError::Disconnected(_) => AuditError::Closed,
+        self.shared.figures.enter();
+        queue.try_send(Job { records, reply }).map_err(|refused| {
+            self.shared.figures.leave();
+            match refused {
+                TrySendError::Full(_) => AuditError::Overloaded { capacity: self.capacity },
+                TrySendError::Disconnected(_) => AuditError::Closed,
+            }
         })?;
         Ok(receipt)
     }
@@ -276,6 +287,16 @@ impl AuditLog {
     /// Whether records can be taken; to be asked before any agency is.
     pub fn health(&self) -> Health {
         self.shared.health()
+    }
+
+    /// What is counted of it since it was opened.
+    pub fn figures(&self) -> &Figures {
+        &self.shared.figures
+    }
+
+    /// How many requests may wait.
+    pub const fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// The newest signed checkpoint: everything with a receipt is under it.

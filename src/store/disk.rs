@@ -75,6 +75,25 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {}
 
+/// The room on a disk, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// What this user may still take.
+    pub free: u64,
+    /// All of it.
+    pub size: u64,
+}
+
+/// The room on the disk that a folder is on.
+///
+/// # Errors
+/// As the operating system's.
+pub fn room(folder: &Path) -> io::Result<Room> {
+    let disk = rustix::fs::statvfs(folder)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+    Ok(Room { free: bytes(disk.f_bavail), size: bytes(disk.f_blocks) })
+}
+
 /// Whether an error says that there is no room.
 pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

@@ -175,6 +175,12 @@ impl Counters {
         Ok(Self { queue, shared })
     }
 
+    /// How many uses wait to be counted, and how many may.
+    pub fn waiting(&self) -> (usize, usize) {
+        let most = self.queue.max_capacity();
+        (most.saturating_sub(self.queue.capacity()), most)
+    }
+
     /// Names what is counted in: the same for processes that count together, and for no
     /// others. A file serves one process, which its audit log's origin names.
     pub fn domain(&self, origin: &str) -> Bytes {

@@ -11,7 +11,7 @@
 use std::collections::HashSet;
 
 use prost::Message;
-use prost_types::FileDescriptorSet;
+use prost_types::{FileDescriptorSet, MethodDescriptorProto};
 
 include!(concat!(env!("OUT_DIR"), "/protocol.rs"));
 
@@ -32,21 +32,34 @@ pub struct Unary {
 /// The calls with one message, of those in encoded descriptors.
 pub fn unary(descriptors: &[&[u8]]) -> Unary {
     let mut unary = Unary::default();
+    each_method(descriptors, |path, method| {
+        if !method.client_streaming() {
+            unary.questions.insert(path.clone());
+        }
+        if !method.server_streaming() {
+            unary.answers.insert(path);
+        }
+    });
+    unary
+}
+
+/// The paths of every call in encoded descriptors.
+pub fn methods(descriptors: &[&[u8]]) -> Vec<String> {
+    let mut methods = Vec::new();
+    each_method(descriptors, |path, _| methods.push(path));
+    methods
+}
+
+fn each_method(descriptors: &[&[u8]], mut see: impl FnMut(String, &MethodDescriptorProto)) {
     let sets = descriptors.iter().filter_map(|set| FileDescriptorSet::decode(*set).ok());
     for file in sets.flat_map(|set| set.file) {
         for service in &file.service {
             for method in &service.method {
                 let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
-                if !method.client_streaming() {
-                    unary.questions.insert(path.clone());
-                }
-                if !method.server_streaming() {
-                    unary.answers.insert(path);
-                }
+                see(path, method);
             }
         }
     }
-    unary
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod reading;
 mod reasons;
 mod rooms;
 mod syntax;
+mod watched;
 
 use syntax::{File, Source, attributes_of, is_test_only, ours, parse};
 

@@ -29,6 +29,7 @@ mod refusals;
 mod review;
 mod rotation;
 mod running;
+mod seen;
 mod stopping;
 mod streaming;
 mod whole;

@@ -7,6 +7,7 @@ pub mod federation;
 pub mod files;
 pub mod forged;
 pub mod frames;
+pub mod pages;
 pub mod pki;
 pub mod process;
 pub mod proxy;

@@ -58,6 +58,17 @@ impl Process {
         Some(process)
     }
 
+    /// Starts what says where it listens, with its log in a file.
+    pub fn logging(command: &mut Command, log: &Path) -> Self {
+        let file = std::fs::File::create(log).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
+        let mut process = Self { said: String::new(), child: child.spawn().unwrap() };
+        let out = std::io::BufReader::new(process.child.stdout.take().unwrap());
+        let line = out.lines().map_while(Result::ok).find(|line| line.contains("listening on "));
+        process.said = line.unwrap_or_else(|| panic!("{command:?}: it does not listen"));
+        process
+    }
+
     pub fn until(command: &mut Command, text: &str) -> Self {
         Self::try_until(command, text).unwrap_or_else(|| panic!("{command:?}: no `{text}`"))
     }

@@ -7,6 +7,7 @@ mod counts;
 mod disk;
 mod kills;
 mod points;
+mod ready;
 mod town;
 mod withheld;
 mod witness;

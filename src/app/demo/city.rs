@@ -214,6 +214,10 @@ impl City {
         };
         city.edit(&city.gateway_config(), |gateway| {
             gateway.insert("listen", toml_edit::value("127.0.0.1:0"));
+            // Several demos may run at once; the gateway's log says where.
+            if let Some(telemetry) = gateway.get_mut("telemetry").and_then(|t| t.as_table_mut()) {
+                telemetry.insert("listen", toml_edit::value("127.0.0.1:0"));
+            }
         })?;
         city.certificates()?;
         for (path, _) in SCHEMAS {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::sync::watch;
 
 use super::policy::Enforcing;
 use crate::app::StartError;
 use crate::app::rotation::PinsWatch;
+use crate::app::watching::Rounds;
 use crate::clock;
 use crate::config::grants::Grants;
 use crate::config::reload::{LastGood, Watch};
@@ -29,10 +29,10 @@ pub(in crate::app) async fn start(
     (grants, lists, pins, cache): (Grants, StatusPlan, PinsWatch, usize),
     (enforcing, engine, files): (Enforcing, Engine, Watch),
     known: OffsetDateTime,
-    stop: &watch::Receiver<bool>,
+    rounds: &Rounds,
 ) -> Result<Authority, StartError> {
     let time = Arc::new(HighWater::starting_at(known.max(clock::utc())));
-    let statuses = StatusPoll::start(lists, time.clone(), stop)?;
+    let statuses = StatusPoll::start(lists, time.clone(), rounds.stop())?;
     let mut fresh = statuses.freshness();
     let first = fresh.wait_for(|fresh| *fresh);
     if tokio::time::timeout(FIRST_LISTS_WITHIN, first).await.is_err() {
@@ -40,8 +40,8 @@ pub(in crate::app) async fn start(
             "no status list yet: every grant is refused until the issuer can be reached"
         );
     }
-    let engine = enforcing.start(engine, files, stop)?;
+    let engine = enforcing.start(engine, files, rounds)?;
     let grants = Arc::new(LastGood::new(grants));
-    pins.start(grants.clone(), statuses.clone(), catalogue.clone(), stop);
+    pins.start(grants.clone(), statuses.clone(), catalogue.clone(), rounds);
     Ok(Authority::new(catalogue.clone(), grants, statuses, engine, cache, time))
 }

@@ -4,10 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use crate::app::StartError;
-use crate::app::watching::keep_looking;
+use crate::app::watching::Rounds;
 use crate::clock;
 use crate::config::audit::AuditConfig;
 use crate::config::catalogue::Texts;
@@ -51,13 +49,13 @@ impl Enforcing {
         self,
         engine: Engine,
         mut files: Watch,
-        stop: &watch::Receiver<bool>,
+        rounds: &Rounds,
     ) -> Result<Arc<LastGood<Engine>>, StartError> {
         self.keeper.keep(&engine, clock::utc()).map_err(StartError::Kept)?;
         let engine = Arc::new(LastGood::new(engine));
         warm(engine.current(), self.own.clone());
         let in_force = Arc::clone(&engine);
-        keep_looking(stop, move || self.look(&in_force, &mut files));
+        rounds.keep_looking(move || self.look(&in_force, &mut files));
         Ok(engine)
     }
 

@@ -14,8 +14,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use cedar_policy::{
-    Authorizer, Context, Decision as CedarDecision, Entities, EntityUid, PolicyId, PolicySet,
-    Request, Response, RestrictedExpression,
+    Authorizer, Context, Decision as CedarDecision, Effect, Entities, EntityUid, PolicyId,
+    PolicySet, Request, Response, RestrictedExpression,
 };
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -167,6 +167,11 @@ impl Engine {
     /// The rules, those that ship with the product included.
     pub const fn rules(&self) -> &PolicySet {
         &self.rules
+    }
+
+    /// Whether any rule permits something; without one everything is denied.
+    pub fn has_permits(&self) -> bool {
+        self.rules.policies().any(|rule| rule.effect() == Effect::Permit)
     }
 
     /// The items and their groups as rules see them.

@@ -149,6 +149,8 @@ reasons! {
     ReviewDenied = "REVIEW_DENIED", PermissionDenied, NEVER, Gateway, Ours;
     /// The reviewer asks more often than `review.per_minute` allows.
     ReviewQuota = "REVIEW_QUOTA", ResourceExhausted, after(60_000), Caller, Ours;
+    /// The gateway's `[status]` section does not name whoever asks how it does.
+    StatusDenied = "STATUS_DENIED", PermissionDenied, NEVER, Gateway, Ours;
 
     // An agency as the gateway sees it.
     /// As many requests are under way to the agency as the gateway puts to it now.
@@ -258,6 +260,9 @@ reasons! {
     /// A renewed web certificate of `tributary grant serve` was not taken; the old one stays in
     /// use.
     CertificateRefused = "CERTIFICATE_REFUSED", FailedPrecondition, NEVER, Issuer, Log;
+    /// The policy in force has no rule that permits anything, so that every request is refused
+    /// with NOTHING_PERMITTED.
+    NoPolicy = "NO_POLICY", FailedPrecondition, NEVER, PolicyOwner, Log;
     /// The changed `[grants]` section, or a key file that it names, cannot be used; the last
     /// good issuers and purposes stay in force.
     PinsKept = "PINS_KEPT", FailedPrecondition, NEVER, Operator, Log;

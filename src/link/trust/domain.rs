@@ -74,6 +74,11 @@ impl Anchors {
         Ok(())
     }
 
+    /// When the last of them runs out.
+    pub(super) fn until(&self) -> Option<OffsetDateTime> {
+        self.known.iter().map(|anchor| anchor.not_after).max()
+    }
+
     /// Whether an authority's key is in both.
     pub(super) fn share(&self, others: &Self) -> bool {
         let key = |anchor: &TrustAnchor<'static>| anchor.subject_public_key_info.clone();

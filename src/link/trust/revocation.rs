@@ -86,14 +86,20 @@ impl Lists {
     /// What has to be renewed at `now`: a list that is past its date and that no other
     /// replaces.
     pub(super) fn overdue(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        self.first().map(|(_, by)| by).filter(|by| now >= *by)
+    }
+
+    /// The list that is to be renewed first, of those that no other replaces: when it was
+    /// made, and by when it is to be renewed.
+    pub(super) fn first(&self) -> Option<(OffsetDateTime, OffsetDateTime)> {
         let of_one_key = |list: &List, other: &List| {
             other.entries.issuer() == list.entries.issuer() && other.key_id == list.key_id
         };
         let replaced = |list: &List| {
             self.0.iter().any(|other| of_one_key(list, other) && other.replaces(list))
         };
-        let late = self.0.iter().filter(|list| now >= list.next_update && !replaced(list));
-        late.map(|list| list.next_update).min()
+        let current = self.0.iter().filter(|list| !replaced(list));
+        current.map(|list| (list.this_update, list.next_update)).min_by_key(|(_, by)| *by)
     }
 
     /// Refuses a path of which a certificate is revoked, or about which no current list

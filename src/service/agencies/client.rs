@@ -3,6 +3,7 @@
 //! attempts.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -10,9 +11,11 @@ use tokio::sync::watch;
 use crate::clock;
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::item::ItemSet;
+use crate::domain::quality::Window;
 use crate::domain::reason::Reason;
 use crate::link::connect::Connector;
-use crate::service::audit::monitor::{Peer, Witnesses};
+use crate::service::audit::monitor::{Peer, Standing, Witnesses};
+use crate::wire::status::{AgencyNow, AgencyState};
 
 use super::agreement::Agreement;
 use super::budget::Budget;
@@ -136,6 +139,53 @@ impl AgencyClient {
 
     fn states(&self) -> impl Iterator<Item = State> {
         self.keepers.iter().map(|keeper| keeper.gate().state())
+    }
+
+    /// How many questions are under way, and how many may be now.
+    pub fn in_flight(&self) -> (usize, usize) {
+        let limit = self.account.limit.lock();
+        (limit.in_flight(), limit.get())
+    }
+
+    /// Where it stands, beside how it did of late.
+    pub fn now(&self, windows: [Window; 3]) -> AgencyNow {
+        let states: Vec<State> = self.states().collect();
+        let up = states.iter().filter(|state| matches!(state, State::Up { .. })).count();
+        // Of several endpoints that are not asked, one that takes connections tells more.
+        let open = states.iter().find_map(|state| match state {
+            State::Open { why, .. } => Some(*why),
+            _ => None,
+        });
+        let last = states.iter().find_map(|state| match state {
+            State::Opening { last, .. } => *last,
+            _ => None,
+        });
+        let (state, reason) = match (self.barred(), up, open) {
+            (Some(reason), ..) => (AgencyState::Barred, Some(reason)),
+            (None, 1.., _) => (AgencyState::Up, None),
+            (None, 0, Some(why)) => (AgencyState::CircuitOpen, Some(why)),
+            (None, 0, None) => (AgencyState::Down, last),
+        };
+        let standing = self.peer.as_ref().map(|peer| peer.standing());
+        let audit_log = match standing {
+            None => "",
+            Some(Standing::Unseen) => "UNSEEN",
+            Some(standing) => standing.fault().map_or("SOUND", Reason::as_str),
+        };
+        let endpoints = (up, states.len());
+        let (agency, in_flight) = (self.agency().clone(), self.in_flight());
+        AgencyNow { agency, state, reason, in_flight, windows, audit_log, endpoints }
+    }
+
+    /// Its endpoints: the address, the state, and the age of the oldest stream.
+    pub fn endpoints(
+        &self,
+        now: Instant,
+    ) -> impl Iterator<Item = (String, State, Option<Duration>)> {
+        self.keepers.iter().map(move |keeper| {
+            let oldest = keeper.streams().iter().map(|stream| stream.lived(now)).max();
+            (keeper.gate().address().to_owned(), keeper.gate().state(), oldest)
+        })
     }
 
     /// Is told each time an endpoint's state changes.

@@ -19,6 +19,8 @@ pub struct Gate {
     agency: AgencyId,
     address: String,
     endpoint: Mutex<Endpoint>,
+    /// Since when it is not asked, if it was before.
+    away: Mutex<Option<Instant>>,
     /// Counts changes; for those who wait for one.
     changes: watch::Sender<u64>,
 }
@@ -31,7 +33,7 @@ impl Gate {
         endpoint: Endpoint,
         changes: watch::Sender<u64>,
     ) -> Self {
-        Self { agency, address, endpoint: Mutex::new(endpoint), changes }
+        Self { agency, address, endpoint: Mutex::new(endpoint), away: Mutex::new(None), changes }
     }
 
     /// Where it is.
@@ -77,6 +79,9 @@ impl Gate {
     }
 
     fn tell(&self, change: &Change, cause: &str) {
+        if matches!(change.from, State::Up { .. } | State::Draining) {
+            self.away.lock().get_or_insert_with(clock::now);
+        }
         let (agency, endpoint) = (&self.agency, &self.address);
         let wait = change.next.map(|next| next.saturating_duration_since(clock::now()));
         let next_ms = wait.unwrap_or_default().as_millis();
@@ -90,7 +95,13 @@ impl Gate {
                     State::Open { why, .. } => Some(why.as_str()),
                     State::Up { .. } | State::Draining => None,
                 };
-                tracing::info!(%agency, endpoint, before, "agency is asked at this endpoint");
+                let away = self.away.lock().take();
+                let after_ms =
+                    away.and_then(|since| u64::try_from(since.elapsed().as_millis()).ok());
+                tracing::info!(
+                    %agency, endpoint, before, after_ms,
+                    "agency is asked at this endpoint"
+                );
             }
             State::Draining => {
                 tracing::debug!(%agency, endpoint, "agency drains its connections; opening another");

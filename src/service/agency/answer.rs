@@ -26,6 +26,7 @@ use crate::service::judge::{Authority, Ruling};
 use crate::service::random;
 use crate::source::{Held, Holdings};
 use crate::store::frequency::{CounterError, Counters, Release, Use};
+use crate::telemetry::metrics::{AgencyMeter, Metrics};
 use crate::wire::fetch::FetchRequest;
 use crate::wire::proto::pb;
 use crate::wire::refusal::Refusal;
@@ -41,6 +42,7 @@ pub struct Agency {
     parts: AgencyParts,
     offered: ItemSet,
     room: Arc<Shares>,
+    meter: AgencyMeter,
     /// Random, and new at each start.
     instance: Bytes,
 }
@@ -73,6 +75,8 @@ pub struct AgencyParts {
     pub counters_domain: Bytes,
     /// The time that it gives one statement on its source.
     pub statement_limit: Option<Duration>,
+    /// Where what it does is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Agency {
@@ -93,7 +97,8 @@ impl Agency {
         let max_total = parts.limits.max_total;
         let (offered, room) = (parts.holdings.items(), Shares::for_domains(max_total, max_total));
         let instance = random::sixteen().map_or_else(|_| Bytes::new(), Bytes::from_owner);
-        Self { parts, offered, room, instance }
+        let meter = parts.metrics.agency(&parts.id);
+        Self { parts, offered, room, meter, instance }
     }
 
     /// What it states about itself.
@@ -128,6 +133,11 @@ impl Agency {
     /// Its limits.
     pub const fn limits(&self) -> &AgencyLimitsConfig {
         &self.parts.limits
+    }
+
+    /// How many questions are under way, and how many may be.
+    pub fn in_flight(&self) -> (usize, usize) {
+        self.room.in_use()
     }
 
     /// Its records.
@@ -177,7 +187,8 @@ impl Agency {
             })?;
             self.answer_recorded(gateway, &admitted, hash, until).await
         };
-        self.parts.recorder.guarded(gateway.spiffe(), work).await
+        let answered = self.parts.recorder.guarded(gateway.spiffe(), work).await;
+        answered.inspect_err(|refusal| self.parts.metrics.refused(refusal.reason))
     }
 
     /// Everything that needs no waiting: who asks for whom, and whether the grant
@@ -208,6 +219,7 @@ impl Agency {
         hash: RequestHash,
         until: Instant,
     ) -> Result<Bytes, Refusal> {
+        let began = clock::now();
         let Admitted { question, grant } = admitted;
         let subject = self.open(grant);
         let tag = subject.as_ref().ok().and_then(|subject| self.parts.recorder.tag_of(subject));
@@ -256,6 +268,7 @@ impl Agency {
             self.parts.recorder.withhold(records(Some(ruling), decision)?, refusal.reason);
             return Err(refusal);
         }
+        self.meter.section(section.status, section.reason, began.elapsed());
         // The blind: without it a body's digest would tell of guessable values.
         Ok(section::encode(&section, &self.parts.catalogue, hash, random::sixteen()?))
     }

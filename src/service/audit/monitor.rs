@@ -122,6 +122,8 @@ pub struct Witnesses {
     every: Duration,
     peers: HashMap<SpiffeId, Arc<Peer>>,
     changes: watch::Sender<u64>,
+    /// Whether a contradiction is a reason to refuse.
+    refuse: bool,
 }
 
 #[derive(Debug)]
@@ -130,6 +132,8 @@ struct Own {
     key: VerifyingKey,
     /// Weak, for the log is closed when its recorder goes.
     recorder: Weak<Recorder>,
+    /// A peer has shown our own signature under more than there is.
+    rolled_back: AtomicBool,
 }
 
 impl Own {
@@ -173,12 +177,24 @@ impl Witnesses {
         });
         let peers = peers.collect();
         Self {
-            own: Arc::new(Own { folder, key, recorder: Arc::downgrade(recorder) }),
+            own: Arc::new(Own {
+                folder,
+                key,
+                recorder: Arc::downgrade(recorder),
+                rolled_back: AtomicBool::new(false),
+            }),
             held,
             every,
             peers,
             changes: watch::channel(0).0,
+            refuse,
         }
+    }
+
+    /// Whether the own log is known to have been put back to an older copy, so that peers
+    /// refuse everything that it would record.
+    pub fn own_is_rolled_back(&self) -> bool {
+        self.refuse && self.own.rolled_back.load(Ordering::Acquire)
     }
 
     /// The own log's origin.
@@ -237,12 +253,15 @@ impl Witnesses {
         let _ = kept.await;
     }
 
-    fn set(&self, peer: &Peer, standing: Standing) {
+    /// Whether that is new.
+    fn set(&self, peer: &Peer, standing: Standing) -> bool {
         let before = peer.standing();
-        if before != standing && !before.is_proven() {
+        let new = before != standing && !before.is_proven();
+        if new {
             peer.standing.store(standing as u8, Ordering::Release);
             self.changes.send_modify(|count| *count = count.wrapping_add(1));
         }
+        new
     }
 }
 
@@ -349,11 +368,11 @@ impl Swap {
             Ok(Ok(())) => Standing::Sound,
             Ok(Err(fault)) => {
                 let standing = fault.standing();
-                // Barred first: its evidence may find no room on the disk.
-                if let Some(standing) = standing {
-                    self.witnesses.set(&peer, standing);
+                // Barred first: its evidence may find no room on the disk. What stays as it is
+                // was told before.
+                if standing.is_none_or(|standing| self.witnesses.set(&peer, standing)) {
+                    tracing::error!(reason = standing.and_then(Standing::fault).map(tracing::field::display), peer = %peer.identity, "{fault}");
                 }
-                tracing::error!(reason = standing.and_then(Standing::fault).map(tracing::field::display), peer = %peer.identity, "{fault}");
                 return self.witnesses.keep_evidence(&peer, fault).await;
             }
             Err(_) => return,
@@ -409,6 +428,7 @@ async fn show(own: &Arc<Own>, claim: pb::SeenLog) -> Result<pb::ExchangeShowLog,
             // Our own signature under more than there is proves it; a peer's word does not.
             let signed = own.key.verify(&claim.checkpoint);
             if signed.is_ok_and(|signed| signed.checkpoint().size > own.size()) {
+                own.rolled_back.store(true, Ordering::Release);
                 tracing::error!(
                     reason = %Reason::LogRolledBack,
                     seen,

@@ -155,6 +155,11 @@ impl Recorder {
         }
     }
 
+    /// The log itself, for what is told of it.
+    pub const fn log(&self) -> &AuditLog {
+        &self.log
+    }
+
     /// The time of the last record that the log had when it was opened.
     pub fn last_time(&self) -> OffsetDateTime {
         self.log.recovery().last.to_utc()

@@ -6,6 +6,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use crate::clock;
 use crate::config::gateway::GatewayLimitsConfig;
 use crate::domain::audit::{Decision, Record};
@@ -17,18 +19,21 @@ use crate::domain::peer::{PeerId, Role, SpiffeId};
 use crate::domain::plan::{self, Fetch, Offer, Plan};
 use crate::domain::policy::Permit;
 use crate::domain::profile;
+use crate::domain::quality::Quality;
 use crate::domain::reason::Reason;
 use crate::domain::section::{Section, SectionStatus};
 use crate::domain::shares::{Full, Place, Shares};
 use crate::service::agencies::client::AgencyClient;
 use crate::service::audit::recorder::{self, Line, Recorder};
-use crate::service::gateway::fan_out::{self, Asked};
+use crate::service::gateway::fan_out::{self, Asked, Timed};
 use crate::service::gateway::ids::Ids;
 use crate::service::judge::{Authority, Ruling};
 use crate::service::random;
+use crate::telemetry::metrics::{AgencyMeter, Metrics};
 use crate::wire::profile as message;
 use crate::wire::proto::pb;
 use crate::wire::refusal::Refusal;
+use crate::wire::status::AgencyNow;
 
 /// What a gateway answers with.
 #[derive(Debug)]
@@ -42,6 +47,11 @@ pub struct Gateway {
     limits: GatewayLimitsConfig,
     room: Arc<Shares>,
     ids: Ids,
+    metrics: Arc<Metrics>,
+    /// In the order of the clients.
+    meters: Vec<AgencyMeter>,
+    qualities: Vec<Mutex<Quality>>,
+    started: Instant,
 }
 
 /// A request whose grant holds.
@@ -68,8 +78,11 @@ impl Gateway {
         recorder: Arc<Recorder>,
         clients: Vec<Arc<AgencyClient>>,
         limits: GatewayLimitsConfig,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let owned = clients.iter().map(|client| catalogue.owned_by(client.agency())).collect();
+        let qualities = clients.iter().map(|_| Mutex::default()).collect();
+        let meters = clients.iter().map(|client| metrics.agency(client.agency())).collect();
         Self {
             id,
             catalogue,
@@ -80,12 +93,21 @@ impl Gateway {
             room: Shares::for_domains(limits.max_in_flight, limits.max_in_flight_per_consumer),
             limits,
             ids: Ids::default(),
+            metrics,
+            meters,
+            qualities,
+            started: clock::now(),
         }
     }
 
     /// Limits of its own.
     pub const fn limits(&self) -> &GatewayLimitsConfig {
         &self.limits
+    }
+
+    /// How many requests are under way, and how many may be.
+    pub fn in_flight(&self) -> (usize, usize) {
+        self.room.in_use()
     }
 
     /// A place for one more request of this peer, which is to be kept until its answer was
@@ -126,6 +148,7 @@ impl Gateway {
             self.answer_admitted(&admitted).await
         };
         self.recorder.guarded(peer.spiffe(), work).await.map_err(|refusal| {
+            self.metrics.refused(refusal.reason);
             let id = random::id().unwrap_or_default();
             tracing::info!(%peer, refusal = id, reason = %refusal.reason, code = ?refusal.code(), "refused");
             (refusal, id)
@@ -193,6 +216,7 @@ impl Gateway {
             until: request.until,
         };
         let timed = fan_out::fan_out(plan, &self.clients, question).await;
+        self.count(plan, &timed);
         let (sections, elapsed): (Vec<Section>, Vec<Duration>) = timed.into_iter().unzip();
         if let Some(reason) = spent(&sections).filter(|reason| unrecorded.is_counted(*reason)) {
             let message = "this was denied under the grant before; ask no more until that changes";
@@ -246,6 +270,26 @@ impl Gateway {
                 Ok((ruling, permit, plan))
             }
             Err(refusal) => Err((Some(ruling), refusal)),
+        }
+    }
+
+    /// How each agency does and did, in the order of the clients.
+    pub fn agencies_now(&self) -> Vec<AgencyNow> {
+        let second = self.started.elapsed().as_secs();
+        let agencies = self.clients.iter().zip(&self.qualities);
+        agencies.map(|(client, quality)| client.now(quality.lock().windows(second))).collect()
+    }
+
+    fn count(&self, plan: &Plan, timed: &[Timed]) {
+        let second = self.started.elapsed().as_secs();
+        for (fetch, (section, took)) in plan.fetches.iter().zip(timed) {
+            let Some(meter) = self.meters.get(fetch.place) else { continue };
+            if let Some(quality) = self.qualities.get(fetch.place) {
+                quality.lock().count(second, *took, section.status.is_answered());
+            }
+            let failed = section.reason.filter(|_| !section.status.is_answered());
+            meter.question(failed.map_or("OK", |reason| reason.code().as_str()), *took);
+            meter.section(section.status, section.reason, *took);
         }
     }
 

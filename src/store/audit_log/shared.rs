@@ -6,6 +6,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::Health;
+use super::figures::Figures;
 use super::tail::Tail;
 use crate::domain::audit::{Hash, SignedCheckpoint};
 
@@ -22,13 +23,18 @@ struct State {
 pub(super) struct Shared {
     state: Mutex<State>,
     stopped: Condvar,
+    pub(super) figures: Figures,
 }
 
 impl Shared {
     pub(super) fn new(latest: SignedCheckpoint, published: SignedCheckpoint) -> Arc<Self> {
         let tail = Tail::after(latest.checkpoint().size);
         let state = State { health: Health::Ready, latest, published, tail, stopping: false };
-        Arc::new(Self { state: Mutex::new(state), stopped: Condvar::new() })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            stopped: Condvar::new(),
+            figures: Figures::default(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

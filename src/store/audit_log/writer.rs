@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use super::open::{TEMPORARY, create_segment};
 use super::shared::Shared;
 use super::{AuditError, Health, Job, Options};
+use crate::clock;
 use crate::domain::audit::{
     Checkpoint, Dictionary, Edge, Entry, Hash, NoteError, Origin, Receipt, Record,
     SignedCheckpoint, SigningKey, Timestamp, TreeError, leaf_hash,
@@ -81,7 +82,10 @@ impl Writer {
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         loop {
             match jobs.recv_timeout(PROBE_EVERY) {
-                Ok(job) => self.serve(job, jobs),
+                Ok(job) => {
+                    self.shared.figures.leave();
+                    self.serve(job, jobs);
+                }
                 Err(RecvTimeoutError::Timeout) => self.probe(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -115,6 +119,9 @@ impl Writer {
             }
             if batch.has_room() {
                 next = jobs.try_recv().ok();
+                if next.is_some() {
+                    batch.writer.shared.figures.leave();
+                }
             }
         }
         let _ = batch.commit();
@@ -251,9 +258,13 @@ impl<'a> Batch<'a> {
             writer.shared.set_full(true);
             return Err(Failure::Full);
         }
-        if let Err(error) = disk.sync(&writer.segment.file) {
+        let began = clock::now();
+        let synced = disk.sync(&writer.segment.file);
+        writer.shared.figures.syncs.observe(began.elapsed().as_secs_f64());
+        if let Err(error) = synced {
             return Err(poison(format!("a sync failed: {error}")));
         }
+        writer.shared.figures.wrote(frame.len());
         writer.segment.length += frame.len() as u64;
         let checkpoint =
             Checkpoint { origin: writer.origin.clone(), size: writer.edge.size(), root };

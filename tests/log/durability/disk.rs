@@ -21,7 +21,7 @@ use super::town::{DEADLINE, ITEM, Town, section};
 use crate::kit::waiting::{becomes, until, within};
 
 #[derive(Debug, Clone, Copy)]
-enum Trouble {
+pub enum Trouble {
     None,
     SyncFails,
     /// Until there is another trouble.
@@ -32,17 +32,17 @@ enum Trouble {
 
 /// A disk that misbehaves on demand.
 #[derive(Debug)]
-struct BadDisk {
+pub struct BadDisk {
     trouble: Mutex<Trouble>,
     syncs: AtomicU64,
 }
 
 impl BadDisk {
-    fn new() -> Arc<Self> {
+    pub fn new() -> Arc<Self> {
         Arc::new(Self { trouble: Mutex::new(Trouble::None), syncs: AtomicU64::new(0) })
     }
 
-    fn set(&self, trouble: Trouble) {
+    pub fn set(&self, trouble: Trouble) {
         *self.trouble.lock().unwrap() = trouble;
     }
 
@@ -50,7 +50,7 @@ impl BadDisk {
         *self.trouble.lock().unwrap()
     }
 
-    fn options(self: &Arc<Self>) -> Options {
+    pub fn options(self: &Arc<Self>) -> Options {
         Options { disk: self.clone(), ..Options::default() }
     }
 }
@@ -90,7 +90,7 @@ impl Disk for BadDisk {
 }
 
 /// An answer's section, or the refusal's code and reason.
-async fn ask(town: &Town, client: &mut GatewayClient) -> (Code, String) {
+pub async fn ask(town: &Town, client: &mut GatewayClient) -> (Code, String) {
     match client.profile(&town.grant(0), vec![ITEM.into()], DEADLINE).await {
         Ok(answer) => (Code::Ok, section(&answer)),
         Err(ClientError::Refused { reason, status }) => (status.code(), reason),
@@ -98,7 +98,7 @@ async fn ask(town: &Town, client: &mut GatewayClient) -> (Code, String) {
     }
 }
 
-fn down() -> (Code, String) {
+pub fn down() -> (Code, String) {
     (Code::Unavailable, "AUDIT_DOWN".to_owned())
 }
 

@@ -128,6 +128,9 @@ async fn a_gateway_put_back_to_an_older_log_is_found_and_refused_by_the_agency()
     let mut client = town.client(gateway.address).await.unwrap();
     let asked = async || town.ask(&mut client, 1).await;
     becomes("the agency's refusal", "DENIED LOG_ROLLED_BACK", asked).await;
+    // It was shown its own signature under more than it has.
+    let ready = async || town.health(Role::Gateway, gateway.address, "").await;
+    becomes("a gateway that is not ready", "NOT_SERVING", ready).await;
     let own = async || town.health(Role::Agency, agency.address, OWN).await;
     becomes("the alarm", "NOT_SERVING", own).await;
     let key = town.key("gateway");

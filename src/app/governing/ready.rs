@@ -1,0 +1,71 @@
+//! What a role's readiness depends on: each cause for which every request would be refused,
+//! and which another replica need not share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
+use tonic_health::pb::health_check_response::ServingStatus;
+
+use crate::config::reload::LastGood;
+use crate::domain::policy::engine::Engine;
+use crate::domain::reason::Reason;
+use crate::service::audit::monitor::Witnesses;
+use crate::service::audit::recorder::Recorder;
+use crate::service::readiness::{Cause, Readiness};
+use crate::service::status_lists::StatusPoll;
+use crate::store::audit_log::Health as LogHealth;
+
+/// The checks of both roles.
+pub(in crate::app) fn checks(
+    recorder: &Arc<Recorder>,
+    witnesses: &Arc<Witnesses>,
+    policy: &Arc<LastGood<Engine>>,
+    stop: &watch::Receiver<bool>,
+) -> Readiness {
+    let (recorder, witnesses, policy) = (recorder.clone(), witnesses.clone(), policy.clone());
+    Readiness::new(stop.clone())
+        .with("audit-log", move || of_log(&recorder))
+        .with("own-log", move || of_own_log(&witnesses))
+        .with("policy", move || of_policy(&policy))
+}
+
+/// An agency that its administrator has switched off is not ready either.
+pub(in crate::app) fn with_switch(readiness: Readiness, enabled: Arc<AtomicBool>) -> Readiness {
+    readiness.with("switch", move || {
+        let what = "the administrator has switched the agency off (`enabled = false`)";
+        let off = !enabled.load(Ordering::Acquire);
+        off.then_some(Cause { reason: Reason::AgencyClosed, what })
+    })
+}
+
+fn of_log(recorder: &Recorder) -> Option<Cause> {
+    let what = match recorder.log().health() {
+        LogHealth::Ready => return None,
+        LogHealth::DiskFull => "the disk of the audit log is full: make room",
+        LogHealth::Poisoned(_) => {
+            "the audit log is out of use after a failed write: check the disk, start again"
+        }
+    };
+    Some(Cause { reason: Reason::AuditDown, what })
+}
+
+fn of_own_log(witnesses: &Witnesses) -> Option<Cause> {
+    let what = "a peer has seen more of the audit log than there is, so that it was put back \
+                to an older copy: begin a new log";
+    witnesses.own_is_rolled_back().then_some(Cause { reason: Reason::LogRolledBack, what })
+}
+
+fn of_policy(policy: &LastGood<Engine>) -> Option<Cause> {
+    let what = "no rule of the policy permits anything: look into the folder of the rules";
+    let cause = Cause { reason: Reason::NoPolicy, what };
+    (!policy.current().has_permits()).then_some(cause)
+}
+
+/// What health says of each issuer, as `issuer/ID`. Every replica shares it, so that it
+/// takes none of them out.
+pub(in crate::app) fn issuers(statuses: &StatusPoll) -> Vec<(String, ServingStatus)> {
+    let issuers = statuses.issuers().into_iter();
+    let status = |fresh| if fresh { ServingStatus::Serving } else { ServingStatus::NotServing };
+    issuers.map(|(issuer, one)| (format!("issuer/{issuer}"), status(one.fresh))).collect()
+}
