@@ -26,6 +26,7 @@ mod report;
 mod rounds;
 mod row;
 mod rows;
+mod siege;
 mod stream;
 mod targets;
 mod town;
@@ -88,7 +89,7 @@ struct Args {
     #[arg(long, value_name = "PROGRAM", default_value = "envoy")]
     envoy: PathBuf,
     /// Only these parts, several with commas: rows, agencies, items, in-flight,
-    /// replicas, faults, handshakes, log, outage [default: all, or rows when quick]
+    /// replicas, faults, handshakes, log, outage, siege [default: all, or rows when quick]
     #[arg(long, value_delimiter = ',')]
     parts: Vec<String>,
     /// Put the figures beside those that the JSON file holds, instead of in their place
@@ -147,6 +148,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         match part.as_str() {
             ROWS => rows(args, &mut report).await?,
             outage::PART => outage::run(args, &mut report).await?,
+            siege::PART => siege::run(args, &mut report).await?,
             part => growth::run(part, growth::Pace::of(args)?, &mut report).await?,
         }
         report.write(&file)?;
@@ -160,7 +162,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
 const ROWS: &str = "rows";
 
 fn parts(args: &Args) -> anyhow::Result<Vec<String>> {
-    let all = || [ROWS, outage::PART].into_iter().chain(growth::PARTS);
+    let all = || [ROWS, outage::PART, siege::PART].into_iter().chain(growth::PARTS);
     if let Some(unknown) = args.parts.iter().find(|part| all().all(|known| known != part.as_str()))
     {
         bail!("`{unknown}` is no part; there are {}", all().collect::<Vec<_>>().join(", "));

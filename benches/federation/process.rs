@@ -24,13 +24,22 @@ pub fn cpu_of_all(pids: &[u32]) -> anyhow::Result<Duration> {
     pids.iter().map(|pid| cpu(*pid)).sum()
 }
 
-/// Most memory that a process has had resident, in MiB (`VmHWM`).
+/// Most memory that a process has had resident, in MiB.
 pub fn peak_memory(pid: u32) -> anyhow::Result<f64> {
+    mebibytes(pid, "VmHWM:")
+}
+
+/// What it has resident now, in MiB.
+pub fn memory(pid: u32) -> anyhow::Result<f64> {
+    mebibytes(pid, "VmRSS:")
+}
+
+fn mebibytes(pid: u32, name: &str) -> anyhow::Result<f64> {
     let text = read(pid, "status")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let kibibytes: f64 = line
         .and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
-        .context("no VmHWM in /proc/PID/status")?;
+        .with_context(|| format!("no {name} in /proc/PID/status"))?;
     Ok(kibibytes / 1024.0)
 }
 
