@@ -12,6 +12,11 @@
     reason = "a fuzz target fails by panicking"
 )]
 
+mod certificates;
+mod edge;
+mod evidence;
+mod files;
+
 use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -32,6 +37,11 @@ use tributary::link::certificate::Claim;
 use tributary::wire::proto::pb;
 use tributary::wire::section::{Question, RequestHash, believe};
 use tributary::wire::{profile, refusal as refusals};
+
+pub use self::certificates::{issuer, name_constraints, pem, revocation, sole_name};
+pub use self::edge::{edge, hello};
+pub use self::evidence::{ORIGIN, receipt, reconcile};
+pub use self::files::{PERSON, catalogue, config, csv, day};
 
 pub const NOW: i64 = 1_790_000_000;
 pub const ISSUER: &str = "spiffe://consent.city.example/issuer/consent";

@@ -16,7 +16,7 @@ use mutations::Mutator;
 
 type Target = fn(&[u8]) -> bool;
 
-const TARGETS: [(&str, Target); 12] = [
+const TARGETS: [(&str, Target); 23] = [
     ("grant", targets::grant),
     ("grant_json", targets::grant_json),
     ("status_list", targets::status_list),
@@ -29,6 +29,17 @@ const TARGETS: [(&str, Target); 12] = [
     ("audit_entry", targets::audit_entry),
     ("audit_proof", targets::audit_proof),
     ("certificate", targets::certificate),
+    ("pem", targets::pem),
+    ("revocation", targets::revocation),
+    ("name_constraints", targets::name_constraints),
+    ("reconcile", targets::reconcile),
+    ("receipt", targets::receipt),
+    ("edge", targets::edge),
+    ("hello", targets::hello),
+    ("config", targets::config),
+    ("catalogue", targets::catalogue),
+    ("day", targets::day),
+    ("csv", targets::csv),
 ];
 
 /// Mutations of each target's seeds, all together.

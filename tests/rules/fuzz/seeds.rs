@@ -1,8 +1,12 @@
 //! Seeds: small, synthetic, about nobody.
 
+mod files;
+
 use prost::Message;
 use serde_json::{Value, json};
 use time::macros::date;
+use tributary::domain::audit::disclosed;
+use tributary::domain::audit::export::Line;
 use tributary::domain::audit::{
     Blind, Checkpoint, CountRecord, Counted, Decision, Dictionary, Edge, GrantId, ReasonWord,
     Record, RefusalsRecord, RequestId, RuleId, RuleSet, SectionRecord, SigningKey, SubjectTag,
@@ -23,7 +27,7 @@ use tributary::wire::proto::pb;
 use tributary::wire::refusal::{FieldFault, Refusal};
 use tributary::wire::section::{self, RequestHash};
 
-use super::targets::{AGENCY, CATALOGUE, ISSUER, NOW, STATUS_URI, signed};
+use super::targets::{AGENCY, CATALOGUE, ISSUER, NOW, ORIGIN, STATUS_URI, signed};
 
 const CONSUMER: &str = "spiffe://scoring.city.example/consumer/scoring";
 
@@ -45,6 +49,7 @@ pub fn all() -> Vec<Seed> {
     seeds.extend(status_lists());
     seeds.extend(wire(&grant));
     seeds.extend(audit());
+    seeds.extend(files::all());
     seeds
 }
 
@@ -149,7 +154,24 @@ fn wire(grant: &str) -> Vec<Seed> {
         request_hash: request.to_bytes(),
         response: answered.clone(),
     });
+    let described = pb::DescribeResponse {
+        agency: AGENCY.into(),
+        catalogue_digest: CATALOGUE.digest().0.to_vec().into(),
+        items: asked.iter().map(|item| u32::from(item.get())).collect(),
+        counters_domain: vec![1; 16].into(),
+        instance: vec![2; 16].into(),
+        log_origin: ORIGIN.into(),
+        ..Default::default()
+    };
+    let message = |flag: u8, bytes: &[u8]| {
+        [&[flag][..], &u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
+    };
+    let one = [&b"\x12500m\n"[..], &message(0, &profile.encode_to_vec())].concat();
+    let two = [&b"\x07\n"[..], &message(0, b"one"), &message(0, b""), &message(0, b"3")].concat();
     vec![
+        seed("hello", "described", described.encode_to_vec()),
+        seed("edge", "one_message", one),
+        seed("edge", "three_messages", two),
         seed("profile_request", "three_items", profile.encode_to_vec()),
         seed("profile_request", "by_digest", by_digest.encode_to_vec()),
         seed("section", "denied", bare),
@@ -222,20 +244,42 @@ fn audit() -> Vec<Seed> {
     };
     let mut dictionary = Dictionary::default();
     let mut entries = Vec::new();
-    for record in [
+    let given = Decision::Section(SectionStatus::Ok);
+    let released = SectionRecord { decision: given, ..section.clone() };
+    let records = [
         Record::Started { time: Timestamp(0), clean: true },
         Record::Section(Box::new(section)),
+        Record::Section(Box::new(released)),
         Record::Refusals(refusals),
         Record::Stopped { time: Timestamp(10) },
-    ] {
-        for entry in dictionary.intern(entries.len() as u64, &record) {
+    ];
+    let mut receipt = pb::Receipt { origin: ORIGIN.into(), ..Default::default() };
+    for record in &records {
+        for entry in dictionary.intern(entries.len() as u64, record) {
             entries.push(entry.encode());
         }
+        if matches!(record, Record::Section(_)) {
+            let (index, entry) = (entries.len() as u64 - 1, entries.last().unwrap().clone());
+            let names = disclosed::names(record, &entry);
+            let named = |(index, entry): (u64, Vec<u8>)| pb::NamedEntry {
+                index,
+                entry: entry.into(),
+                ..Default::default()
+            };
+            receipt.names = names.into_iter().map(named).collect();
+            receipt.first_index = index;
+            receipt.entries = vec![entry.into()];
+        }
     }
+    let line = |(index, record): (u64, &Record)| {
+        serde_json::to_string(&Line::new(ORIGIN, index, record, false)).unwrap() + "\n"
+    };
+    // A release and a refusal; more would be a large seed.
+    let lines: String = (0..).zip(&records).skip(1).take(2).map(line).collect();
     let first = entries[0].clone();
     let mut tree = Edge::default();
     tree.push(leaf_hash(&first)).unwrap();
-    let origin = "log.city.example/gateway".parse().unwrap();
+    let origin = ORIGIN.parse().unwrap();
     let checkpoint = Checkpoint { origin, size: 1, root: tree.root().unwrap() };
     let note = SigningKey::from_seed(&[8; 32]).unwrap().sign(&checkpoint).unwrap();
     let checkpoint = note.as_str().to_owned();
@@ -244,6 +288,8 @@ fn audit() -> Vec<Seed> {
     let mut seeds = vec![
         seed("audit_proof", "checkpoint", checkpoint),
         seed("audit_proof", "proof", proof.to_text()),
+        seed("receipt", "released", receipt.encode_to_vec()),
+        seed("reconcile", "the_same", format!("{lines}\0{lines}")),
     ];
     for (number, bytes) in entries.into_iter().enumerate() {
         seeds.push(seed("audit_entry", &format!("{number:02}"), bytes));
@@ -251,6 +297,7 @@ fn audit() -> Vec<Seed> {
     seeds
 }
 
+/// An agency's certificate, DER.
 fn certificate() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let now = time::OffsetDateTime::from_unix_timestamp(NOW).unwrap();
