@@ -11,6 +11,7 @@ pub mod grant;
 pub mod item;
 pub mod lines;
 pub mod names;
+pub mod now;
 pub mod owners;
 pub mod peer;
 pub mod plan;

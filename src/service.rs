@@ -26,3 +26,4 @@ pub mod peer;
 pub mod random;
 pub mod readiness;
 pub mod status_lists;
+pub mod timing;

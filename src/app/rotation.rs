@@ -144,7 +144,7 @@ impl Links {
     /// Says once when nobody of a trust domain is believed any more, and once when
     /// that is over.
     fn alarm(&mut self) {
-        let alarms = self.tls.trust().current().alarms(clock::utc());
+        let alarms = self.tls.trust().current().alarms(clock::process().now().latest);
         for alarm @ (domain, problem) in &alarms {
             if !self.alarms.contains(alarm) {
                 tracing::error!(

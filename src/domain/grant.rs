@@ -18,7 +18,6 @@ mod disclosure;
 mod edition;
 mod error;
 pub mod fields;
-mod high_water;
 pub mod json;
 pub mod jwk;
 mod jws;
@@ -43,7 +42,6 @@ pub use disclosure::{
     AgencyDisclosure, Disclosure, DisclosureFault, GATEWAY_CLAIM, Period, digest, parse_date,
 };
 pub use error::{Ceiling, GrantError, Scope};
-pub use high_water::HighWater;
 pub use jws::Jws;
 pub use key::{Algorithm, KeyId, SealingKey, VerifyingKey};
 pub use part::Part;

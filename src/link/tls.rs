@@ -107,11 +107,24 @@ impl LinkTls {
     }
 }
 
-/// rustls's time, from our clock.
+/// rustls's time, from our clock: the later one, since it is certificates and revocation
+/// lists that expire by it.
 #[derive(Debug)]
 pub(super) struct OurClock;
 
 impl TimeProvider for OurClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(clock::process().now().latest.unix_timestamp()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+/// The wall clock's, for the web servers that status lists are fetched from: those lists
+/// are signed, and right the other clock where it is wrong.
+#[derive(Debug)]
+pub(super) struct WallClock;
+
+impl TimeProvider for WallClock {
     fn current_time(&self) -> Option<UnixTime> {
         let seconds = u64::try_from(clock::utc().unix_timestamp()).ok()?;
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))

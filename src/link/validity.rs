@@ -122,7 +122,7 @@ impl Believed {
     /// Waits until the peer is no longer believed.
     pub(super) async fn lost(mut self) -> TrustError {
         loop {
-            let left = self.until - clock::utc();
+            let left = self.until - clock::process().now().latest;
             // Certificates count whole seconds and are valid through the last.
             let left = Duration::try_from(left).unwrap_or_default() + Duration::from_secs(1);
             // The sender lives as long as `self.trust`.
@@ -130,7 +130,7 @@ impl Believed {
                 changed = self.changes.changed() => changed.is_ok(),
                 () = tokio::time::sleep(left.min(CLOCK_CHECK)) => false,
             };
-            let now = clock::utc();
+            let now = clock::process().now().latest;
             if replaced || now > self.until {
                 match self.trust.current().verify(&self.chain, self.usage, now) {
                     Ok(verified) => self.until = verified.until,

@@ -8,13 +8,15 @@
 
 use std::sync::Arc;
 
-use crate::clock;
+use time::OffsetDateTime;
+
+use crate::clock::Keeper;
 use crate::config::grants::Grants;
 use crate::config::reload::LastGood;
 use crate::domain::audit::RuleSet;
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::grant::{
-    Context, GrantCache, GrantError, HighWater, Presented, Receiver, StatusLists, VerifiedGrant,
+    Context, GrantCache, GrantError, Presented, Receiver, StatusLists, VerifiedGrant,
 };
 use crate::domain::item::ItemSet;
 use crate::domain::policy::answer::{Decision, Question};
@@ -32,7 +34,7 @@ pub struct Authority {
     statuses: Arc<StatusPoll>,
     policy: Arc<LastGood<Engine>>,
     cache: GrantCache,
-    time: Arc<HighWater>,
+    time: Arc<Keeper>,
 }
 
 /// What the policy in force says about the agencies of a grant.
@@ -82,7 +84,7 @@ impl Authority {
         statuses: Arc<StatusPoll>,
         policy: Arc<LastGood<Engine>>,
         cache: usize,
-        time: Arc<HighWater>,
+        time: Arc<Keeper>,
     ) -> Self {
         Self { catalogue, grants, statuses, policy, cache: GrantCache::new(cache), time }
     }
@@ -166,9 +168,14 @@ impl Authority {
         Ok(())
     }
 
-    /// The time by which grants are judged; it never goes back.
-    pub fn now(&self) -> time::OffsetDateTime {
-        self.time.observe(clock::utc())
+    /// The time by which grants expire and uses are counted: the later of the clocks.
+    pub fn now(&self) -> OffsetDateTime {
+        self.time.now().latest
+    }
+
+    /// Who keeps that time.
+    pub const fn time(&self) -> &Arc<Keeper> {
+        &self.time
     }
 
     fn context<'a>(
@@ -179,7 +186,7 @@ impl Authority {
     ) -> Context<'a> {
         Context {
             receiver,
-            now: self.now(),
+            now: self.time.now(),
             pins: &grants.pins,
             purposes: &grants.purposes,
             catalogue: &self.catalogue,

@@ -15,10 +15,10 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::clock;
+use crate::clock::{self, Keeper};
 use crate::domain::finding::causes;
 use crate::domain::grant::status_list::MAX_TOKEN_BYTES;
-use crate::domain::grant::{HighWater, IssuerPins, StatusList, StatusListError, StatusLists};
+use crate::domain::grant::{IssuerPins, StatusList, StatusListError, StatusLists};
 use crate::domain::peer::SpiffeId;
 use crate::domain::reason::Reason;
 use crate::link::https::{Anchors, FetchError, FetchLimits, HttpsClient, HttpsUri, HttpsUriError};
@@ -100,7 +100,7 @@ pub struct StatusPoll {
     lists: ArcSwap<StatusLists>,
     plan: watch::Sender<Arc<Checked>>,
     fresh: watch::Sender<bool>,
-    time: Arc<HighWater>,
+    time: Arc<Keeper>,
 }
 
 impl StatusPoll {
@@ -112,7 +112,7 @@ impl StatusPoll {
     /// come later.
     pub fn start(
         plan: StatusPlan,
-        time: Arc<HighWater>,
+        time: Arc<Keeper>,
         stop: &watch::Receiver<bool>,
     ) -> Result<Arc<Self>, StatusPlanError> {
         let poll = Arc::new(Self {
@@ -165,8 +165,9 @@ impl StatusPoll {
         issuers
     }
 
+    /// By the later of the clocks: a list gets old by it.
     fn now(&self) -> OffsetDateTime {
-        self.time.observe(clock::utc())
+        self.time.now().latest
     }
 
     fn all_fresh(&self, plan: &Checked, now: OffsetDateTime) -> bool {
@@ -244,8 +245,14 @@ impl StatusPoll {
     }
 
     fn accept(&self, token: &[u8], uri: &str, pins: &IssuerPins) -> Result<(), StatusListError> {
-        let list = StatusList::verify(token, uri, pins, self.now())?;
+        let list = StatusList::signed(token, uri, pins)?;
         let mut lists = StatusLists::clone(&self.lists.load());
+        // Only a list that was not known before tells what time it is now.
+        if lists.get(uri).is_none_or(|held| held.issued_at() < list.issued_at()) {
+            self.time.signed(list.issued_at());
+            clock::process().signed(list.issued_at());
+        }
+        list.check_times(self.time.now())?;
         lists.accept(list)?;
         self.lists.store(Arc::new(lists));
         Ok(())

@@ -142,7 +142,7 @@ impl Default for Options {
             segment_bytes: 64 * 1024 * 1024,
             publish_every: Duration::from_secs(1),
             disk: Arc::new(RealDisk),
-            utc: crate::clock::utc,
+            utc: || crate::clock::process().recorded(),
         }
     }
 }

@@ -9,14 +9,14 @@ use super::policy::Enforcing;
 use crate::app::StartError;
 use crate::app::rotation::PinsWatch;
 use crate::app::watching::Rounds;
-use crate::clock;
+use crate::clock::Keeper;
 use crate::config::grants::Grants;
 use crate::config::reload::{LastGood, Watch};
 use crate::domain::catalogue::Catalogue;
-use crate::domain::grant::HighWater;
 use crate::domain::policy::engine::Engine;
 use crate::service::judge::Authority;
 use crate::service::status_lists::{StatusPlan, StatusPoll};
+use crate::service::timing;
 
 /// How long a start waits for the first status lists.
 const FIRST_LISTS_WITHIN: Duration = Duration::from_secs(10);
@@ -31,7 +31,8 @@ pub(in crate::app) async fn start(
     known: OffsetDateTime,
     rounds: &Rounds,
 ) -> Result<Authority, StartError> {
-    let time = Arc::new(HighWater::starting_at(known.max(clock::utc())));
+    let time = Arc::new(Keeper::starting_at(known));
+    timing::start(&time, known, rounds.stop());
     let statuses = StatusPoll::start(lists, time.clone(), rounds.stop())?;
     let mut fresh = statuses.freshness();
     let first = fresh.wait_for(|fresh| *fresh);

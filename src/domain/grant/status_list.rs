@@ -24,6 +24,7 @@ use super::jws::Jws;
 use super::pins::IssuerPins;
 use super::verified::LEEWAY;
 
+use crate::domain::now::Now;
 use crate::domain::reason::Reason;
 
 /// The members that are read, of the claims and of the list among them.
@@ -113,8 +114,18 @@ impl StatusList {
         token: &[u8],
         uri: &str,
         pins: &IssuerPins,
-        now: OffsetDateTime,
+        now: impl Into<Now>,
     ) -> Result<Self, StatusListError> {
+        let list = Self::signed(token, uri, pins)?;
+        list.check_times(now.into())?;
+        Ok(list)
+    }
+
+    /// The same, whatever time it is.
+    ///
+    /// # Errors
+    /// [`StatusListError`].
+    pub fn signed(token: &[u8], uri: &str, pins: &IssuerPins) -> Result<Self, StatusListError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(StatusListError::Size);
         }
@@ -130,10 +141,10 @@ impl StatusList {
         let key = jws.kid.as_ref().and_then(|kid| pins.status_key(uri, kid));
         let key = key.ok_or_else(|| StatusListError::Key(uri.to_owned()))?;
         jws.check(key).map_err(StatusListError::Token)?;
-        Self::read(&jws.payload, uri, now)
+        Self::read(&jws.payload, uri)
     }
 
-    fn read(payload: &[u8], uri: &str, now: OffsetDateTime) -> Result<Self, StatusListError> {
+    fn read(payload: &[u8], uri: &str) -> Result<Self, StatusListError> {
         let mut top = Fields::new("status list token", Json::parse_known(payload, MEMBERS)?)?;
         if top.text("sub", 255)? != uri {
             return Err(StatusListError::Subject(uri.to_owned()));
@@ -165,14 +176,22 @@ impl StatusList {
             _ => return Err(list.form("bits", "1, 2, 4 or 8").into()),
         };
         let deflated = list.parsed_long("lst", "zlib in base64url", base64::decode)?;
-        if issued_at > now.saturating_add(LEEWAY) {
-            return Err(StatusListError::NotYetValid);
-        }
-        if expires_at.is_some_and(|end| now >= end) {
-            return Err(StatusListError::Expired);
-        }
         let entries = inflate(&deflated)?;
         Ok(Self { uri: uri.into(), issued_at, expires_at, bits, entries })
+    }
+
+    /// Holds its times against the present.
+    ///
+    /// # Errors
+    /// [`StatusListError::NotYetValid`] or [`StatusListError::Expired`].
+    pub fn check_times(&self, now: Now) -> Result<(), StatusListError> {
+        if self.issued_at > now.earliest.saturating_add(LEEWAY) {
+            return Err(StatusListError::NotYetValid);
+        }
+        if self.expires_at.is_some_and(|end| now.latest >= end) {
+            return Err(StatusListError::Expired);
+        }
+        Ok(())
     }
 
     /// Whence it is.

@@ -25,12 +25,13 @@ use super::subject::{OpeningKeys, SealError, SealedSubject};
 use crate::domain::catalogue::{AgencyId, Catalogue, CatalogueDigest};
 use crate::domain::item::ItemSet;
 use crate::domain::names::GrantId;
+use crate::domain::now::{self, Now};
 use crate::domain::peer::{PeerId, SpiffeId};
 use crate::domain::sensitive::Sensitive;
 use crate::domain::subject::SubjectTag;
 
 /// By how much `iat` and `nbf` may lie ahead. `exp` has no leeway.
-pub const LEEWAY: Duration = Duration::seconds(5);
+pub const LEEWAY: Duration = now::LEEWAY;
 
 /// Who holds the grant in hand.
 #[derive(Debug, Clone, Copy)]
@@ -58,8 +59,8 @@ pub enum Receiver<'a> {
 pub struct Context<'a> {
     /// Who holds the grant.
     pub receiver: Receiver<'a>,
-    /// The time, out of a [`super::HighWater`].
-    pub now: OffsetDateTime,
+    /// The present, between a wall clock and elapsed time.
+    pub now: Now,
     /// The pinned issuers.
     pub pins: &'a IssuerPins,
     /// The purposes with their ceilings.
@@ -136,7 +137,7 @@ impl SignedGrant {
         if !granted.iter().all(|one| pin.agencies.contains(&one.disclosure.agency)) {
             return Err(scope(Scope::Agency));
         }
-        context.statuses.check(&claims.status, context.now)?;
+        context.statuses.check(&claims.status, context.now.latest)?;
         let items = granted
             .iter()
             .map(|one| resolve(&one.disclosure, context.catalogue))
@@ -155,7 +156,7 @@ impl SignedGrant {
         let claims = &self.contents.claims;
         self.check_receiver(&context.receiver)?;
         check_times(claims, context.now)?;
-        Ok(context.statuses.check(&claims.status, context.now)?)
+        Ok(context.statuses.check(&claims.status, context.now.latest)?)
     }
 
     fn check_ceiling(&self, items: &[ItemSet], purposes: &PurposeTable) -> Result<(), GrantError> {
@@ -207,12 +208,12 @@ impl SignedGrant {
     }
 }
 
-fn check_times(claims: &Claims, now: OffsetDateTime) -> Result<(), GrantError> {
-    if now >= claims.expires_at {
+fn check_times(claims: &Claims, now: Now) -> Result<(), GrantError> {
+    if now.latest >= claims.expires_at {
         return Err(GrantError::Expired);
     }
-    let latest = now.saturating_add(LEEWAY);
-    if claims.not_before > latest || claims.issued_at > latest {
+    let from = now.earliest.saturating_add(LEEWAY);
+    if claims.not_before > from || claims.issued_at > from {
         return Err(GrantError::NotYetValid);
     }
     Ok(())

@@ -263,6 +263,10 @@ reasons! {
     /// The policy in force has no rule that permits anything, so that every request is refused
     /// with NOTHING_PERMITTED.
     NoPolicy = "NO_POLICY", FailedPrecondition, NEVER, PolicyOwner, Log;
+    /// The wall clock differs by more than 5 seconds from the time that has elapsed since the
+    /// start, or is behind the audit log's last record; what expires is judged by the later of
+    /// the two, what begins by the earlier.
+    ClockJumped = "CLOCK_JUMPED", Unavailable, NEVER, Operator, Log;
     /// The changed `[grants]` section, or a key file that it names, cannot be used; the last
     /// good issuers and purposes stay in force.
     PinsKept = "PINS_KEPT", FailedPrecondition, NEVER, Operator, Log;

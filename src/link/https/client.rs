@@ -35,7 +35,7 @@ use crate::dial::dial;
 use crate::domain::reason::Reason;
 use crate::files;
 use crate::link::certificate;
-use crate::link::tls::{OurClock, provider};
+use crate::link::tls::{WallClock, provider};
 
 /// Bytes of an answer's headers at most, as hyper buffers them.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
@@ -239,7 +239,7 @@ impl HttpsClient {
         if roots.is_empty() {
             return Err(FetchError::AnchorsExpired(at(uri)));
         }
-        let mut config = ClientConfig::builder_with_details(provider(), Arc::new(OurClock))
+        let mut config = ClientConfig::builder_with_details(provider(), Arc::new(WallClock))
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_root_certificates(roots)
             .with_no_client_auth();

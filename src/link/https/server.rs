@@ -32,7 +32,7 @@ use crate::domain::reason::Reason;
 use crate::link::certificate::{self, CertificateError};
 use crate::link::identity::{IdentityError, leaf, read_chain, read_key};
 use crate::link::listen::{self, Bounds};
-use crate::link::tls::{OurClock, provider};
+use crate::link::tls::{WallClock, provider};
 
 /// Bytes of a request's headers at most.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
@@ -190,7 +190,7 @@ where
 }
 
 fn acceptor(pair: Arc<ServerPair>) -> Result<TlsAcceptor, rustls::Error> {
-    let mut config = ServerConfig::builder_with_details(provider(), Arc::new(OurClock))
+    let mut config = ServerConfig::builder_with_details(provider(), Arc::new(WallClock))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
         .with_cert_resolver(pair);

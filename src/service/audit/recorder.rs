@@ -98,7 +98,7 @@ impl<'a, F: FnOnce() -> Vec<Record>> Unrecorded<'a, F> {
 
     fn under(&self) -> Option<Under<'a>> {
         let (peer, grant) = (self.peer, self.grant?);
-        Some(Under { peer, grant, utc: clock::utc(), now: clock::now() })
+        Some(Under { peer, grant, utc: clock::process().recorded(), now: clock::now() })
     }
 
     /// Whether what is denied here was denied before in the same way; then it is counted,
@@ -193,7 +193,7 @@ impl Recorder {
             let agency = line.agency.as_ref();
             let rules = ruling.and_then(|ruling| ruling.rules(grant, agency, &line.items));
             let record = SectionRecord {
-                time: Timestamp::new(clock::utc()),
+                time: Timestamp::new(clock::process().recorded()),
                 request: request.clone(),
                 consumer: grant.client().clone(),
                 purpose: Some(grant.purpose().clone()),
@@ -302,7 +302,7 @@ impl Recorder {
 
     /// Counts a refusal of what never got as far as a grant.
     pub fn count_refusal(&self, peer: &SpiffeId, reason: Reason) {
-        let now = Timestamp::new(clock::utc());
+        let now = Timestamp::new(clock::process().recorded());
         let closed = self.counts(|counts| counts.count(now, peer, reason.into()));
         if let Some(record) = closed {
             let queued = self.log.append(vec![Record::Refusals(record.clone())]);
@@ -320,14 +320,14 @@ impl Recorder {
             if let Health::Poisoned(reason) = self.log.health() {
                 return reason.to_string();
             }
-            let now = Timestamp::new(clock::utc());
+            let now = Timestamp::new(clock::process().recorded());
             self.write(self.counts(|counts| counts.close(now))).await;
         }
     }
 
     /// Writes what is counted and not yet written, before the log is closed.
     pub async fn flush(&self) {
-        let now = Timestamp::new(clock::utc());
+        let now = Timestamp::new(clock::process().recorded());
         self.write(self.counts(|counts| counts.close_all(now))).await;
     }
 

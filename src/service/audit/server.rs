@@ -117,7 +117,7 @@ impl Asked {
             Refusal::new(Reason::IndexDown, message)
         })?;
         let record = SearchRecord {
-            time: Timestamp::new(clock::utc()),
+            time: Timestamp::new(clock::process().recorded()),
             reviewer: peer.spiffe().clone(),
             kind,
             keys,

@@ -12,11 +12,11 @@ use time::OffsetDateTime;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tributary::app::statuses;
-use tributary::clock;
+use tributary::clock::{self, Keeper};
 use tributary::config::faults::Faults;
 use tributary::config::grants::{Grants, GrantsConfig};
 use tributary::domain::catalogue::{Catalogue, Source};
-use tributary::domain::grant::{HighWater, Jws, StatusFault};
+use tributary::domain::grant::{Jws, StatusFault};
 use tributary::service::status_lists::StatusPoll;
 
 use super::support::*;
@@ -201,7 +201,7 @@ async fn a_revocation_is_in_force_within_ten_seconds() {
     let [(first, index), (_, other)] = grants.as_slice() else { panic!("two grants") };
 
     let mut issuer = desk.serve().await;
-    let time = Arc::new(HighWater::starting_at(OffsetDateTime::UNIX_EPOCH));
+    let time = Arc::new(Keeper::starting_at(OffsetDateTime::UNIX_EPOCH));
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let poll = StatusPoll::start(statuses::plan(&desk.grants()).unwrap(), time, &stopped).unwrap();
     let check = |index| poll.lists().check(&status(&desk.uri(), index), clock::utc());

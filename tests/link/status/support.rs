@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,11 +20,12 @@ use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tributary::clock;
+use tributary::clock::{self, Keeper};
 use tributary::domain::catalogue::AgencyId;
 use tributary::domain::grant::{
-    Algorithm, HighWater, IssuerPin, IssuerPins, KeyId, LegalBasis, PurposeCode, StatusRef, base64,
+    Algorithm, IssuerPin, IssuerPins, KeyId, LegalBasis, PurposeCode, StatusRef, base64,
 };
+use tributary::domain::now::Reading;
 use tributary::domain::peer::{Role, SpiffeId, TrustDomain};
 use tributary::issuer::SigningKey;
 use tributary::link::https::{self, Anchors, Document, FetchLimits, PublishLimits, ServerPair};
@@ -239,11 +240,35 @@ pub fn plan(anchors: &Anchors, issuers: &[(&Signer, &str)]) -> StatusPlan {
     }
 }
 
-pub fn start(plan: StatusPlan) -> (Arc<StatusPoll>, Arc<HighWater>, Stop) {
-    let time = Arc::new(HighWater::starting_at(OffsetDateTime::UNIX_EPOCH));
+pub fn start(plan: StatusPlan) -> (Arc<StatusPoll>, Clocks, Stop) {
+    let clocks = Clocks::default();
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let poll = StatusPoll::start(plan, Arc::clone(&time), &stopped).unwrap();
-    (poll, time, stop)
+    let poll = StatusPoll::start(plan, Arc::new(clocks.keeper()), &stopped).unwrap();
+    (poll, clocks, stop)
+}
+
+/// The machine's clocks, each with so many seconds more.
+#[derive(Debug, Clone, Default)]
+pub struct Clocks {
+    pub utc: Arc<AtomicI64>,
+    pub elapsed: Arc<AtomicI64>,
+}
+
+impl Clocks {
+    /// Time passes.
+    pub fn pass(&self, seconds: i64) {
+        self.utc.fetch_add(seconds, Ordering::Relaxed);
+        self.elapsed.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub fn keeper(&self) -> Keeper {
+        let clocks = self.clone();
+        let seconds = |of: &AtomicI64| time::Duration::seconds(of.load(Ordering::Relaxed));
+        Keeper::over(OffsetDateTime::UNIX_EPOCH, move || {
+            let Reading { utc, elapsed } = clock::reading();
+            Reading { utc: utc + seconds(&clocks.utc), elapsed: elapsed + seconds(&clocks.elapsed) }
+        })
+    }
 }
 
 /// Dropping it stops the poll.

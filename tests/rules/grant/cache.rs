@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use tributary::domain::grant::{GrantCache, HighWater, PresentationDigest, Presented, SignedGrant};
+use tributary::domain::grant::{Context, GrantCache, PresentationDigest, Presented, SignedGrant};
+use tributary::domain::now::{Course, Reading};
 
 use super::support::*;
 
@@ -104,22 +105,52 @@ fn row_36_a_clock_set_back_revives_nothing() {
     let (text, _) = attempt.texts();
     let mut world = attempt.world;
     let cache = GrantCache::new(64);
-    let time = HighWater::starting_at(at(NOW));
-    let mut judge = |reading, list: Option<i64>| {
-        world.now = time.observe(at(reading));
+    let course = Course::begin(read(NOW, 0), at(NOW));
+    // The wall clock, and how much has elapsed.
+    let mut judge = |utc, elapsed, list: Option<i64>| {
         if let Some(issued_at) = list {
             world.list(&[0; 32], issued_at);
         }
-        reason(cache.verify(text.as_bytes(), &world.at_gateway()))
+        let now = course.now(read(utc, elapsed));
+        reason(cache.verify(text.as_bytes(), &Context { now, ..world.at_gateway() }))
     };
-    assert_eq!(judge(NOW, None), "OK");
+    assert_eq!(judge(NOW, 0, None), "OK");
     // The list goes stale and stays so, though the clock says that it is fresh.
-    assert_eq!(judge(NOW + 61, None), "GRANT_STATUS_STALE");
-    assert_eq!(judge(NOW, None), "GRANT_STATUS_STALE");
-    assert_eq!(judge(NOW + 62, Some(NOW + 62)), "OK");
-    // An hour ahead and back: what expired meanwhile stays expired.
-    assert_eq!(judge(NOW + 3_600, None), "GRANT_EXPIRED");
-    assert_eq!(judge(NOW + 63, Some(NOW + 63)), "GRANT_EXPIRED");
+    assert_eq!(judge(NOW + 61, 61, None), "GRANT_STATUS_STALE");
+    assert_eq!(judge(NOW, 61, None), "GRANT_STATUS_STALE");
+    assert_eq!(judge(NOW + 62, 62, Some(NOW + 62)), "OK");
+    // Half an hour passes, and somebody sets the clock back.
+    assert_eq!(judge(NOW + 63, 1_800, Some(NOW + 1_799)), "GRANT_EXPIRED");
+    assert_eq!(judge(NOW + 1_801, 1_801, None), "GRANT_EXPIRED");
+}
+
+#[test]
+fn row_68_two_hours_ahead_or_behind_refuse_and_a_correction_heals() {
+    let mut attempt = Attempt::new();
+    attempt.claims["exp"] = (NOW + 3_600).into();
+    let (text, _) = attempt.texts();
+    let mut world = attempt.world;
+    let cache = GrantCache::new(64);
+    let course = Course::begin(read(NOW, 0), at(NOW));
+    let mut judge = |utc, elapsed, list: Option<i64>| {
+        if let Some(issued_at) = list {
+            world.list(&[0; 32], issued_at);
+        }
+        let now = course.now(read(utc, elapsed));
+        reason(cache.verify(text.as_bytes(), &Context { now, ..world.at_gateway() }))
+    };
+    assert_eq!(judge(NOW + 7_200, 1, None), "GRANT_EXPIRED", "two hours ahead");
+    assert_eq!(judge(NOW + 2, 2, None), "OK", "and corrected");
+    assert_eq!(judge(NOW - 7_200, 3, None), "GRANT_NOT_YET_VALID", "two hours behind");
+    assert_eq!(judge(NOW + 4, 4, None), "OK", "and corrected");
+    // Three hours of suspension: what expired in them has expired, whatever the clock says.
+    let later = 3 * 3_600;
+    assert_eq!(judge(NOW + later, later, None), "GRANT_EXPIRED");
+    assert_eq!(judge(NOW + 4, later, Some(NOW + later)), "GRANT_EXPIRED");
+}
+
+fn read(utc: i64, elapsed: i64) -> Reading {
+    Reading { utc: at(utc), elapsed: time::Duration::seconds(elapsed) }
 }
 
 #[test]

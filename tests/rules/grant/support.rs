@@ -174,7 +174,7 @@ impl World {
     fn context<'a>(&'a self, receiver: Receiver<'a>) -> Context<'a> {
         Context {
             receiver,
-            now: self.now,
+            now: self.now.into(),
             pins: &self.pins,
             purposes: &self.purposes,
             catalogue: &CATALOGUE,
