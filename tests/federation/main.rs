@@ -19,6 +19,7 @@ mod digests;
 mod evidence;
 mod exchange;
 mod faults;
+mod heap;
 mod intersection;
 mod omitted;
 mod orders;

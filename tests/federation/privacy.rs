@@ -49,7 +49,7 @@ fn amounts(city: &City) -> HashSet<String> {
 }
 
 /// What a process has written in its memory, as far as it can be read.
-fn memory(pid: u32) -> Vec<u8> {
+pub fn memory(pid: u32) -> Vec<u8> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let mut memory = std::fs::File::open(format!("/proc/{pid}/mem")).unwrap();
     let mut found = Vec::new();
