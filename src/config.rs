@@ -11,6 +11,7 @@ pub mod catalogue;
 pub mod counters;
 pub mod door;
 pub mod faults;
+pub mod federation;
 pub mod file;
 pub mod gateway;
 pub mod grants;

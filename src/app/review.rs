@@ -8,20 +8,24 @@
 #[cfg(feature = "prove")]
 pub mod prove;
 pub mod revision;
+mod texts;
 pub mod trust;
+
+pub use texts::inside;
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use crate::config::agency::AgencyConfig;
+use crate::config::federation::Manifest;
 use crate::config::file::{self, FileError};
 use crate::config::gateway::GatewayConfig;
 use crate::config::grants::GrantsConfig;
 use crate::config::policy::{PolicyConfig, PolicyLoadError, read_texts, sources};
+use crate::domain::audit::VerifyingKey;
 use crate::domain::catalogue::{AgencyId, Catalogue};
+use crate::domain::flows::acceptors::{Acceptor, Acceptors};
 use crate::domain::flows::federation::{Agency, Federation, House, Issuer, Own};
 use crate::domain::flows::places::{GATEWAY, Kind, Place, Places};
 use crate::domain::grant::PurposeTable;
@@ -87,15 +91,10 @@ pub struct Files {
     pub gateway: PathBuf,
     /// The agencies' files.
     pub agencies: Vec<PathBuf>,
-}
-
-/// `review.toml`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Manifest {
-    gateway: PathBuf,
-    #[serde(default)]
-    agencies: Vec<PathBuf>,
+    /// The issuers' files.
+    pub issuers: Vec<PathBuf>,
+    /// `review.toml`, where there is one.
+    pub manifest: Option<PathBuf>,
 }
 
 impl Files {
@@ -104,15 +103,21 @@ impl Files {
     /// # Errors
     /// [`ReviewError::NoFederation`], or a file or folder that cannot be read.
     pub fn find(root: &Path) -> Result<Self, ReviewError> {
-        let manifest = root.join(MANIFEST);
-        let (gateway, agencies) = if manifest.is_file() {
-            let named: Manifest = file::read_toml(&manifest)?;
-            let agencies = named.agencies.iter().map(|path| root.join(path)).collect();
-            (root.join(named.gateway), agencies)
-        } else {
-            let folder = root.join("agencies");
-            let agencies = if folder.is_dir() { list(&folder)? } else { Vec::new() };
-            (root.join("gateway.toml"), agencies)
+        let path = root.join(MANIFEST);
+        let manifest = path.is_file().then_some(path);
+        let named = match &manifest {
+            Some(path) => file::read_toml(path)?,
+            None => Manifest::default(),
+        };
+        let gateway = root.join(named.gateway);
+        let joined = |paths: Vec<PathBuf>| paths.iter().map(|path| root.join(path)).collect();
+        let agencies = match named.agencies {
+            Some(paths) => joined(paths),
+            None => list(&root.join("agencies"))?,
+        };
+        let issuers = match named.issuers {
+            Some(paths) => joined(paths),
+            None => issuers(root)?,
         };
         if !gateway.is_file() {
             return Err(ReviewError::NoFederation(root.to_owned()));
@@ -121,7 +126,7 @@ impl Files {
             let message = format!("more than {MAX_AGENCIES} agencies: is it a federation?");
             return Err(ReviewError::Apart { path: root.to_owned(), message });
         }
-        Ok(Self { root: root.to_owned(), gateway, agencies })
+        Ok(Self { root: root.to_owned(), gateway, agencies, issuers, manifest })
     }
 
     /// A path as reports name it: from the federation's folder.
@@ -143,7 +148,24 @@ impl Files {
     }
 }
 
+/// The issuers' settings: `issuer.toml` in a folder of the federation's.
+fn issuers(root: &Path) -> Result<Vec<PathBuf>, ReviewError> {
+    let failed = |source| ReviewError::Folder { path: root.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root).map_err(failed)? {
+        let path = entry.map_err(failed)?.path().join("issuer.toml");
+        if path.is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 fn list(folder: &Path) -> Result<Vec<PathBuf>, ReviewError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
     let failed = |source| ReviewError::Folder { path: folder.to_owned(), source };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
@@ -175,10 +197,13 @@ pub fn load(root: &Path) -> Result<Federation, ReviewError> {
     let purposes = config.grants.purposes(&catalogue, &mut faults);
     let grants = (&config.grants, faults.finish(purposes).map_err(FileError::from)?);
     let engine = config.policy.load(&catalogue).map_err(policy_of(GATEWAY))?;
+    let folder = files.name(&config.catalogue);
+    let mut vocabularies = vec![(GATEWAY.to_owned(), config.policy.vocabulary.clone())];
     let gateway = house(&files, GATEWAY, engine, &config.policy, grants, &mut places)?;
     let mut owns = BTreeMap::new();
     for path in &files.agencies {
-        let (id, own) = own(&files, path, &texts, &gateway, &mut places)?;
+        let (id, own, vocabulary) = own(&files, path, &texts, &gateway, &mut places)?;
+        vocabularies.push((id.to_string(), vocabulary));
         if owns.insert(id.clone(), own).is_some() {
             let message = format!("agency `{id}` has a file already");
             return Err(ReviewError::Apart { path: path.clone(), message });
@@ -190,7 +215,35 @@ pub fn load(root: &Path) -> Result<Federation, ReviewError> {
         identity: entry.identity,
         endpoint: entry.endpoints.join(", "),
     });
-    Ok(Federation { agencies: agencies.collect(), catalogue, gateway, places })
+    let agencies = agencies.collect();
+    let acceptors = acceptors(&files)?;
+    let files = texts::read(&files, &folder, &texts, &vocabularies)?;
+    Ok(Federation { agencies, catalogue, gateway, places, files, acceptors })
+}
+
+/// Who may accept a change, by `review.toml`.
+fn acceptors(files: &Files) -> Result<Acceptors, ReviewError> {
+    let Some(path) = &files.manifest else { return Ok(Acceptors::default()) };
+    let manifest: Manifest = file::read_toml(path)?;
+    let mut all: Vec<Acceptor> = Vec::new();
+    for entry in manifest.acceptor {
+        let name = entry.name;
+        let wrong = |message| ReviewError::Apart { path: path.clone(), message };
+        let key: VerifyingKey = entry.key.parse().map_err(|error| {
+            wrong(format!("the key of the acceptor `{}`: {error}", name.escape_default()))
+        })?;
+        let twin = |known: &Acceptor| known.name == name || known.key.origin() == key.origin();
+        if all.iter().any(twin) {
+            return Err(wrong(format!(
+                "the acceptor `{}` or its key's name is listed twice",
+                name.escape_default()
+            )));
+        }
+        let emails = entry.emails.iter().map(|email| email.to_lowercase()).collect();
+        all.push(Acceptor { name, key, emails });
+    }
+    let longest = time::Duration::try_from(manifest.longest_acceptance);
+    Ok(Acceptors { longest: longest.unwrap_or(time::Duration::MAX), all })
 }
 
 type Texts = Vec<(String, String)>;
@@ -226,7 +279,7 @@ fn own(
     texts: &Texts,
     gateway: &House,
     places: &mut Places,
-) -> Result<(AgencyId, Own), ReviewError> {
+) -> Result<(AgencyId, Own, PathBuf), ReviewError> {
     let catalogue = gateway.engine.catalogue();
     let (config, text, mut faults) = AgencyConfig::judge(path)?;
     let Some(config) = config.filter(|_| faults.count() == 0) else {
@@ -263,7 +316,8 @@ fn own(
     let grants = (&config.grants, faults.finish(purposes).map_err(FileError::from)?);
     let engine = config.policy.load_beside(&gateway.engine).map_err(policy_of(name))?;
     let house = house(files, name, engine, &config.policy, grants, places)?;
-    Ok((config.id, Own { title: config.title, house, mapped, enabled: config.enabled }))
+    let own = Own { title: config.title, house, mapped, enabled: config.enabled };
+    Ok((config.id, own, config.policy.vocabulary))
 }
 
 fn house(

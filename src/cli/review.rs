@@ -36,7 +36,7 @@ enum Command {
     /// List what can flow from whom to whom, for what, and by which rule
     #[command(after_help = flows::EXAMPLES)]
     Flows(flows::FlowsArgs),
-    /// Say what a change opens, widens, narrows or closes, and blame it
+    /// Say what a change opens, trusts, widens, reads otherwise or closes, and blame it
     #[command(after_help = diff::EXAMPLES)]
     Diff(diff::DiffArgs),
     /// Say whether what verified logs say happened was declared
@@ -51,7 +51,7 @@ enum Command {
     /// Write everything that goes into an audit file
     #[command(after_help = pack::EXAMPLES)]
     Pack(pack::PackArgs),
-    /// Check that a pack is as it was made
+    /// Check that a pack is as it was made, and compute its flows again from it
     VerifyPack(pack::VerifyPackArgs),
     /// Accept the changes between two sides in flows.lock
     #[command(after_help = accept::EXAMPLES)]

@@ -11,9 +11,10 @@ use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 
 use crate::config::catalogue;
-use crate::domain::audit::access::subject_access;
-use crate::domain::audit::export::parse_tag;
-use crate::domain::audit::{Record, SubjectTag, VerifyingKey};
+use crate::domain::audit::access::AccessReport;
+use crate::domain::audit::export::{Line, parse_tag};
+use crate::domain::audit::{Record, SignedCheckpoint, SubjectTag, VerifyingKey};
+use crate::domain::grant::base64;
 use crate::files;
 use crate::store::verify::{Verdict, verify};
 use crate::store::walk::{Step, walk};
@@ -46,13 +47,14 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct ReportArgs {
-    /// The gateway's log
-    #[arg(long, value_name = "DIR")]
-    log: PathBuf,
-    /// The log's public key, or a file that holds it
-    #[arg(long, value_name = "KEY")]
-    key: String,
-    /// A file with the person's tags, one a line (64 hexadecimal digits each)
+    /// A gateway's log; may be repeated, for several gateways or years
+    #[arg(long, value_name = "DIR", required = true)]
+    log: Vec<PathBuf>,
+    /// A log's public key, or a file that holds it; one for each log
+    #[arg(long, value_name = "KEY", required = true)]
+    key: Vec<String>,
+    /// A file with the person's tags, one a line, as `grant tags` and `grant inspect`
+    /// print them, or as 64 hexadecimal digits each
     #[arg(long, value_name = "FILE")]
     tags: PathBuf,
     /// The catalogue, for the names of items
@@ -70,29 +72,48 @@ struct ReportArgs {
 pub fn run(args: SubjectArgs) -> anyhow::Result<ExitCode> {
     let Command::Report(args) = args.command;
     let tags = read_tags(&args)?;
-    let key = match args.key.contains('+') {
-        true => args.key.clone(),
-        false => files::read_text(Path::new(&args.key), files::SMALL)
-            .with_context(|| format!("cannot read the key's file {}", args.key))?,
-    };
-    let key: VerifyingKey = key.parse()?;
+    let keys = args
+        .key
+        .iter()
+        .map(|key| super::audit::source::key(key))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let catalogue = catalogue::load(&args.catalogue)?;
-    let report = verify(&args.log, &key, None, &mut |_| ())?;
-    if report.verdict != Verdict::Sound {
-        bail!("the log in {} is not sound: run `tributary audit verify`", args.log.display());
-    }
-    let mut records: Vec<(u64, Record)> = Vec::new();
-    walk(&args.log, Some(&key), &mut |Step { index, record, .. }| {
-        if let Some(record @ Record::Section(section)) = record
-            && section.subject.is_some_and(|tag| tags.contains(&tag))
-        {
-            records.push((index, record.clone()));
+    let mut access = AccessReport::default();
+    let mut logs = Vec::with_capacity(args.log.len());
+    for folder in &args.log {
+        let key = key_of(folder, &keys)?;
+        let report = verify(folder, key, None, &mut |_| ())?;
+        if report.verdict != Verdict::Sound {
+            bail!("the log in {} is not sound: run `tributary audit verify`", folder.display());
         }
-    })?;
-    let access = subject_access(&tags, records.iter().map(|(index, record)| (*index, record)));
-    let page = page::render(&access, &catalogue, &report);
+        let mut own = AccessReport::default();
+        walk(folder, Some(key), &mut |Step { index, record, .. }| {
+            if let Some(record @ Record::Section(section)) = record
+                && section.subject.is_some_and(|tag| tags.contains(&tag))
+            {
+                own.take(Line::new("", index, record, false));
+            }
+        })?;
+        access.requests.extend(own.requests);
+        logs.push(report);
+    }
+    access.requests.sort_by(|one, other| one.time.cmp(&other.time));
+    let page = page::render(&access, &catalogue, &logs);
     super::review::write(&args.output, page.as_bytes(), super::review::Reader::Owner)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The key of the log in a folder; of one log and one key, that key.
+fn key_of<'a>(folder: &Path, keys: &'a [VerifyingKey]) -> anyhow::Result<&'a VerifyingKey> {
+    if let [only] = keys {
+        return Ok(only);
+    }
+    let shown = folder.display();
+    let note = files::read_text(&folder.join("checkpoint"), files::SMALL)
+        .with_context(|| format!("{shown} has no checkpoint: is it a log's folder?"))?;
+    let origin = SignedCheckpoint::parse_unverified(&note)?.checkpoint().origin.clone();
+    let key = keys.iter().find(|key| *key.origin() == origin);
+    key.with_context(|| format!("no key is given for the log `{origin}` in {shown}: add --key"))
 }
 
 /// Tags are pseudonyms of a person: they come from a file, since others can read
@@ -103,8 +124,14 @@ fn read_tags(args: &ReportArgs) -> anyhow::Result<HashSet<SubjectTag>> {
     let text = files::read_text(&args.tags, MAX_TAGS).with_context(failed)?;
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     let tags = lines.map(|(at, line)| {
-        parse_tag(&line.trim().to_ascii_lowercase())
-            .with_context(|| format!("line {at} of {shown} is no tag of 64 hexadecimal digits"))
+        let line = line.trim();
+        let printed = || base64::decode_exact::<32>(line).map(SubjectTag::new);
+        parse_tag(&line.to_ascii_lowercase()).or_else(printed).with_context(|| {
+            format!(
+                "line {at} of {shown} is no tag of 64 hexadecimal digits, or of 43 characters of \
+                 base64url as `grant inspect` prints it"
+            )
+        })
     });
     let tags: HashSet<SubjectTag> = tags.collect::<anyhow::Result<_>>()?;
     ensure!(!tags.is_empty(), "{shown} holds no tag");

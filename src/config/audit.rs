@@ -219,6 +219,14 @@ fn public_key(path: &Path) -> Result<VerifyingKey, AuditConfigError> {
     text.parse().map_err(|error: NoteError| refused(error.to_string()))
 }
 
+/// A key's seed, as `tributary audit keygen` writes it.
+///
+/// # Errors
+/// [`AuditConfigError`].
+pub fn seed(path: &Path) -> Result<SigningKey, AuditConfigError> {
+    Ok(SigningKey::from_seed(secret(path)?.expose())?)
+}
+
 fn secret(path: &Path) -> Result<Sensitive<[u8; 32]>, AuditConfigError> {
     let bytes = private_file::read(path, files::SMALL).map_err(|error| match error {
         PrivateFileError::Read(source) => AuditConfigError::Read { path: path.to_owned(), source },

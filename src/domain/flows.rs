@@ -9,12 +9,17 @@
 //! Pure: reading files, git and logs is the business of `app::review`, printing
 //! that of `cli::review`.
 
+pub mod acceptance;
+pub mod acceptors;
 mod blame;
 pub mod change;
 pub mod diff;
 pub mod drift;
+pub mod edits;
 pub mod federation;
+pub mod keys;
 mod lanes;
 pub mod lock;
 pub mod open;
 pub mod places;
+pub mod settings;

@@ -13,6 +13,7 @@
 mod circles;
 mod fault_matrix;
 mod floors;
+mod keys;
 mod proofs;
 mod reading;
 mod reasons;

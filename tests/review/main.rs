@@ -13,10 +13,13 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+mod accepted;
 mod command;
 mod drift;
 mod edits;
 mod flows;
+mod keys;
+mod packed;
 mod page;
 #[cfg(feature = "prove")]
 mod prove;

@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::clock;
+use crate::domain::flows::acceptance::Authors;
+use crate::domain::flows::places::Place;
 use crate::files;
 
 /// How long one call of git may take.
@@ -51,6 +53,8 @@ pub struct Revision {
     pub prefix: String,
     /// What it is: the folder's name, or the revision with its commit.
     pub label: String,
+    /// The commit, of a revision.
+    pub commit: Option<String>,
     _kept: Option<tempfile::TempDir>,
 }
 
@@ -69,7 +73,8 @@ impl Revision {
         if Path::new(side).is_dir() {
             let prefix = side.trim_end_matches('/').trim_start_matches("./").to_owned();
             let prefix = if prefix == "." { String::new() } else { prefix };
-            return Ok(Self { folder: side.into(), prefix, label: side.to_owned(), _kept: None });
+            let label = side.to_owned();
+            return Ok(Self { folder: side.into(), prefix, label, commit: None, _kept: None });
         }
         let (revision, path) = side.split_once(':').unwrap_or((side, path));
         if revision.is_empty() || revision.starts_with('-') {
@@ -88,6 +93,7 @@ impl Revision {
             },
         )?;
         let commit = format!("{revision}^{{commit}}");
+        let full = git.run("rev-parse", &["rev-parse", "--verify", &commit])?;
         let commit = git.run("rev-parse", &["rev-parse", "--short", &commit])?;
         let files = git.run("ls-tree", &["ls-tree", "-r", "--name-only", &tree])?;
         if files.lines().count() > MAX_FILES {
@@ -107,9 +113,101 @@ impl Revision {
             folder,
             prefix: path.to_owned(),
             label: format!("{side} ({commit})"),
+            commit: Some(full),
             _kept: Some(kept),
         })
     }
+}
+
+/// Where the paths of a repository's commits start: the folder that git is run in may
+/// lie below its root.
+fn paths(git: &Git<'_>, prefix: &str, file: &str) -> Result<String, RevisionError> {
+    let below = git.run("rev-parse", &["rev-parse", "--show-prefix"])?;
+    let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+    Ok(format!(":(top){below}{prefix}{file}"))
+}
+
+/// Most commits whose authors are looked at.
+const MAX_COMMITS: usize = 2000;
+
+/// Who wrote the commits between two sides, by their addresses and by the keys that
+/// signed them. That a signature holds is not asked: whoever shows a key as theirs is
+/// taken by their word.
+///
+/// # Errors
+/// Git's, or more commits than anybody looks at.
+pub fn authors(
+    repository: &Path,
+    [old, new]: [&str; 2],
+    prefix: &str,
+) -> Result<Authors, RevisionError> {
+    let git = Git { repository, index: None };
+    let path = paths(&git, prefix, "")?;
+    let path = path.trim_end_matches('/').to_owned();
+    let path = if path == ":(top)" { ":(top).".to_owned() } else { path };
+    let range = format!("{old}..{new}");
+    let said = git.run("log", &["log", "--format=%H %ae %ce", &range, "--", &path])?;
+    let mut authors = Authors::default();
+    for (at, line) in said.lines().enumerate() {
+        if at >= MAX_COMMITS {
+            return Err(RevisionError::TooMany(range));
+        }
+        let mut words = line.split(' ');
+        let Some(commit) = words.next() else { continue };
+        authors.emails.extend(words.map(str::to_lowercase));
+        let text = git.run("cat-file", &["cat-file", "commit", commit])?;
+        authors.keys.extend(signing_key(&text));
+    }
+    Ok(authors)
+}
+
+/// The Ed25519 key of a commit's SSH signature (OpenSSH's PROTOCOL.sshsig): the magic,
+/// a version, and the public key as a string of strings.
+fn signing_key(commit: &str) -> Option<[u8; 32]> {
+    let (_, rest) = commit.split_once("-----BEGIN SSH SIGNATURE-----")?;
+    let (body, _) = rest.split_once("-----END SSH SIGNATURE-----")?;
+    let body: String = body.split_whitespace().collect();
+    let bytes = data_encoding::BASE64.decode(body.as_bytes()).ok()?;
+    let rest = bytes.strip_prefix(b"SSHSIG\x00\x00\x00\x01")?;
+    let (key, _) = string(rest)?;
+    let (kind, rest) = string(key)?;
+    let (public, _) = string(rest)?;
+    if kind == b"ssh-ed25519" { public.try_into().ok() } else { None }
+}
+
+/// A string with its length before it, and what follows.
+fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    rest.split_at_checked(length)
+}
+
+/// Which commit wrote a line, or took one out of a file: its short name and its author.
+/// Nothing where git does not know.
+pub fn commit_of(
+    repository: &Path,
+    sides: [Option<&str>; 2],
+    prefix: &str,
+    place: &Place,
+    removed: bool,
+) -> Option<String> {
+    let git = Git { repository, index: None };
+    let [old, new] = sides;
+    let path = paths(&git, prefix, &place.file).ok()?;
+    let named = "--format=%h of %an";
+    let new = new?;
+    if removed || place.line == 0 {
+        let range = old.map_or_else(|| new.to_owned(), |old| format!("{old}..{new}"));
+        let said = git.run("log", &["log", "-1", named, &range, "--", &path]).ok()?;
+        return Some(said).filter(|said| !said.is_empty());
+    }
+    let lines = format!("{0},{0}", place.line);
+    let path = path.strip_prefix(":(top)").unwrap_or(&path).to_owned();
+    let top = git.run("rev-parse", &["rev-parse", "--show-toplevel"]).ok()?;
+    let git = Git { repository: Path::new(&top), index: None };
+    let blame = git.run("blame", &["blame", "--porcelain", "-L", &lines, new, "--", &path]).ok()?;
+    let commit = blame.split_whitespace().next()?.trim_start_matches('^').to_owned();
+    git.run("log", &["log", "-1", named, &commit]).ok()
 }
 
 struct Git<'a> {

@@ -9,7 +9,7 @@ use clap::Args;
 use super::source;
 use crate::cli::output::say;
 use crate::domain::audit::Timestamp;
-use crate::domain::audit::reconcile::{Class, reconcile};
+use crate::domain::audit::reconcile::{Class, reconcile_all};
 
 #[derive(Debug, Args)]
 pub(super) struct ReconcileArgs {
@@ -18,6 +18,10 @@ pub(super) struct ReconcileArgs {
     /// The agencies' logs: folders or exports.
     #[arg(required = true)]
     agencies: Vec<PathBuf>,
+    /// A log of another gateway, or of another year: a folder or an export; may be
+    /// repeated.
+    #[arg(long = "gateway", value_name = "GATEWAY")]
+    more: Vec<PathBuf>,
     /// A log's public key or a file that holds it; one for each folder.
     #[arg(long = "key")]
     keys: Vec<String>,
@@ -33,13 +37,17 @@ pub(super) struct ReconcileArgs {
 /// gateway says of an answer that it passed nothing of it on.
 pub(super) fn run(args: &ReconcileArgs, json: bool) -> anyhow::Result<ExitCode> {
     let keys = args.keys.iter().map(|key| source::key(key)).collect::<anyhow::Result<Vec<_>>>()?;
-    let gateway = source::log_or_export(&args.gateway, &keys)?;
+    let gateways = std::iter::once(&args.gateway)
+        .chain(&args.more)
+        .map(|path| source::log_or_export(path, &keys))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let gateways: Vec<&[_]> = gateways.iter().map(Vec::as_slice).collect();
     let agencies = args
         .agencies
         .iter()
         .map(|path| source::log_or_export(path, &keys))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let findings = reconcile(&gateway, &agencies, Duration::from_secs(args.leeway));
+    let findings = reconcile_all(&gateways, &agencies, Duration::from_secs(args.leeway));
     let count = |class: Class| findings.iter().filter(|finding| finding.class == class).count();
     let shown: Vec<_> =
         findings.iter().filter(|finding| args.all || finding.class != Class::Matched).collect();

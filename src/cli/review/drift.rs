@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use super::forms;
 use crate::app::review;
 use crate::domain::audit::export::Line;
-use crate::domain::audit::reconcile::{Class, Finding, reconcile};
-use crate::domain::audit::{Record, SignedCheckpoint, VerifyingKey};
-use crate::domain::flows::drift::{Drift, Incident, Log, drift};
+use crate::domain::audit::reconcile::{Class, Finding, reconcile_all};
+use crate::domain::audit::{SignedCheckpoint, VerifyingKey};
+use crate::domain::flows::drift::{Drift, Incident};
 use crate::domain::flows::federation::Federation;
 use crate::domain::flows::open::{Flow, flows};
 use crate::domain::flows::places::GATEWAY;
@@ -43,24 +43,25 @@ const CLOCKS: Duration = Duration::from_secs(5);
 /// Logs of a federation.
 #[derive(Debug, Default, Args)]
 pub(super) struct LogsArgs {
-    /// The gateway's log
+    /// A gateway's log; may be repeated, for several gateways or years
     #[arg(long, value_name = "DIR", requires = "key")]
-    log: Option<PathBuf>,
+    log: Vec<PathBuf>,
     /// An agency's log; may be repeated
     #[arg(long, value_name = "DIR", requires = "log")]
     agency_log: Vec<PathBuf>,
     /// A log's public key, or a file that holds it; one for each log
     #[arg(long, value_name = "KEY")]
     key: Vec<String>,
-    /// A signed checkpoint of the gateway's log from outside, such as a witness's
+    /// A signed checkpoint of a gateway's log from outside, such as a witness's; one
+    /// for each log
     #[arg(long, value_name = "FILE", requires = "log")]
-    known: Option<PathBuf>,
+    known: Vec<PathBuf>,
 }
 
 impl LogsArgs {
     /// The gateway's log alone.
     pub(super) fn gateway(log: PathBuf, key: String) -> Self {
-        Self { log: Some(log), agency_log: Vec::new(), key: vec![key], known: None }
+        Self { log: vec![log], agency_log: Vec::new(), key: vec![key], known: Vec::new() }
     }
 }
 
@@ -83,8 +84,9 @@ pub(super) struct Verified {
     pub key: VerifyingKey,
     pub report: Report,
     pub checkpoint: String,
-    records: Vec<(u64, Record)>,
     enforced: enforced::Kept,
+    /// Its records, where another log is to be held against it.
+    lines: Vec<Line>,
 }
 
 /// What the logs come to.
@@ -127,30 +129,30 @@ impl Found {
 
 /// Verifies and reads the logs and compares; `None` where no log was given.
 pub(super) fn find(args: &LogsArgs, declared: &[Flow]) -> anyhow::Result<Option<Found>> {
-    let Some(gateway) = &args.log else { return Ok(None) };
-    let keys = args.key.iter().map(|key| read_key(key)).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut logs = vec![open(gateway, &keys, args.known.as_deref(), Some(GATEWAY))?];
-    for folder in &args.agency_log {
-        logs.push(open(folder, &keys, None, None)?);
+    if args.log.is_empty() {
+        return Ok(None);
     }
-    let compared: Vec<Log<'_>> = logs
-        .iter()
-        .map(|log| Log {
-            house: &log.house,
-            records: &log.records,
-            enforced: &log.enforced.enforced,
-        })
-        .collect();
-    let drift = drift(&compared, declared);
-    let mut lines = logs.iter().map(|log| {
-        let lines = log.records.iter();
-        lines
-            .map(|(index, record)| Line::new(&log.report.origin, *index, record, false))
-            .collect::<Vec<_>>()
-    });
-    let first = lines.next().unwrap_or_default();
-    let rest: Vec<Vec<Line>> = lines.collect();
-    let reconciled = reconcile(&first, &rest, CLOCKS);
+    let keys = args.key.iter().map(|key| read_key(key)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut drift = Drift::default();
+    let mut reader = Reader {
+        keys: &keys,
+        known: &args.known,
+        keep: !args.agency_log.is_empty(),
+        drift: &mut drift,
+        logs: Vec::new(),
+    };
+    for folder in &args.log {
+        reader.open(folder, Some(GATEWAY))?;
+    }
+    for folder in &args.agency_log {
+        reader.open(folder, None)?;
+    }
+    let mut logs = reader.logs;
+    drift.hold_against(declared);
+    let lines: Vec<Vec<Line>> = logs.iter_mut().map(|log| std::mem::take(&mut log.lines)).collect();
+    let (gateways, agencies) = lines.split_at(args.log.len().min(lines.len()));
+    let gateways: Vec<&[Line]> = gateways.iter().map(Vec::as_slice).collect();
+    let reconciled = reconcile_all(&gateways, agencies, CLOCKS);
     let mut missing: Vec<String> = declared
         .iter()
         .map(|flow| flow.agency.to_string())
@@ -170,51 +172,78 @@ fn read_key(text: &str) -> anyhow::Result<VerifyingKey> {
     file.parse().with_context(|| format!("in the key's file {text}"))
 }
 
-fn open(
-    folder: &Path,
-    keys: &[VerifyingKey],
-    known: Option<&Path>,
-    house: Option<&str>,
-) -> anyhow::Result<Verified> {
-    let shown = folder.display();
-    let note = files::read_text(&folder.join("checkpoint"), files::SMALL)
-        .with_context(|| format!("{shown} has no checkpoint: is it a log's folder?"))?;
-    let origin = SignedCheckpoint::parse_unverified(&note)?.checkpoint().origin.clone();
-    let key = keys.iter().find(|key| *key.origin() == origin);
-    let key = key
-        .with_context(|| format!("no key is given for the log `{origin}` in {shown}: add --key"))?;
-    let known = known
-        .map(|path| {
-            let note = files::read_text(path, files::SMALL)
-                .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
-            Ok::<_, anyhow::Error>(key.verify(&note)?)
-        })
-        .transpose()?;
-    let report = verify(folder, key, known.as_ref(), &mut |_| ())?;
-    if report.verdict != Verdict::Sound {
-        let first = report.faults.first().map(ToString::to_string).unwrap_or_default();
-        bail!("the log in {shown} is not sound, so it says nothing about drift: {first}");
+/// Reads logs, one after the other; of each only what was found is kept, and its lines
+/// where another log is to be held against them.
+struct Reader<'a> {
+    keys: &'a [VerifyingKey],
+    known: &'a [PathBuf],
+    keep: bool,
+    drift: &'a mut Drift,
+    logs: Vec<Verified>,
+}
+
+impl Reader<'_> {
+    fn open(&mut self, folder: &Path, house: Option<&str>) -> anyhow::Result<()> {
+        let shown = folder.display();
+        let note = files::read_text(&folder.join("checkpoint"), files::SMALL)
+            .with_context(|| format!("{shown} has no checkpoint: is it a log's folder?"))?;
+        let origin = SignedCheckpoint::parse_unverified(&note)?.checkpoint().origin.clone();
+        let key = self.keys.iter().find(|key| *key.origin() == origin).with_context(|| {
+            format!("no key is given for the log `{origin}` in {shown}: add --key")
+        })?;
+        let known = match house {
+            Some(_) => known(self.known, key)?,
+            None => None,
+        };
+        let report = verify(folder, key, known.as_ref(), &mut |_| ())?;
+        if report.verdict != Verdict::Sound {
+            let first = report.faults.first().map(ToString::to_string).unwrap_or_default();
+            bail!("the log in {shown} is not sound, so it says nothing about drift: {first}");
+        }
+        let enforced = enforced::read(folder)
+            .with_context(|| format!("cannot read the policies that were kept in {shown}"))?;
+        let taken = |name: &str| self.logs.iter().any(|log| log.house == name);
+        // A second gateway is told from the first by its log.
+        let house = match house {
+            Some(house) if taken(house) => Some(format!("{house} ({origin})")),
+            house => house.map(str::to_owned),
+        };
+        let before = self.drift.incidents.len();
+        let mut reading = self.drift.read(house.as_deref(), &enforced.enforced);
+        let mut lines = Vec::new();
+        walk(folder, Some(key), &mut |Step { index, record, .. }| {
+            let Some(record) = record else { return };
+            reading.take(index, record);
+            if self.keep {
+                lines.push(Line::new(&report.origin, index, record, false));
+            }
+        })?;
+        let house = reading.house().unwrap_or_else(|| origin.to_string());
+        let house = match self.logs.iter().any(|log| log.house == house) {
+            true => format!("{house} ({origin})"),
+            false => house,
+        };
+        for incident in self.drift.incidents.iter_mut().skip(before) {
+            incident.house.clone_from(&house);
+        }
+        let (folder, key) = (folder.to_owned(), key.clone());
+        self.logs.push(Verified { folder, house, key, report, checkpoint: note, enforced, lines });
+        Ok(())
     }
-    let mut records = Vec::new();
-    walk(folder, Some(key), &mut |Step { index, record, .. }| {
-        records.extend(record.map(|record| (index, record.clone())));
-    })?;
-    let agency = records.iter().find_map(|(_, record)| match record {
-        Record::Section(section) => section.agency.as_ref().map(ToString::to_string),
-        _ => None,
-    });
-    let house = house.map(str::to_owned).or(agency).unwrap_or_else(|| origin.to_string());
-    let enforced = enforced::read(folder)
-        .with_context(|| format!("cannot read the policies that were kept in {shown}"))?;
-    Ok(Verified {
-        folder: folder.to_owned(),
-        house,
-        key: key.clone(),
-        report,
-        checkpoint: note,
-        records,
-        enforced,
-    })
+}
+
+/// The checkpoint from outside that is of this log, if one is.
+fn known(paths: &[PathBuf], key: &VerifyingKey) -> anyhow::Result<Option<SignedCheckpoint>> {
+    for path in paths {
+        let note = files::read_text(path, files::SMALL)
+            .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
+        let other = paths.len() > 1
+            && SignedCheckpoint::parse_unverified(&note)?.checkpoint().origin != *key.origin();
+        if !other {
+            return Ok(Some(key.verify(&note)?));
+        }
+    }
+    Ok(None)
 }
 
 pub(super) fn run(args: &DriftArgs) -> anyhow::Result<ExitCode> {

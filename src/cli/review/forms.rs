@@ -2,16 +2,40 @@
 //! share.
 
 use serde_json::{Value, json};
+use time::Date;
 
 use crate::domain::catalogue::{AgencyId, Catalogue, Item};
 use crate::domain::flows::change::{Blame, Change, Class};
 use crate::domain::flows::diff::frequency;
+use crate::domain::flows::edits::Edited;
 use crate::domain::flows::federation::Federation;
-use crate::domain::flows::lock::Accepted;
+use crate::domain::flows::lock::day;
 use crate::domain::flows::open::{Condition, Flow};
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::peer::SpiffeId;
 use crate::domain::purpose::{LegalBasis, PurposeCode};
+
+/// Who accepted something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct By<'a> {
+    pub who: &'a str,
+    pub why: &'a str,
+    pub until: Date,
+    pub signed: bool,
+}
+
+impl<'a> By<'a> {
+    pub(super) fn new(who: &'a str, why: &'a str, until: &str) -> Self {
+        By { who, why, until: day(until).unwrap_or(Date::MIN), signed: false }
+    }
+}
+
+impl std::fmt::Display for By<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let how = if self.signed { " (signed)" } else { "" };
+        write!(f, "{} until {}{how}: {}", self.who, self.until, self.why)
+    }
+}
 
 /// What a federation decides by: every digest.
 pub(super) fn digests(federation: &Federation) -> Value {
@@ -66,16 +90,11 @@ fn condition(condition: &Condition) -> Value {
 pub(super) fn change(
     catalogues: [&Catalogue; 2],
     change: &Change,
-    accepted: Option<&[&Accepted]>,
+    accepted: Option<&[By<'_>]>,
     forbidden: bool,
 ) -> Value {
     let blames: Vec<Value> = change.blames.iter().map(blame).collect();
-    let accepted = accepted.map(|entries| {
-        let entries = entries
-            .iter()
-            .map(|entry| json!({ "who": entry.who, "why": entry.why, "until": entry.until }));
-        entries.collect::<Vec<Value>>()
-    });
+    let accepted = accepted.map(acceptances);
     json!({
         "class": change.class.as_str(),
         "consumer": change.consumer.as_str(),
@@ -89,6 +108,57 @@ pub(super) fn change(
         "accepted": accepted,
         "forbidden": forbidden,
     })
+}
+
+fn acceptances(entries: &[By<'_>]) -> Vec<Value> {
+    let one = |by: &By<'_>| {
+        json!({
+            "who": by.who, "why": by.why, "until": by.until.to_string(), "signed": by.signed,
+        })
+    };
+    entries.iter().map(one).collect()
+}
+
+/// An edit of a key.
+pub(super) fn edit(
+    edit: &Edited,
+    accepted: Option<&[By<'_>]>,
+    forbidden: bool,
+    commit: Option<String>,
+) -> Value {
+    let accepted = accepted.map(acceptances);
+    json!({
+        "class": edit.class.as_str(),
+        "houses": edit.houses,
+        "key": edit.key,
+        "edit": edit.edit.as_str(),
+        "says": edit.says,
+        "from": edit.from,
+        "to": edit.to,
+        "items": edit.items,
+        "file": edit.place.as_ref().map(|place| &place.file),
+        "line": edit.place.as_ref().map(|place| place.line),
+        "commit": commit,
+        "digest": edit.digest,
+        "accepted": accepted,
+        "forbidden": forbidden,
+    })
+}
+
+/// A key with what stood and stands there.
+pub(super) fn key(edit: &Edited) -> String {
+    let house = match edit.houses.join(", ") {
+        house if house.is_empty() => String::new(),
+        house => format!(" ({house})"),
+    };
+    match (&edit.from, &edit.to) {
+        (None, None) => format!("{}{house}", edit.key),
+        (from, to) => {
+            let shown =
+                |side: &Option<String>| side.clone().unwrap_or_else(|| "nothing".to_owned());
+            format!("{}{house}: {} → {}", edit.key, shown(from), shown(to))
+        }
+    }
 }
 
 fn blame(blame: &Blame) -> Value {

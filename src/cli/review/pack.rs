@@ -15,7 +15,12 @@ use serde_json::{Value, json};
 use super::page::{Review, WhatArgs, render};
 use super::{diff, drift, forms, sarif};
 use crate::app::review::Files;
+use crate::app::review::inside;
 use crate::app::review::revision::Revision;
+use crate::domain::flows::federation::Federation;
+use crate::domain::flows::keys::{Form, Kind};
+use crate::domain::flows::open::flows;
+use crate::domain::flows::settings::{Seen, Text, read};
 use crate::files;
 
 pub(super) const EXAMPLES: &str = "\
@@ -24,7 +29,7 @@ Examples:
   tributary review verify-pack evidence
 
 The folder holds the page, flows, changes and drift as JSON, SARIF, the
-configuration and rules as they were read, checkpoints, proofs, the list of
+configuration and rules as they were read, anchors and pins, checkpoints, proofs, the list of
 dependencies (CycloneDX) and manifest.json with the SHA-256 of each. No key is
 in it. verify-pack: 0 whole, 1 error, 2 something was changed.";
 
@@ -108,17 +113,21 @@ pub(super) fn run(args: &PackArgs) -> anyhow::Result<ExitCode> {
     if let Some(found) = &review.drift {
         pack.json("drift.json", &drift::report(federation, found))?;
         for log in &found.logs {
-            pack.add(format!("checkpoints/{}.txt", log.house), log.checkpoint.clone());
+            pack.add(format!("checkpoints/{}.txt", plain(&log.house)), log.checkpoint.clone());
         }
         for incident in &found.drift.incidents {
             if let Ok(proof) = found.proof(incident) {
-                pack.add(format!("proofs/{}-{}.txt", incident.house, incident.index), proof);
+                pack.add(
+                    format!("proofs/{}-{}.txt", plain(&incident.house), incident.index),
+                    proof,
+                );
             }
         }
     }
     pack.json("dependencies.cdx.json", &dependencies(CARGO_LOCK)?)?;
     let here = Revision::open(&args.folder, &args.what.repository, &args.what.path)?;
     inputs(&mut pack, here.folder())?;
+    texts(&mut pack, here.folder(), federation)?;
     let files = pack.0.iter().map(|(name, bytes)| (name.clone(), hash(bytes)));
     let manifest = Manifest {
         made_by: format!("tributary {}", env!("CARGO_PKG_VERSION")),
@@ -136,8 +145,72 @@ pub(super) fn run(args: &PackArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Catalogue and rules, byte for byte. The other files name keys and hosts: of them
-/// the digests of what follows from them are packed, and not their text.
+/// A house's name as one of a file.
+fn plain(house: &str) -> String {
+    let letter = |letter: char| {
+        if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '_' }
+    };
+    house.chars().map(letter).collect()
+}
+
+/// Every configuration file that decides, and the public files that it names. A password
+/// in an address and a header's value are left out, which no flow depends on.
+fn texts(pack: &mut Pack, root: &Path, federation: &Federation) -> anyhow::Result<()> {
+    for text in &federation.files {
+        let name = format!("inputs/{}", text.file);
+        let catalogue = matches!(text.kind, Kind::Catalogue | Kind::Reserved | Kind::Bundles);
+        if catalogue || text.kind == Kind::Vocabulary {
+            continue;
+        }
+        pack.add(name, without_secrets(text));
+        let folder = Path::new(&text.file).parent().unwrap_or(Path::new("")).to_owned();
+        for (written, seen) in &text.public {
+            let Seen::Digest(known) = seen else { continue };
+            let Some(file) = inside(Path::new(""), &folder.join(written)) else { continue };
+            let bytes = bounded(&root.join(&file))?;
+            let shown = file.display();
+            ensure!(hash(&bytes) == *known, "{shown} changed while it was packed: try again");
+            pack.add(format!("inputs/{shown}"), bytes);
+        }
+    }
+    Ok(())
+}
+
+/// A file's text without what may be secret in it.
+fn without_secrets(text: &Text) -> String {
+    let mut clean = text.text.clone();
+    for setting in read(text).into_values() {
+        let form = setting.row(text.kind).map(|row| row.form);
+        let secret = matches!(form, Some(Form::Address | Form::Hidden) | None);
+        if secret && setting.value != setting.shown && !setting.value.is_empty() {
+            clean = clean.replace(&setting.value, &setting.shown);
+        }
+    }
+    clean
+}
+
+/// Whether the flows of a pack follow from its own files, and from nothing else.
+fn recomputed(folder: &Path) -> anyhow::Result<Option<String>> {
+    let inputs = folder.join("inputs");
+    let federation = match crate::app::review::load(&inputs) {
+        Ok(federation) => federation,
+        Err(error) => {
+            let why = crate::domain::finding::causes(&error);
+            return Ok(Some(format!("flows.json cannot be computed again from inputs: {why}")));
+        }
+    };
+    let computed: Vec<Value> =
+        flows(&federation).iter().map(|flow| forms::flow(&federation, flow)).collect();
+    let packed: Value = serde_json::from_slice(&bounded(&folder.join("flows.json"))?)
+        .context("flows.json is not of a pack")?;
+    let packed = packed.get("flows").and_then(Value::as_array).cloned().unwrap_or_default();
+    let differ = computed.iter().filter(|flow| !packed.contains(flow)).count()
+        + packed.iter().filter(|flow| !computed.contains(flow)).count();
+    let message = format!("flows.json does not follow from inputs: {differ} of its entries differ");
+    Ok((differ > 0).then_some(message))
+}
+
+/// Catalogue and rules, byte for byte.
 fn inputs(pack: &mut Pack, root: &Path) -> anyhow::Result<()> {
     let files = Files::find(root)?;
     let config = crate::config::gateway::GatewayConfig::load(&files.gateway)?;
@@ -220,12 +293,20 @@ pub(super) fn verify(args: &VerifyPackArgs) -> anyhow::Result<ExitCode> {
             wrong.push(format!("{} is not in the manifest", name.escape_default()));
         }
     }
+    if wrong.is_empty() {
+        wrong.extend(recomputed(&args.folder)?);
+    }
     let mut out = crate::cli::output::stdout();
     for line in &wrong {
         writeln!(out, "{line}")?;
     }
     if wrong.is_empty() {
-        writeln!(out, "whole: {} files, as of {}", manifest.files.len(), manifest.as_of)?;
+        let files = manifest.files.len();
+        writeln!(
+            out,
+            "whole: {files} files, as of {}; its flows follow from them",
+            manifest.as_of
+        )?;
         if args.manifest.is_none() {
             writeln!(out, "manifest {}: compare it with the one that you were given", hash(&text))?;
         }

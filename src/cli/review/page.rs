@@ -5,6 +5,7 @@
 
 mod matrix;
 mod picture;
+mod seen;
 mod style;
 mod tables;
 
@@ -16,7 +17,7 @@ use clap::Args;
 use maud::{DOCTYPE, Markup, html};
 use time::{Date, Time};
 
-use super::compared::{self, Compared, Judged, summary};
+use super::compared::{self, Compared, Judgement, summary};
 use super::diff::code;
 use super::drift;
 use super::drift::{Found, LogsArgs};
@@ -100,9 +101,8 @@ impl Review {
                     review::load(old.folder()).with_context(|| format!("in {}", old.label))?;
                 let lock = compared::read_lock(&what.lock)?;
                 let after = review::load(here.folder())?;
-                let labels = [old.label, here.label.clone()];
-                let compared = Compared::new(before, after, labels, lock, as_of);
-                Some(compared.within(here.prefix.clone()))
+                let sides = [&old, &here];
+                Some(Compared::new([before, after], sides, lock, as_of, &what.repository)?)
             }
         };
         let flows = flows(&federation);
@@ -111,8 +111,8 @@ impl Review {
         Ok(Self { federation, label: here.label, flows, compared, drift, anchors, as_of })
     }
 
-    pub(super) fn judged(&self) -> Option<Vec<Judged<'_>>> {
-        self.compared.as_ref().map(|compared| compared.judge(&[Class::Opened, Class::Widened]))
+    pub(super) fn judged(&self) -> Option<Judgement<'_>> {
+        self.compared.as_ref().map(|compared| compared.judge(&Class::gated()))
     }
 }
 
@@ -152,7 +152,7 @@ struct Verdict {
     more: Vec<String>,
 }
 
-fn verdict(review: &Review, judged: Option<&[Judged<'_>]>) -> Verdict {
+fn verdict(review: &Review, judged: Option<&Judgement<'_>>) -> Verdict {
     let mut more = Vec::new();
     let mut grave = 0_u8;
     if let Some(judged) = judged {
@@ -163,9 +163,10 @@ fn verdict(review: &Review, judged: Option<&[Judged<'_>]>) -> Verdict {
             _ => 2,
         });
         more.push(match judged.is_empty() {
-            true => "No flow changed.".to_owned(),
-            false => format!("Changed {text}."),
+            true => "Nothing changed.".to_owned(),
+            false => format!("What changed: {text}."),
         });
+        more.extend(review.compared.iter().flat_map(compared::refused));
     }
     match &review.drift {
         None => more.push("No log was given: what happened is not judged here.".to_owned()),
@@ -199,7 +200,8 @@ fn verdict(review: &Review, judged: Option<&[Judged<'_>]>) -> Verdict {
 /// The page.
 pub(super) fn render(review: &Review) -> String {
     let judged = review.judged();
-    let judged = judged.as_deref();
+    let judged = judged.as_ref();
+    let flows = judged.map(|judged| judged.flows.as_slice());
     let Verdict { class, sign, text, more } = verdict(review, judged);
     let title = format!("Data flow review of {}", review.label);
     let page = html! {
@@ -226,10 +228,12 @@ pub(super) fn render(review: &Review) -> String {
                         (tables::changes(compared, judged))
                     }
                     @if let Some(found) = &review.drift { (tables::drift(review, found)) }
-                    (picture::picture(review, judged))
-                    (matrix::matrix(review, judged))
+                    (picture::picture(review, flows))
+                    (matrix::matrix(review, flows))
                     (tables::rules(review))
                     (tables::trust(review))
+                    (seen::reviewers(review))
+                    (seen::unseen(review))
                 }
                 (tables::evidence(review))
             }

@@ -6,14 +6,16 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use super::compared::{Compared, Judged, what};
+use super::compared::{Compared, Judged, JudgedEdit, Judgement, what};
 use super::forms;
+use super::forms::By;
 use crate::domain::flows::change::{Blame, Class, Edit};
+use crate::domain::flows::places::Place;
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
-pub(super) fn render(compared: &Compared, judged: &[Judged<'_>]) -> Value {
+pub(super) fn render(compared: &Compared, judged: &Judgement<'_>) -> Value {
     let rules: Vec<Value> = Class::ALL
         .iter()
         .map(|class| {
@@ -24,7 +26,9 @@ pub(super) fn render(compared: &Compared, judged: &[Judged<'_>]) -> Value {
             })
         })
         .collect();
-    let results: Vec<Value> = judged.iter().map(|judged| result(compared, judged)).collect();
+    let flows = judged.flows.iter().map(|judged| result(compared, judged));
+    let edits = judged.edits.iter().map(|judged| edit(compared, judged));
+    let results: Vec<Value> = flows.chain(edits).collect();
     json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -51,10 +55,16 @@ const fn meaning(class: Class) -> &'static str {
     match class {
         Class::Opened => "A flow is open that was not there on any legal basis.",
         Class::Widened => "A flow needs less than before.",
+        Class::Trust => "Somebody else is believed.",
+        Class::Reviewers => "Somebody else may see the log or accept a change.",
+        Class::Release => "Releases are recorded or proven otherwise.",
+        Class::Ceilings => "Grants may go further.",
+        Class::Remapped => "An item is read from elsewhere, or otherwise.",
         Class::Rerouted => "A flow comes from elsewhere.",
         Class::Reclassified => "A flow carries another kind of fact.",
         Class::Narrowed => "A flow needs more than before.",
         Class::Closed => "A flow is no longer open.",
+        Class::Operations => "It is run otherwise; nobody gets anything else by it.",
     }
 }
 
@@ -82,14 +92,34 @@ fn result(compared: &Compared, judged: &Judged<'_>) -> Value {
         ),
     });
     if let (Some(accepted), Some(fields)) = (&judged.accepted, result.as_object_mut()) {
-        let suppressions: Vec<Value> = accepted
-            .iter()
-            .map(|entry| {
-                let why = format!("{} until {}: {}", entry.who, entry.until, entry.why);
-                json!({ "kind": "external", "status": "accepted", "justification": why })
-            })
-            .collect();
-        fields.insert("suppressions".to_owned(), Value::Array(suppressions));
+        fields.insert("suppressions".to_owned(), suppressions(accepted));
+    }
+    result
+}
+
+fn suppressions(accepted: &[By<'_>]) -> Value {
+    let one = |by: &By<'_>| json!({ "kind": "external", "status": "accepted", "justification": by.to_string() });
+    Value::Array(accepted.iter().map(one).collect())
+}
+
+fn edit(compared: &Compared, judged: &JudgedEdit<'_>) -> Value {
+    let JudgedEdit { edit, accepted, forbidden } = judged;
+    let commit = compared.commit(edit.place.as_ref(), edit.edit);
+    let class = edit.class.as_str().to_uppercase();
+    let text = format!("{class} {}. {}.", edit.says, forms::key(edit));
+    let places: Vec<Value> =
+        edit.place.iter().map(|place| location(compared, place, &forms::key(edit))).collect();
+    let mut result = json!({
+        "ruleId": id(edit.class),
+        "ruleIndex": Class::ALL.iter().position(|class| *class == edit.class),
+        "level": if *forbidden { "error" } else { "note" },
+        "message": { "text": text },
+        "locations": places,
+        "partialFingerprints": { "flow/v1": edit.digest },
+        "properties": forms::edit(edit, accepted.as_deref(), *forbidden, commit),
+    });
+    if let (Some(entries), Some(fields)) = (accepted, result.as_object_mut()) {
+        fields.insert("suppressions".to_owned(), suppressions(entries));
     }
     result
 }
@@ -98,21 +128,24 @@ fn result(compared: &Compared, judged: &Judged<'_>) -> Value {
 fn locations(compared: &Compared, blames: &[Blame]) -> Vec<Value> {
     let mut blames: Vec<&Blame> = blames.iter().collect();
     blames.sort_by_key(|blame| blame.edit == Edit::Removed);
-    let located = blames.into_iter().filter_map(|blame| {
-        let place = blame.place.as_ref()?;
-        let uri = match compared.prefix.as_str() {
-            "" => place.file.clone(),
-            prefix => format!("{prefix}/{}", place.file),
-        };
-        let mut location = json!({
-            "artifactLocation": { "uri": encode(&uri), "uriBaseId": "SRCROOT" },
-        });
-        if let (1.., Some(fields)) = (place.line, location.as_object_mut()) {
-            fields.insert("region".to_owned(), json!({ "startLine": place.line }));
-        }
-        Some(json!({ "physicalLocation": location, "message": { "text": blame.to_string() } }))
-    });
+    let located = blames
+        .into_iter()
+        .filter_map(|blame| Some(location(compared, blame.place.as_ref()?, &blame.to_string())));
     located.collect()
+}
+
+fn location(compared: &Compared, place: &Place, text: &str) -> Value {
+    let uri = match compared.prefix.as_str() {
+        "" => place.file.clone(),
+        prefix => format!("{prefix}/{}", place.file),
+    };
+    let mut location = json!({
+        "artifactLocation": { "uri": encode(&uri), "uriBaseId": "SRCROOT" },
+    });
+    if let (1.., Some(fields)) = (place.line, location.as_object_mut()) {
+        fields.insert("region".to_owned(), json!({ "startLine": place.line }));
+    }
+    json!({ "physicalLocation": location, "message": { "text": text } })
 }
 
 /// The path of a URI: what is not unreserved is percent-encoded (RFC 3986).

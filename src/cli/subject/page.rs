@@ -1,5 +1,7 @@
 //! The page for a person: plain words, no value of any item, two languages.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use maud::{DOCTYPE, Markup, html};
 
 use super::words::Language;
@@ -17,10 +19,13 @@ break-inside:avoid}\
 dl{display:grid;grid-template-columns:auto 1fr;gap:2px 16px;margin:8px 0}dt{color:#55606e}\
 dd{margin:0;overflow-wrap:anywhere}.refused{color:#b3141b;font-weight:600}\
 .given{color:#0b5394;font-weight:600}footer{color:#55606e;font-size:14px;overflow-wrap:anywhere}\
-ul{margin:2px 0 8px;padding-left:22px}nav a{color:#0b5394}\
+ul{margin:2px 0 8px;padding-left:22px}small{color:#55606e;font-weight:400}\
+summary{cursor:pointer}table{border-collapse:collapse;width:100%;margin:12px 0}\
+th,td{text-align:left;vertical-align:top;padding:4px 10px;border-bottom:1px solid #d5dbe3}\
+nav a{color:#0b5394}\
 section+section{border-top:2px solid #d5dbe3;margin-top:40px}@media print{body{font-size:12px}}";
 
-pub(super) fn render(access: &AccessReport, catalogue: &Catalogue, log: &Report) -> String {
+pub(super) fn render(access: &AccessReport, catalogue: &Catalogue, logs: &[Report]) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -32,7 +37,9 @@ pub(super) fn render(access: &AccessReport, catalogue: &Catalogue, log: &Report)
                     (section(Language::Chinese, "zh", access, catalogue))
                 }
                 footer {
-                    p { "Log " (log.origin) ", " (log.published) " entries, root " (log.root) }
+                    @for log in logs {
+                        p { "Log " (log.origin) ", " (log.published) " entries, root " (log.root) }
+                    }
                 }
             }
         }
@@ -56,12 +63,52 @@ fn section(language: Language, id: &str, access: &AccessReport, catalogue: &Cata
                 (Language::Chinese, _) => { "共有 " (count) " 次查询。本页说明谁在何时、出于何种目的\
                     查询了哪些信息，以及哪些被拒绝。本页不包含信息内容本身。" },
             } }
+            (summary(language, access, catalogue))
             @for request in &access.requests { (article(language, request, catalogue)) }
             p { (language.pick(
                 "If something here should not have happened, write to the agency or to the \
                  supervisor, and quote the request's number.",
                 "如果您认为其中有不应发生的查询，请联系相关机构或监管部门，并提供查询编号。",
             )) }
+        }
+    }
+}
+
+/// Who, how often, and about which kinds of fact: what a reader wants first.
+fn summary(language: Language, access: &AccessReport, catalogue: &Catalogue) -> Markup {
+    let mut by: BTreeMap<&str, (usize, usize, BTreeSet<String>)> = BTreeMap::new();
+    for request in &access.requests {
+        let (times, given, kinds) = by.entry(&request.consumer).or_default();
+        *times += 1;
+        let mut released =
+            request.agencies.iter().filter(|agency| agency.decision == "OK").peekable();
+        *given += usize::from(released.peek().is_some());
+        for number in released.flat_map(|agency| &agency.items.numbers) {
+            let item = ItemNumber::new(u32::from(*number)).and_then(|at| catalogue.item(at));
+            kinds.extend(item.map(|item| item.category().replace(['.', '_'], " ")));
+        }
+    }
+    html! {
+        @if !by.is_empty() {
+            table {
+                thead { tr {
+                    th scope="col" { (language.pick("who", "查询方")) }
+                    th scope="col" { (language.pick("requests", "查询次数")) }
+                    th scope="col" { (language.pick("with facts given", "提供了信息的次数")) }
+                    th scope="col" { (language.pick("kinds of fact given", "提供的信息类别")) }
+                } }
+                tbody { @for (who, (times, given, kinds)) in &by {
+                    @let (name, organisation) = consumer(who);
+                    tr {
+                        th scope="row" { (name) " · " (organisation) }
+                        td { (times) } td { (given) }
+                        td {
+                            @if kinds.is_empty() { (language.pick("none", "无")) }
+                            @else { (kinds.iter().cloned().collect::<Vec<_>>().join("; ")) }
+                        }
+                    }
+                } }
+            }
         }
     }
 }
@@ -74,7 +121,9 @@ fn article(language: Language, request: &RequestAccess, catalogue: &Catalogue) -
     let unstated = || language.pick("not stated", "未说明").to_owned();
     html! {
         article {
-            h2 { (who) }
+            h2 { (who) " " small { (day) } }
+            details {
+            summary { (language.pick("what was asked, and what came of it", "查询内容与结果")) }
             dl {
                 dt { (language.pick("of", "所属")) } dd { (organisation) }
                 dt { (language.pick("when", "时间")) } dd { time datetime=(request.time) { (day) " UTC" } }
@@ -95,6 +144,7 @@ fn article(language: Language, request: &RequestAccess, catalogue: &Catalogue) -
                     @if let Some(reason) = &refused.reason { " (" (reason) ")" }
                 }
                 (items(language, &refused.items.numbers, catalogue))
+            }
             }
         }
     }

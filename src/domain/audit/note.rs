@@ -23,6 +23,9 @@ const ED25519_TYPE: u8 = 1;
 /// Longest note that is looked at.
 const MAX_NOTE_BYTES: usize = 16 * 1024;
 
+/// Longest note of another kind that is looked at.
+const MAX_TEXT_BYTES: usize = 1024 * 1024;
+
 /// Why a key or a signed checkpoint is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
@@ -138,6 +141,20 @@ impl SigningKey {
     }
 }
 
+impl SigningKey {
+    /// Signs a text that is no checkpoint, under a name.
+    ///
+    /// # Errors
+    /// [`NoteError`] for a text that a note cannot have: empty, or without its last line's
+    /// end.
+    pub fn sign_text(&self, name: &Origin, text: &str) -> Result<String, NoteError> {
+        let signer = NoteSigner { key: self, verifier: self.verifying_key(name)? };
+        let mut note = Note::new(text.as_bytes(), &[]).map_err(|_| NoteError::Form("its text"))?;
+        note.add_sigs(&[&signer]).map_err(|_| NoteError::Form("its signature"))?;
+        String::from_utf8(note.to_bytes()).map_err(|_| NoteError::Form("its text"))
+    }
+}
+
 struct NoteSigner<'a> {
     key: &'a SigningKey,
     verifier: VerifyingKey,
@@ -176,6 +193,32 @@ impl VerifyingKey {
     /// The log.
     pub const fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// The 32 bytes of it.
+    pub const fn public(&self) -> &[u8; 32] {
+        &self.public
+    }
+
+    /// The names under which a note says that it is signed; nothing for what is no note.
+    pub fn signers(note: &str) -> Option<Vec<String>> {
+        if note.len() > MAX_TEXT_BYTES {
+            return None;
+        }
+        Note::from_bytes(note.as_bytes()).ok()?;
+        let signed = note.lines().rev().map_while(|line| line.strip_prefix("— "));
+        Some(signed.filter_map(|line| line.split(' ').next().map(str::to_owned)).collect())
+    }
+
+    /// The text of a signed note that is no checkpoint, if this key signed it.
+    ///
+    /// # Errors
+    /// [`NoteError`] when it is malformed or not signed.
+    pub fn verify_text(&self, note: &str) -> Result<String, NoteError> {
+        let read = Note::from_bytes(note.as_bytes()).map_err(|_| NoteError::Form("its text"))?;
+        read.verify(&VerifierList::new(vec![Box::new(self.clone())]))
+            .map_err(|_| NoteError::Signature(self.origin.to_string()))?;
+        String::from_utf8(read.text().to_vec()).map_err(|_| NoteError::Form("its text"))
     }
 
     /// Reads a signed checkpoint of this log and checks the signature.

@@ -141,10 +141,24 @@ const UNDER_WAY: Duration = Duration::from_secs(60);
 /// that is out of its order. Each log comes as a slice of its own; the logs of one agency's
 /// replicas are taken together, and agencies whose log is not given are left aside.
 pub fn reconcile(gateway: &[Line], agencies: &[Vec<Line>], leeway: Duration) -> Vec<Finding> {
+    reconcile_all(&[gateway], agencies, leeway)
+}
+
+/// As [`reconcile`], for the logs of any number of gateways, or of one gateway's years: what
+/// one of them has, none of the others lacks.
+pub fn reconcile_all(
+    gateways: &[&[Line]],
+    agencies: &[Vec<Line>],
+    leeway: Duration,
+) -> Vec<Finding> {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let leeway = micros(leeway);
     let within = leeway.saturating_add(micros(UNDER_WAY));
-    let mut gateway = Log::read(gateway);
+    let mut gateway = Log::default();
+    for lines in gateways {
+        gateway.absorb(Log::read(lines));
+    }
+    gateway.sort();
     let mut logs: BTreeMap<&str, Log<'_>> = BTreeMap::new();
     let mut findings = std::mem::take(&mut gateway.disorder);
     for lines in agencies {

@@ -18,6 +18,16 @@ pub enum Class {
     Opened,
     /// It was there and needs less: another basis serves, or grants may do more.
     Widened,
+    /// Whom somebody believes: authorities, roles, issuers, keys, peers.
+    Trust,
+    /// Who may see what of the log, and who may accept a change.
+    Reviewers,
+    /// How and where a release is recorded and proven.
+    Release,
+    /// How far a grant may go: purposes, lifetimes, frequencies, deadlines.
+    Ceilings,
+    /// An item is read from elsewhere, or otherwise.
+    Remapped,
     /// It comes from another agency, from another server, or is chosen otherwise
     /// where several agencies hold it.
     Rerouted,
@@ -28,28 +38,52 @@ pub enum Class {
     Narrowed,
     /// It was there and is not.
     Closed,
+    /// How it is run: nobody gets anything else by it.
+    Operations,
 }
 
 impl Class {
     /// Every class, gravest first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 12] = [
         Self::Opened,
         Self::Widened,
+        Self::Trust,
+        Self::Reviewers,
+        Self::Release,
+        Self::Ceilings,
+        Self::Remapped,
         Self::Rerouted,
         Self::Reclassified,
         Self::Narrowed,
         Self::Closed,
+        Self::Operations,
     ];
+
+    /// The classes that nobody has to accept: less flows than before, or the same.
+    pub const fn is_harmless(self) -> bool {
+        matches!(self, Self::Narrowed | Self::Closed | Self::Operations)
+    }
+
+    /// The classes that somebody has to accept, unless configured otherwise.
+    pub fn gated() -> Vec<Self> {
+        Self::ALL.into_iter().filter(|class| !class.is_harmless()).collect()
+    }
 
     /// The word for it in reports and in `--fail-on`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Opened => "opened",
             Self::Widened => "widened",
+            Self::Trust => "trust",
+            Self::Reviewers => "reviewers",
+            Self::Release => "release",
+            Self::Ceilings => "ceilings",
+            Self::Remapped => "remapped",
             Self::Rerouted => "rerouted",
             Self::Reclassified => "reclassified",
             Self::Narrowed => "narrowed",
             Self::Closed => "closed",
+            Self::Operations => "operations",
         }
     }
 
@@ -146,4 +180,6 @@ pub struct Change {
     /// Rules that did not change and that open the flow: a new item joined what was
     /// open already. Each is `house:@id`.
     pub through: Vec<String>,
+    /// One key says all of it, and is told as an edit of its own.
+    pub by_key: bool,
 }

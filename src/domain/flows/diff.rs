@@ -75,6 +75,7 @@ struct Key {
     bases: Vec<LegalBasis>,
     detail: String,
     found: Found,
+    by_key: bool,
 }
 
 struct Differ<'a> {
@@ -83,6 +84,20 @@ struct Differ<'a> {
     changes: BTreeMap<Key, ItemSet>,
     /// Items that are another kind of fact now, or are chosen otherwise.
     kinds: Vec<(Class, ItemNumber, String)>,
+}
+
+impl Key {
+    fn new(
+        class: Class,
+        of: &Of<'_>,
+        bases: Vec<LegalBasis>,
+        detail: String,
+        found: Found,
+    ) -> Self {
+        let (consumer, purpose) = (of.consumer.clone(), of.purpose.clone());
+        let agency = of.pair.agency.clone();
+        Self { class, consumer, purpose, agency, bases, detail, found, by_key: false }
+    }
 }
 
 impl Differ<'_> {
@@ -196,12 +211,12 @@ impl Differ<'_> {
             for item in can.without(&could).and(&both).iter() {
                 let found = grantable(asked, item, before, after);
                 let detail = "a grant can be written now".to_owned();
-                self.add(Class::Widened, of, vec![asked.basis], item, detail, found);
+                self.add_by_key(Class::Widened, of, vec![asked.basis], item, detail, found);
             }
             for item in could.without(&can).and(&both).iter() {
                 let found = grantable(asked, item, after, before).undone();
                 let detail = "no grant can be written any more".to_owned();
-                self.add(Class::Narrowed, of, vec![asked.basis], item, detail, found);
+                self.add_by_key(Class::Narrowed, of, vec![asked.basis], item, detail, found);
             }
             for (class, house, detail) in ceilings(asked, old, new) {
                 let place = place_of(self.new, Kind::Grants, &house, asked.purpose.as_str());
@@ -209,7 +224,7 @@ impl Differ<'_> {
                 let blame = Blame { kind: Kind::Grants, edit: Edit::Changed, name, house, place };
                 for item in can.and(&could).and(&both).iter() {
                     let found = Found { blames: [blame.clone()].into(), ..Found::default() };
-                    self.add(class, of, vec![asked.basis], item, detail.clone(), found);
+                    self.add_by_key(class, of, vec![asked.basis], item, detail.clone(), found);
                 }
             }
         }
@@ -236,7 +251,7 @@ impl Differ<'_> {
         let blame = Blame { kind: Kind::Route, edit: Edit::Changed, name, house, place };
         for item in stays.iter() {
             let found = Found { blames: [blame.clone()].into(), ..Found::default() };
-            self.add(Class::Rerouted, of, of.bases(item), item, details.join(", "), found);
+            self.add_by_key(Class::Rerouted, of, of.bases(item), item, details.join(", "), found);
         }
     }
 
@@ -251,7 +266,7 @@ impl Differ<'_> {
             let house = String::new();
             let blame = Blame { kind: Kind::Item, edit: Edit::Changed, name, house, place };
             let found = Found { blames: [blame].into(), ..Found::default() };
-            self.add(class, of, of.bases(item), item, detail, found);
+            self.add_by_key(class, of, of.bases(item), item, detail, found);
         }
     }
 
@@ -264,9 +279,23 @@ impl Differ<'_> {
         detail: String,
         found: Found,
     ) {
-        let (consumer, purpose) = (of.consumer.clone(), of.purpose.clone());
-        let agency = of.pair.agency.clone();
-        let key = Key { class, consumer, purpose, agency, bases, detail, found };
+        self.insert(Key { by_key: false, ..Key::new(class, of, bases, detail, found) }, item);
+    }
+
+    /// As [`Differ::add`], for what the key that is blamed says in full.
+    fn add_by_key(
+        &mut self,
+        class: Class,
+        of: &Of<'_>,
+        bases: Vec<LegalBasis>,
+        item: ItemNumber,
+        detail: String,
+        found: Found,
+    ) {
+        self.insert(Key { by_key: true, ..Key::new(class, of, bases, detail, found) }, item);
+    }
+
+    fn insert(&mut self, key: Key, item: ItemNumber) {
         self.changes.entry(key).or_default().insert(item);
     }
 
@@ -281,6 +310,7 @@ impl Differ<'_> {
             detail: key.detail,
             blames: key.found.blames.into_iter().collect(),
             through: key.found.through.into_iter().collect(),
+            by_key: key.by_key,
         });
         changes.collect()
     }

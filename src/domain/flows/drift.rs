@@ -29,17 +29,6 @@ pub struct Enforced {
     pub timeline: Vec<(Timestamp, [u8; 32])>,
 }
 
-/// One house's verified log.
-#[derive(Debug)]
-pub struct Log<'a> {
-    /// `gateway`, or an agency.
-    pub house: &'a str,
-    /// Records with their indexes.
-    pub records: &'a [(u64, Record)],
-    /// What the house enforced.
-    pub enforced: &'a Enforced,
-}
-
 /// A release that nothing had declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incident {
@@ -85,44 +74,67 @@ pub struct Drift {
     pub dormant: BTreeMap<Route, ItemSet>,
 }
 
-/// Holds logs against what was enforced when their records were made, and against
-/// what is declared now.
-pub fn drift(logs: &[Log<'_>], declared: &[Flow]) -> Drift {
-    let mut drift = Drift::default();
-    for log in logs {
-        let mut known = HashMap::new();
-        for (index, record) in log.records {
-            let Record::Section(section) = record else { continue };
-            if section.decision != Decision::Section(SectionStatus::Ok) {
-                continue;
+/// One verified log that is being read, record by record: nothing of it is kept but
+/// what was found.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    drift: &'a mut Drift,
+    house: Option<String>,
+    enforced: &'a Enforced,
+    known: Known,
+}
+
+impl Drift {
+    /// Begins with a log. Without a house's name it is that of the first agency in it.
+    pub fn read<'a>(&'a mut self, house: Option<&str>, enforced: &'a Enforced) -> Reading<'a> {
+        let house = house.map(str::to_owned);
+        Reading { drift: self, house, enforced, known: HashMap::new() }
+    }
+
+    /// Says what is declared now and was not released, once all logs are read.
+    pub fn hold_against(&mut self, declared: &[Flow]) {
+        for flow in declared {
+            let route = (flow.agency.clone(), flow.consumer.clone(), flow.purpose.to_string());
+            let seen = self.observed.get(&route).copied().unwrap_or_default();
+            let idle = flow.items.without(&seen);
+            if !idle.is_empty() {
+                let items = self.dormant.entry(route).or_default();
+                *items = items.or(&idle);
             }
-            let Some(agency) = &section.agency else { continue };
-            drift.releases += 1;
-            drift.window = Some(match drift.window {
-                None => (section.time, section.time),
-                Some((from, to)) => (from.min(section.time), to.max(section.time)),
-            });
-            let judged = judge(log, section, agency, &mut known);
-            drift.covered += u64::from(judged.covered);
-            if let Some((items, why)) = judged.wrong {
-                drift.incidents.push(incident(log.house, *index, section, agency, items, why));
-            }
-            let purpose = section.purpose.as_ref().map(ToString::to_string).unwrap_or_default();
-            let route = (agency.clone(), section.consumer.clone(), purpose);
-            let items = drift.observed.entry(route).or_default();
-            *items = items.or(&section.items);
         }
     }
-    for flow in declared {
-        let route = (flow.agency.clone(), flow.consumer.clone(), flow.purpose.to_string());
-        let seen = drift.observed.get(&route).copied().unwrap_or_default();
-        let idle = flow.items.without(&seen);
-        if !idle.is_empty() {
-            let items = drift.dormant.entry(route).or_default();
-            *items = items.or(&idle);
+}
+
+impl Reading<'_> {
+    /// Holds a record against what was enforced when it was made.
+    pub fn take(&mut self, index: u64, record: &Record) {
+        let Record::Section(section) = record else { return };
+        let Some(agency) = &section.agency else { return };
+        let house = self.house.get_or_insert_with(|| agency.to_string()).clone();
+        if section.decision != Decision::Section(SectionStatus::Ok) {
+            return;
         }
+        let drift = &mut *self.drift;
+        drift.releases += 1;
+        drift.window = Some(match drift.window {
+            None => (section.time, section.time),
+            Some((from, to)) => (from.min(section.time), to.max(section.time)),
+        });
+        let judged = judge(self.enforced, section, agency, &mut self.known);
+        drift.covered += u64::from(judged.covered);
+        if let Some((items, why)) = judged.wrong {
+            drift.incidents.push(incident(&house, index, section, agency, items, why));
+        }
+        let purpose = section.purpose.as_ref().map(ToString::to_string).unwrap_or_default();
+        let route = (agency.clone(), section.consumer.clone(), purpose);
+        let items = drift.observed.entry(route).or_default();
+        *items = items.or(&section.items);
     }
-    drift
+
+    /// Whose log it was, if anything in it says so.
+    pub fn house(self) -> Option<String> {
+        self.house
+    }
 }
 
 struct Judged {
@@ -132,7 +144,12 @@ struct Judged {
 
 type Known = HashMap<([u8; 32], String, String, LegalBasis, String), ItemSet>;
 
-fn judge(log: &Log<'_>, section: &SectionRecord, agency: &AgencyId, known: &mut Known) -> Judged {
+fn judge(
+    enforced: &Enforced,
+    section: &SectionRecord,
+    agency: &AgencyId,
+    known: &mut Known,
+) -> Judged {
     let wrong =
         |covered, items: ItemSet, why: String| Judged { covered, wrong: Some((items, why)) };
     let all = section.items;
@@ -140,7 +157,7 @@ fn judge(log: &Log<'_>, section: &SectionRecord, agency: &AgencyId, known: &mut 
         return wrong(false, all, "the record names no policy".to_owned());
     };
     let digest = *rules.policy();
-    let Some(engine) = log.enforced.policies.get(&digest) else {
+    let Some(engine) = enforced.policies.get(&digest) else {
         let why = format!("policy {} was never enforced, or not kept", hex(&digest));
         return wrong(false, all, why);
     };
@@ -148,7 +165,7 @@ fn judge(log: &Log<'_>, section: &SectionRecord, agency: &AgencyId, known: &mut 
         let why = format!("catalogue {} is not that of the policy", section.catalogue);
         return wrong(true, all, why);
     }
-    if !in_force(&log.enforced.timeline, &digest, section.time) {
+    if !in_force(&enforced.timeline, &digest, section.time) {
         let why = format!("policy {} was not in force then", hex(&digest));
         return wrong(true, all, why);
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use time::Duration;
 
+use super::acceptors::Acceptors;
 use super::places::Places;
+use super::settings::Text;
 use crate::domain::catalogue::{AgencyId, Catalogue, Title};
 use crate::domain::grant::{Frequency, PurposeTable};
 use crate::domain::item::ItemSet;
@@ -24,6 +26,10 @@ pub struct Federation {
     pub agencies: Vec<Agency>,
     /// Where everything stands that a change can be blamed on.
     pub places: Places,
+    /// What all its files say.
+    pub files: Vec<Text>,
+    /// Who may accept a change of it.
+    pub acceptors: Acceptors,
 }
 
 /// What one organisation decides for itself.

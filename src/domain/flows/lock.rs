@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::Date;
 
 use super::change::{Change, Class};
+use super::edits::Edited;
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::item::ItemSet;
 use crate::domain::peer::SpiffeId;
@@ -17,8 +18,44 @@ use crate::domain::purpose::{LegalBasis, PurposeCode};
 #[serde(deny_unknown_fields)]
 pub struct Lock {
     /// The accepted changes.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted: Vec<Accepted>,
+    /// The accepted edits of keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edited: Vec<AcceptedEdit>,
+    /// Acceptances that somebody signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acceptance: Vec<Signed>,
+}
+
+/// One `[[acceptance]]`: what somebody signed, see [`super::acceptance`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signed {
+    /// The signed note.
+    pub note: String,
+}
+
+/// One `[[edited]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptedEdit {
+    /// The class of the edit.
+    pub class: Class,
+    /// Whose files say it.
+    pub houses: Vec<String>,
+    /// The key.
+    pub key: String,
+    /// What it means, for whoever reads the file.
+    pub says: String,
+    /// SHA-256 of the edit, by which it is known.
+    pub digest: String,
+    /// Who accepted it.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// The last day on which it counts, such as 2027-03-31.
+    pub until: String,
 }
 
 /// One `[[accepted]]`.
@@ -67,16 +104,29 @@ impl Lock {
     /// # Errors
     /// The first entry that does not say who, why, and until when.
     pub fn check(&self) -> Result<(), LockError> {
-        for (entry, accepted) in (1..).zip(&self.accepted) {
-            if day(&accepted.until).is_none() {
-                let until = accepted.until.escape_default().to_string();
+        let flows = self.accepted.iter().map(|entry| (&entry.who, &entry.why, &entry.until));
+        let keys = self.edited.iter().map(|entry| (&entry.who, &entry.why, &entry.until));
+        for (entry, (who, why, until)) in (1..).zip(flows.chain(keys)) {
+            if day(until).is_none() {
+                let until = until.escape_default().to_string();
                 return Err(LockError::Until { entry, until });
             }
-            if accepted.who.trim().is_empty() || accepted.why.trim().is_empty() {
+            if who.trim().is_empty() || why.trim().is_empty() {
                 return Err(LockError::Unsigned(entry));
             }
         }
         Ok(())
+    }
+
+    /// The entry that accepts an edit today: this very one, from and to.
+    pub fn accepts_edit(&self, edit: &Edited, today: Date) -> Option<&AcceptedEdit> {
+        self.edited.iter().find(|entry| {
+            entry.class == edit.class
+                && entry.key == edit.key
+                && entry.houses == edit.houses
+                && entry.digest == edit.digest
+                && day(&entry.until).is_some_and(|until| today <= until)
+        })
     }
 
     /// The entries that accept a change today, if together they accept all of it.

@@ -201,6 +201,12 @@ impl Engine {
         self.forms.get(id).is_some_and(|form| other.forms.get(id) == Some(form))
     }
 
+    /// Whether a rule of this engine and one of another, which may be called otherwise,
+    /// say the same.
+    pub fn says_as(&self, id: &str, other: &Self, other_id: &str) -> bool {
+        self.forms.get(id).is_some_and(|form| other.forms.get(other_id) == Some(form))
+    }
+
     /// How many decisions are remembered.
     pub fn cached_len(&self) -> usize {
         self.cache.len()

@@ -39,7 +39,8 @@ td.id,code{font:13px/1.5 ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospac
 overflow-wrap:anywhere}
 .badge{display:inline-block;font-weight:700;white-space:nowrap}
 .opened,.widened{color:var(--orange)}.closed,.narrowed{color:var(--soft)}
-.rerouted,.reclassified{color:var(--blue)}.undeclared,.no{color:var(--red)}.yes{color:var(--green)}
+.trust,.reviewers,.release,.ceilings{color:var(--orange)}.operations{color:var(--soft)}
+.rerouted,.reclassified,.remapped{color:var(--blue)}.undeclared,.no{color:var(--red)}.yes{color:var(--green)}
 summary{cursor:pointer}
 details ul{margin:4px 0 4px 18px;padding:0}
 .legend{display:flex;flex-wrap:wrap;gap:6px 22px;margin:8px 0 12px;padding:0;list-style:none}

@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime, Time};
 
 use super::matrix::short;
 use super::{Review, agency_title};
-use crate::cli::review::compared::{Compared, Judged};
+use crate::cli::review::compared::{Compared, Judged, JudgedEdit, Judgement};
 use crate::cli::review::drift::Found;
 use crate::cli::review::forms;
 use crate::domain::catalogue::Catalogue;
@@ -21,22 +21,88 @@ use crate::domain::purpose::LegalBasis;
 /// Certificates that end sooner than this are told.
 const SOON: Duration = Duration::days(30);
 
-pub(super) fn changes(compared: &Compared, judged: &[Judged<'_>]) -> Markup {
+pub(super) fn changes(compared: &Compared, judgement: &Judgement<'_>) -> Markup {
     let [old, new] = &compared.labels;
     html! {
         section aria-labelledby="changes" {
             h2 #changes { "What changed" }
             p { "From " code { (old) } " to " code { (new) } ". Each change is blamed on the line \
                  that made it." }
-            @if judged.is_empty() { p { "No flow changed." } } @else {
+            @if judgement.flows.is_empty() { p { "No flow changed." } } @else {
                 div.scroll tabindex="0" role="region" aria-labelledby="changes" {
                     table.stack {
                         thead { tr {
                             @for head in ["change", "from → to", "for", "items", "legal basis",
                                 "blamed on", "accepted"] { th scope="col" { (head) } }
                         } }
-                        tbody { @for judged in judged { (change(compared, judged)) } }
+                        tbody { @for judged in &judgement.flows { (change(compared, judged)) } }
                     }
+                }
+            }
+            @if !judgement.edits.is_empty() {
+                h3 #keys { "Keys that say something else" }
+                div.scroll tabindex="0" role="region" aria-labelledby="keys" {
+                    table.stack {
+                        thead { tr {
+                            @for head in ["change", "what it means", "from → to", "blamed on",
+                                "accepted"] { th scope="col" { (head) } }
+                        } }
+                        tbody { @for judged in &judgement.edits { (edit(compared, judged)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn badge(class: Class) -> Markup {
+    html! {
+        span.badge.(class.as_str()) {
+            span aria-hidden="true" { (sign(class)) } " " (class.as_str().to_uppercase())
+        }
+    }
+}
+
+const fn sign(class: Class) -> &'static str {
+    match class {
+        Class::Opened => "◆",
+        Class::Widened => "▲",
+        Class::Trust => "⚿",
+        Class::Reviewers => "◉",
+        Class::Release => "▤",
+        Class::Ceilings => "⊤",
+        Class::Remapped => "↬",
+        Class::Rerouted => "⇄",
+        Class::Reclassified => "◧",
+        Class::Narrowed => "▽",
+        Class::Closed => "◇",
+        Class::Operations => "·",
+    }
+}
+
+fn edit(compared: &Compared, judged: &JudgedEdit<'_>) -> Markup {
+    let edit = judged.edit;
+    html! {
+        tr {
+            th scope="row" { (badge(edit.class)) }
+            td data-h="what it means" {
+                (edit.says)
+                @if edit.items.len() > 1 {
+                    details {
+                        summary { (edit.items.len()) " items" }
+                        ul { @for item in &edit.items { li { code { (item) } } } }
+                    }
+                }
+            }
+            td data-h="from → to" { (forms::key(edit)) }
+            td data-h="blamed on" { (compared.at(edit.place.as_ref(), edit.edit)) }
+            td data-h="accepted" {
+                @match &judged.accepted {
+                    Some(entries) => @for entry in entries {
+                        div { span.yes { "✓" } " " (entry) }
+                    },
+                    None if judged.forbidden => span.badge.no { "✕ not accepted" },
+                    None => "not needed",
                 }
             }
         }
@@ -45,21 +111,9 @@ pub(super) fn changes(compared: &Compared, judged: &[Judged<'_>]) -> Markup {
 
 fn change(compared: &Compared, judged: &Judged<'_>) -> Markup {
     let change = judged.change;
-    let sign = match change.class {
-        Class::Opened => "◆",
-        Class::Widened => "▲",
-        Class::Rerouted => "⇄",
-        Class::Reclassified => "◧",
-        Class::Narrowed => "▽",
-        Class::Closed => "◇",
-    };
     html! {
         tr {
-            th scope="row" {
-                span.badge.(change.class.as_str()) {
-                    span aria-hidden="true" { (sign) } " " (change.class.as_str().to_uppercase())
-                }
-            }
+            th scope="row" { (badge(change.class)) }
             td data-h="from → to" {
                 (agency_title(&compared.new, change.agency.as_str())) " → "
                 span title=(change.consumer) { (short(change.consumer.as_str())) }
@@ -79,8 +133,7 @@ fn change(compared: &Compared, judged: &Judged<'_>) -> Markup {
             td data-h="accepted" {
                 @match &judged.accepted {
                     Some(entries) => @for entry in entries {
-                        div { span.yes { "✓" } " " (entry.who) " until " (entry.until) ": "
-                            (entry.why) }
+                        div { span.yes { "✓" } " " (entry) }
                     },
                     None if judged.forbidden => span.badge.no { "✕ not accepted" },
                     None => "not needed",

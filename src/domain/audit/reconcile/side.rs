@@ -105,6 +105,10 @@ impl<'a> Log<'a> {
             self.groups.entry(key).or_default().extend(entries);
         }
         self.windows.extend(other.windows);
+        for (peer, spans) in other.counted {
+            self.counted.entry(peer).or_default().extend(spans);
+        }
+        self.disorder.extend(other.disorder);
     }
 
     pub(super) fn sort(&mut self) {
