@@ -18,8 +18,8 @@ mod rotation;
 mod running_out;
 mod serving;
 pub mod statuses;
-pub mod verdict;
 mod telemetry;
+pub mod verdict;
 mod watching;
 
 pub use serving::StartError;

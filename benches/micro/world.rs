@@ -44,7 +44,7 @@ impl World {
                 audience: self.gateway.spiffe(),
                 consumer: &self.consumer,
             },
-            now: moment(NOW),
+            now: moment(NOW).into(),
             pins: &self.pins,
             purposes: &self.purposes,
             catalogue: &self.catalogue,

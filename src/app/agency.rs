@@ -94,7 +94,7 @@ pub async fn run_with(
     running_out::watch_for(tls.clone(), config.audit.folder.clone(), &stop);
     let enabled = kill_switch(path, config.enabled, &Rounds::start(&stop));
     let (policy, statuses) = (authority.policy().clone(), authority.statuses().clone());
-    let checks = ready::checks(&recorder, &witnesses, &policy, &stop);
+    let checks = ready::checks(&recorder, &witnesses, &authority, &stop);
     let readiness = Arc::new(ready::with_switch(checks, enabled.clone()));
     let metrics = Metrics::new(telemetry::methods());
     let looking = Looking::new("agency", catalogue.digest(), &recorder, &readiness)

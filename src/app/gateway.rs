@@ -110,7 +110,7 @@ pub async fn run_with(
     let known = recorder.last_time();
     let authority = authority::start(&catalogue, believed, governing, known, &rounds).await?;
     let (policy, statuses) = (authority.policy().clone(), authority.statuses().clone());
-    let readiness = Arc::new(ready::checks(&recorder, &witnesses, &policy, &stop));
+    let readiness = Arc::new(ready::checks(&recorder, &witnesses, &authority, &stop));
     let issuers = statuses.clone();
     readiness.tell(health.clone(), SERVICE, move || ready::issuers(&issuers));
     let metrics = Metrics::new(telemetry::methods());

@@ -506,8 +506,11 @@ fn row_72_every_edit_of_a_single_key_has_its_class() {
     assert!(missing.is_empty(), "no edit has the class {missing:?}: {classes:?}");
 }
 
+/// What an edit is called, and the edit.
+type Edit = (&'static str, fn(&City));
+
 /// Edits that change nothing.
-const NOTHING: &[(&str, fn(&City))] = &[
+const NOTHING: &[Edit] = &[
     ("comments", |city| city.append("gateway.toml", "# a comment\n")),
     ("an empty line", |city| city.replace("gateway.toml", "[link]", "\n\n[link]")),
     ("roles in another order", |city| {

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 use tonic_health::pb::health_check_response::ServingStatus;
 
+use crate::clock::Keeper;
 use crate::config::reload::LastGood;
 use crate::domain::policy::engine::Engine;
 use crate::domain::reason::Reason;
 use crate::service::audit::monitor::Witnesses;
 use crate::service::audit::recorder::Recorder;
+use crate::service::judge::Authority;
 use crate::service::readiness::{Cause, Readiness};
 use crate::service::status_lists::StatusPoll;
 use crate::store::audit_log::Health as LogHealth;
@@ -20,11 +22,13 @@ use crate::store::audit_log::Health as LogHealth;
 pub(in crate::app) fn checks(
     recorder: &Arc<Recorder>,
     witnesses: &Arc<Witnesses>,
-    policy: &Arc<LastGood<Engine>>,
+    authority: &Authority,
     stop: &watch::Receiver<bool>,
 ) -> Readiness {
-    let (recorder, witnesses, policy) = (recorder.clone(), witnesses.clone(), policy.clone());
+    let (recorder, witnesses) = (recorder.clone(), witnesses.clone());
+    let (policy, time) = (authority.policy().clone(), authority.time().clone());
     Readiness::new(stop.clone())
+        .with("clock", move || of_clock(&time))
         .with("audit-log", move || of_log(&recorder))
         .with("own-log", move || of_own_log(&witnesses))
         .with("policy", move || of_policy(&policy))
@@ -54,6 +58,12 @@ fn of_own_log(witnesses: &Witnesses) -> Option<Cause> {
     let what = "a peer has seen more of the audit log than there is, so that it was put back \
                 to an older copy: begin a new log";
     witnesses.own_is_rolled_back().then_some(Cause { reason: Reason::LogRolledBack, what })
+}
+
+fn of_clock(time: &Keeper) -> Option<Cause> {
+    let what = "the wall clock has jumped, and grants are held against both clocks until it is \
+                right: look at the machine's time service";
+    time.in_doubt().map(|_| Cause { reason: Reason::ClockJumped, what })
 }
 
 fn of_policy(policy: &LastGood<Engine>) -> Option<Cause> {

@@ -26,8 +26,8 @@ Examples:
       --until 2027-01-31 --key board.seed --key-name board
 
 Where review.toml of the side before names acceptors, one of them signs, and none
-who wrote a commit of the change. Commit flows.lock with the change. Exit codes: 0 written, or nothing to accept;
-1 error.";
+who wrote a commit of the change. Commit flows.lock with the change.
+Exit codes: 0 written, or nothing to accept; 1 error.";
 
 #[derive(Debug, Args)]
 pub(super) struct AcceptArgs {

@@ -29,9 +29,10 @@ Examples:
   tributary review verify-pack evidence
 
 The folder holds the page, flows, changes and drift as JSON, SARIF, the
-configuration and rules as they were read, anchors and pins, checkpoints, proofs, the list of
-dependencies (CycloneDX) and manifest.json with the SHA-256 of each. No key is
-in it. verify-pack: 0 whole, 1 error, 2 something was changed.";
+configuration and rules as they were read, anchors and pins, checkpoints,
+proofs, the list of dependencies (CycloneDX) and manifest.json with the SHA-256
+of each. No private key and no password is in it. verify-pack computes its flows
+again: 0 whole, 1 error, 2 something was changed.";
 
 const MANIFEST: &str = "manifest.json";
 

@@ -11,7 +11,6 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use prost::Message;
 use tokio::io::AsyncWriteExt;
 use toml_edit::{DocumentMut, Table, value};
 use tonic::Status;
@@ -19,7 +18,6 @@ use tonic::body::Body;
 use tributary::clock;
 use tributary::domain::peer::{Role, SpiffeId, TrustDomain};
 use tributary::link::pki::{Authority, Request, Validity};
-use tributary::wire::proto::pb;
 use tributary::wire::refusal::reason_of;
 
 use super::raw;
@@ -226,36 +224,6 @@ async fn row_60_many_identities_of_one_domain_hold_no_more_than_all_peers_may() 
         assert!(ended.contains_key("closed"), "{:?}: {ended:?}", door.role);
         door.serves_others(&federation).await;
     }
-}
-
-/// Some clients make two frames of each message, and ask as far ahead as they may: what
-/// waits then is many small frames, which are no attack.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_consumer_that_asks_far_ahead_in_small_frames_is_answered() {
-    const ASKED: usize = 3_000;
-    let federation = Federation::start();
-    let door = doors(&federation, &[]).await.remove(0);
-    let pair = door.issue(&federation, &door.honest, "far-ahead");
-    let mut sender = door.enter(&pair).await.unwrap();
-    let request = pb::GetProfileRequest { request_id: "far".into(), ..Default::default() };
-    let request = request.encode_to_vec().into();
-    let message = pb::StreamProfilesRequest { request, remaining_micros: 0 }.encode_to_vec();
-    let (prefix, message) = {
-        let framed = Bytes::from(raw::frame(0, &message));
-        (framed.slice(..5), framed.slice(5..))
-    };
-    let frames = (0..ASKED).flat_map(move |_| [prefix.clone(), message.clone()]);
-    let frames = stream::iter(frames.map(|frame| Ok::<_, Status>(Frame::data(frame))));
-    let asked = raw::request(door.stream).body(Body::new(StreamBody::new(frames))).unwrap();
-    let answer = within(sender.send_request(asked)).await.unwrap();
-    let mut body = within(answer.into_body().collect()).await.unwrap().to_bytes();
-    let mut answered = 0;
-    while let Some(length) = body.get(1..5) {
-        let length = u32::from_be_bytes(length.try_into().unwrap());
-        body = body.slice(5 + usize::try_from(length).unwrap()..);
-        answered += 1;
-    }
-    assert_eq!(answered, ASKED);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -88,7 +88,8 @@ impl<'a> Shifted<'a> {
     }
 }
 
-const JUMPED: &str = "CLOCK_JUMPED";
+const JUMPED: &str = "the wall clock differs";
+const READY: &str = "ready again";
 const AGREES: &str = "the wall clock agrees";
 const TWO_HOURS: i64 = 7_200;
 
@@ -129,6 +130,7 @@ async fn row_68_a_clock_two_hours_off_is_named_refused_and_heals_by_itself() {
         becomes("an answer", "OK", &mut answer).await;
         println!("{off} s: answered {:?} after the correction", corrected.elapsed());
         clock.says(AGREES, times + 1).await;
+        clock.says(READY, times + 1).await;
     }
     gateway.terminate().await;
     // No record is of a time that was not, and none is before the one above it.
