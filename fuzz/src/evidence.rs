@@ -78,8 +78,9 @@ fn path(leaves: &[Hash], at: usize) -> Vec<Hash> {
 fn proved(mut receipt: pb::Receipt) -> pb::Receipt {
     let mut leaves: Vec<Hash> = (0..LEAVES).map(|at| leaf_hash(&at.to_be_bytes())).collect();
     let mut put = |index: u64, entry: &[u8]| {
-        let place = usize::try_from(index).ok().and_then(|at| leaves.get_mut(at));
-        place.map(|place| *place = leaf_hash(entry));
+        if let Some(place) = usize::try_from(index).ok().and_then(|at| leaves.get_mut(at)) {
+            *place = leaf_hash(entry);
+        }
     };
     for name in &receipt.names {
         put(name.index, &name.entry);
