@@ -127,7 +127,7 @@ pub async fn run_with(
     readiness.tell(health.clone(), SERVICE, move || ready::issuers(&statuses));
     let under_way = agency.clone();
     let readable = looking.requests(move || under_way.in_flight()).readable(&metrics);
-    let _pages = pages.serve(readiness, health.clone(), readable);
+    let pages = pages.serve(readiness, health.clone(), readable);
     let mut routes = tonic::service::Routes::builder();
     routes.add_service(
         AgencyServiceServer::new(AgencyServer::new(agency, stop.clone()))
@@ -138,7 +138,7 @@ pub async fn run_with(
     tracing::info!(agency = %config.id, %address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, &config.door, stop);
-    log::while_recorded(recorder, serving).await?;
+    log::while_recorded(recorder, pages, serving).await?;
     tracing::info!(agency = %config.id, "stopped");
     Ok(())
 }

@@ -144,7 +144,7 @@ pub async fn run_with(
     let own =
         own::look(tls.clone(), recorder.clone(), readiness.clone(), policy, catalogue.digest());
     let status = StatusServer::new(gateway.clone(), config.status.may(), own);
-    let _pages = pages.serve(readiness, health.clone(), readable);
+    let pages = pages.serve(readiness, health.clone(), readable);
     let mut routes = tonic::service::Routes::builder();
     routes
         .add_service(
@@ -171,7 +171,7 @@ pub async fn run_with(
     tracing::info!(%address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, &config.door, stop);
-    log::while_recorded(recorder, serving).await?;
+    log::while_recorded(recorder, pages, serving).await?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ::http::StatusCode;
 use tokio::net::TcpListener;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::StartError;
@@ -47,12 +47,22 @@ pub(super) async fn bind(config: Option<TelemetryConfig>) -> Result<Bound, Start
 }
 
 /// The pages while they are served; dropped, they are no longer.
-pub(super) struct Serving(Option<AbortHandle>);
+pub(super) struct Serving(Option<JoinHandle<()>>);
 
 impl Drop for Serving {
     fn drop(&mut self) {
         if let Some(task) = &self.0 {
             task.abort();
+        }
+    }
+}
+
+impl Serving {
+    /// Ends them, and returns once they look at nothing of the process any more.
+    pub(super) async fn end(mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+            let _ = task.await;
         }
     }
 }
@@ -76,7 +86,7 @@ impl Bound {
             }),
             _ => None,
         };
-        Serving(Some(tokio::spawn(http::serve(listener, find)).abort_handle()))
+        Serving(Some(tokio::spawn(http::serve(listener, find))))
     }
 }
 

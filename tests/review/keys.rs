@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml_edit::{DocumentMut, Item, Value};
 use tributary::config::agency::AgencyConfig;
 use tributary::config::gateway::GatewayConfig;
+use tributary::domain::audit::{Origin, SigningKey};
 use tributary::domain::flows::change::{Change, Class};
 use tributary::domain::flows::diff::diff;
 use tributary::domain::flows::edits::{Edited, combine, edits};
@@ -16,8 +17,15 @@ use crate::kit::files::copy;
 use crate::support::City;
 
 const CERTS: &str = "certs/dev/bank.city.example";
-const REVIEW: &str = "longest_acceptance = \"30days\"\n\n[[acceptor]]\nname = \"board\"\n\
-                      key = \"board+1+x\"\nemails = [\"board@city.example\"]\n";
+/// A `review.toml` with an acceptor, whose key is one.
+fn review_toml() -> String {
+    let name: Origin = "board".parse().unwrap();
+    let key = SigningKey::from_seed(&[1; 32]).unwrap().verifying_key(&name).unwrap();
+    format!(
+        "longest_acceptance = \"30days\"\n\n[[acceptor]]\nname = \"board\"\nkey = \"{key}\"\n\
+         emails = [\"board@city.example\"]\n"
+    )
+}
 
 /// The city with its issuer, a public file and a `review.toml`.
 fn city() -> City {
@@ -26,7 +34,7 @@ fn city() -> City {
     copy(&from, &city.path().join("consent"));
     std::fs::create_dir_all(city.path().join(CERTS)).unwrap();
     city.write(&format!("{CERTS}/ca.pem"), "an anchor\n");
-    city.write("review.toml", REVIEW);
+    city.write("review.toml", &review_toml());
     city
 }
 

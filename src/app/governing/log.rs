@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::app::StartError;
+use crate::app::telemetry::Serving;
 use crate::config::audit::{AuditConfig, AuditKeys, PinnedLogs};
 use crate::domain::audit::Record;
 use crate::domain::catalogue::Catalogue;
@@ -34,15 +35,18 @@ pub(in crate::app) fn open(
 }
 
 /// Serves until it has stopped or the audit log is lost; without a log nothing may
-/// be served.
+/// be served. The pages that tell of the process end after what they tell of, and before
+/// the log is closed.
 pub(in crate::app) async fn while_recorded(
     recorder: Arc<Recorder>,
+    pages: Serving,
     serving: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
     let served = tokio::select! {
         () = serving => Ok(()),
         reason = recorder.until_lost() => Err(StartError::AuditLost(reason)),
     };
+    pages.end().await;
     recorder.flush().await;
     // Closing the log waits for the disk.
     let _ = tokio::task::spawn_blocking(move || drop(recorder)).await;

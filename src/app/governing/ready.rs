@@ -25,11 +25,12 @@ pub(in crate::app) fn checks(
     authority: &Authority,
     stop: &watch::Receiver<bool>,
 ) -> Readiness {
-    let (recorder, witnesses) = (recorder.clone(), witnesses.clone());
+    // Whoever asks about health does not keep the log open.
+    let (recorder, witnesses) = (Arc::downgrade(recorder), witnesses.clone());
     let (policy, time) = (authority.policy().clone(), authority.time().clone());
     Readiness::new(stop.clone())
         .with("clock", move || of_clock(&time))
-        .with("audit-log", move || of_log(&recorder))
+        .with("audit-log", move || recorder.upgrade().and_then(|recorder| of_log(&recorder)))
         .with("own-log", move || of_own_log(&witnesses))
         .with("policy", move || of_policy(&policy))
 }

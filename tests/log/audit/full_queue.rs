@@ -1,6 +1,8 @@
 //! A request that is refused because the audit log's queue is full has no record of its
 //! own. It is counted like every other refusal, and the count is not lost either.
 
+use std::sync::atomic::Ordering;
+
 use futures_util::FutureExt;
 use tributary::domain::audit::Record;
 use tributary::domain::catalogue::CatalogueDigest;
@@ -9,6 +11,8 @@ use tributary::domain::reason::Reason;
 use tributary::service::audit::recorder::Recorder;
 use tributary::store::audit_log::Options;
 use tributary::store::walk::walk;
+
+use crate::kit::waiting::becomes;
 
 use super::support::{BadDisk, Trouble, open, options, record, verifying_key};
 
@@ -23,14 +27,19 @@ async fn what_a_full_queue_refuses_or_abandons_is_counted() {
     let recorder = Recorder::new(log, CatalogueDigest([3; 32]), None);
     let peer: SpiffeId = "spiffe://gateway.city.example/gateway/main".parse().unwrap();
 
+    let syncs = disk.syncs.load(Ordering::SeqCst);
     disk.set(Trouble::SyncHangs);
-    // The writer takes some, and then the queue fills.
-    let mut waiting = Vec::new();
+    // The writer takes the first and waits for the disk; then the queue fills, and stays so.
+    let mut first = Box::pin(recorder.begin(&peer, Vec::new).record(Ok(vec![record(0)])));
+    assert!(first.as_mut().now_or_never().is_none(), "written while the disk hangs");
+    let begun = async || disk.syncs.load(Ordering::SeqCst) > syncs;
+    becomes("a sync that hangs", true, begun).await;
+    let mut waiting = vec![first];
     let refused = loop {
         let number = waiting.len() as u64;
         assert!(number < 10_000, "the queue never fills");
-        let unrecorded = recorder.begin(&peer, Vec::new);
-        let mut written = Box::pin(unrecorded.record(Ok(vec![record(number)])));
+        let mut written =
+            Box::pin(recorder.begin(&peer, Vec::new).record(Ok(vec![record(number)])));
         match written.as_mut().now_or_never() {
             None => waiting.push(written),
             Some(Err(refusal)) => break refusal,

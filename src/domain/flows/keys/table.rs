@@ -314,14 +314,7 @@ const GATEWAY: &[Row] = &[
     row(G, "review.reviewer[]", Reviewers, Entry, "", "who may read the log: {0}"),
     row(G, "review.reviewer[].id", Reviewers, Plain, "", "the reviewer {0}"),
     row(G, "review.reviewer[].may", Reviewers, Set, "", "what {0} may see of the log"),
-    row(
-        G,
-        "status.readers",
-        Reviewers,
-        Set,
-        "",
-        "who may ask how the gateway and its agencies do",
-    ),
+    row(G, "status.readers", Reviewers, Set, "", "who may ask how the gateway and its agencies do"),
     row(G, "limits.max_deadline", Ceilings, Span, "2s", "the longest time given to a request"),
     row(
         G,
