@@ -138,7 +138,7 @@ fn time_of(time: Option<&prost_types::Duration>) -> Option<Duration> {
 }
 
 fn short(digest: &[u8]) -> String {
-    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    data_encoding::HEXLOWER.encode(digest.get(..6).unwrap_or(digest))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use crate::config::catalogue;
 use crate::domain::audit::access::AccessReport;
 use crate::domain::audit::export::{Line, parse_tag};
-use crate::domain::audit::{Record, SignedCheckpoint, SubjectTag, VerifyingKey};
+use crate::domain::audit::{Record, SubjectTag, VerifyingKey};
 use crate::domain::grant::base64;
 use crate::files;
 use crate::store::verify::{Verdict, verify};
@@ -108,12 +108,7 @@ fn key_of<'a>(folder: &Path, keys: &'a [VerifyingKey]) -> anyhow::Result<&'a Ver
     if let [only] = keys {
         return Ok(only);
     }
-    let shown = folder.display();
-    let note = files::read_text(&folder.join("checkpoint"), files::SMALL)
-        .with_context(|| format!("{shown} has no checkpoint: is it a log's folder?"))?;
-    let origin = SignedCheckpoint::parse_unverified(&note)?.checkpoint().origin.clone();
-    let key = keys.iter().find(|key| *key.origin() == origin);
-    key.with_context(|| format!("no key is given for the log `{origin}` in {shown}: add --key"))
+    Ok(super::audit::source::key_of(folder, keys)?.0)
 }
 
 /// Tags are pseudonyms of a person: they come from a file, since others can read

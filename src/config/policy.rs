@@ -106,11 +106,7 @@ impl PolicyConfig {
     /// Notes what is wrong with the files, but for what they say of the catalogue, where
     /// that is unsound.
     pub fn judge_without_catalogue(&self, faults: &mut Faults) {
-        let vocabulary = read(&self.vocabulary).and_then(|text| {
-            let read = file::parse_toml::<Vocabulary>(&self.vocabulary, &text);
-            read.map_err(PolicyLoadError::Vocabulary)
-        });
-        note("policy.vocabulary", vocabulary, faults);
+        note("policy.vocabulary", written_vocabulary(&self.vocabulary), faults);
         note("policy.rules", read_texts(&self.rules, ENDING), faults);
     }
 
@@ -142,14 +138,17 @@ fn note<T>(key: &str, read: Result<T, PolicyLoadError>, faults: &mut Faults) -> 
     None
 }
 
+/// A vocabulary as it is written.
+fn written_vocabulary(path: &Path) -> Result<Vocabulary, PolicyLoadError> {
+    file::parse_toml(path, &read(path)?).map_err(PolicyLoadError::Vocabulary)
+}
+
 /// Reads a vocabulary. One that lists no agency has those of the catalogue.
 ///
 /// # Errors
 /// The file cannot be read or is no vocabulary.
 pub fn read_vocabulary(path: &Path, catalogue: &Catalogue) -> Result<Vocabulary, PolicyLoadError> {
-    let text = read(path)?;
-    let vocabulary = file::parse_toml(path, &text);
-    let mut vocabulary: Vocabulary = vocabulary.map_err(PolicyLoadError::Vocabulary)?;
+    let mut vocabulary = written_vocabulary(path)?;
     if vocabulary.agencies.is_empty() {
         vocabulary.agencies = catalogue.agencies().into_iter().cloned().collect();
     }

@@ -14,6 +14,7 @@ pub mod acceptors;
 mod blame;
 pub mod change;
 pub mod diff;
+mod digest;
 pub mod drift;
 pub mod edits;
 pub mod federation;

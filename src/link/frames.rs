@@ -105,7 +105,8 @@ impl Left {
 }
 
 impl<S> Counted<S> {
-    /// Counts on this account, and lets so many frames without work pass in a second. What it gives is told why the connection is to be closed.
+    /// Counts on this account, and lets so many frames without work pass in a second. What
+    /// it gives is told why the connection is to be closed.
     pub(super) fn new(inner: S, held: Held, idle_frames: u32) -> (Self, oneshot::Receiver<Reason>) {
         let (broken, told) = oneshot::channel();
         let at = At { skip: PREFACE, header: [0; HEADER], come: 0, looked: Looked::Nothing };

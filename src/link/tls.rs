@@ -114,8 +114,7 @@ pub(super) struct OurClock;
 
 impl TimeProvider for OurClock {
     fn current_time(&self) -> Option<UnixTime> {
-        let seconds = u64::try_from(clock::process().now().latest.unix_timestamp()).ok()?;
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+        unix(clock::process().now().latest)
     }
 }
 
@@ -126,9 +125,13 @@ pub(super) struct WallClock;
 
 impl TimeProvider for WallClock {
     fn current_time(&self) -> Option<UnixTime> {
-        let seconds = u64::try_from(clock::utc().unix_timestamp()).ok()?;
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+        unix(clock::utc())
     }
+}
+
+fn unix(time: OffsetDateTime) -> Option<UnixTime> {
+    let seconds = u64::try_from(time.unix_timestamp()).ok()?;
+    Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
 }
 
 /// Verifies one connection's peer and keeps the finding.

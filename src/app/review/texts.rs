@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
 
 use super::{Files, ReviewError, Texts};
 use crate::config::file;
-use crate::domain::flows::edits::hex;
 use crate::domain::flows::keys::Kind;
 use crate::domain::flows::places::GATEWAY;
 use crate::domain::flows::settings::{Seen, Text, public_files};
@@ -122,7 +122,7 @@ impl Reader<'_> {
         let Some(inside) = inside(&self.files.root, path) else { return Seen::Outside };
         let seen = self.seen.entry(inside.clone());
         let read = || match files::read(&inside, files::LARGE) {
-            Ok(bytes) => Seen::Digest(hex(digest(&SHA256, &bytes).as_ref())),
+            Ok(bytes) => Seen::Digest(HEXLOWER.encode(digest(&SHA256, &bytes).as_ref())),
             Err(_) => Seen::Absent,
         };
         seen.or_insert_with(read).clone()

@@ -52,6 +52,22 @@ pub(super) fn lines(
     Ok(exit_code(&walked.faults))
 }
 
+/// The key of the log in a folder, by the origin of its newest checkpoint, and that
+/// checkpoint's note, of which nothing is verified yet.
+pub(in crate::cli) fn key_of<'a>(
+    folder: &Path,
+    keys: &'a [VerifyingKey],
+) -> anyhow::Result<(&'a VerifyingKey, String)> {
+    let shown = folder.display();
+    let note = files::read_text(&folder.join("checkpoint"), files::SMALL)
+        .with_context(|| format!("{shown} has no checkpoint: is it a log's folder?"))?;
+    let origin = SignedCheckpoint::parse_unverified(&note)?.checkpoint().origin.clone();
+    let key = keys.iter().find(|key| *key.origin() == origin);
+    let key = key
+        .with_context(|| format!("no key is given for the log `{origin}` in {shown}: add --key"))?;
+    Ok((key, note))
+}
+
 /// Reads a log's folder or an export of one.
 pub(super) fn log_or_export(path: &Path, keys: &[VerifyingKey]) -> anyhow::Result<Vec<Line>> {
     if !path.is_dir() {
@@ -66,12 +82,7 @@ pub(super) fn log_or_export(path: &Path, keys: &[VerifyingKey]) -> anyhow::Resul
             })
             .collect();
     }
-    let note = files::read_text(&path.join("checkpoint"), files::SMALL)
-        .with_context(|| format!("{} has no checkpoint: is it a log's folder?", path.display()))?;
-    let origin = SignedCheckpoint::parse_unverified(&note)?.checkpoint().origin.clone();
-    let key = keys.iter().find(|key| *key.origin() == origin).with_context(|| {
-        format!("no key is given for the log `{origin}` in {}: add --key", path.display())
-    })?;
+    let (key, _) = key_of(path, keys)?;
     let mut all = Vec::new();
     let code = lines(path, key, false, &mut |line| {
         all.push(line);

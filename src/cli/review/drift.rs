@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::forms;
 use crate::app::review;
+use crate::cli::audit::source::key_of;
 use crate::domain::audit::export::Line;
 use crate::domain::audit::reconcile::{Class, Finding, reconcile_all};
 use crate::domain::audit::{SignedCheckpoint, VerifyingKey};
@@ -185,12 +186,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn open(&mut self, folder: &Path, house: Option<&str>) -> anyhow::Result<()> {
         let shown = folder.display();
-        let note = files::read_text(&folder.join("checkpoint"), files::SMALL)
-            .with_context(|| format!("{shown} has no checkpoint: is it a log's folder?"))?;
-        let origin = SignedCheckpoint::parse_unverified(&note)?.checkpoint().origin.clone();
-        let key = self.keys.iter().find(|key| *key.origin() == origin).with_context(|| {
-            format!("no key is given for the log `{origin}` in {shown}: add --key")
-        })?;
+        let (key, note) = key_of(folder, self.keys)?;
+        let origin = key.origin();
         let known = match house {
             Some(_) => known(self.known, key)?,
             None => None,

@@ -6,12 +6,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use time::Date;
 
 use super::acceptors::Acceptors;
 use super::change::Change;
-use super::edits::hex;
+use super::digest::digest;
 use super::federation::Federation;
 use super::lock::day;
 use crate::domain::audit::{NoteError, Origin, SigningKey, VerifyingKey};
@@ -223,15 +222,6 @@ pub fn digest_of_all(federation: &Federation) -> String {
         parts.extend([agency.id.to_string(), own.unwrap_or_default()]);
     }
     digest(parts.iter().map(String::as_str))
-}
-
-fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
-    let mut hash = Context::new(&SHA256);
-    for part in parts {
-        hash.update(&(part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    hex(hash.finish().as_ref())
 }
 
 impl fmt::Display for Statement {

@@ -6,9 +6,8 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_lc_rs::digest::{Context, SHA256};
-
 use super::change::{Blame, Change, Class, Edit};
+use super::digest::digest;
 use super::federation::{Federation, House};
 use super::keys::{Form, Kind, Row};
 use super::places::{GATEWAY, Kind as What, Place};
@@ -105,19 +104,10 @@ impl Edited {
     }
 
     fn sealed(mut self, kind: &str, old: &str, new: &str) -> Self {
-        let mut hash = Context::new(&SHA256);
-        for part in [kind, self.class.as_str(), self.edit.as_str(), &self.key, old, new] {
-            hash.update(&(part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        self.digest = hex(hash.finish().as_ref());
+        let (class, edit) = (self.class.as_str(), self.edit.as_str());
+        self.digest = digest([kind, class, edit, &self.key, old, new]);
         self
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 type Paired<'a> = (Option<Side<'a>>, Option<Side<'a>>);
