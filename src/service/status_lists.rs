@@ -249,7 +249,14 @@ impl StatusPoll {
         let mut lists = StatusLists::clone(&self.lists.load());
         // Only a list that was not known before tells what time it is now.
         if lists.get(uri).is_none_or(|held| held.issued_at() < list.issued_at()) {
-            self.time.signed(list.issued_at());
+            // The watch over the clocks may not have looked while they differed.
+            if self.time.signed(list.issued_at()) {
+                tracing::warn!(
+                    list = uri,
+                    "the clock was wrong when this process started, and is right now: a fresh \
+                     status list agrees with it"
+                );
+            }
             clock::process().signed(list.issued_at());
         }
         list.check_times(self.time.now())?;
