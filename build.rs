@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
 
     tonic_prost_build::configure()
+        .codec_path("crate::wire::codec::Fitting")
         .include_file("protocol.rs")
         // Inner messages travel as slices of the frame that brought them.
         .bytes(".tributary.v1")

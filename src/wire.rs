@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod catalogue;
+pub mod codec;
 pub mod deadline;
 pub mod fetch;
 pub mod grant;

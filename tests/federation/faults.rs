@@ -11,6 +11,7 @@ mod forms;
 mod hung;
 mod lanes;
 mod lies;
+mod moved;
 mod overload;
 mod processes;
 mod raw;

@@ -23,7 +23,9 @@ mod packed;
 mod page;
 #[cfg(feature = "prove")]
 mod prove;
+mod remapped;
 mod subject;
 mod support;
+mod trust;
 #[cfg(not(feature = "prove"))]
 mod unproven;

@@ -9,7 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 
 use super::{Files, ReviewError, Texts};
-use crate::config::file;
+use crate::config::{file, pem};
 use crate::domain::flows::keys::Kind;
 use crate::domain::flows::places::GATEWAY;
 use crate::domain::flows::settings::{Seen, Text, public_files};
@@ -122,11 +122,24 @@ impl Reader<'_> {
         let Some(inside) = inside(&self.files.root, path) else { return Seen::Outside };
         let seen = self.seen.entry(inside.clone());
         let read = || match files::read(&inside, files::LARGE) {
-            Ok(bytes) => Seen::Digest(HEXLOWER.encode(digest(&SHA256, &bytes).as_ref())),
+            Ok(bytes) => Seen::Digest(digest_of(&bytes)),
             Err(_) => Seen::Absent,
         };
         seen.or_insert_with(read).clone()
     }
+}
+
+/// SHA-256 of what a public file says: of its certificates, whatever else stands around
+/// them and in whatever order, so that it is the fingerprint of a lone one; else of all.
+fn digest_of(file: &[u8]) -> String {
+    let said = match pem::authorities(file) {
+        Ok(mut certificates) => {
+            certificates.sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
+            certificates.iter().flat_map(|der| der.iter().copied()).collect()
+        }
+        Err(_) => file.to_vec(),
+    };
+    HEXLOWER.encode(digest(&SHA256, &said).as_ref())
 }
 
 /// A path without detours, if it is below a folder.
