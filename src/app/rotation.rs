@@ -67,7 +67,8 @@ pub(super) struct LinkWatch {
 impl LinkWatch {
     pub(super) fn new(path: &Path, read: Read, config: &LinkConfig) -> Self {
         let own = Watch::new(config.own_files(), "");
-        Self { path: path.to_owned(), read, own, trust: trust_watch(path, config) }
+        let trust = Watch::new(trust_files(path, config), "");
+        Self { path: path.to_owned(), read, own, trust }
     }
 
     /// Keeps what `tls` uses up to date.
@@ -77,10 +78,10 @@ impl LinkWatch {
     }
 }
 
-fn trust_watch(path: &Path, config: &LinkConfig) -> Watch {
+fn trust_files(path: &Path, config: &LinkConfig) -> Vec<PathBuf> {
     let mut files = config.trust_files();
     files.push(path.to_owned());
-    Watch::new(files, "")
+    files
 }
 
 struct Links {
@@ -126,7 +127,7 @@ impl Links {
             Ok(changing) => changing.link,
             Err(error) => return kept(Reason::TrustKept, &error),
         };
-        self.watch.trust = trust_watch(&self.watch.path, &config);
+        self.watch.trust.follow(trust_files(&self.watch.path, &config));
         let trust = self.tls.trust();
         let (store, faults) = trust.current().reload(&config.trust, bad);
         trust.replace(store);
@@ -173,7 +174,8 @@ pub(super) struct PinsWatch {
 
 impl PinsWatch {
     pub(super) fn new(path: &Path, read: Read, config: &GrantsConfig) -> Self {
-        Self { path: path.to_owned(), read, files: pins_watch(path, config) }
+        let files = Watch::new(pins_files(path, config), "");
+        Self { path: path.to_owned(), read, files }
     }
 
     /// Keeps `good` and the lists that are fetched up to date.
@@ -189,10 +191,10 @@ impl PinsWatch {
     }
 }
 
-fn pins_watch(path: &Path, config: &GrantsConfig) -> Watch {
+fn pins_files(path: &Path, config: &GrantsConfig) -> Vec<PathBuf> {
     let mut files = config.issuer_files(folder_of(path));
     files.push(path.to_owned());
-    Watch::new(files, "")
+    files
 }
 
 struct Pins {
@@ -216,7 +218,7 @@ impl Pins {
 
     fn load(&mut self) -> Result<Grants, StartError> {
         let Changing { grants: config, mut faults, .. } = (self.watch.read)(&self.watch.path)?;
-        self.watch.files = pins_watch(&self.watch.path, &config);
+        self.watch.files.follow(pins_files(&self.watch.path, &config));
         let grants = config.load(folder_of(&self.watch.path), &self.catalogue, &mut faults);
         let grants = faults.finish(grants).map_err(FileError::from)?;
         self.statuses.replace(statuses::plan(&grants)?)?;

@@ -134,7 +134,6 @@ impl Hostile {
         part: String,
     ) -> Sent {
         let client = self.clients.iter().find(|client| client.agency().as_str() == agency);
-        let until = clock::now() + Duration::from_secs(100);
         let question = pb::FetchSectionRequest {
             request_id: id.into(),
             items: items.clone(),
@@ -143,18 +142,29 @@ impl Hostile {
             grant: Some(pb::GrantPresentation { sd_jwt: part.into(), ..Default::default() }),
             ..Default::default()
         };
-        let put = Question::new(question.clone(), None, until);
-        let gather = Gather::new(1);
-        let asked = client.unwrap().ask(&put, gather.reply(0)).expect("the link is up");
-        while gather.woken().await != Woken::All {}
-        asked.expect("it was put").answered();
-        let arrival = gather.arrivals().pop().unwrap().unwrap();
-        let answer = match arrival.outcome {
-            Ok(bytes) => Ok(pb::FetchSectionResponse::decode(bytes).unwrap().section.unwrap()),
-            Err(Failure::Refused { reason, .. }) => Err(reason),
-            Err(failure) => panic!("no answer: {failure:?}"),
-        };
+        let asked = async || asked(client.unwrap(), &question).await;
+        let answer = until("an answer or a refusal", asked, Result::is_ok).await.unwrap();
         Sent { question, answer }
+    }
+}
+
+/// An agency's answer or its reason; or why there was no way to it, as may be for a moment
+/// on a machine that has much else to do.
+async fn asked(
+    client: &Client,
+    question: &pb::FetchSectionRequest,
+) -> Result<Result<pb::AgencySection, String>, String> {
+    let put = Question::new(question.clone(), None, clock::now() + Duration::from_secs(100));
+    let gather = Gather::new(1);
+    let asked = client.ask(&put, gather.reply(0)).map_err(|_| "it is not known".to_owned())?;
+    while gather.woken().await != Woken::All {}
+    if let Some(asked) = asked {
+        asked.answered();
+    }
+    match gather.arrivals().pop().unwrap().unwrap().outcome {
+        Ok(bytes) => Ok(Ok(pb::FetchSectionResponse::decode(bytes).unwrap().section.unwrap())),
+        Err(Failure::Refused { reason, .. }) => Ok(Err(reason)),
+        Err(failure) => Err(format!("{failure:?}")),
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) fn matrix(review: &Review, judged: Option<&[Judged<'_>]>) -> Markup {
                 }
                 li { "empty: closed" }
             }
-            div.scroll tabindex="0" role="region" aria-labelledby="matrix" {
+            div.scroll tabindex="0" role="group" aria-labelledby="matrix" {
                 table.matrix.many[many] {
                     thead {
                         tr {

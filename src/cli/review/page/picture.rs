@@ -66,7 +66,7 @@ pub(super) fn picture(review: &Review, judged: Option<&[Judged<'_>]>) -> Markup 
             h2 #picture { "From whom to whom" }
             p { "Bands are as wide as there are items. A dashed orange line inside a band is what \
                  this change opened or widened." }
-            div.scroll tabindex="0" role="region" aria-labelledby="picture" {
+            div.scroll tabindex="0" role="group" aria-labelledby="picture" {
                 svg viewBox=(format!("0 0 {WIDTH} {total:.0}")) role="img"
                     aria-labelledby="picture" {
                     @for (head, x) in heads.iter().zip(COLUMNS) {
@@ -119,7 +119,7 @@ fn rectangle(column: usize, node: &Node) -> Markup {
     };
     html! {
         rect x=(format!("{x:.1}")) y=(format!("{:.1}", node.top)) width=(NODE)
-            height=(format!("{:.1}", node.height)) rx="2" fill="#17202b" {
+            height=(format!("{:.1}", node.height)) rx="2" class="node" {
             title { (node.label) }
         }
         text x=(format!("{at:.1}")) y=(format!("{y:.1}")) text-anchor=(anchor) {

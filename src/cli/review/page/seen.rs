@@ -20,7 +20,7 @@ pub(super) fn reviewers(review: &Review) -> Markup {
     html! {
         section aria-labelledby="reviewers" {
             h2 #reviewers { "Who may look, and who may accept" }
-            div.scroll tabindex="0" role="region" aria-labelledby="reviewers" {
+            div.scroll tabindex="0" role="group" aria-labelledby="reviewers" {
                 table.stack {
                     thead { tr { @for head in ["who", "may", "known by"] { th scope="col" { (head) } } } }
                     tbody {

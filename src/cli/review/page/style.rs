@@ -2,8 +2,10 @@
 //! ground, and never say anything that a shape or a word does not say too.
 
 pub(super) const CSS: &str = r"
-:root{--ink:#17202b;--soft:#55606e;--line:#d5dbe3;--ground:#fff;--tint:#f4f6f9;--blue:#0b5394;
+:root{color-scheme:light dark;--ink:#17202b;--soft:#55606e;--line:#d5dbe3;--ground:#fff;--tint:#f4f6f9;--blue:#0b5394;
 --orange:#a04000;--red:#b3141b;--green:#1a6b3c}
+@media screen and (prefers-color-scheme:dark){:root{--ink:#e4e8ee;--soft:#a9b4c2;--line:#3a4450;
+--ground:#14181d;--tint:#1f262e;--blue:#84b8ea;--orange:#f2a65e;--red:#ff8f8f;--green:#74d09b}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;color:var(--ink);background:var(--ground);
@@ -60,9 +62,9 @@ details ul{margin:4px 0 4px 18px;padding:0}
 text-align:left}
 svg{display:block;width:100%;min-width:760px;height:auto}
 svg text{font:13px system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif;fill:var(--ink)}
-svg text{paint-order:stroke;stroke:#fff;stroke-width:3.5px;stroke-linejoin:round}
-svg .head{font-weight:700}svg .count{fill:var(--soft);font-size:12px}
-.skip{position:absolute;left:-999px}.skip:focus{left:8px;top:8px;background:#fff;padding:6px}
+svg text{paint-order:stroke;stroke:var(--ground);stroke-width:3.5px;stroke-linejoin:round}
+svg .node{fill:var(--ink)}svg .head{font-weight:700}svg .count{fill:var(--soft);font-size:12px}
+.skip{position:absolute;left:-999px}.skip:focus{left:8px;top:8px;background:var(--ground);padding:6px}
 footer{border-top:1px solid var(--line);margin-top:40px;padding-top:20px;padding-bottom:40px;
 color:var(--ink)}
 footer dl{display:grid;grid-template-columns:minmax(9em,auto) 1fr;gap:4px 20px;margin:0;font-size:14px}

@@ -29,7 +29,7 @@ pub(super) fn changes(compared: &Compared, judgement: &Judgement<'_>) -> Markup 
             p { "From " code { (old) } " to " code { (new) } ". Each change is blamed on the line \
                  that made it." }
             @if judgement.flows.is_empty() { p { "No flow changed." } } @else {
-                div.scroll tabindex="0" role="region" aria-labelledby="changes" {
+                div.scroll tabindex="0" role="group" aria-labelledby="changes" {
                     table.stack {
                         thead { tr {
                             @for head in ["change", "from → to", "for", "items", "legal basis",
@@ -41,7 +41,7 @@ pub(super) fn changes(compared: &Compared, judgement: &Judgement<'_>) -> Markup 
             }
             @if !judgement.edits.is_empty() {
                 h3 #keys { "Keys that say something else" }
-                div.scroll tabindex="0" role="region" aria-labelledby="keys" {
+                div.scroll tabindex="0" role="group" aria-labelledby="keys" {
                     table.stack {
                         thead { tr {
                             @for head in ["change", "what it means", "from → to", "blamed on",
@@ -178,7 +178,7 @@ pub(super) fn drift(review: &Review, found: &Found) -> Markup {
             @if drift.incidents.is_empty() && found.omitted() == 0 {
                 p { "Every release was declared by the policy that was in force." }
             } @else {
-                div.scroll tabindex="0" role="region" aria-labelledby="drift" {
+                div.scroll tabindex="0" role="group" aria-labelledby="drift" {
                     table.stack {
                         thead { tr {
                             @for head in ["finding", "when", "from → to", "for", "items", "why",
@@ -276,7 +276,7 @@ pub(super) fn rules(review: &Review) -> Markup {
                     summary { b { (short(consumer)) } " for " b { (purpose) } }
                     p { code { (consumer) } @for text in conditions.get(&(*consumer, *purpose))
                         .into_iter().flatten() { "; a grant goes at most " (text) } }
-                    div.scroll tabindex="0" role="region" aria-label=(format!("{consumer} for {purpose}")) {
+                    div.scroll tabindex="0" role="group" aria-label=(format!("{consumer} for {purpose}")) {
                         table.stack {
                             thead { tr { @for head in ["agency", "items", "of", "legal basis",
                                 "opened by gateway + agency"] { th scope="col" { (head) } } } }
@@ -330,7 +330,7 @@ pub(super) fn trust(review: &Review) -> Markup {
     html! {
         section aria-labelledby="trust" {
             h2 #trust { "Whose certificates are believed" }
-            div.scroll tabindex="0" role="region" aria-labelledby="trust" {
+            div.scroll tabindex="0" role="group" aria-labelledby="trust" {
                 table.stack {
                     thead { tr { @for head in ["house", "believes", "roles", "subject",
                         "valid until", "SHA-256"] { th scope="col" { (head) } } } }
