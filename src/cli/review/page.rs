@@ -8,6 +8,7 @@ mod picture;
 mod seen;
 mod style;
 mod tables;
+mod together;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -102,7 +102,7 @@ pub(super) fn matrix(review: &Review, judged: Option<&[Judged<'_>]>) -> Markup {
                             @for (category, items) in categories {
                                 tr {
                                     th scope="row" { (category) }
-                                    @for cell in columns.values() { (mark(cell, items)) }
+                                    @for cell in columns.values() { (mark(cell, items, many)) }
                                 }
                             }
                         }
@@ -118,7 +118,8 @@ fn breakable(code: &str) -> Markup {
     html! { @for part in code.split_inclusive('_') { (part) wbr; } }
 }
 
-fn mark(cell: &Cell, items: &ItemSet) -> Markup {
+/// Of many, only the legend says what the signs mean.
+fn mark(cell: &Cell, items: &ItemSet, many: bool) -> Markup {
     let cut = Cell {
         declared: cell.declared.and(items),
         observed: cell.observed.and(items),
@@ -126,8 +127,8 @@ fn mark(cell: &Cell, items: &ItemSet) -> Markup {
         undeclared: cell.undeclared.and(items),
     };
     let Some((class, sign, word, count)) = cut.mark() else { return html! { td {} } };
-    let word = word.split(':').next().unwrap_or_default();
-    html! { td class=(class) title=(word) { i { (sign) } (count) } }
+    let word = word.split(':').next().filter(|_| !many);
+    html! { td class=(class) title=[word] { i { (sign) } (count) } }
 }
 
 fn columns<'a>(review: &'a Review, judged: Option<&'a [Judged<'_>]>) -> BTreeMap<Column<'a>, Cell> {

@@ -7,8 +7,9 @@ use maud::{Markup, html};
 use time::{Duration, OffsetDateTime, Time};
 
 use super::matrix::short;
+use super::together::{Together, together};
 use super::{Review, agency_title};
-use crate::cli::review::compared::{Compared, Judged, JudgedEdit, Judgement};
+use crate::cli::review::compared::{Compared, JudgedEdit, Judgement};
 use crate::cli::review::drift::Found;
 use crate::cli::review::forms;
 use crate::domain::catalogue::Catalogue;
@@ -23,6 +24,7 @@ const SOON: Duration = Duration::days(30);
 
 pub(super) fn changes(compared: &Compared, judgement: &Judgement<'_>) -> Markup {
     let [old, new] = &compared.labels;
+    let mut listed = Listed::default();
     html! {
         section aria-labelledby="changes" {
             h2 #changes { "What changed" }
@@ -35,7 +37,7 @@ pub(super) fn changes(compared: &Compared, judgement: &Judgement<'_>) -> Markup 
                             @for head in ["change", "from → to", "for", "items", "legal basis",
                                 "blamed on", "accepted"] { th scope="col" { (head) } }
                         } }
-                        tbody { @for judged in &judgement.flows { (change(compared, judged)) } }
+                        tbody { @for row in together(&judgement.flows) { (change(compared, &row, &mut listed)) } }
                     }
                 }
             }
@@ -109,18 +111,20 @@ fn edit(compared: &Compared, judged: &JudgedEdit<'_>) -> Markup {
     }
 }
 
-fn change(compared: &Compared, judged: &Judged<'_>) -> Markup {
-    let change = judged.change;
+fn change(compared: &Compared, row: &Together<'_>, listed: &mut Listed) -> Markup {
+    let (judged, change) = (row.like, row.like.change);
     html! {
         tr {
             th scope="row" { (badge(change.class)) }
             td data-h="from → to" {
                 (agency_title(&compared.new, change.agency.as_str())) " → "
-                span title=(change.consumer) { (short(change.consumer.as_str())) }
+                (several(&row.consumers, "consumers", |consumer| html! {
+                    span title=(consumer) { (short(consumer)) }
+                }))
             }
-            td data-h="for" { (change.purpose) }
+            td data-h="for" { (several(&row.purposes, "purposes", |purpose| html! { (purpose) })) }
             td data-h="items" {
-                (items(compared.catalogues(), &change.items))
+                (listed.items(compared.catalogues(), &change.items))
                 @if !change.detail.is_empty() { br; (change.detail) }
             }
             td data-h="legal basis" { (forms::bases(&change.bases).join(", ")) }
@@ -140,6 +144,39 @@ fn change(compared: &Compared, judged: &Judged<'_>) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// Names; more than three behind a disclosure.
+fn several(names: &BTreeSet<&str>, what: &str, one: impl Fn(&str) -> Markup) -> Markup {
+    html! {
+        @if names.len() > 3 {
+            details {
+                summary { (names.len()) " " (what) }
+                ul { @for name in names { li { (one(name)) } } }
+            }
+        } @else {
+            @for (at, name) in names.iter().enumerate() { @if at > 0 { ", " } (one(name)) }
+        }
+    }
+}
+
+/// Sets of items that were listed, each under an anchor: what many changes are about is
+/// written out once.
+#[derive(Default)]
+struct Listed(Vec<ItemSet>);
+
+impl Listed {
+    fn items(&mut self, catalogues: [&Catalogue; 2], of: &ItemSet) -> Markup {
+        if let Some(at) = self.0.iter().position(|listed| listed == of) {
+            return html! { a href=(format!("#items-{at}")) { (of.len()) " items, as above" } };
+        }
+        let list = items(catalogues, of);
+        if of.len() < 2 {
+            return list;
+        }
+        self.0.push(*of);
+        html! { div id=(format!("items-{}", self.0.len() - 1)) { (list) } }
     }
 }
 
@@ -265,18 +302,29 @@ pub(super) fn rules(review: &Review) -> Markup {
             items.insert(item);
         }
     }
+    // Purposes for which it is all the same are told together.
+    type Told<'a> = (&'a str, Vec<&'a str>, Group<'a>, BTreeSet<String>);
+    let mut all: Vec<Told<'_>> = Vec::new();
+    for ((consumer, purpose), rows) in groups {
+        let most = conditions.remove(&(consumer, purpose)).unwrap_or_default();
+        let alike = |told: &&mut Told<'_>| (told.0, &told.2, &told.3) == (consumer, &rows, &most);
+        match all.iter_mut().find(alike) {
+            Some((_, purposes, ..)) => purposes.push(purpose),
+            None => all.push((consumer, vec![purpose], rows, most)),
+        }
+    }
     html! {
         section aria-labelledby="rules" {
             h2 #rules { "By which rules" }
             p { "A flow is open when the gateway's rules and the agency's rules both open it, \
                  and the person's grant covers it. “No issuer” says that nobody whose grants are \
                  believed may write one for it." }
-            @for ((consumer, purpose), rows) in &groups {
+            @for (consumer, purposes, rows, most) in &all {
                 details {
-                    summary { b { (short(consumer)) } " for " b { (purpose) } }
-                    p { code { (consumer) } @for text in conditions.get(&(*consumer, *purpose))
-                        .into_iter().flatten() { "; a grant goes at most " (text) } }
-                    div.scroll tabindex="0" role="group" aria-label=(format!("{consumer} for {purpose}")) {
+                    summary { b { (short(consumer)) } " for " b { (purposes.join(", ")) } }
+                    p { code { (consumer) } @for text in most { "; a grant goes at most " (text) } }
+                    div.scroll tabindex="0" role="group"
+                        aria-label=(format!("{consumer} for {}", purposes.join(", "))) {
                         table.stack {
                             thead { tr { @for head in ["agency", "items", "of", "legal basis",
                                 "opened by gateway + agency"] { th scope="col" { (head) } } } }
