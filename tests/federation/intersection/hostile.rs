@@ -151,9 +151,9 @@ impl Hostile {
 /// An agency's answer or its reason; or why there was no way to it, as may be for a moment
 /// on a machine that has much else to do.
 async fn asked(
-    client: &Client,
+    client: &AgencyClient,
     question: &pb::FetchSectionRequest,
-) -> Result<Result<pb::AgencySection, String>, String> {
+) -> Result<Result<pb::Section, String>, String> {
     let put = Question::new(question.clone(), None, clock::now() + Duration::from_secs(100));
     let gather = Gather::new(1);
     let asked = client.ask(&put, gather.reply(0)).map_err(|_| "it is not known".to_owned())?;
