@@ -17,7 +17,7 @@ use crate::domain::finding::{Finding, Findings, causes};
 const MAX_FAULTS: usize = 200;
 
 /// The faults of one file so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Faults {
     file: String,
     lines: BTreeMap<String, usize>,

@@ -199,6 +199,8 @@ impl GatewayConfig {
                     &mut faults,
                 );
             }
+            config.grants.asked =
+                Some(config.agency.iter().map(|agency| agency.id.clone()).collect());
             config.grants.admit(&config.consumer, &config.link, &mut faults);
             config.check(&mut faults);
             config.catalogue = folder.join(&config.catalogue);

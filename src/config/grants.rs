@@ -1,7 +1,7 @@
 //! The `[grants]` section: pinned issuers, purposes with their ceilings, and,
 //! at an agency, the keys that open subjects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration as Wait;
 
@@ -42,6 +42,9 @@ pub struct GrantsConfig {
     /// An agency's own keys that open subjects; a gateway has none.
     #[serde(default)]
     pub opening_key: Vec<OpeningKeyEntry>,
+    /// Whom a gateway asks; an agency asks nobody.
+    #[serde(skip)]
+    pub asked: Option<BTreeSet<AgencyId>>,
 }
 
 fn default_max_age() -> Wait {
@@ -134,6 +137,23 @@ pub struct PurposeEntry {
     pub items: Vec<String>,
 }
 
+impl Grants {
+    /// What stays of it under another section that cannot be used: whom that section does
+    /// not name is believed no more, whatever else is wrong with it.
+    #[must_use]
+    pub fn narrowed(&self, config: &GrantsConfig) -> Self {
+        let pins = self.pins.narrowed(|issuer, pin| {
+            let Some(entry) = config.issuer.iter().find(|entry| entry.id == *issuer) else {
+                return false;
+            };
+            pin.agencies.retain(|id| config.may_name(entry, id));
+            pin.consumers.retain(|id| entry.consumers().any(|listed| listed == id));
+            true
+        });
+        Self { pins, ..self.clone() }
+    }
+}
+
 /// The section, checked.
 #[derive(Debug, Clone)]
 pub struct Grants {
@@ -173,6 +193,14 @@ impl IssuerEntry {
 }
 
 impl GrantsConfig {
+    /// Whether an issuer's grants may name an agency. Where each agency says itself who may
+    /// open it, one that is not asked at all says nothing: what a grant has of it is left
+    /// alone, so that a grant outlives an agency that goes.
+    fn may_name(&self, entry: &IssuerEntry, agency: &AgencyId) -> bool {
+        let unasked = || self.asked.as_ref().is_some_and(|asked| !asked.contains(agency));
+        entry.agencies().any(|listed| listed == agency) || (entry.agencies.is_none() && unasked())
+    }
+
     /// Tells each issuer that a party's entry names at `key`.
     pub(super) fn open(
         &mut self,
@@ -268,7 +296,9 @@ impl GrantsConfig {
                 let Some(catalogue) = catalogue else { break };
                 check_agency(&key(&format!("agencies[{other}]")), agency, catalogue, faults);
             }
-            let pin = entry.read(&key(""), folder, faults);
+            let mut pin = entry.read(&key(""), folder, faults);
+            let known = catalogue.map(Catalogue::agencies).unwrap_or_default();
+            pin.agencies.extend(known.into_iter().filter(|id| self.may_name(entry, id)).cloned());
             if let Some(what) = entry.waits_for() {
                 let message = format!(
                     "is `{}`, which no {what} names in its `issuers`: it opens nothing until one does",

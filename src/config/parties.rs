@@ -124,9 +124,35 @@ impl Written {
         std::iter::once(self.path.clone()).chain(folders).collect()
     }
 
-    /// Whether a folder that it includes cannot be listed.
-    pub fn lacks_a_folder(&self) -> bool {
-        !self.unlisted.is_empty()
+    /// The folders that it includes and that cannot be listed, and why.
+    pub fn unlisted(&self) -> impl Iterator<Item = (PathBuf, String)> {
+        let patterns = patterns(&self.text);
+        self.unlisted.iter().filter_map(move |(at, why)| {
+            let folder = folder_of(patterns.get(*at)?).ok()?;
+            Some((self.folder().join(folder), why.clone()))
+        })
+    }
+
+    /// The same, with one more party file, or another one in the place of its name.
+    #[must_use]
+    pub fn with_party(&self, party: &Party) -> Self {
+        let mut with = self.clone();
+        with.parties.retain(|known| known.path != party.path);
+        with.parties.push(party.clone());
+        with.as_listed()
+    }
+
+    /// The same, as if every folder had been listed: with the party files in their order.
+    #[must_use]
+    pub fn as_listed(mut self) -> Self {
+        let folders = self.watched();
+        let place = |party: &Party| {
+            let parent = party.path.parent();
+            (folders.iter().position(|folder| Some(folder.as_path()) == parent), party.path.clone())
+        };
+        self.parties.sort_by_cached_key(place);
+        self.unlisted.clear();
+        self
     }
 
     /// Reads it into its shape; `lists` are what party files may have. What was read with
