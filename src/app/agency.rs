@@ -9,15 +9,18 @@ use tokio::sync::watch;
 
 use super::governing::policy::Enforcing;
 use super::governing::switch::kill_switch;
-use super::governing::{authority, health, log, ready};
+use super::governing::{authority, health, log, peers, ready};
 use super::reading::{self, Common};
-use super::rotation::Changing;
-use super::running_out;
 use super::serving::{self, StartError};
+use super::standing::Changing;
 use super::telemetry::{self, Looking};
 use super::watching::Rounds;
+use super::{rotation, running_out};
 use crate::config::agency::AgencyConfig;
-use crate::config::file::FileError;
+use crate::config::faults::Faults;
+use crate::config::parties::Written;
+use crate::config::review::ReviewConfig;
+use crate::config::status::StatusConfig;
 use crate::domain::subject::SubjectFormat;
 use crate::service::agency::answer::{Agency, AgencyParts};
 use crate::service::agency::server::AgencyServer;
@@ -56,10 +59,13 @@ pub async fn run_with(
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
     let (config, read, mapping, opening_keys) = reading::agency(path, changing)?;
-    let Common { catalogue, texts, tls, links, grants, pins, lists, engine, policy, keys, logs } =
-        read;
+    let Common { catalogue, texts, standing, tls, links, grants, pins, lists, .. } = read;
+    let Common { engine, policy, keys, logs, .. } = read;
     let rounds = Rounds::start(&stop);
-    links.start(tls.clone(), &rounds);
+    standing.start(&rounds);
+    links.start(tls.clone(), standing.news(), &rounds);
+    let folder = serving::folder_of(path);
+    let opening_keys = rotation::opening_keys(opening_keys, standing.news(), folder, &rounds);
     let (listener, address) = serving::bind(config.listen).await?;
     let pages = telemetry::bind(config.telemetry).await?;
 
@@ -82,7 +88,8 @@ pub async fn run_with(
     // Each request that is let in has a place in the log's queue.
     let options = options.with_room_for(config.limits.max_total);
     let (recorder, witnesses) = log::open(&config.audit, keys, logs, &catalogue, options, see)?;
-    let counters = Counters::open(&config.counters, serving::folder_of(path), newest).await?;
+    peers::keep(&config.audit, standing.news(), &witnesses, &rounds);
+    let counters = Counters::open(&config.counters, folder, newest).await?;
     let counters_domain = counters.domain(witnesses.origin().as_str());
     let statement_limit = config.source.sql.as_ref().map(|sql| sql.get_ref().statement_timeout);
     let (read, own) = ((&catalogue, texts), Some(&config.id));
@@ -90,7 +97,8 @@ pub async fn run_with(
     let believed = (grants, lists, pins, config.grants.cache);
     let governing = (enforcing, engine, policy);
     let known = recorder.last_time();
-    let authority = authority::start(&catalogue, believed, governing, known, &rounds).await?;
+    let news = (standing.news(), folder);
+    let authority = authority::start(&catalogue, believed, news, governing, known, &rounds).await?;
     running_out::watch_for(tls.clone(), config.audit.folder.clone(), &stop);
     let enabled = kill_switch(path, config.enabled, &Rounds::start(&stop));
     let (policy, statuses) = (authority.policy().clone(), authority.statuses().clone());
@@ -173,7 +181,16 @@ async fn look_again(agency: Arc<Agency>, format: SubjectFormat, mut stop: watch:
     }
 }
 
-pub(super) fn changing(path: &Path) -> Result<Changing, FileError> {
-    let (config, _, faults) = AgencyConfig::judge(path)?;
-    Changing::of(config.map(|config| (config.link, config.grants)), faults)
+pub(super) fn changing(written: &Written) -> (Option<Changing>, Faults) {
+    let (config, faults) = AgencyConfig::judge_written(written);
+    let changing = config.map(|config| Changing {
+        link: config.link,
+        grants: config.grants,
+        audit: config.audit,
+        agencies: Vec::new(),
+        review: ReviewConfig::default(),
+        status: StatusConfig::default(),
+        faults: faults.clone(),
+    });
+    (changing, faults)
 }

@@ -7,22 +7,23 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::governing::policy::Enforcing;
-use super::governing::{authority, health, log, ready};
+use super::governing::{authority, health, log, peers, ready};
 use super::reading::{self, Common};
-use super::rotation::Changing;
+use super::routes::{Roads, Route, Routes, routing};
 use super::running_out;
 use super::serving::{self, StartError};
+use super::standing::{Changing, Heard};
 use super::telemetry::{self, Looking, own};
 use super::watching::Rounds;
-use crate::config::file::FileError;
+use crate::config::faults::Faults;
 use crate::config::gateway::GatewayConfig;
-use crate::service::agencies::client::{AgencyClient, ClientParts};
+use crate::config::parties::Written;
 use crate::service::agencies::hearing::Hearing;
 use crate::service::audit::server::{Review, ReviewServer};
 use crate::service::catalogue::CatalogueServer;
 use crate::service::gateway::answer::Gateway;
 use crate::service::gateway::server::GatewayServer;
-use crate::service::gateway::status::StatusServer;
+use crate::service::gateway::status::{Readers, StatusServer};
 use crate::service::health::Health;
 use crate::store::audit_log::{AuditError, Options as LogOptions};
 use crate::telemetry::metrics::Metrics;
@@ -62,12 +63,13 @@ pub async fn run_with(
     ready: impl FnOnce(SocketAddr),
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
-    let (config, read, endpoints) = reading::gateway(path, changing)?;
-    let Common { catalogue, texts, tls, links, grants, pins, lists, engine, policy, keys, logs } =
-        read;
+    let (config, read) = reading::gateway(path, changing)?;
+    let Common { catalogue, texts, standing, tls, links, grants, pins, lists, .. } = read;
+    let Common { engine, policy, keys, logs, .. } = read;
     let log_key = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
     let rounds = Rounds::start(&stop);
-    links.start(tls.clone(), &rounds);
+    standing.start(&rounds);
+    links.start(tls.clone(), standing.news(), &rounds);
     let (listener, address) = serving::bind(config.listen).await?;
     let pages = telemetry::bind(config.telemetry).await?;
 
@@ -75,40 +77,27 @@ pub async fn run_with(
     let options = options.with_room_for(config.limits.max_in_flight);
     let (recorder, witnesses) =
         log::open(&config.audit, keys, logs, &catalogue, options, &mut |_| {})?;
-    let hearing = Arc::new(Hearing::default());
-    let mut clients = Vec::with_capacity(config.agency.len());
-    for (entry, endpoints) in config.agency.iter().zip(endpoints) {
-        if witnesses.peer(&entry.identity).is_none() {
-            tracing::info!(agency = %entry.id, "its audit log is not pinned, so nobody here would see that it was rewritten");
-        }
-        let parts = ClientParts {
-            agency: entry.id.clone(),
-            endpoints,
-            catalogue: catalogue.digest(),
-            connections: entry.connections,
-            max_in_flight: entry.max_in_flight,
-            witnesses: witnesses.clone(),
-            hearing: hearing.clone(),
-        };
-        clients.push(AgencyClient::start(parts, &stop));
-    }
+    peers::keep(&config.audit, standing.news(), &witnesses, &rounds);
     let health = Health::new(stop.clone());
-    for client in &clients {
-        tokio::spawn(health::report_agency(client.clone(), health.clone(), stop.clone()));
-    }
+    let roads = Roads {
+        tls: tls.clone(),
+        catalogue: catalogue.digest(),
+        witnesses: witnesses.clone(),
+        hearing: Arc::new(Hearing::default()),
+        health: health.clone(),
+        stop: stop.clone(),
+    };
+    let routes = config.agency.iter().map(|entry| roads.open(entry));
+    let routes = routes.collect::<Result<Vec<Route>, _>>()?;
     tokio::spawn(health::report_logs(witnesses.clone(), health.clone(), stop.clone()));
-    let routing = config.agency.iter().map(|agency| {
-        serde_json::json!({
-            "id": agency.id, "identity": agency.identity, "endpoint": agency.endpoints.join(", "),
-        })
-    });
-    let routing = serde_json::Value::Array(routing.collect()).to_string();
-    let read = (&catalogue, texts);
-    let enforcing = Enforcing::new(&config.policy, &config.audit, read, Some(routing), None);
+    let (read, asked) = ((&catalogue, texts), Some(routing(&config.agency)));
+    let enforcing = Enforcing::new(&config.policy, &config.audit, read, asked, None);
+    let keeper = enforcing.keeper().clone();
     let believed = (grants, lists, pins, config.grants.cache);
     let governing = (enforcing, engine, policy);
     let known = recorder.last_time();
-    let authority = authority::start(&catalogue, believed, governing, known, &rounds).await?;
+    let news = (standing.news(), serving::folder_of(path));
+    let authority = authority::start(&catalogue, believed, news, governing, known, &rounds).await?;
     let (policy, statuses) = (authority.policy().clone(), authority.statuses().clone());
     let readiness = Arc::new(ready::checks(&recorder, &witnesses, &authority, &stop));
     let issuers = statuses.clone();
@@ -122,6 +111,14 @@ pub async fn run_with(
         config.audit.folder.clone(),
         log_key,
     ));
+    let readers = Readers::new(config.status.may());
+    let (reviewers, asking, mut news) = (review.clone(), readers.clone(), standing.news());
+    rounds.keep_looking(move || {
+        if let Some(Heard::Changed(now)) = news.take() {
+            reviewers.replace_policy(now.review.policy());
+            asking.replace(now.status.may());
+        }
+    });
     let id = tls.identity().id();
     let max_deadline = config.limits.max_deadline;
     let gateway = Arc::new(Gateway::new(
@@ -129,21 +126,25 @@ pub async fn run_with(
         catalogue.clone(),
         authority,
         recorder.clone(),
-        clients.clone(),
+        routes.iter().map(|(_, client)| client.clone()).collect(),
         config.limits,
         metrics.clone(),
     ));
+    let (gateway_of, policy_of) = (gateway.clone(), policy.clone());
+    Routes { roads, routes, gateway: gateway_of, keeper, policy: policy_of }
+        .keep(standing.news(), &rounds);
+    let of = gateway.clone();
     let looking = Looking::new("gateway", catalogue.digest(), &recorder, &readiness)
         .link(tls.clone())
         .statuses(statuses)
         .policy(policy.clone())
         .peers(witnesses)
-        .agencies(clients);
+        .agencies(move || of.clients());
     let under_way = gateway.clone();
     let readable = looking.requests(move || under_way.in_flight()).readable(&metrics);
     let own =
         own::look(tls.clone(), recorder.clone(), readiness.clone(), policy, catalogue.digest());
-    let status = StatusServer::new(gateway.clone(), config.status.may(), own);
+    let status = StatusServer::new(gateway.clone(), readers, own);
     let pages = pages.serve(readiness, health.clone(), readable);
     let mut routes = tonic::service::Routes::builder();
     routes
@@ -176,7 +177,16 @@ pub async fn run_with(
     Ok(())
 }
 
-pub(super) fn changing(path: &Path) -> Result<Changing, FileError> {
-    let (config, faults) = GatewayConfig::judge(path)?;
-    Changing::of(config.map(|config| (config.link, config.grants)), faults)
+pub(super) fn changing(written: &Written) -> (Option<Changing>, Faults) {
+    let (config, faults) = GatewayConfig::judge_written(written);
+    let changing = config.map(|config| Changing {
+        link: config.link,
+        grants: config.grants,
+        audit: config.audit,
+        agencies: config.agency,
+        review: config.review,
+        status: config.status,
+        faults: faults.clone(),
+    });
+    (changing, faults)
 }

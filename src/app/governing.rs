@@ -4,6 +4,24 @@
 pub(super) mod authority;
 pub(super) mod health;
 pub(super) mod log;
+pub(super) mod peers;
 pub(super) mod policy;
 pub(super) mod ready;
 pub(super) mod switch;
+
+use crate::domain::finding::causes;
+use crate::domain::reason::Reason;
+
+/// Says that something stays as it was.
+pub(super) fn kept(reason: Reason, error: &dyn std::error::Error) {
+    kept_as(reason, causes(error));
+}
+
+/// The same, of an error in words.
+pub(super) fn kept_as(reason: Reason, error: String) {
+    tracing::error!(
+        %reason,
+        error,
+        "a changed file cannot be used; the last good one stays in force"
+    );
+}

@@ -1,13 +1,14 @@
 //! All that a role's configuration file names, read and judged before anything is
 //! opened or written: a start that is refused says everything that is wrong at once.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::StartError;
-use super::rotation::{LinkWatch, PinsWatch, Read};
+use super::named::{judge_anchors, judge_status_uris, judge_trust};
+use super::rotation::{LinkWatch, PinsWatch};
 use super::serving::folder_of;
+use super::standing::{Read, Standing, Watched};
 use super::statuses::plan_with;
 use crate::clock;
 use crate::config::agency::AgencyConfig;
@@ -22,15 +23,14 @@ use crate::config::policy::PolicyConfig;
 use crate::config::reload::Watch;
 use crate::domain::catalogue::{Catalogue, Source};
 use crate::domain::grant::OpeningKeys;
-use crate::domain::peer::{Role, SpiffeId};
+use crate::domain::peer::Role;
 use crate::domain::policy::engine::Engine;
 use crate::files;
 use crate::link::connect::Connector;
-use crate::link::https::{Anchors, HttpsUri};
 use crate::link::identity::{IdentityError, OwnIdentity};
 use crate::link::limits::ConnectLimits;
 use crate::link::tls::LinkTls;
-use crate::link::trust::{BadList, Trust, TrustLoadError, TrustStore};
+use crate::link::trust::Trust;
 use crate::service::status_lists::StatusPlan;
 use crate::source::{Mapping, Written};
 
@@ -39,6 +39,7 @@ use crate::source::{Mapping, Written};
 pub(super) struct Common {
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) texts: Texts,
+    pub(super) standing: Arc<Standing>,
     pub(super) tls: LinkTls,
     pub(super) links: LinkWatch,
     pub(super) grants: Grants,
@@ -54,7 +55,6 @@ pub(super) struct Common {
 struct Sections<'a> {
     path: &'a Path,
     role: Role,
-    read: Read,
     catalogue: &'a Path,
     link: &'a LinkConfig,
     grants: &'a GrantsConfig,
@@ -62,11 +62,8 @@ struct Sections<'a> {
     audit: &'a AuditConfig,
 }
 
-/// What connects to each endpoint of an agency.
-pub(super) type Endpoints = Vec<(String, Connector)>;
-
-/// A gateway's configuration, what it names, and for each agency what connects to it.
-pub(super) type GatewayRead = (GatewayConfig, Common, Vec<Endpoints>);
+/// A gateway's configuration and what it names.
+pub(super) type GatewayRead = (GatewayConfig, Common);
 
 /// An agency's configuration, what it names, its mapping, the keys that open subjects.
 pub(super) type AgencyRead = (AgencyConfig, Common, Mapping, OpeningKeys);
@@ -82,17 +79,18 @@ pub(super) fn gateway(path: &Path, read: Read) -> Result<GatewayRead, StartError
 
 /// A gateway's configuration with its faults, for who starts nothing.
 pub(super) fn judge_gateway(path: &Path, read: Read) -> Result<Judged<GatewayRead>, FileError> {
-    let (config, mut faults) = GatewayConfig::judge(path)?;
+    let watched = Watched::read(path)?;
+    let (config, mut faults) = GatewayConfig::judge_written(&watched.written);
     let judged = config.and_then(|config| {
         let GatewayConfig { catalogue, link, grants, policy, audit, .. } = &config;
         let role = Role::Gateway;
-        let sections = Sections { path, role, read, catalogue, link, grants, policy, audit };
-        let common = sections.judge(&mut faults, |catalogue, faults| {
+        let sections = Sections { path, role, catalogue, link, grants, policy, audit };
+        let common = sections.judge((watched, read), &mut faults, |catalogue, faults| {
             config.check_agencies(catalogue, faults);
         });
         let common = common?;
-        let endpoints = connectors(&config.agency, &common.tls, &mut faults);
-        Some((config, common, endpoints))
+        connectors(&config.agency, &common.tls, &mut faults);
+        Some((config, common))
     });
     Ok((judged, faults))
 }
@@ -105,16 +103,18 @@ pub(super) fn agency(path: &Path, read: Read) -> Result<AgencyRead, StartError> 
 
 /// An agency's configuration with its faults, for who starts nothing.
 pub(super) fn judge_agency(path: &Path, read: Read) -> Result<Judged<AgencyRead>, FileError> {
-    let (config, text, mut faults) = AgencyConfig::judge(path)?;
+    let watched = Watched::read(path)?;
+    let text = watched.written.text.clone();
+    let (config, mut faults) = AgencyConfig::judge_written(&watched.written);
     let judged = config.and_then(|config| {
         let folder = folder_of(path);
         let AgencyConfig { catalogue, link, grants, policy, audit, .. } = &config;
         let role = Role::Agency;
-        let sections = Sections { path, role, read, catalogue, link, grants, policy, audit };
+        let sections = Sections { path, role, catalogue, link, grants, policy, audit };
         let keys = grants.opening_keys(folder, &mut faults);
         config.counters.check(folder, &mut faults);
         let mut mapping = None;
-        let common = sections.judge(&mut faults, |catalogue, faults| {
+        let common = sections.judge((watched, read), &mut faults, |catalogue, faults| {
             config.check_id(catalogue, faults);
             if faults.touches("id") || faults.touches("source") || faults.touches("query") {
                 return;
@@ -136,18 +136,15 @@ pub(super) fn judge_agency(path: &Path, read: Read) -> Result<Judged<AgencyRead>
     Ok((judged, faults))
 }
 
-/// What connects to each agency, less those endpoints whose address is none.
-fn connectors(agencies: &[AgencyEntry], tls: &LinkTls, faults: &mut Faults) -> Vec<Endpoints> {
-    let connectors = agencies.iter().enumerate().map(|(at, entry)| {
-        let key = format!("agency[{at}].endpoints");
-        let connector = |endpoint: &String| {
+/// Holds the addresses of agencies to what a connection can be made to.
+fn connectors(agencies: &[AgencyEntry], tls: &LinkTls, faults: &mut Faults) {
+    for (at, entry) in agencies.iter().enumerate() {
+        for endpoint in &entry.endpoints {
             let (identity, limits) = (entry.identity.clone(), ConnectLimits::default());
             let connector = Connector::new(endpoint, identity, tls.clone(), limits);
-            faults.take(&key, connector).map(|connector| (endpoint.clone(), connector))
-        };
-        entry.endpoints.iter().filter_map(connector).collect()
-    });
-    connectors.collect()
+            faults.take(&format!("agency[{at}].endpoints"), connector);
+        }
+    }
 }
 
 /// Tells what is hardly meant of a file that is taken.
@@ -163,16 +160,17 @@ impl Sections<'_> {
     /// there is to hold against the catalogue.
     fn judge(
         &self,
+        (watched, read): (Watched, Read),
         faults: &mut Faults,
         more: impl FnOnce(&Arc<Catalogue>, &mut Faults),
     ) -> Option<Common> {
-        let links = LinkWatch::new(self.path, self.read, self.link);
-        let pins = PinsWatch::new(self.path, self.read, self.grants);
+        let links = LinkWatch::new(self.link);
+        let pins = PinsWatch::new(folder_of(self.path), self.grants);
         let policy = self.policy.watch();
         let tls = self.link(faults);
         let audit = self.audit.judge(faults);
-        let anchors = self.anchors(faults);
-        self.status_uris(faults);
+        let anchors = judge_anchors(self.grants, folder_of(self.path), faults);
+        judge_status_uris(self.grants, faults);
         let folder = folder_of(self.path);
         let Some((catalogue, texts)) = catalogue::judge(self.catalogue, faults) else {
             self.grants.judge_without_catalogue(folder, faults);
@@ -186,9 +184,12 @@ impl Sections<'_> {
         let (keys, logs) = audit?;
         let (tls, grants, engine) = (tls?, grants?, engine?);
         let lists = plan_with(&grants, anchors);
+        let changing = read(&watched.written).0?;
+        let standing = Standing::new(watched, read, changing, &catalogue);
         Some(Common {
             catalogue,
             texts,
+            standing,
             tls,
             links,
             grants,
@@ -225,48 +226,7 @@ impl Sections<'_> {
                 format!("is for another role, `{id}`: a {role} needs one for spiffe://…/{role}/…");
             faults.add(key, message);
         }
-        let (store, wrong) = TrustStore::default().reload(&self.link.trust, BadList::Close);
-        for error in wrong {
-            // Lists that cannot be used close their own domain alone.
-            let (TrustLoadError::Read { domain, .. } | TrustLoadError::Anchors { domain, .. }) =
-                &error
-            else {
-                continue;
-            };
-            let at = self.link.trust.iter().position(|entry| entry.domain == *domain);
-            let key = format!("link.trust[{}].anchors", at.unwrap_or_default());
-            faults.take::<(), _>(&key, Err(error));
-        }
-        for (one, other) in store.shared_authorities() {
-            let at = self.link.trust.iter().position(|entry| entry.domain == *one);
-            let message = format!(
-                "of `{one}` hold an authority of `{other}` too, so that each of the two may \
-                 speak for the other"
-            );
-            faults.doubt(&format!("link.trust[{}].anchors", at.unwrap_or_default()), message);
-        }
+        let store = judge_trust(self.link, faults);
         identity.map(|identity| LinkTls::new(identity, Trust::new(store)))
-    }
-
-    /// The anchors of issuers' HTTPS servers, less those that cannot be read.
-    fn anchors(&self, faults: &mut Faults) -> BTreeMap<SpiffeId, Anchors> {
-        let mut anchors = BTreeMap::new();
-        for (at, entry) in self.grants.issuer.iter().enumerate() {
-            let file = folder_of(self.path).join(&entry.status_anchors);
-            let key = format!("grants.issuer[{at}].status_anchors");
-            let read = faults.take(&key, Anchors::load(&file));
-            anchors.extend(read.map(|read| (entry.id.clone(), read)));
-        }
-        anchors
-    }
-
-    /// Holds the addresses of issuers' status lists to their form.
-    fn status_uris(&self, faults: &mut Faults) {
-        for (at, entry) in self.grants.issuer.iter().enumerate() {
-            for (each, uri) in entry.status_uris.iter().enumerate() {
-                let key = format!("grants.issuer[{at}].status_uris[{each}]");
-                faults.take(&key, HttpsUri::parse(uri));
-            }
-        }
     }
 }

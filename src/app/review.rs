@@ -191,6 +191,8 @@ pub fn load(root: &Path) -> Result<Federation, ReviewError> {
     };
     let text = file::read_text(&files.gateway)?;
     places.configuration(GATEWAY, &files.name(&files.gateway), &text, []);
+    let mut parties = vec![(GATEWAY.to_owned(), config.parties.clone())];
+    parties_of(&files, GATEWAY, &config.parties, &mut places)?;
     let texts = catalogue_texts(&config.catalogue)?;
     let catalogue = Arc::new(catalogue(&files, &config.catalogue, &texts, &mut places)?);
     config.check_agencies(&catalogue, &mut faults);
@@ -202,8 +204,9 @@ pub fn load(root: &Path) -> Result<Federation, ReviewError> {
     let gateway = house(&files, GATEWAY, engine, &config.policy, grants, &mut places)?;
     let mut owns = BTreeMap::new();
     for path in &files.agencies {
-        let (id, own, vocabulary) = own(&files, path, &texts, &gateway, &mut places)?;
+        let (id, own, vocabulary, included) = own(&files, path, &texts, &gateway, &mut places)?;
         vocabularies.push((id.to_string(), vocabulary));
+        parties.push((id.to_string(), included));
         if owns.insert(id.clone(), own).is_some() {
             let message = format!("agency `{id}` has a file already");
             return Err(ReviewError::Apart { path: path.clone(), message });
@@ -217,7 +220,7 @@ pub fn load(root: &Path) -> Result<Federation, ReviewError> {
     });
     let agencies = agencies.collect();
     let acceptors = acceptors(&files)?;
-    let files = texts::read(&files, &folder, &texts, &vocabularies)?;
+    let files = texts::read(&files, (&folder, &texts), &vocabularies, &parties)?;
     Ok(Federation { agencies, catalogue, gateway, places, files, acceptors })
 }
 
@@ -279,7 +282,7 @@ fn own(
     texts: &Texts,
     gateway: &House,
     places: &mut Places,
-) -> Result<(AgencyId, Own, PathBuf), ReviewError> {
+) -> Result<(AgencyId, Own, PathBuf, Vec<PathBuf>), ReviewError> {
     let catalogue = gateway.engine.catalogue();
     let (config, text, mut faults) = AgencyConfig::judge(path)?;
     let Some(config) = config.filter(|_| faults.count() == 0) else {
@@ -311,13 +314,27 @@ fn own(
     });
     let mapped = mapped.collect::<Result<_, _>>()?;
     places.configuration(config.id.as_str(), &files.name(path), &text, ids);
+    parties_of(files, config.id.as_str(), &config.parties, places)?;
     let name = config.id.as_str();
     let purposes = config.grants.purposes(catalogue, &mut faults);
     let grants = (&config.grants, faults.finish(purposes).map_err(FileError::from)?);
     let engine = config.policy.load_beside(&gateway.engine).map_err(policy_of(name))?;
     let house = house(files, name, engine, &config.policy, grants, places)?;
     let own = Own { title: config.title, house, mapped, enabled: config.enabled };
-    Ok((config.id, own, config.policy.vocabulary))
+    Ok((config.id, own, config.policy.vocabulary, config.parties))
+}
+
+/// Notes what a house's party files say, as its own file is noted.
+fn parties_of(
+    files: &Files,
+    house: &str,
+    parties: &[PathBuf],
+    places: &mut Places,
+) -> Result<(), ReviewError> {
+    for path in parties {
+        places.configuration(house, &files.name(path), &file::read_text(path)?, []);
+    }
+    Ok(())
 }
 
 fn house(
@@ -343,8 +360,8 @@ fn house(
         id: entry.id.clone(),
         legal_bases: entry.legal_bases.clone(),
         purposes: entry.purposes.clone(),
-        agencies: entry.agencies.clone(),
-        consumers: entry.consumers.clone(),
+        agencies: entry.agencies().cloned().collect(),
+        consumers: entry.consumers().cloned().collect(),
     });
     Ok(House { engine, purposes, issuers: issuers.collect() })
 }

@@ -1,7 +1,8 @@
 //! What may change while a process runs and says who is believed: the own
 //! certificate and key, trust anchors, revocation lists, issuers' pins.
 //!
-//! The files are looked at twice a second and taken once they have settled. What
+//! The files are looked at twice a second and taken once they have settled; what the
+//! configuration says of them is heard from [`super::standing`]. What
 //! cannot be read changes nothing and raises an alarm in the log. One exception: a
 //! revocation list that stays unreadable closes its own trust domain, since nobody
 //! knows then who was revoked.
@@ -10,17 +11,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::serving::folder_of;
+use super::governing::{kept, kept_as};
+use super::standing::{Changing, Heard, News};
 use super::watching::Rounds;
 use super::{StartError, statuses};
 use crate::clock;
-use crate::config::faults::Faults;
 use crate::config::file::FileError;
 use crate::config::grants::{Grants, GrantsConfig};
 use crate::config::link::LinkConfig;
 use crate::config::reload::{LastGood, Look, Watch};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::finding::causes;
+use crate::domain::grant::OpeningKeys;
 use crate::domain::peer::TrustDomain;
 use crate::domain::reason::Reason;
 use crate::link::tls::LinkTls;
@@ -31,62 +33,32 @@ use crate::service::status_lists::StatusPoll;
 /// closed.
 const HALF_WRITTEN: Duration = Duration::from_secs(5);
 
-/// A role's configuration file, read again for what of it may change.
-pub(super) struct Changing {
-    pub(super) link: LinkConfig,
-    pub(super) grants: GrantsConfig,
-    /// None yet; it knows the lines of the file.
-    pub(super) faults: Faults,
-}
-
-impl Changing {
-    /// What was read, unless something is wrong with the file.
-    pub(super) fn of(
-        read: Option<(LinkConfig, GrantsConfig)>,
-        faults: Faults,
-    ) -> Result<Self, FileError> {
-        match read {
-            Some((link, grants)) if faults.count() == 0 => Ok(Self { link, grants, faults }),
-            _ => Err(faults.refuse().into()),
-        }
-    }
-}
-
-/// Reads a configuration file as its role does.
-pub(super) type Read = fn(&Path) -> Result<Changing, FileError>;
-
 /// The link's files, watched. Made before they are read for the first time, so
 /// that no change falls in between.
 pub(super) struct LinkWatch {
-    path: PathBuf,
-    read: Read,
     own: Watch,
     trust: Watch,
 }
 
 impl LinkWatch {
-    pub(super) fn new(path: &Path, read: Read, config: &LinkConfig) -> Self {
-        let own = Watch::new(config.own_files(), "");
-        let trust = Watch::new(trust_files(path, config), "");
-        Self { path: path.to_owned(), read, own, trust }
+    pub(super) fn new(config: &LinkConfig) -> Self {
+        Self {
+            own: Watch::new(config.own_files(), ""),
+            trust: Watch::new(config.trust_files(), ""),
+        }
     }
 
     /// Keeps what `tls` uses up to date.
-    pub(super) fn start(self, tls: LinkTls, rounds: &Rounds) {
-        let mut links = Links { watch: self, tls, alarms: Vec::new(), close_at: None };
+    pub(super) fn start(self, tls: LinkTls, news: News, rounds: &Rounds) {
+        let mut links = Links { watch: self, tls, news, alarms: Vec::new(), close_at: None };
         rounds.keep_looking(move || links.look());
     }
-}
-
-fn trust_files(path: &Path, config: &LinkConfig) -> Vec<PathBuf> {
-    let mut files = config.trust_files();
-    files.push(path.to_owned());
-    files
 }
 
 struct Links {
     watch: LinkWatch,
     tls: LinkTls,
+    news: News,
     /// Trust domains of which nobody is believed, as last told.
     alarms: Vec<(TrustDomain, String)>,
     /// When a revocation list that cannot be read closes its domain.
@@ -95,10 +67,23 @@ struct Links {
 
 impl Links {
     fn look(&mut self) {
-        if self.watch.own.look() == Look::Settled {
+        let (mut moved, mut changed) = (false, false);
+        match self.news.take() {
+            Some(Heard::Changed(now)) => {
+                changed = true;
+                self.watch.trust = Watch::new(now.link.trust_files(), "");
+                moved = self.tls.identity().move_to(&now.link.certificate, &now.link.key);
+                if moved {
+                    self.watch.own = Watch::new(now.link.own_files(), "");
+                }
+            }
+            Some(Heard::Refused(why)) => kept_as(Reason::TrustKept, why),
+            None => {}
+        }
+        if self.watch.own.look() == Look::Settled || moved {
             self.renew();
         }
-        if self.watch.trust.look() == Look::Settled {
+        if self.watch.trust.look() == Look::Settled || changed {
             self.reload(BadList::Keep);
         } else if self.close_at.is_some_and(|moment| clock::now() >= moment) {
             self.reload(BadList::Close);
@@ -123,11 +108,7 @@ impl Links {
     }
 
     fn reload(&mut self, bad: BadList) {
-        let config = match (self.watch.read)(&self.watch.path) {
-            Ok(changing) => changing.link,
-            Err(error) => return kept(Reason::TrustKept, &error),
-        };
-        self.watch.trust.follow(trust_files(&self.watch.path, &config));
+        let config = &self.news.now().link;
         let trust = self.tls.trust();
         let (store, faults) = trust.current().reload(&config.trust, bad);
         trust.replace(store);
@@ -166,39 +147,33 @@ impl Links {
 }
 
 /// The pinned issuers' files, watched; made before they are read.
-pub(super) struct PinsWatch {
-    path: PathBuf,
-    read: Read,
-    files: Watch,
-}
+pub(super) struct PinsWatch(Watch);
 
 impl PinsWatch {
-    pub(super) fn new(path: &Path, read: Read, config: &GrantsConfig) -> Self {
-        let files = Watch::new(pins_files(path, config), "");
-        Self { path: path.to_owned(), read, files }
+    pub(super) fn new(folder: &Path, config: &GrantsConfig) -> Self {
+        Self(Watch::new(config.issuer_files(folder), ""))
     }
 
-    /// Keeps `good` and the lists that are fetched up to date.
+    /// Keeps `good` and the lists that are fetched up to date. Paths are relative to
+    /// `folder`.
     pub(super) fn start(
         self,
-        good: Arc<LastGood<Grants>>,
-        statuses: Arc<StatusPoll>,
+        news: News,
+        folder: &Path,
+        (good, statuses): (Arc<LastGood<Grants>>, Arc<StatusPoll>),
         catalogue: Arc<Catalogue>,
         rounds: &Rounds,
     ) {
-        let mut pins = Pins { watch: self, good, statuses, catalogue };
+        let folder = folder.to_owned();
+        let mut pins = Pins { files: self.0, folder, news, good, statuses, catalogue };
         rounds.keep_looking(move || pins.look());
     }
 }
 
-fn pins_files(path: &Path, config: &GrantsConfig) -> Vec<PathBuf> {
-    let mut files = config.issuer_files(folder_of(path));
-    files.push(path.to_owned());
-    files
-}
-
 struct Pins {
-    watch: PinsWatch,
+    files: Watch,
+    folder: PathBuf,
+    news: News,
     good: Arc<LastGood<Grants>>,
     statuses: Arc<StatusPoll>,
     catalogue: Arc<Catalogue>,
@@ -206,31 +181,77 @@ struct Pins {
 
 impl Pins {
     fn look(&mut self) {
-        if self.watch.files.look() != Look::Settled {
+        let mut changed = false;
+        match self.news.take() {
+            Some(Heard::Changed(now)) => {
+                changed = true;
+                self.files = PinsWatch::new(&self.folder, &now.grants).0;
+            }
+            Some(Heard::Refused(why)) => kept_as(Reason::PinsKept, why),
+            None => {}
+        }
+        if self.files.look() != Look::Settled && !changed {
             return;
         }
-        let loaded = self.load();
+        let now = self.news.now();
+        let loaded = self.load(&now);
         match self.good.offer(loaded) {
             Ok(_) => tracing::info!("issuers' pins and purposes were read again"),
-            Err(error) => kept(Reason::PinsKept, &error),
+            Err(error) => {
+                self.narrow(&now.grants);
+                kept(Reason::PinsKept, &error);
+            }
         }
     }
 
-    fn load(&mut self) -> Result<Grants, StartError> {
-        let Changing { grants: config, mut faults, .. } = (self.watch.read)(&self.watch.path)?;
-        self.watch.files.follow(pins_files(&self.watch.path, &config));
-        let grants = config.load(folder_of(&self.watch.path), &self.catalogue, &mut faults);
+    fn load(&self, now: &Changing) -> Result<Grants, StartError> {
+        let mut faults = now.faults.clone();
+        let grants = now.grants.load(&self.folder, &self.catalogue, &mut faults);
         let grants = faults.finish(grants).map_err(FileError::from)?;
         self.statuses.replace(statuses::plan(&grants)?)?;
         Ok(grants)
     }
+
+    /// Whom the configuration names no more is believed no more, also where something else
+    /// keeps it from being taken.
+    fn narrow(&self, config: &GrantsConfig) {
+        let narrowed = self.good.current().narrowed(config);
+        if let Ok(plan) = statuses::plan(&narrowed) {
+            // Its lists were pinned before.
+            let _ = self.statuses.replace(plan);
+        }
+        self.good.keep(narrowed);
+    }
 }
 
-fn kept(reason: Reason, error: &dyn std::error::Error) {
-    let error = causes(error);
-    tracing::error!(
-        %reason,
-        error,
-        "a changed file cannot be used; the last good one stays in force"
-    );
+/// Keys that open subjects, kept up to date. Paths are relative to `folder`.
+pub(super) fn opening_keys(
+    first: OpeningKeys,
+    mut news: News,
+    folder: &Path,
+    rounds: &Rounds,
+) -> Arc<LastGood<OpeningKeys>> {
+    let good = Arc::new(LastGood::new(first));
+    let (keys, folder) = (good.clone(), folder.to_owned());
+    let watch = move |config: &GrantsConfig| {
+        let files = config.opening_key.iter().map(|entry| folder.join(&entry.file));
+        (Watch::new(files.collect(), ""), folder.clone())
+    };
+    let (mut files, folder) = watch(&news.now().grants);
+    rounds.keep_looking(move || {
+        let changed = matches!(news.take(), Some(Heard::Changed(_)));
+        if changed {
+            files = watch(&news.now().grants).0;
+        }
+        if files.look() != Look::Settled && !changed {
+            return;
+        }
+        let now = news.now();
+        let mut faults = now.faults.clone();
+        let read = now.grants.opening_keys(&folder, &mut faults);
+        if let Err(error) = keys.offer(faults.finish(read)) {
+            kept(Reason::PinsKept, &error);
+        }
+    });
+    good
 }

@@ -35,15 +35,15 @@ pub struct Verdict {
 /// The file cannot be read at all.
 pub async fn gateway(path: &Path, look_up: bool) -> Result<Verdict, FileError> {
     let (judged, mut faults) = reading::judge_gateway(path, gateway::changing)?;
-    if let Some((config, common, _)) = &judged {
+    if let Some((config, common)) = &judged {
         closed_domains(common, &config.link, &mut faults);
         if look_up {
             names(config, &mut faults).await;
         }
     }
-    Ok(told((judged, faults), |(config, common, endpoints)| {
+    Ok(told((judged, faults), |(config, common)| {
         let mut facts = facts(common);
-        let count: usize = endpoints.iter().map(Vec::len).sum();
+        let count: usize = config.agency.iter().map(|agency| agency.endpoints.len()).sum();
         facts.push(format!("{} agencies at {count} endpoints", config.agency.len()));
         facts.push(format!("{} pinned issuers", config.grants.issuer.len()));
         facts

@@ -12,10 +12,11 @@ use super::catalogue::check_agency;
 use super::counters::CountersConfig;
 use super::door::DoorConfig;
 use super::faults::Faults;
-use super::file::{self, FileError};
-use super::grants::GrantsConfig;
+use super::file::FileError;
+use super::grants::{ConsumerEntry, GrantsConfig};
 use super::link::LinkConfig;
 use super::mapping::{QueryEntry, SourceEntry};
+use super::parties::{self, Written};
 use super::policy::PolicyConfig;
 use super::subject::SubjectConfig;
 use super::telemetry::TelemetryConfig;
@@ -33,6 +34,9 @@ pub struct AgencyConfig {
     pub listen: SocketAddr,
     /// The catalogue's folder.
     pub catalogue: PathBuf,
+    /// Party files, such as `gateways.d/*.toml`: one or more patterns.
+    #[serde(default, deserialize_with = "parties::one_or_more")]
+    pub include: Vec<String>,
     /// Certificate, key, and whom to trust.
     pub link: LinkConfig,
     /// The kill switch: `false` releases nothing from within a second on, without
@@ -61,6 +65,12 @@ pub struct AgencyConfig {
     pub source: SourceEntry,
     /// What of them answers which item.
     pub query: Vec<Spanned<QueryEntry>>,
+    /// Consumers, beside those that an issuer's entry lists.
+    #[serde(default)]
+    pub consumer: Vec<ConsumerEntry>,
+    /// The party files that are part of it.
+    #[serde(skip)]
+    pub parties: Vec<PathBuf>,
 }
 
 const fn yes() -> bool {
@@ -130,10 +140,17 @@ impl AgencyConfig {
     /// # Errors
     /// The file cannot be read at all.
     pub fn judge(path: &Path) -> Result<(Option<Self>, String, Faults), FileError> {
-        let text = file::read_text(path)?;
-        let (config, mut faults) = file::judge_toml::<Self>(path, &text);
-        let folder = path.parent().unwrap_or(Path::new("."));
+        let written = Written::read(path)?;
+        let (config, faults) = Self::judge_written(&written);
+        Ok((config, written.text, faults))
+    }
+
+    /// As [`AgencyConfig::judge`], of files that were read.
+    pub fn judge_written(written: &Written) -> (Option<Self>, Faults) {
+        let (config, mut faults) = written.judge::<Self>(parties::OF_AGENCY);
+        let folder = written.folder();
         let config = config.map(|mut config| {
+            config.grants.admit(&config.consumer, &config.link, &mut faults);
             config.link.check("link", &mut faults);
             config.limits.check(&mut faults);
             config.door.check(&mut faults);
@@ -144,9 +161,10 @@ impl AgencyConfig {
             config.link = config.link.resolved(folder);
             config.policy = config.policy.resolved(folder);
             config.audit = config.audit.resolved(folder);
+            config.parties = written.parties.iter().map(|party| party.path.clone()).collect();
             config
         });
-        Ok((config, text, faults))
+        (config, faults)
     }
 
     /// Holds the agency's id against a catalogue, which must know it.

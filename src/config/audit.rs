@@ -155,22 +155,22 @@ impl AuditConfig {
         let tag = self.tag_key.as_deref().map(secret).transpose();
         let tag = faults.take("audit.tag_key", tag);
         let before = faults.count();
-        let pinned = self.pinned_logs(faults);
+        let pinned = self.peers(faults).into_iter().map(|(pinned, _)| pinned).collect();
         let keys = AuditKeys { origin: origin?, signing: signing?, tag: tag? };
         (faults.count() == before).then_some((keys, pinned))
     }
 
-    /// Reads the peers' public keys.
-    fn pinned_logs(&self, faults: &mut Faults) -> Vec<PinnedLogs> {
+    /// Reads the peers' public keys. Beside each: whether they are all sound.
+    pub fn peers(&self, faults: &mut Faults) -> Vec<(PinnedLogs, bool)> {
         if !(LOOK_EVERY.0..=LOOK_EVERY.1).contains(&self.look_every) {
             let message = format!("must be 100ms to 1h, not {:?}", self.look_every);
             faults.add("audit.look_every", message);
         }
-        let mut pinned: Vec<PinnedLogs> = Vec::with_capacity(self.peer.len());
+        let mut pinned: Vec<(PinnedLogs, bool)> = Vec::with_capacity(self.peer.len());
         let mut origins = BTreeSet::new();
         for (at, peer) in self.peer.iter().enumerate() {
-            let identity = peer.identity.clone();
-            if pinned.iter().any(|known| known.identity == identity) {
+            let (identity, before) = (peer.identity.clone(), faults.count());
+            if pinned.iter().any(|(known, _)| known.identity == identity) {
                 let message =
                     format!("is refused: `{identity}` is listed twice: list its logs in one entry");
                 faults.add(&format!("audit.peer[{at}].identity"), message);
@@ -178,6 +178,7 @@ impl AuditConfig {
             if peer.logs.is_empty() || peer.logs.len() > MAX_LOGS {
                 let message = format!("must list 1 to {MAX_LOGS} logs, not {}", peer.logs.len());
                 faults.add(&format!("audit.peer[{at}].logs"), message);
+                pinned.push((PinnedLogs { identity, keys: Vec::new() }, false));
                 continue;
             }
             let mut keys = Vec::with_capacity(peer.logs.len());
@@ -190,7 +191,7 @@ impl AuditConfig {
                 }
                 keys.push(key);
             }
-            pinned.push(PinnedLogs { identity, keys });
+            pinned.push((PinnedLogs { identity, keys }, faults.count() == before));
         }
         pinned
     }

@@ -100,7 +100,7 @@ pub fn judge(folder: &Path, faults: &mut Faults) -> Option<(Catalogue, Texts)> {
 }
 
 /// Notes an agency that owns nothing in the catalogue.
-pub(super) fn check_agency(
+pub(crate) fn check_agency(
     key: &str,
     agency: &AgencyId,
     catalogue: &Catalogue,

@@ -17,30 +17,55 @@ use crate::domain::finding::{Finding, Findings, causes};
 const MAX_FAULTS: usize = 200;
 
 /// The faults of one file so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Faults {
     file: String,
     lines: BTreeMap<String, usize>,
     keys: BTreeSet<String>,
+    /// Keys that stand in another file, and what they are called there.
+    elsewhere: BTreeMap<String, Elsewhere>,
     /// Lines that are no TOML, so that nothing else is said of them.
-    garbled: BTreeSet<usize>,
+    garbled: BTreeSet<(String, usize)>,
     found: Vec<Finding>,
     doubts: Vec<Finding>,
+}
+
+/// Where a key stands that belongs to the configuration and not to its main file.
+#[derive(Debug, Clone)]
+struct Elsewhere {
+    file: String,
+    key: String,
 }
 
 impl Faults {
     /// None yet, of the file at this path.
     pub fn new(path: &Path) -> Self {
-        let file = path.display().to_string();
-        let (keys, garbled) = (BTreeSet::new(), BTreeSet::new());
-        Self { file, lines: BTreeMap::new(), keys, garbled, found: Vec::new(), doubts: Vec::new() }
+        Self {
+            file: path.display().to_string(),
+            lines: BTreeMap::new(),
+            keys: BTreeSet::new(),
+            elsewhere: BTreeMap::new(),
+            garbled: BTreeSet::new(),
+            found: Vec::new(),
+            doubts: Vec::new(),
+        }
     }
 
     /// Learns on which line each key is.
     pub(super) fn locate(&mut self, text: &str, table: &DeTable<'_>) {
-        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let ends: Vec<usize> = ends.map(|(at, _)| at).collect();
-        self.table(&ends, "", table);
+        self.table(&ends(text), "", table);
+    }
+
+    /// Learns where a value of another file is, which the configuration has as `key`.
+    pub(super) fn locate_elsewhere(
+        &mut self,
+        (file, text): (&Path, &str),
+        [key, there]: [&str; 2],
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let there = Elsewhere { file: file.display().to_string(), key: there.to_owned() };
+        self.elsewhere.insert(key.to_owned(), there);
+        self.value(&ends(text), key.to_owned(), value.span().start, value);
     }
 
     fn table(&mut self, ends: &[usize], path: &str, table: &DeTable<'_>) {
@@ -68,20 +93,46 @@ impl Faults {
     pub fn add(&mut self, key: &str, message: impl Display) {
         if !self.touches(key) {
             self.keys.insert(key.to_owned());
-            if self.lines.get(key).is_some_and(|line| self.garbled.contains(line)) {
+            let (file, shown) = self.home(key);
+            let at = self.lines.get(key).map(|line| (file.clone(), *line));
+            if at.is_some_and(|at| self.garbled.contains(&at)) {
                 return;
             }
             let line = self.line_of(key);
-            let message = format!("`{key}` {message}");
-            self.push(Finding { file: self.file.clone(), line, message });
+            self.push(Finding { file, line, message: format!("`{shown}` {message}") });
         }
+    }
+
+    /// Notes what is wrong with another file, in a line of it.
+    pub(super) fn add_elsewhere(&mut self, file: &Path, line: usize, message: impl Display) {
+        let file = file.display().to_string();
+        if !self.garbled.contains(&(file.clone(), line)) {
+            self.push(Finding { file, line, message: message.to_string() });
+        }
+    }
+
+    /// The file in which a key stands, and what it is called there.
+    fn home(&self, key: &str) -> (String, String) {
+        let mut around = std::iter::once(key).chain(wholes(key));
+        let found = around.find_map(|whole| Some((whole, self.elsewhere.get(whole)?)));
+        match found {
+            None => (self.file.clone(), key.to_owned()),
+            Some((whole, there)) => {
+                let rest = key.get(whole.len()..).unwrap_or_default();
+                (there.file.clone(), format!("{}{rest}", there.key))
+            }
+        }
+    }
+
+    /// The file and the line of a key, for who names it in a message.
+    pub(super) fn place(&self, key: &str) -> String {
+        format!("{}:{}", self.home(key).0, self.line_of(key))
     }
 
     /// Notes what is allowed and hardly meant: whoever reads the file is told, and starts.
     pub fn doubt(&mut self, key: &str, message: impl Display) {
-        let line = self.line_of(key);
-        let message = format!("`{key}` {message}");
-        self.doubts.push(Finding { file: self.file.clone(), line, message });
+        let ((file, shown), line) = (self.home(key), self.line_of(key));
+        self.doubts.push(Finding { file, line, message: format!("`{shown}` {message}") });
     }
 
     /// What is allowed and hardly meant.
@@ -96,8 +147,15 @@ impl Faults {
 
     /// Notes a fault of the text itself.
     pub(super) fn syntax(&mut self, line: usize, message: &str) {
-        self.garbled.insert(line);
+        self.garbled.insert((self.file.clone(), line));
         self.push(Finding { file: self.file.clone(), line, message: message.to_owned() });
+    }
+
+    /// Notes a fault of another file's text.
+    pub(super) fn syntax_elsewhere(&mut self, file: &Path, line: usize, message: &str) {
+        let file = file.display().to_string();
+        self.garbled.insert((file.clone(), line));
+        self.push(Finding { file, line, message: message.to_owned() });
     }
 
     /// Notes what is wrong with files that this one names.
@@ -146,6 +204,10 @@ impl Faults {
         self.found.sort();
         Findings(self.found)
     }
+}
+
+fn ends(text: &str) -> Vec<usize> {
+    text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect()
 }
 
 /// The key of an entry of a table.

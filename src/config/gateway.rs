@@ -12,9 +12,10 @@ use super::audit::AuditConfig;
 use super::catalogue::check_agency;
 use super::door::DoorConfig;
 use super::faults::Faults;
-use super::file::{self, FileError};
-use super::grants::GrantsConfig;
+use super::file::FileError;
+use super::grants::{ConsumerEntry, GrantsConfig};
 use super::link::{LinkConfig, NOT_BELIEVED};
+use super::parties::{self, Written};
 use super::policy::PolicyConfig;
 use super::review::ReviewConfig;
 use super::status::StatusConfig;
@@ -30,6 +31,9 @@ pub struct GatewayConfig {
     pub listen: SocketAddr,
     /// The catalogue's folder.
     pub catalogue: PathBuf,
+    /// Party files, such as `agencies.d/*.toml`: one or more patterns.
+    #[serde(default, deserialize_with = "parties::one_or_more")]
+    pub include: Vec<String>,
     /// Certificate, key, and whom to trust.
     pub link: LinkConfig,
     /// Whose grants are believed, and for what.
@@ -55,6 +59,12 @@ pub struct GatewayConfig {
     /// The agencies.
     #[serde(default)]
     pub agency: Vec<AgencyEntry>,
+    /// Consumers, beside those that an issuer's entry lists.
+    #[serde(default)]
+    pub consumer: Vec<ConsumerEntry>,
+    /// The party files that are part of it.
+    #[serde(skip)]
+    pub parties: Vec<PathBuf>,
 }
 
 /// Limits of a gateway.
@@ -84,7 +94,7 @@ impl Default for GatewayLimitsConfig {
 }
 
 /// One agency.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgencyEntry {
     /// Its name in the catalogue.
@@ -102,6 +112,9 @@ pub struct AgencyEntry {
     /// it is late or overloaded.
     #[serde(default = "half_the_room")]
     pub max_in_flight: usize,
+    /// Issuers that may open it, beside those whose own entry lists it.
+    #[serde(default)]
+    pub issuers: Vec<SpiffeId>,
 }
 
 const fn two() -> usize {
@@ -167,17 +180,37 @@ impl GatewayConfig {
     /// # Errors
     /// The file cannot be read at all.
     pub fn judge(path: &Path) -> Result<(Option<Self>, Faults), FileError> {
-        let (config, mut faults) = file::judge_toml::<Self>(path, &file::read_text(path)?);
-        let folder = path.parent().unwrap_or(Path::new("."));
+        Ok(Self::judge_written(&Written::read(path)?))
+    }
+
+    /// As [`GatewayConfig::judge`], of files that were read.
+    pub fn judge_written(written: &Written) -> (Option<Self>, Faults) {
+        let (config, mut faults) = written.judge::<Self>(parties::OF_GATEWAY);
+        let folder = written.folder();
         let config = config.map(|mut config| {
+            for (at, agency) in config.agency.iter().enumerate() {
+                let key = format!("agency[{at}].issuers");
+                config.grants.open(
+                    &key,
+                    &agency.issuers,
+                    |issuer| {
+                        issuer.opened.push(agency.id.clone());
+                    },
+                    &mut faults,
+                );
+            }
+            config.grants.asked =
+                Some(config.agency.iter().map(|agency| agency.id.clone()).collect());
+            config.grants.admit(&config.consumer, &config.link, &mut faults);
             config.check(&mut faults);
             config.catalogue = folder.join(&config.catalogue);
             config.link = config.link.resolved(folder);
             config.policy = config.policy.resolved(folder);
             config.audit = config.audit.resolved(folder);
+            config.parties = written.parties.iter().map(|party| party.path.clone()).collect();
             config
         });
-        Ok((config, faults))
+        (config, faults)
     }
 
     fn check(&self, faults: &mut Faults) {
@@ -335,10 +368,8 @@ mod tests {
              trust = [{{ domain = \"all.example\", roles = [\"agency\", \"reviewer\"], anchors = \"x\" }}]\n\
              {more}\n{agencies}"
         );
-        let (config, mut faults) = file::judge_toml::<GatewayConfig>(Path::new("g.toml"), &text);
-        if let Some(config) = &config {
-            config.check(&mut faults);
-        }
+        let (config, faults) =
+            GatewayConfig::judge_written(&Written::with(Path::new("g.toml"), text));
         let doubts: Vec<String> = faults.doubts().iter().map(ToString::to_string).collect();
         let faults = faults.finish(config).err().map_or(String::new(), |faults| faults.to_string());
         (faults, doubts.join("\n"))

@@ -1,7 +1,7 @@
 //! The `[grants]` section: pinned issuers, purposes with their ceilings, and,
 //! at an agency, the keys that open subjects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration as Wait;
 
@@ -11,13 +11,14 @@ use time::Duration;
 use super::catalogue::check_agency;
 use super::faults::Faults;
 use super::key_file::{opening_key, pinned_key};
+use super::link::{LinkConfig, NOT_BELIEVED};
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::grant::{
     Frequency, IssuerPin, IssuerPins, KeyId, Keys, LegalBasis, OpeningKeys, Purpose, PurposeCode,
     PurposeTable,
 };
 use crate::domain::item::ItemSet;
-use crate::domain::peer::SpiffeId;
+use crate::domain::peer::{Role, SpiffeId};
 
 /// The `[grants]` section of a gateway or an agency.
 #[derive(Debug, Clone, Deserialize)]
@@ -41,6 +42,9 @@ pub struct GrantsConfig {
     /// An agency's own keys that open subjects; a gateway has none.
     #[serde(default)]
     pub opening_key: Vec<OpeningKeyEntry>,
+    /// Whom a gateway asks; an agency asks nobody.
+    #[serde(skip)]
+    pub asked: Option<BTreeSet<AgencyId>>,
 }
 
 fn default_max_age() -> Wait {
@@ -96,10 +100,26 @@ pub struct IssuerEntry {
     pub legal_bases: Vec<LegalBasis>,
     /// The purposes that it may speak for.
     pub purposes: Vec<PurposeCode>,
-    /// The agencies that it may open.
-    pub agencies: Vec<AgencyId>,
-    /// The consumers that it may open them to.
-    pub consumers: Vec<SpiffeId>,
+    /// The agencies that it may open; without it those whose own entries name it.
+    pub agencies: Option<Vec<AgencyId>>,
+    /// The consumers that it may open them to; without it those whose own entries name it.
+    pub consumers: Option<Vec<SpiffeId>>,
+    /// More agencies, whose own entries name it.
+    #[serde(skip)]
+    pub opened: Vec<AgencyId>,
+    /// More consumers, whose own entries name it.
+    #[serde(skip)]
+    pub admitted: Vec<SpiffeId>,
+}
+
+/// One `[[consumer]]`: who may ask, beside those that an issuer's entry lists.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsumerEntry {
+    /// The identity in its certificate.
+    pub id: SpiffeId,
+    /// The issuers that may open agencies to it.
+    pub issuers: Vec<SpiffeId>,
 }
 
 /// One `[[grants.purpose]]`.
@@ -117,6 +137,23 @@ pub struct PurposeEntry {
     pub items: Vec<String>,
 }
 
+impl Grants {
+    /// What stays of it under another section that cannot be used: whom that section does
+    /// not name is believed no more, whatever else is wrong with it.
+    #[must_use]
+    pub fn narrowed(&self, config: &GrantsConfig) -> Self {
+        let pins = self.pins.narrowed(|issuer, pin| {
+            let Some(entry) = config.issuer.iter().find(|entry| entry.id == *issuer) else {
+                return false;
+            };
+            pin.agencies.retain(|id| config.may_name(entry, id));
+            pin.consumers.retain(|id| entry.consumers().any(|listed| listed == id));
+            true
+        });
+        Self { pins, ..self.clone() }
+    }
+}
+
 /// The section, checked.
 #[derive(Debug, Clone)]
 pub struct Grants {
@@ -132,7 +169,83 @@ pub struct Grants {
     pub status_anchors: BTreeMap<SpiffeId, PathBuf>,
 }
 
+impl IssuerEntry {
+    /// The agencies that it may open, whoever says so.
+    pub fn agencies(&self) -> impl Iterator<Item = &AgencyId> {
+        self.agencies.iter().flatten().chain(&self.opened)
+    }
+
+    /// The consumers that it may open them to, whoever says so.
+    pub fn consumers(&self) -> impl Iterator<Item = &SpiffeId> {
+        self.consumers.iter().flatten().chain(&self.admitted)
+    }
+
+    /// What it lacks as long as no party names it.
+    fn waits_for(&self) -> Option<&'static str> {
+        if self.agencies.is_none() && self.opened.is_empty() {
+            Some("agency")
+        } else if self.consumers.is_none() && self.admitted.is_empty() {
+            Some("consumer")
+        } else {
+            None
+        }
+    }
+}
+
 impl GrantsConfig {
+    /// Whether an issuer's grants may name an agency. Where each agency says itself who may
+    /// open it, one that is not asked at all says nothing: what a grant has of it is left
+    /// alone, so that a grant outlives an agency that goes.
+    fn may_name(&self, entry: &IssuerEntry, agency: &AgencyId) -> bool {
+        let unasked = || self.asked.as_ref().is_some_and(|asked| !asked.contains(agency));
+        entry.agencies().any(|listed| listed == agency) || (entry.agencies.is_none() && unasked())
+    }
+
+    /// Tells each issuer that a party's entry names at `key`.
+    pub(super) fn open(
+        &mut self,
+        key: &str,
+        issuers: &[SpiffeId],
+        mut tell: impl FnMut(&mut IssuerEntry),
+        faults: &mut Faults,
+    ) {
+        for (at, id) in issuers.iter().enumerate() {
+            let mut named = self.issuer.iter_mut().filter(|entry| entry.id == *id).peekable();
+            if named.peek().is_none() {
+                // It may have been taken away, which opens nothing and must not hold up the rest.
+                let message = format!(
+                    "names `{id}`, which no [[grants.issuer]] pins: it opens nothing until one does"
+                );
+                faults.doubt(&format!("{key}[{at}]"), message);
+            }
+            named.for_each(&mut tell);
+        }
+    }
+
+    /// Tells the issuers of consumers that have an entry of their own, and notes what is
+    /// wrong with those.
+    pub(super) fn admit(
+        &mut self,
+        consumers: &[ConsumerEntry],
+        link: &LinkConfig,
+        faults: &mut Faults,
+    ) {
+        for (at, consumer) in consumers.iter().enumerate() {
+            let (id, key) = (&consumer.id, format!("consumer[{at}].id"));
+            if id.role() != Role::Consumer {
+                let message = format!("is no consumer's: use spiffe://…/consumer/…, not `{id}`");
+                faults.add(&key, message);
+            } else if consumers.iter().take(at).any(|other| other.id == *id) {
+                faults.add(&key, format!("is refused: `{id}` is listed twice: merge the entries"));
+            } else if !link.believes(id) {
+                faults.doubt(&key, format!("is `{id}`, {NOT_BELIEVED}"));
+            }
+            let key = format!("consumer[{at}].issuers");
+            let tell = |issuer: &mut IssuerEntry| issuer.admitted.push(id.clone());
+            self.open(&key, &consumer.issuers, tell, faults);
+        }
+    }
+
     /// Checks the section and reads its public keys; paths are relative to
     /// `folder`. Depends on the catalogue, so that a new one needs a new call.
     pub fn load(
@@ -179,11 +292,21 @@ impl GrantsConfig {
                 let message = format!("names `{purpose}`, which no [[grants.purpose]] lists");
                 faults.add(&key("purposes"), message);
             }
-            for (other, agency) in entry.agencies.iter().enumerate() {
+            for (other, agency) in entry.agencies.iter().flatten().enumerate() {
                 let Some(catalogue) = catalogue else { break };
                 check_agency(&key(&format!("agencies[{other}]")), agency, catalogue, faults);
             }
-            let pin = entry.read(&key(""), folder, faults);
+            let mut pin = entry.read(&key(""), folder, faults);
+            let known = catalogue.map(Catalogue::agencies).unwrap_or_default();
+            pin.agencies.extend(known.into_iter().filter(|id| self.may_name(entry, id)).cloned());
+            if let Some(what) = entry.waits_for() {
+                let message = format!(
+                    "is `{}`, which no {what} names in its `issuers`: it opens nothing until one does",
+                    entry.id
+                );
+                faults.doubt(&key("id"), message);
+                continue;
+            }
             for error in pins.pin(entry.id.clone(), pin).err().into_iter().flatten() {
                 faults.add(&key(error.key()), format!("is refused: {error}"));
             }
@@ -289,8 +412,8 @@ impl IssuerEntry {
             status_uris: self.status_uris.iter().cloned().collect(),
             legal_bases: self.legal_bases.iter().copied().collect(),
             purposes: self.purposes.iter().cloned().collect(),
-            agencies: self.agencies.iter().cloned().collect(),
-            consumers: self.consumers.iter().cloned().collect(),
+            agencies: self.agencies().cloned().collect(),
+            consumers: self.consumers().cloned().collect(),
         }
     }
 }

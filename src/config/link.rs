@@ -23,6 +23,7 @@ pub struct LinkConfig {
     /// Private key of the certificate, PEM (PKCS#8), readable by its owner alone.
     pub key: PathBuf,
     /// One entry for each organisation; a domain may stand here once.
+    #[serde(default)]
     pub trust: Vec<TrustConfig>,
 }
 
@@ -84,6 +85,9 @@ impl LinkConfig {
     /// Notes what is wrong with the section that is at `key`.
     pub fn check(&self, key: &str, faults: &mut Faults) {
         let (mut seen, key) = (BTreeSet::new(), child(key, "trust"));
+        if self.trust.is_empty() {
+            faults.doubt(&key, "lists nobody, so that no peer is believed: add who may connect");
+        }
         for (at, entry) in self.trust.iter().enumerate() {
             let domain = &entry.domain;
             let roles: BTreeSet<_> = entry.roles.iter().collect();

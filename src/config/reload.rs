@@ -61,6 +61,11 @@ impl<T> LastGood<T> {
         }
     }
 
+    /// Puts a part of what is in force in its place, and leaves the alarm as it is.
+    pub fn keep(&self, part: T) {
+        self.current.store(Arc::new(part));
+    }
+
     /// How many loads have failed since the start: the alarm's counter.
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
@@ -154,21 +159,6 @@ impl Watch {
         Look::Settled
     }
 
-    /// Watches these from now on, as what was loaded last names them. What was watched
-    /// before counts as it stood when it was told as settled: a change that came since, while
-    /// it was read, is still told.
-    pub fn follow(&mut self, paths: Vec<PathBuf>) {
-        self.paths = paths;
-        let before = std::mem::take(&mut self.loaded);
-        self.loaded = self.stamps();
-        for stamp in &mut self.loaded {
-            if let Some(known) = before.iter().find(|known| known.0 == stamp.0) {
-                stamp.clone_from(known);
-            }
-        }
-        self.seen.clone_from(&self.loaded);
-    }
-
     fn stamps(&self) -> Vec<Stamp> {
         let state = |state: &Metadata| Some((state.ino(), state.len(), state.modified().ok()?));
         let mut stamps = Vec::with_capacity(self.loaded.len());
@@ -210,28 +200,4 @@ pub(crate) fn files(path: &Path, ending: &str) -> std::io::Result<Vec<PathBuf>> 
     }
     found.sort();
     Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_change_that_comes_while_a_file_is_read_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let [names, named] = ["names.toml", "named.pem"].map(|name| folder.path().join(name));
-        std::fs::write(&names, "one").unwrap();
-        let mut watch = Watch::new(vec![names.clone()], "");
-        assert_eq!(watch.look(), Look::Unchanged);
-        std::fs::write(&names, "another").unwrap();
-        assert_eq!([watch.look(), watch.look()], [Look::Settling, Look::Settled]);
-        // It was read as it stood then; before what it names is watched, it changes again.
-        std::fs::write(&names, "yet another").unwrap();
-        std::fs::write(&named, "first").unwrap();
-        watch.follow(vec![named.clone(), names]);
-        assert_eq!([watch.look(), watch.look()], [Look::Settling, Look::Settled]);
-        assert_eq!(watch.look(), Look::Unchanged);
-        std::fs::write(&named, "second").unwrap();
-        assert_eq!([watch.look(), watch.look()], [Look::Settling, Look::Settled]);
-    }
 }

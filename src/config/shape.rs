@@ -37,12 +37,26 @@ const MAX_READS: usize = 2000;
 
 /// Reads a text into its shape. `None`: a fault leaves nothing to go on with.
 pub(super) fn read<T: DeserializeOwned>(text: &str, faults: &mut Faults) -> Option<T> {
+    let table = parse(text, faults);
+    fit(table, faults)
+}
+
+/// A text's table, as far as it is one; each of its keys is known to `faults`.
+pub(super) fn parse<'a>(text: &'a str, faults: &mut Faults) -> Spanned<DeTable<'a>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let start = error.span().map_or(0, |span| span.start);
         faults.syntax(line_at(text, start), error.message());
     }
     faults.locate(text, table.get_ref());
+    table
+}
+
+/// A table into its shape.
+pub(super) fn fit<T: DeserializeOwned>(
+    table: Spanned<DeTable<'_>>,
+    faults: &mut Faults,
+) -> Option<T> {
     let root = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
     let mut replaced = BTreeMap::new();
     for _ in 0..MAX_READS {

@@ -11,7 +11,9 @@ use super::keys::{PersonKeys, SigningKey, SigningKeyError};
 use super::mint::{AgencyRequest, GrantRequest, Issuer};
 use super::status::{StatusDirectory, StatusStateError};
 use crate::config::key_file::{KeyFileError, sealing_key, verifying_key};
+use crate::config::parties::{self, Written};
 use crate::domain::catalogue::AgencyId;
+use crate::domain::finding::Findings;
 use crate::domain::grant::{Frequency, LegalBasis, PurposeCode, base64, parse_date};
 use crate::domain::lines::line_at;
 use crate::domain::peer::SpiffeId;
@@ -36,6 +38,9 @@ pub enum SettingsError {
         /// What is wrong.
         message: String,
     },
+    /// What it includes, or what stands in those files, is wrong.
+    #[error(transparent)]
+    Parties(#[from] Findings),
     /// A private key cannot be used.
     #[error("the key `{}` cannot be used", .path.display())]
     Key {
@@ -100,10 +105,15 @@ pub struct IssuerSettings {
     person_secret: PathBuf,
     state: PathBuf,
     subject: SubjectEntry,
+    /// Party files, such as `agencies.d/*.toml`, each with an agency's sealing key.
+    #[serde(default, deserialize_with = "parties::one_or_more")]
+    include: Vec<String>,
     #[serde(default)]
     sealing: Vec<Sealing>,
     #[serde(skip)]
     folder: PathBuf,
+    #[serde(skip)]
+    parties: Vec<PathBuf>,
 }
 
 impl IssuerSettings {
@@ -112,9 +122,21 @@ impl IssuerSettings {
     /// # Errors
     /// [`SettingsError`].
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
-        let mut settings: Self = parse(path, &read_public(path)?)?;
+        let text = read_public(path)?;
+        let mut settings: Self = parse(path, &text)?;
+        if !settings.include.is_empty() {
+            let written = Written::with(path, String::from_utf8_lossy(&text).into_owned());
+            let (whole, faults) = written.judge(parties::OF_ISSUER);
+            settings = faults.finish(whole)?;
+            settings.parties = written.parties.into_iter().map(|party| party.path).collect();
+        }
         settings.folder = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
         Ok(settings)
+    }
+
+    /// The party files that are part of it.
+    pub fn parties(&self) -> &[PathBuf] {
+        &self.parties
     }
 
     /// Where the status list is published.

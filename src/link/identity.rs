@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -148,8 +149,8 @@ impl Identity {
 /// Our identity as links use it: always the latest pair that was found usable.
 #[derive(Debug)]
 pub struct OwnIdentity {
-    certificate: PathBuf,
-    key: PathBuf,
+    /// Certificate and key.
+    files: Mutex<[PathBuf; 2]>,
     current: ArcSwap<Identity>,
 }
 
@@ -165,7 +166,15 @@ impl OwnIdentity {
         now: OffsetDateTime,
     ) -> Result<Arc<Self>, IdentityError> {
         let current = ArcSwap::from_pointee(Identity::load(certificate, key, now)?);
-        Ok(Arc::new(Self { certificate: certificate.to_owned(), key: key.to_owned(), current }))
+        let files = Mutex::new([certificate.to_owned(), key.to_owned()]);
+        Ok(Arc::new(Self { files, current }))
+    }
+
+    /// Reads these files with the next [`reload`](Self::reload). Whether they are others.
+    pub fn move_to(&self, certificate: &Path, key: &Path) -> bool {
+        let files = [certificate.to_owned(), key.to_owned()];
+        let before = std::mem::replace(&mut *self.files.lock(), files.clone());
+        before != files
     }
 
     /// Reads the same files again. New connections use what they hold; open ones
@@ -175,11 +184,12 @@ impl OwnIdentity {
     /// [`IdentityError`] when the new pair cannot be used (one that is only half
     /// written does not match): the old one stays.
     pub fn reload(&self, now: OffsetDateTime) -> Result<(), IdentityError> {
-        let fresh = Identity::load(&self.certificate, &self.key, now)?;
+        let [certificate, key] = self.files.lock().clone();
+        let fresh = Identity::load(&certificate, &key, now)?;
         let running = self.id();
         if fresh.claim.id != running {
             return Err(IdentityError::OtherIdentity {
-                file: self.certificate.clone(),
+                file: certificate,
                 running,
                 found: Box::new(fresh.claim.id),
             });

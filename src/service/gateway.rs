@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod fan_out;
 pub mod ids;
+pub mod routes;
 pub mod server;
 pub mod status;
 pub mod stream;

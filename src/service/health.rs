@@ -37,6 +37,11 @@ impl Health {
         self.said.send_if_modified(|said| said.insert(name.to_owned(), status) != Some(status));
     }
 
+    /// Says nothing of a name any more: it is not known then.
+    pub fn forget(&self, name: &str) {
+        self.said.send_if_modified(|said| said.remove(name).is_some());
+    }
+
     /// Everything that is said now, by name. A process that stops serves nothing.
     pub fn all(&self) -> Vec<(String, ServingStatus)> {
         let stopping = *self.stop.borrow();

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -60,7 +61,7 @@ struct Moment {
 pub struct Keeper {
     folder: PathBuf,
     catalogue: Texts,
-    routing: Option<String>,
+    routing: Arc<Mutex<Option<String>>>,
 }
 
 /// What was kept.
@@ -76,7 +77,12 @@ impl Keeper {
     /// Keeps in the folder of a log. `catalogue` are its files; `routing` says whom
     /// a gateway asks, as JSON.
     pub fn new(log: &Path, catalogue: Texts, routing: Option<String>) -> Self {
-        Self { folder: log.join(FOLDER), catalogue, routing }
+        Self { folder: log.join(FOLDER), catalogue, routing: Arc::new(Mutex::new(routing)) }
+    }
+
+    /// Whom the gateway asks from now on, to be kept with what comes into force next.
+    pub fn route(&self, routing: String) {
+        *self.routing.lock() = Some(routing);
     }
 
     /// Keeps a policy that comes into force, and waits for the disk.
@@ -94,10 +100,11 @@ impl Keeper {
             rules: engine.rule_texts().to_vec(),
         };
         self.file(&format!("policy-{policy}.json"), &file)?;
-        let routing = self.routing.as_ref().map(|routing| {
+        let routing = self.routing.lock().clone();
+        let routing = routing.map(|routing| {
             let hash = digest(&SHA256, routing.as_bytes());
             let name: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-            self.text(&format!("routing-{name}.json"), routing).map(|()| name)
+            self.text(&format!("routing-{name}.json"), &routing).map(|()| name)
         });
         let routing = routing.transpose()?;
         let time_us = Timestamp::new(now).0;

@@ -24,6 +24,7 @@ mod intersection;
 mod omitted;
 mod orders;
 mod outcomes;
+mod parties;
 mod privacy;
 mod records;
 mod refusals;

@@ -21,6 +21,7 @@ mod flows;
 mod keys;
 mod packed;
 mod page;
+mod parties;
 #[cfg(feature = "prove")]
 mod prove;
 mod remapped;

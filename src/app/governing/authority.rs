@@ -1,5 +1,6 @@
 //! Issuers, status lists and policy, joined to what judges a grant.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use time::OffsetDateTime;
 use super::policy::Enforcing;
 use crate::app::StartError;
 use crate::app::rotation::PinsWatch;
+use crate::app::standing::News;
 use crate::app::watching::Rounds;
 use crate::clock::Keeper;
 use crate::config::grants::Grants;
@@ -27,6 +29,7 @@ const FIRST_LISTS_WITHIN: Duration = Duration::from_secs(10);
 pub(in crate::app) async fn start(
     catalogue: &Arc<Catalogue>,
     (grants, lists, pins, cache): (Grants, StatusPlan, PinsWatch, usize),
+    (news, folder): (News, &Path),
     (enforcing, engine, files): (Enforcing, Engine, Watch),
     known: OffsetDateTime,
     rounds: &Rounds,
@@ -43,6 +46,7 @@ pub(in crate::app) async fn start(
     }
     let engine = enforcing.start(engine, files, rounds)?;
     let grants = Arc::new(LastGood::new(grants));
-    pins.start(grants.clone(), statuses.clone(), catalogue.clone(), rounds);
+    let kept = (grants.clone(), statuses.clone());
+    pins.start(news, folder, kept, catalogue.clone(), rounds);
     Ok(Authority::new(catalogue.clone(), grants, statuses, engine, cache, time))
 }

@@ -1,5 +1,6 @@
 //! What the standard health service says besides "serving": agencies, peers' logs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -20,7 +21,12 @@ pub(in crate::app) async fn report_agency(
             if client.is_up() { ServingStatus::Serving } else { ServingStatus::NotServing };
         vec![(format!("agency/{}", client.agency()), status)]
     };
-    report(client.changes(), &health, stop, statuses).await;
+    let mut left = client.left();
+    tokio::select! {
+        biased;
+        _ = left.wait_for(|left| *left) => {}
+        () = report(client.changes(), &health, stop, statuses) => {}
+    }
 }
 
 /// Tells what peers' logs have shown, as `log/ORIGIN`.
@@ -30,7 +36,8 @@ pub(in crate::app) async fn report_logs(
     stop: watch::Receiver<bool>,
 ) {
     let statuses = || {
-        let of_peer = witnesses.peers().flat_map(|peer| {
+        let peers = witnesses.peers();
+        let of_peer = peers.iter().flat_map(|peer| {
             let status = match peer.standing() {
                 Standing::Unseen => ServingStatus::Unknown,
                 Standing::Sound => ServingStatus::Serving,
@@ -49,11 +56,16 @@ async fn report<T>(
     mut stop: watch::Receiver<bool>,
     statuses: impl Fn() -> Vec<(String, ServingStatus)>,
 ) {
+    let mut known = BTreeSet::new();
     loop {
         changes.mark_unchanged();
+        let mut now = BTreeSet::new();
         for (name, status) in statuses() {
             health.say(&name, status);
+            now.insert(name);
         }
+        known.difference(&now).for_each(|name| health.forget(name));
+        known = now;
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
             _ = stop.wait_for(|stop| *stop) => return,

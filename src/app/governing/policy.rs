@@ -44,6 +44,11 @@ impl Enforcing {
         Self { config: config.clone(), catalogue: catalogue.clone(), own: own.cloned(), keeper }
     }
 
+    /// Where it is kept.
+    pub(in crate::app) const fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
     /// Puts the first engine in force, and each that is read from changed files.
     pub(in crate::app) fn start(
         self,

@@ -19,18 +19,25 @@ use crate::issuer::{IssuerSettings, RequestFile};
 /// Most requests beside one issuer's settings.
 const MAX_REQUESTS: usize = 64;
 
-/// Reads all of them; `catalogue` is the folder's name and `texts` what is in it.
+/// Reads all of them; `catalogue` is the folder's name and `texts` what is in it, `parties`
+/// are the files that each house includes.
 pub(super) fn read(
     files: &Files,
-    catalogue: &str,
-    texts: &Texts,
+    (catalogue, texts): (&str, &Texts),
     vocabularies: &[(String, PathBuf)],
+    parties: &[(String, Vec<PathBuf>)],
 ) -> Result<Vec<Text>, ReviewError> {
     let mut reader = Reader { files, seen: HashMap::new(), found: Vec::new() };
     reader.add(Kind::Gateway, GATEWAY, &files.gateway)?;
     for path in &files.agencies {
         let house = id(&file::read_text(path)?);
         reader.add(Kind::Agency, &house, path)?;
+    }
+    for (house, paths) in parties {
+        let kind = if house == GATEWAY { Kind::Gateway } else { Kind::Agency };
+        for path in paths {
+            reader.add(kind, house, path)?;
+        }
     }
     for (name, text) in texts {
         let kind = match &**name {
@@ -54,9 +61,12 @@ pub(super) fn read(
             let message = crate::domain::finding::causes(error);
             ReviewError::Apart { path: path.to_owned(), message }
         };
-        IssuerSettings::read(path).map_err(|error| wrong(path, &error))?;
+        let settings = IssuerSettings::read(path).map_err(|error| wrong(path, &error))?;
         let house = id(&file::read_text(path)?);
         reader.add(Kind::Issuer, &house, path)?;
+        for party in settings.parties() {
+            reader.add(Kind::Issuer, &house, party)?;
+        }
         for request in requests(path)? {
             RequestFile::read(&request).map_err(|error| wrong(&request, &error))?;
             let name = files.name(&request);

@@ -105,8 +105,11 @@ impl Looking {
     }
 
     /// A gateway's agencies.
-    pub(in crate::app) fn agencies(self, clients: Vec<Arc<AgencyClient>>) -> Self {
-        self.with(move |sheet| clients.iter().for_each(|client| of_agency(sheet, client)))
+    pub(in crate::app) fn agencies(
+        self,
+        clients: impl Fn() -> Vec<Arc<AgencyClient>> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(move |sheet| clients().iter().for_each(|client| of_agency(sheet, client)))
     }
 
     /// An agency's counters.

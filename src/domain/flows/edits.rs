@@ -157,7 +157,8 @@ fn files(
     let (kind, house) = (first.kind, first.house.clone());
     let own = matches!(kind, Kind::Agency | Kind::Issuer | Kind::Request);
     if own && before.is_some() != after.is_some() {
-        return found.push(whole(first, after.is_some()));
+        let texts = after.as_ref().or(before.as_ref()).map_or(&[][..], Vec::as_slice);
+        return found.push(whole(first, texts, after.is_some()));
     }
     // Vocabularies come and go with their houses.
     if kind == Kind::Vocabulary && before.is_some() != after.is_some() {
@@ -186,8 +187,8 @@ fn files(
     found.append(&mut comparison.found);
 }
 
-/// A file that was not there, or is not.
-fn whole(text: &Text, there: bool) -> Edited {
+/// A file that was not there, or is not, with all that it includes.
+fn whole(text: &Text, all: &[&Text], there: bool) -> Edited {
     let edit = if there { Edit::Added } else { Edit::Removed };
     let what = match text.kind {
         Kind::Agency => format!("what {} decides itself", text.house),
@@ -213,7 +214,8 @@ fn whole(text: &Text, there: bool) -> Edited {
         pattern: "file".to_owned(),
         digest: String::new(),
     };
-    edited.sealed(text.kind.as_str(), "", &text.text)
+    let all: String = all.iter().map(|text| &*text.text).collect();
+    edited.sealed(text.kind.as_str(), "", &all)
 }
 
 struct Comparison<'a> {

@@ -141,6 +141,21 @@ impl IssuerPins {
         Ok(())
     }
 
+    /// The pins as far as `keep` lets them stand: it takes from a pin what does not stand
+    /// any more, and tells whether the issuer still does. Nothing is added.
+    #[must_use]
+    pub fn narrowed(&self, mut keep: impl FnMut(&SpiffeId, &mut IssuerPin) -> bool) -> Self {
+        let mut pins = Self::default();
+        for (issuer, pin) in &self.issuers {
+            let mut pin = pin.clone();
+            if keep(issuer, &mut pin) {
+                // One that opens nothing any more is none.
+                let _ = pins.pin(issuer.clone(), pin);
+            }
+        }
+        pins
+    }
+
     pub(super) const fn edition(&self) -> Edition {
         self.edition
     }

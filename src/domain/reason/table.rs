@@ -217,6 +217,9 @@ reasons! {
     EmptyMessage = "EMPTY_MESSAGE", InvalidArgument, NEVER, Developers, Ours;
     /// The agency's items are out of order or listed twice.
     ItemOrder = "ITEM_ORDER", Internal, NEVER, AgencyDevelopers, Ours;
+    /// A changed party file, or a file that it names, cannot be used; the last good one of its
+    /// name stays in force, and of a new one nothing is.
+    PartyKept = "PARTY_KEPT", FailedPrecondition, NEVER, Operator, Log;
     /// The gateway did not read its answers; the stream was closed.
     PeerDoesNotRead = "PEER_DOES_NOT_READ", InvalidArgument, NEVER, Gateway, Ours;
     /// Exchange ids must rise and one did not; the stream was closed.

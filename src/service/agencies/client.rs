@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::clock;
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::item::ItemSet;
+use crate::domain::peer::SpiffeId;
 use crate::domain::quality::Window;
 use crate::domain::reason::Reason;
 use crate::link::connect::Connector;
@@ -59,17 +60,20 @@ pub struct AgencyClient {
     account: Arc<Account>,
     budget: Mutex<Budget>,
     changes: watch::Sender<u64>,
+    /// Whether it is not to be kept any more.
+    left: watch::Sender<bool>,
     /// What is known of the agency's log, if it is pinned.
-    peer: Option<Arc<Peer>>,
+    witnesses: Arc<Witnesses>,
+    identity: Option<SpiffeId>,
 }
 
 impl AgencyClient {
-    /// Starts keeping connections until `stop` turns true.
+    /// Starts keeping connections until `stop` turns true, or it [leaves](Self::leave).
     pub fn start(parts: ClientParts, stop: &watch::Receiver<bool>) -> Arc<Self> {
         let ClientParts { agency, endpoints, catalogue, connections, .. } = parts;
         let (witnesses, hearing) = (parts.witnesses, parts.hearing);
         let identity = endpoints.first().map(|(_, connector)| connector.expected().clone());
-        let changes = watch::channel(0).0;
+        let (changes, left) = (watch::channel(0).0, watch::channel(false).0);
         let agreement = Arc::new(Agreement::new(agency.clone(), catalogue, endpoints.len()));
         let account = Arc::new(Account {
             limit: Mutex::new(Limit::new(parts.max_in_flight)),
@@ -90,22 +94,40 @@ impl AgencyClient {
         };
         let keepers: Vec<Arc<Keeper>> = endpoints.into_iter().enumerate().map(keeper).collect();
         for keeper in &keepers {
-            let (keeper, mut stop) = (keeper.clone(), stop.clone());
+            let (keeper, left, mut stop) = (keeper.clone(), left.subscribe(), stop.clone());
             tokio::spawn(async move {
                 tokio::select! {
-                    () = keeper.keep() => {}
+                    () = keeper.keep(left) => {}
                     _ = stop.wait_for(|stop| *stop) => {}
                 }
             });
         }
         Arc::new(Self {
-            peer: identity.and_then(|identity| witnesses.peer(&identity)),
+            witnesses,
+            identity,
             agreement,
             keepers,
             account,
             budget: Mutex::new(Budget::new(clock::now())),
             changes,
+            left,
         })
+    }
+
+    /// Lets go of the agency: what is under way ends as it would, and nothing is opened
+    /// any more. Requests that are begun now must be put to another.
+    pub fn leave(&self) {
+        self.left.send_replace(true);
+    }
+
+    /// Turns true when it [leaves](Self::leave).
+    pub fn left(&self) -> watch::Receiver<bool> {
+        self.left.subscribe()
+    }
+
+    /// What is known of its log, if that is pinned now.
+    fn peer(&self) -> Option<Arc<Peer>> {
+        self.witnesses.peer(self.identity.as_ref()?)
     }
 
     /// The agency.
@@ -121,7 +143,7 @@ impl AgencyClient {
     /// Why the agency is not to be asked nor believed: its audit log contradicts
     /// what was seen of it.
     pub fn barred(&self) -> Option<Reason> {
-        self.peer.as_ref().and_then(|peer| peer.barred())
+        self.peer().and_then(|peer| peer.barred())
     }
 
     /// Whether it is asked at any endpoint.
@@ -166,7 +188,7 @@ impl AgencyClient {
             (None, 0, Some(why)) => (AgencyState::CircuitOpen, Some(why)),
             (None, 0, None) => (AgencyState::Down, last),
         };
-        let standing = self.peer.as_ref().map(|peer| peer.standing());
+        let standing = self.peer().map(|peer| peer.standing());
         let audit_log = match standing {
             None => "",
             Some(Standing::Unseen) => "UNSEEN",

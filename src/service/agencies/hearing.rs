@@ -26,12 +26,20 @@ pub enum Heard {
     Well,
     /// It missed an answer.
     Missing,
+    /// It is asked no more, and its place may be another's.
+    Gone,
 }
 
 impl Hearing {
     /// A place for one more endpoint.
     pub fn join(&self) -> usize {
         let heard = &mut self.0.lock().heard;
+        if let Some(free) = heard.iter().position(|heard| *heard == Heard::Gone) {
+            if let Some(heard) = heard.get_mut(free) {
+                *heard = Heard::Down;
+            }
+            return free;
+        }
         heard.push(Heard::Down);
         heard.len() - 1
     }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use crate::clock;
@@ -33,6 +34,9 @@ const HELLO_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a drained stream may go on beside its replacement.
 const DRAIN_GRACE: Duration = Duration::from_secs(15);
+
+/// How long an endpoint that is asked no more takes questions of requests that had begun.
+const LAST_QUESTIONS: Duration = Duration::from_secs(1);
 
 /// How long a drained stream's questions are looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -111,8 +115,13 @@ impl Keeper {
         self.doubted.load(Ordering::Relaxed)
     }
 
-    /// Keeps the endpoint's streams, for ever.
-    pub async fn keep(&self) {
+    /// Keeps the endpoint's streams until `left` turns true; then ends them when what is
+    /// under way has ended.
+    pub async fn keep(&self, mut left: watch::Receiver<bool>) {
+        let mut leaving = std::pin::pin!(async move {
+            let _ = left.wait_for(|left| *left).await;
+            tokio::time::sleep(LAST_QUESTIONS).await;
+        });
         let (told, mut events) = mpsc::channel(EVENTS);
         let heard = self.hearing.join();
         let mut look = interval(liveness::EVERY);
@@ -139,10 +148,15 @@ impl Keeper {
                     }
                 },
                 Some((number, event)) = events.recv() => self.take(number, event, &mut watched),
+                () = &mut leaving => break,
                 () = again, if attempts.is_empty() => {}
                 _ = look.tick() => self.look(heard, &mut watched),
             }
         }
+        drop(attempts);
+        self.streams.store(Arc::default());
+        self.hearing.tell(heard, Heard::Gone);
+        join_all(watched.into_iter().map(|watched| let_go(watched.stream))).await;
     }
 
     /// Connects, and holds what the agency says of itself against what is expected.

@@ -225,7 +225,7 @@ impl Stream {
 
     /// How often the agency is to be asked to show its log.
     pub fn look_every(&self) -> Option<Duration> {
-        self.swap.every().filter(|_| self.description.shows_log)
+        Some(self.swap.every()).filter(|_| self.description.shows_log)
     }
 
     /// Asks the agency to show its log; the answer is judged when it comes.

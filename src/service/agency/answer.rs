@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::config::agency::AgencyLimitsConfig;
+use crate::config::reload::LastGood;
 use crate::domain::audit::{CountRecord, Counted, Decision};
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::grant::{OpeningKeys, Receiver, VerifiedGrant};
@@ -58,7 +59,7 @@ pub struct AgencyParts {
     /// What grants and requests are held against.
     pub authority: Authority,
     /// Its keys that open subjects.
-    pub keys: OpeningKeys,
+    pub keys: Arc<LastGood<OpeningKeys>>,
     /// How often grants were used.
     pub counters: Counters,
     /// Its audit log.
@@ -300,7 +301,7 @@ impl Agency {
             let message = "the grant's subject cannot be opened or is no card number";
             Refusal::new(Reason::GrantSubject, message)
         };
-        let opened = grant.open_subject(&self.parts.keys).map_err(|_| refused(()))?;
+        let opened = grant.open_subject(&self.parts.keys.current()).map_err(|_| refused(()))?;
         self.parts.format.parse(opened.expose()).map_err(|_| refused(()))
     }
 

@@ -145,7 +145,7 @@ impl Session {
         // message.
         let mut due = pin!(due(&link, &mut stop, end));
         let mut grace = pin!(sleep_until(end));
-        let mut look = interval(self.swap.every().unwrap_or(DRAIN_GRACE));
+        let mut look = interval(self.swap.every());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -173,7 +173,7 @@ impl Session {
                         }
                     }
                 }
-                _ = look.tick(), if self.swap.every().is_some() => self.ask_log(),
+                _ = look.tick() => self.ask_log(),
                 () = self.answers.closed() => break,
                 () = self.spent.notified() => {
                     let message = "the gateway does not take its answers";

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::config::audit::{MAX_LOGS, OnContradiction, PinnedLogs};
@@ -102,6 +103,11 @@ impl Peer {
         Standing::ALL.get(at).copied().unwrap_or(Standing::Unseen)
     }
 
+    /// The keys of its logs.
+    pub fn keys(&self) -> &[VerifyingKey] {
+        &self.keys
+    }
+
     /// The origins of its logs.
     pub fn origins(&self) -> impl Iterator<Item = &Origin> {
         self.keys.iter().map(VerifyingKey::origin)
@@ -120,7 +126,8 @@ pub struct Witnesses {
     own: Arc<Own>,
     held: Witness,
     every: Duration,
-    peers: HashMap<SpiffeId, Arc<Peer>>,
+    /// Replaced as a whole when pins change.
+    peers: ArcSwap<HashMap<SpiffeId, Arc<Peer>>>,
     changes: watch::Sender<u64>,
     /// Whether a contradiction is a reason to refuse.
     refuse: bool,
@@ -156,27 +163,7 @@ impl Witnesses {
         reaction: OnContradiction,
     ) -> Self {
         let refuse = reaction == OnContradiction::Refuse;
-        let peers = pinned.into_iter().map(|PinnedLogs { identity, keys }| {
-            // Found before a restart, and nobody has taken the evidence away.
-            let standing = match keys.iter().find_map(|key| held.contradicted(key)) {
-                None => Standing::Unseen,
-                Some(Contradiction::Fork) => Standing::Forked,
-                Some(Contradiction::Rollback) => Standing::RolledBack,
-            };
-            if let Some(reason) = standing.fault() {
-                tracing::error!(%reason, peer = %identity, "its log contradicted itself before");
-            }
-            let peer = Peer {
-                identity: identity.clone(),
-                keys,
-                standing: AtomicU8::new(standing as u8),
-                unanswered: AtomicU32::new(0),
-                refuse,
-            };
-            (identity, Arc::new(peer))
-        });
-        let peers = peers.collect();
-        Self {
+        let witnesses = Self {
             own: Arc::new(Own {
                 folder,
                 key,
@@ -185,10 +172,42 @@ impl Witnesses {
             }),
             held,
             every,
-            peers,
+            peers: ArcSwap::default(),
             changes: watch::channel(0).0,
             refuse,
+        };
+        witnesses.replace(pinned);
+        witnesses
+    }
+
+    /// Knows these peers from now on. What was seen of one stays known, unless its keys
+    /// are others.
+    pub fn replace(&self, pinned: Vec<PinnedLogs>) {
+        let before = self.peers.load_full();
+        let peers = pinned.into_iter().map(|PinnedLogs { identity, keys }| {
+            let peer = match before.get(&identity) {
+                Some(known) if known.keys == keys => known.clone(),
+                _ => Arc::new(self.begin(identity.clone(), keys)),
+            };
+            (identity, peer)
+        });
+        self.peers.store(Arc::new(peers.collect()));
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// A peer of which nothing has been seen with these keys but what is kept.
+    fn begin(&self, identity: SpiffeId, keys: Vec<VerifyingKey>) -> Peer {
+        // Found before a restart, and nobody has taken the evidence away.
+        let standing = match keys.iter().find_map(|key| self.held.contradicted(key)) {
+            None => Standing::Unseen,
+            Some(Contradiction::Fork) => Standing::Forked,
+            Some(Contradiction::Rollback) => Standing::RolledBack,
+        };
+        if let Some(reason) = standing.fault() {
+            tracing::error!(%reason, peer = %identity, "its log contradicted itself before");
         }
+        let (standing, unanswered) = (AtomicU8::new(standing as u8), AtomicU32::new(0));
+        Peer { identity, keys, standing, unanswered, refuse: self.refuse }
     }
 
     /// Whether the own log is known to have been put back to an older copy, so that peers
@@ -204,12 +223,12 @@ impl Witnesses {
 
     /// A peer, if its logs are pinned.
     pub fn peer(&self, identity: &SpiffeId) -> Option<Arc<Peer>> {
-        self.peers.get(identity).cloned()
+        self.peers.load().get(identity).cloned()
     }
 
     /// Every peer whose logs are pinned.
-    pub fn peers(&self) -> impl Iterator<Item = &Arc<Peer>> {
-        self.peers.values()
+    pub fn peers(&self) -> Vec<Arc<Peer>> {
+        self.peers.load().values().cloned().collect()
     }
 
     /// Is told each time a peer's standing changes.
@@ -227,7 +246,7 @@ impl Witnesses {
     /// # Errors
     /// `PERMISSION_DENIED`.
     pub fn check(&self, identity: &SpiffeId) -> Result<(), Refusal> {
-        match self.peers.get(identity).and_then(|peer| peer.barred()) {
+        match self.peers.load().get(identity).and_then(|peer| peer.barred()) {
             None => Ok(()),
             Some(reason) => {
                 let message = "the audit log that you show is not the one that was seen before";
@@ -277,7 +296,7 @@ fn size(seen: Option<&SignedCheckpoint>) -> u64 {
 #[derive(Debug)]
 pub struct Swap {
     witnesses: Arc<Witnesses>,
-    peer: Option<Arc<Peer>>,
+    peer: SpiffeId,
     /// The question that is not answered yet.
     asked: Mutex<Option<Seen>>,
     showing: AtomicBool,
@@ -288,20 +307,26 @@ impl Swap {
     pub fn new(witnesses: &Arc<Witnesses>, peer: &SpiffeId) -> Arc<Self> {
         Arc::new(Self {
             witnesses: witnesses.clone(),
-            peer: witnesses.peer(peer),
+            peer: peer.clone(),
             asked: Mutex::default(),
             showing: AtomicBool::new(false),
         })
     }
 
-    /// How often to ask; `None` when the peer's logs are not pinned.
-    pub fn every(&self) -> Option<Duration> {
-        self.peer.as_ref().map(|_| self.witnesses.every)
+    /// How often to ask.
+    pub fn every(&self) -> Duration {
+        self.witnesses.every
     }
 
-    /// The question to put now; none while one is open.
+    /// The peer as it is pinned now, if it is.
+    fn peer(&self) -> Option<Arc<Peer>> {
+        self.witnesses.peer(&self.peer)
+    }
+
+    /// The question to put now; none while one is open, or when the peer's logs are not
+    /// pinned.
     pub async fn ask(self: Arc<Self>) -> Option<pb::ExchangeAskLog> {
-        let peer = self.peer.clone()?;
+        let peer = self.peer()?;
         if self.with_asked(|asked| asked.is_some()) {
             self.count_unanswered(&peer);
             return None;
@@ -360,7 +385,11 @@ impl Swap {
 
     /// Judges the answer to a question that was open.
     pub async fn judge(self: Arc<Self>, seen: Seen, shown: pb::ExchangeShowLog) {
-        let Some(peer) = self.peer.clone() else { return };
+        let Some(peer) = self.peer() else { return };
+        if !peer.origins().eq(seen.iter().map(|(origin, _)| origin)) {
+            // Other logs are pinned since the question; the next one is about them.
+            return;
+        }
         peer.unanswered.store(0, Ordering::Relaxed);
         let (held, judged) = (self.witnesses.held.clone(), peer.clone());
         let judging = tokio::task::spawn_blocking(move || judge(&held, &judged, &seen, &shown));
@@ -394,7 +423,7 @@ impl Swap {
 impl Drop for Swap {
     fn drop(&mut self) {
         // A peer that ends its streams instead of answering is silent too.
-        if let Some(peer) = self.peer.clone()
+        if let Some(peer) = self.peer()
             && self.take_asked().is_some()
         {
             self.count_unanswered(&peer);

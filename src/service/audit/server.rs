@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
@@ -40,7 +41,7 @@ const MAX_IN_FLIGHT: usize = 4;
 /// What a gateway tells its reviewers.
 #[derive(Debug)]
 pub struct Review {
-    policy: ReviewPolicy,
+    policy: ArcSwap<ReviewPolicy>,
     max_page: u32,
     asked: Mutex<Questions>,
     recorder: Arc<Recorder>,
@@ -61,7 +62,7 @@ impl Review {
         key: VerifyingKey,
     ) -> Self {
         Self {
-            policy,
+            policy: ArcSwap::from_pointee(policy),
             max_page,
             asked: Mutex::default(),
             recorder,
@@ -72,11 +73,16 @@ impl Review {
         }
     }
 
+    /// Lets these in from now on.
+    pub fn replace_policy(&self, policy: ReviewPolicy) {
+        self.policy.store(Arc::new(policy));
+    }
+
     fn admit(&self, peer: &PeerId, act: Act) -> Result<(), Refusal> {
         let now = clock::utc().unix_timestamp();
         let minute = u64::try_from(now).unwrap_or_default() / 60;
         let mut asked = self.asked.lock();
-        self.policy.admit(&mut asked, peer.spiffe(), act, minute).map_err(|refusal| {
+        self.policy.load().admit(&mut asked, peer.spiffe(), act, minute).map_err(|refusal| {
             let reason = match refusal {
                 ReviewRefusal::NotAReviewer => Reason::NotAReviewer,
                 ReviewRefusal::NotAllowed => Reason::ReviewDenied,

@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use arc_swap::ArcSwap;
 
 use crate::clock;
 use crate::config::gateway::GatewayLimitsConfig;
@@ -16,20 +16,20 @@ use crate::domain::grant::{Receiver, VerifiedGrant};
 use crate::domain::item::ItemSet;
 use crate::domain::names::RequestId;
 use crate::domain::peer::{PeerId, Role, SpiffeId};
-use crate::domain::plan::{self, Fetch, Offer, Plan};
+use crate::domain::plan::{self, Fetch, Plan};
 use crate::domain::policy::Permit;
 use crate::domain::profile;
-use crate::domain::quality::Quality;
 use crate::domain::reason::Reason;
 use crate::domain::section::{Section, SectionStatus};
 use crate::domain::shares::{Full, Place, Shares};
 use crate::service::agencies::client::AgencyClient;
 use crate::service::audit::recorder::{self, Line, Recorder};
-use crate::service::gateway::fan_out::{self, Asked, Timed};
+use crate::service::gateway::fan_out::{self, Asked};
 use crate::service::gateway::ids::Ids;
+use crate::service::gateway::routes::Routes;
 use crate::service::judge::{Authority, Ruling};
 use crate::service::random;
-use crate::telemetry::metrics::{AgencyMeter, Metrics};
+use crate::telemetry::metrics::Metrics;
 use crate::wire::profile as message;
 use crate::wire::proto::pb;
 use crate::wire::refusal::Refusal;
@@ -42,15 +42,12 @@ pub struct Gateway {
     catalogue: Arc<Catalogue>,
     authority: Authority,
     recorder: Arc<Recorder>,
-    clients: Vec<Arc<AgencyClient>>,
-    owned: Vec<ItemSet>,
+    /// Whom it asks; a request takes the list once.
+    routes: ArcSwap<Routes>,
     limits: GatewayLimitsConfig,
     room: Arc<Shares>,
     ids: Ids,
     metrics: Arc<Metrics>,
-    /// In the order of the clients.
-    meters: Vec<AgencyMeter>,
-    qualities: Vec<Mutex<Quality>>,
     started: Instant,
 }
 
@@ -67,7 +64,7 @@ struct Admitted<'a> {
 }
 
 /// What policy, grant and agencies make of a request.
-type Decided = (Ruling, Permit, Plan);
+type Decided = (Ruling, Permit, Plan, Arc<Routes>);
 
 impl Gateway {
     /// A gateway to these agencies; `id` is the audience of its grants.
@@ -80,24 +77,32 @@ impl Gateway {
         limits: GatewayLimitsConfig,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let owned = clients.iter().map(|client| catalogue.owned_by(client.agency())).collect();
-        let qualities = clients.iter().map(|_| Mutex::default()).collect();
-        let meters = clients.iter().map(|client| metrics.agency(client.agency())).collect();
+        let routes = Routes::new(clients, &catalogue, &metrics, &Routes::default());
         Self {
             id,
             catalogue,
             authority,
             recorder,
-            clients,
-            owned,
+            routes: ArcSwap::from_pointee(routes),
             room: Shares::for_domains(limits.max_in_flight, limits.max_in_flight_per_consumer),
             limits,
             ids: Ids::default(),
             metrics,
-            meters,
-            qualities,
             started: clock::now(),
         }
+    }
+
+    /// Asks these agencies from now on. Requests that are under way go on with those that
+    /// they began with.
+    pub fn replace_clients(&self, clients: Vec<Arc<AgencyClient>>) {
+        let before = self.routes.load();
+        let routes = Routes::new(clients, &self.catalogue, &self.metrics, &before);
+        self.routes.store(Arc::new(routes));
+    }
+
+    /// The agencies that it asks now.
+    pub fn clients(&self) -> Vec<Arc<AgencyClient>> {
+        self.routes.load().clients().to_vec()
     }
 
     /// Limits of its own.
@@ -193,13 +198,13 @@ impl Gateway {
         // From here on the request is recorded, even if the caller hangs up.
         let unrecorded = self.recorder.begin(request.peer.spiffe(), || {
             let (ruling, lines) = match decided.get() {
-                Some((ruling, _, plan)) => (Some(ruling), asked(plan, |_| abandoned())),
+                Some((ruling, _, plan, _)) => (Some(ruling), asked(plan, |_| abandoned())),
                 None => (None, vec![whole(request.items, abandoned())]),
             };
             self.records(request, ruling, lines).unwrap_or_default()
         });
         let mut unrecorded = unrecorded.under_grant(&request.grant);
-        let (ruling, permit, plan) = match self.decide(request).await {
+        let (ruling, permit, plan, routes) = match self.decide(request).await {
             Ok(decision) => decided.get_or_init(|| decision),
             Err((_, refusal)) if unrecorded.is_counted(refusal.reason) => return Err(refusal),
             Err((ruling, refusal)) => {
@@ -215,8 +220,8 @@ impl Gateway {
             catalogue: &self.catalogue,
             until: request.until,
         };
-        let timed = fan_out::fan_out(plan, &self.clients, question).await;
-        self.count(plan, &timed);
+        let timed = fan_out::fan_out(plan, routes.clients(), question).await;
+        routes.count(plan, &timed, self.second());
         let (sections, elapsed): (Vec<Section>, Vec<Duration>) = timed.into_iter().unzip();
         if let Some(reason) = spent(&sections).filter(|reason| unrecorded.is_counted(*reason)) {
             let message = "this was denied under the grant before; ask no more until that changes";
@@ -266,8 +271,9 @@ impl Gateway {
             self.authority.judge(&request.grant).await.map_err(|refusal| (None, refusal))?;
         match ruling.permit(&request.grant, &request.items) {
             Ok(permit) => {
-                let plan = plan::plan(&permit, &self.catalogue, &self.offers());
-                Ok((ruling, permit, plan))
+                let routes = self.routes.load_full();
+                let plan = plan::plan(&permit, &self.catalogue, &routes.offers());
+                Ok((ruling, permit, plan, routes))
             }
             Err(refusal) => Err((Some(ruling), refusal)),
         }
@@ -275,22 +281,11 @@ impl Gateway {
 
     /// How each agency does and did, in the order of the clients.
     pub fn agencies_now(&self) -> Vec<AgencyNow> {
-        let second = self.started.elapsed().as_secs();
-        let agencies = self.clients.iter().zip(&self.qualities);
-        agencies.map(|(client, quality)| client.now(quality.lock().windows(second))).collect()
+        self.routes.load().now(self.second())
     }
 
-    fn count(&self, plan: &Plan, timed: &[Timed]) {
-        let second = self.started.elapsed().as_secs();
-        for (fetch, (section, took)) in plan.fetches.iter().zip(timed) {
-            let Some(meter) = self.meters.get(fetch.place) else { continue };
-            if let Some(quality) = self.qualities.get(fetch.place) {
-                quality.lock().count(second, *took, section.status.is_answered());
-            }
-            let failed = section.reason.filter(|_| !section.status.is_answered());
-            meter.question(failed.map_or("OK", |reason| reason.code().as_str()), *took);
-            meter.section(section.status, section.reason, *took);
-        }
+    fn second(&self) -> u64 {
+        self.started.elapsed().as_secs()
     }
 
     fn records(
@@ -301,18 +296,6 @@ impl Gateway {
     ) -> Result<Vec<Record>, Refusal> {
         let tag = request.grant.subject_tag();
         self.recorder.records(&request.request_id, &request.grant, ruling, tag, lines)
-    }
-
-    fn offers(&self) -> Vec<Offer> {
-        self.clients
-            .iter()
-            .zip(&self.owned)
-            .map(|(client, owned)| Offer {
-                agency: client.agency().clone(),
-                owned: *owned,
-                described: client.described_items(),
-            })
-            .collect()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tonic::{Request, Response, Status};
 
 use crate::domain::peer::SpiffeId;
@@ -15,10 +16,26 @@ use crate::wire::proto::pb::status_service_server::StatusService;
 use crate::wire::refusal::Refusal;
 use crate::wire::status::{self, Own};
 
+/// Who may ask, now.
+#[derive(Debug)]
+pub struct Readers(ArcSwap<BTreeSet<SpiffeId>>);
+
+impl Readers {
+    /// These.
+    pub fn new(readers: BTreeSet<SpiffeId>) -> Arc<Self> {
+        Arc::new(Self(ArcSwap::from_pointee(readers)))
+    }
+
+    /// These from now on.
+    pub fn replace(&self, readers: BTreeSet<SpiffeId>) {
+        self.0.store(Arc::new(readers));
+    }
+}
+
 /// Serves the status.
 pub struct StatusServer {
     gateway: Arc<Gateway>,
-    may: BTreeSet<SpiffeId>,
+    may: Arc<Readers>,
     own: Box<dyn Fn() -> Own + Send + Sync>,
 }
 
@@ -32,7 +49,7 @@ impl StatusServer {
     /// Serves the status of a gateway to these identities; `own` looks at the process.
     pub fn new(
         gateway: Arc<Gateway>,
-        may: BTreeSet<SpiffeId>,
+        may: Arc<Readers>,
         own: impl Fn() -> Own + Send + Sync + 'static,
     ) -> Self {
         Self { gateway, may, own: Box::new(own) }
@@ -40,7 +57,7 @@ impl StatusServer {
 
     fn check<T>(&self, request: &Request<T>) -> Result<(), Refusal> {
         let peer = peer_of(request)?;
-        if self.may.contains(peer.spiffe()) {
+        if self.may.0.load().contains(peer.spiffe()) {
             return Ok(());
         }
         let message = "the gateway's `[status]` section does not name you";
