@@ -84,7 +84,7 @@ pub async fn run_with(
         let parts = ClientParts {
             agency: entry.id.clone(),
             endpoints,
-            catalogue: catalogue.digest(),
+            catalogue: catalogue.clone(),
             connections: entry.connections,
             max_in_flight: entry.max_in_flight,
             witnesses: witnesses.clone(),

@@ -13,6 +13,11 @@ use crate::domain::item::{ItemNumber, ItemSet};
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ItemDigest(pub [u8; 32]);
 
+impl ItemDigest {
+    /// How long one is.
+    pub const BYTES: usize = 32;
+}
+
 impl fmt::Display for ItemDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -43,6 +48,13 @@ impl Catalogue {
             };
         }
         alike.without(&other)
+    }
+
+    /// The digests of several items one after the other, ascending by number. An item that
+    /// is not in this catalogue has one of zeros, which is nobody's.
+    pub fn digests_of(&self, items: &ItemSet) -> Vec<u8> {
+        let unknown = ItemDigest([0; ItemDigest::BYTES]);
+        items.iter().flat_map(|number| self.item_digest(number).unwrap_or(&unknown).0).collect()
     }
 
     /// One digest for the definitions of several items. `None` where one of them is not in

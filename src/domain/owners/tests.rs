@@ -49,8 +49,20 @@ struct Case {
 }
 
 fn hindrance() -> impl Strategy<Value = Hindrance> {
-    let unasked = [Cause::NotGranted, Cause::NotPermitted, Cause::NotConfigured, Cause::NotOffered];
-    let left_out = [Absence::Denied, Absence::NotOffered, Absence::Invalid, Absence::SourceMissing];
+    let unasked = [
+        Cause::NotGranted,
+        Cause::NotPermitted,
+        Cause::NotConfigured,
+        Cause::CatalogueDiffers,
+        Cause::NotOffered,
+    ];
+    let left_out = [
+        Absence::Denied,
+        Absence::NotOffered,
+        Absence::CatalogueDiffers,
+        Absence::Invalid,
+        Absence::SourceMissing,
+    ];
     prop_oneof![
         6 => Just(Hindrance::None),
         2 => proptest::sample::select(unasked.to_vec()).prop_map(Hindrance::Unasked),
@@ -217,6 +229,7 @@ impl Case {
                 (Hindrance::LeftOut(Absence::Denied), _) => Cause::Denied,
                 (Hindrance::LeftOut(Absence::NotOffered), _) => Cause::NotOffered,
                 (Hindrance::LeftOut(Absence::SourceMissing), _) => Cause::Unavailable,
+                (Hindrance::LeftOut(Absence::CatalogueDiffers), _) => Cause::CatalogueDiffers,
                 (Hindrance::LeftOut(_), _) => Cause::Invalid,
                 (Hindrance::None, _) => return None,
             })

@@ -23,6 +23,7 @@ use crate::domain::quality::Quality;
 use crate::domain::reason::Reason;
 use crate::domain::section::{Section, SectionStatus};
 use crate::domain::shares::{Full, Place, Shares};
+use crate::service::agencies::agreement::Known;
 use crate::service::agencies::client::AgencyClient;
 use crate::service::audit::recorder::{self, Line, Recorder};
 use crate::service::gateway::fan_out::{self, Asked, Timed};
@@ -307,10 +308,9 @@ impl Gateway {
         self.clients
             .iter()
             .zip(&self.owned)
-            .map(|(client, owned)| Offer {
-                agency: client.agency().clone(),
-                owned: *owned,
-                described: client.described_items(),
+            .map(|(client, owned)| {
+                let Known { described, differing } = client.known_items();
+                Offer { agency: client.agency().clone(), owned: *owned, described, differing }
             })
             .collect()
     }

@@ -115,7 +115,7 @@ fn what_is_added_takes_nothing_and_what_is_retired_or_redefined_is_not_compatibl
         ..item()
     };
     let (one, two) = (numbered(1, "a.b.one"), numbered(2, "a.b.two"));
-    let old = catalogue(&[one.clone()]);
+    let old = catalogue(std::slice::from_ref(&one));
     let more = catalogue(&[one.clone(), two.clone()]);
     assert!(difference(&old, &old).is_empty());
     let added = difference(&old, &more);
