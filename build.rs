@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // Far larger than its alternatives.
         .boxed(".tributary.v1.AuditRecord.record.section")
         .boxed(".tributary.v1.GetProfileResponse.receipt")
+        .boxed(".tributary.v1.ExchangeHello.description")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -115,7 +115,7 @@ impl Bare {
             features: vec![pb::ProtocolFeature::Exchange.into()],
             ..Default::default()
         };
-        let hello = pb::ExchangeHello { description: Some(description) };
+        let hello = pb::ExchangeHello { description: Some(Box::new(description)) };
         pb::ExchangeResponse { message: Some(Told::Hello(hello)) }
     }
 }

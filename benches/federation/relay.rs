@@ -52,7 +52,7 @@ pub async fn serve(plan: &Path) -> anyhow::Result<()> {
     let config = GatewayConfig::load(&plan.gateway)?;
     let identity = OwnIdentity::load(&config.link.certificate, &config.link.key, clock::utc())?;
     let tls = LinkTls::new(identity, Trust::new(TrustStore::load(&config.link.trust)?));
-    let catalogue = catalogue::load(&config.catalogue)?;
+    let catalogue = Arc::new(catalogue::load(&config.catalogue)?);
     let unused = Unused::open(&catalogue)?;
     let (_run, stop) = watch::channel(false);
     let mut agencies = Vec::new();
@@ -63,7 +63,7 @@ pub async fn serve(plan: &Path) -> anyhow::Result<()> {
         let parts = ClientParts {
             agency: id.clone(),
             endpoints: vec![(address, connector)],
-            catalogue: catalogue.digest(),
+            catalogue: catalogue.clone(),
             connections: entry.connections,
             max_in_flight: entry.max_in_flight,
             witnesses: unused.witnesses.clone(),
@@ -106,7 +106,7 @@ impl Unused {
 }
 
 struct Parts {
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
     agencies: Vec<Agency>,
 }
 

@@ -79,7 +79,8 @@ fn policy_and_plan(bencher: Bencher<'_, '_>) {
         .into_iter()
         .map(|agency| {
             let owned = world.catalogue.owned_by(agency);
-            Offer { agency: agency.clone(), owned, described: Some(owned) }
+            let (described, differing) = (Some(owned), ItemSet::EMPTY);
+            Offer { agency: agency.clone(), owned, described, differing }
         })
         .collect();
     assert!(fetches(&engine, &grant, &asked, &world.catalogue, &offers) > 0);

@@ -95,6 +95,23 @@ fn section_encoded(bencher: Bencher<'_, '_>, items: usize) {
 }
 
 #[divan::bench(args = [5, 60])]
+fn section_encoded_for_another_catalogue(bencher: Bencher<'_, '_>, items: usize) {
+    let catalogue = world::catalogue();
+    let section = section_of(&catalogue, items);
+    let hash = RequestHash::of(b"request");
+    bencher.bench(|| section::encode_for_other(&section, &catalogue, hash, [7; 16]));
+}
+
+/// What an agency does with the digests in a question by another catalogue.
+#[divan::bench(args = [5, 60])]
+fn definitions_compared(bencher: Bencher<'_, '_>, items: usize) {
+    let catalogue = world::catalogue();
+    let asked = section_of(&catalogue, items).asked;
+    let digests = catalogue.digests_of(&asked);
+    bencher.bench(|| catalogue.alike(asked.iter().zip(digests.chunks(32))));
+}
+
+#[divan::bench(args = [5, 60])]
 fn section_decoded_and_believed(bencher: Bencher<'_, '_>, items: usize) {
     let catalogue = world::catalogue();
     let own = section_of(&catalogue, items);

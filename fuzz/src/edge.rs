@@ -102,9 +102,9 @@ where
 pub fn hello(data: &[u8]) -> bool {
     let Ok(mut description) = pb::DescribeResponse::decode(data) else { return false };
     let agency = AgencyId::new(AGENCY).unwrap();
-    let agreement = Agreement::new(agency.clone(), CATALOGUE.digest(), 2);
+    let agreement = Agreement::new(agency.clone(), CATALOGUE.clone(), 2);
     let fits = agreement.accept(0, &description).is_ok();
-    assert!(fits == agreement.described().is_some(), "an agency that was refused is known");
+    assert!(fits == agreement.known().described.is_some(), "an agency that was refused is known");
     description.agency = agency.as_str().to_owned();
     description.catalogue_digest = CATALOGUE.digest().0.to_vec().into();
     let taken = agreement.accept(0, &description).is_ok();

@@ -17,7 +17,7 @@ mod edge;
 mod evidence;
 mod files;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -53,14 +53,14 @@ const KEY: &str = "fuzz";
 static SIGNER: LazyLock<Ed25519KeyPair> =
     LazyLock::new(|| Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap());
 
-pub static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
+pub static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
     let education = include_str!("../../examples/city/catalogue/education.toml");
     let reserved = include_str!("../../examples/city/catalogue/reserved.toml");
     let sources = [
         Source { name: "education.toml", text: education },
         Source { name: "reserved.toml", text: reserved },
     ];
-    Catalogue::parse(&sources).unwrap()
+    Arc::new(Catalogue::parse(&sources).unwrap())
 });
 
 static PINS: LazyLock<IssuerPins> = LazyLock::new(|| {

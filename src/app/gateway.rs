@@ -81,7 +81,7 @@ pub async fn run_with(
     let health = Health::new(stop.clone());
     let roads = Roads {
         tls: tls.clone(),
-        catalogue: catalogue.digest(),
+        catalogue: catalogue.clone(),
         witnesses: witnesses.clone(),
         hearing: Arc::new(Hearing::default()),
         health: health.clone(),

@@ -10,7 +10,7 @@ use super::standing::{Heard, News};
 use super::watching::Rounds;
 use crate::config::gateway::AgencyEntry;
 use crate::config::reload::LastGood;
-use crate::domain::catalogue::CatalogueDigest;
+use crate::domain::catalogue::Catalogue;
 use crate::domain::policy::engine::Engine;
 use crate::domain::reason::Reason;
 use crate::link::connect::{ConnectError, Connector};
@@ -26,7 +26,7 @@ use crate::store::enforced::Keeper;
 /// What every client has in common.
 pub(super) struct Roads {
     pub(super) tls: LinkTls,
-    pub(super) catalogue: CatalogueDigest,
+    pub(super) catalogue: Arc<Catalogue>,
     pub(super) witnesses: Arc<Witnesses>,
     pub(super) hearing: Arc<Hearing>,
     pub(super) health: Health,
@@ -54,7 +54,7 @@ impl Roads {
         let parts = ClientParts {
             agency: entry.id.clone(),
             endpoints,
-            catalogue: self.catalogue,
+            catalogue: self.catalogue.clone(),
             connections: entry.connections,
             max_in_flight: entry.max_in_flight,
             witnesses: self.witnesses.clone(),

@@ -1,7 +1,9 @@
-//! `tributary catalogue`: checks a catalogue, lists it, shows one item.
+//! `tributary catalogue`: checks a catalogue, lists it, shows one item, compares two.
 //!
 //! It reads files and prints; it asks no gateway. `wire` serves the same facts
 //! to programs.
+
+mod diff;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -20,7 +22,7 @@ use crate::domain::catalogue::{Catalogue, Item, Sensitivity};
 
 const DEFAULT_FOLDER: &str = "examples/city/catalogue";
 
-/// Checks the catalogue of items, lists it, shows one item.
+/// Checks the catalogue of items, lists it, shows one item, compares two.
 #[derive(Debug, clap::Args)]
 pub struct CatalogueArgs {
     #[command(subcommand)]
@@ -58,6 +60,20 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Compare two catalogues: what parties may change on different days.
+    #[command(after_help = "\
+The exit code is 0 where nothing that flows stops while some parties have the new catalogue and
+others the old one, and 1 otherwise: a retired item, or one that means something else, is a gap
+CATALOGUE_DIFFERS until both ends of a link have the same.")]
+    Diff {
+        /// The folder of the catalogue that is in use.
+        old: PathBuf,
+        /// The folder of the one that is to follow.
+        new: PathBuf,
+        /// Print a JSON object.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -67,7 +83,8 @@ struct Folder {
     dir: PathBuf,
 }
 
-/// Runs the subcommand. The exit code is 1 when `check` found something.
+/// Runs the subcommand. The exit code is 1 when `check` found something, or when what
+/// `diff` found is not compatible.
 ///
 /// # Errors
 /// A folder that cannot be read, or a question that names nothing in it.
@@ -98,6 +115,7 @@ fn answer(command: Command, out: &mut impl Write) -> anyhow::Result<ExitCode> {
                 write_item(item, out)?;
             }
         }
+        Command::Diff { old, new, json } => code = diff::run(&old, &new, json, out)?,
     }
     out.flush()?;
     Ok(code)

@@ -100,6 +100,19 @@ fn table(status: &pb::GetStatusResponse) -> String {
     }
     told.push_str(&table.to_string());
     told.push_str("\n\n");
+    for agency in &status.agencies {
+        if let [first, more @ ..] = &*agency.differing_items {
+            let more = match more.len() {
+                0 => String::new(),
+                count => format!(" and {count} more"),
+            };
+            let agency = &agency.agency;
+            told.push_str(&format!(
+                "the catalogue of {agency} defines {first}{more} otherwise than the gateway's, or \
+                 lacks it\n"
+            ));
+        }
+    }
     let now = clock::utc().unix_timestamp();
     for expiry in status.expiries.iter().take(5) {
         let left = expiry.until.map_or(0, |until| until.seconds) - now;

@@ -3,6 +3,8 @@
 //! A [`Catalogue`] exists only if it passed the lint; it is built once at load
 //! and shared. Reading its files is the business of `config`.
 
+mod agreement;
+mod difference;
 mod digest;
 mod file;
 mod lint;
@@ -11,6 +13,8 @@ mod prohibited;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+pub use agreement::ItemDigest;
+pub use difference::{Difference, FieldChange, ItemChange, difference};
 pub use lint::Source;
 pub use prohibited::Prohibition;
 use serde::{Deserialize, Serialize};
@@ -250,6 +254,8 @@ impl fmt::Debug for CatalogueDigest {
 pub struct Catalogue {
     /// Ascending by number.
     items: Vec<Item>,
+    /// In the order of the items.
+    digests: Vec<ItemDigest>,
     /// Item number to its place in `items`.
     places: Box<[Option<u16>]>,
     by_id: HashMap<Box<str>, ItemNumber>,
@@ -271,6 +277,7 @@ impl Catalogue {
     fn assemble(mut items: Vec<Item>, bundles: Vec<Bundle>) -> Self {
         items.sort_by_key(|item| item.number);
         let digest = digest::digest(&items);
+        let digests = items.iter().map(digest::item_digest).collect();
         let mut places = vec![None; usize::from(CAPACITY)].into_boxed_slice();
         let mut by_id = HashMap::with_capacity(items.len());
         let mut owned: BTreeMap<AgencyId, ItemSet> = BTreeMap::new();
@@ -284,7 +291,7 @@ impl Catalogue {
             }
         }
         let owned = owned.into_iter().collect();
-        Self { items, places, by_id, owned, bundles, digest }
+        Self { items, digests, places, by_id, owned, bundles, digest }
     }
 
     /// The digest that peers exchange.
@@ -299,8 +306,11 @@ impl Catalogue {
 
     /// The item with a number.
     pub fn item(&self, number: ItemNumber) -> Option<&Item> {
-        let place = (*self.places.get(number.index())?)?;
-        self.items.get(usize::from(place))
+        self.items.get(self.place(number)?)
+    }
+
+    fn place(&self, number: ItemNumber) -> Option<usize> {
+        (*self.places.get(number.index())?).map(usize::from)
     }
 
     /// The item with an id.

@@ -20,6 +20,8 @@ pub enum Cause {
     NotPermitted,
     /// The gateway has no link to this agency in its configuration.
     NotConfigured,
+    /// Its catalogue and ours define the item differently.
+    CatalogueDiffers,
     /// The agency does not offer the item.
     NotOffered,
     /// It was asked, did not answer, and has not said yet what it offers.
@@ -42,6 +44,7 @@ impl Cause {
         match self {
             Self::NotGranted | Self::NotPermitted => Absence::Denied,
             Self::NotConfigured | Self::NotOffered => Absence::NotOffered,
+            Self::CatalogueDiffers => Absence::CatalogueDiffers,
             Self::NotDescribed
             | Self::Denied
             | Self::Timeout
@@ -139,6 +142,14 @@ impl Outcome {
     fn of(number: ItemNumber, section: &Section) -> Self {
         let cause = match section.status {
             SectionStatus::Ok => return Self::within(number, section),
+            // Nobody of that number, but for items of which it does not speak.
+            SectionStatus::NoRecord if !section.missing.is_empty() => {
+                let spoken = section.missing.binary_search_by_key(&number, |(n, _)| *n).is_err();
+                return match spoken {
+                    true => Self::Answered(Absence::NotRecorded),
+                    false => Self::within(number, section),
+                };
+            }
             SectionStatus::NoRecord => return Self::Answered(Absence::NotRecorded),
             SectionStatus::Denied => Cause::Denied,
             SectionStatus::Timeout => Cause::Timeout,
@@ -163,6 +174,7 @@ impl Outcome {
             Absence::NotRecorded | Absence::Lapsed => return Self::Answered(absence),
             Absence::Denied => Cause::Denied,
             Absence::NotOffered => Cause::NotOffered,
+            Absence::CatalogueDiffers => Cause::CatalogueDiffers,
             Absence::Invalid | Absence::Incomplete => Cause::Invalid,
             Absence::SourceMissing => Cause::Unavailable,
         };

@@ -7,7 +7,8 @@ use super::owners::{Cause, Unasked};
 use super::policy::Permit;
 
 /// What an agency is known to offer: the items it owns in the catalogue, less
-/// those that its own description leaves out, once it has described itself.
+/// those that its own description leaves out or defines otherwise, once it has described
+/// itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
     /// The agency.
@@ -16,6 +17,8 @@ pub struct Offer {
     pub owned: ItemSet,
     /// The items that it says it offers; `None` before it has said so.
     pub described: Option<ItemSet>,
+    /// Those of the owned items that its own catalogue is not known to define alike.
+    pub differing: ItemSet,
 }
 
 /// The question for one agency.
@@ -50,9 +53,10 @@ pub fn plan<'a>(
     let mut plan = Plan::default();
     let mut configured = Vec::new();
     for (place, offer) in offers.into_iter().enumerate() {
+        let alike = offer.owned.without(&offer.differing);
         let offered = match &offer.described {
-            Some(described) => offer.owned.and(described),
-            None => offer.owned,
+            Some(described) => alike.and(described),
+            None => alike,
         };
         let permitted = permit.items_of(&offer.agency);
         let items = permitted.and(&offered);
@@ -60,11 +64,9 @@ pub fn plan<'a>(
             let described = offer.described.is_some();
             plan.fetches.push(Fetch { agency: offer.agency.clone(), place, items, described });
         }
-        plan.leave_out(
-            &offer.agency,
-            permitted.and(&offer.owned).without(&items),
-            Cause::NotOffered,
-        );
+        let differing = permitted.and(&offer.owned).and(&offer.differing);
+        plan.leave_out(&offer.agency, differing, Cause::CatalogueDiffers);
+        plan.leave_out(&offer.agency, permitted.and(&alike).without(&items), Cause::NotOffered);
         configured.push(&offer.agency);
     }
     for (agency, owned) in catalogue.owners() {

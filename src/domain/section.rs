@@ -28,6 +28,8 @@ pub enum Absence {
     Denied,
     /// The agency does not offer this item.
     NotOffered,
+    /// The catalogues of gateway and agency define it differently.
+    CatalogueDiffers,
     /// The agency's source gave something that does not fit the catalogue.
     Invalid,
     /// Every section that could have held the item failed.
@@ -44,6 +46,7 @@ impl Absence {
             Self::NotRecorded => "NOT_RECORDED",
             Self::Lapsed => "LAPSED",
             Self::NotOffered => "NOT_OFFERED",
+            Self::CatalogueDiffers => Reason::CatalogueDiffers.as_str(),
             Self::Denied => "DENIED",
             Self::Invalid => "INVALID",
             Self::SourceMissing => "SOURCE_MISSING",
@@ -85,7 +88,8 @@ pub struct Section {
     pub reason: Option<Reason>,
     /// The values, ascending by number. Empty unless the status is OK.
     pub items: Vec<HeldItem>,
-    /// Items that were asked for and have no value, ascending by number.
+    /// Items that were asked for and have no value, ascending by number. Without an answer
+    /// there are none; where nobody is known, those alone of which that does not speak.
     pub missing: Vec<(ItemNumber, Absence)>,
 }
 
@@ -98,5 +102,12 @@ impl Section {
         reason: Option<Reason>,
     ) -> Self {
         Self { agency, asked, status, reason, items: Vec::new(), missing: Vec::new() }
+    }
+
+    /// The items of which it speaks: those that both ends' catalogues define alike.
+    pub fn spoken(&self) -> ItemSet {
+        let differs = |(_, absence): &&(ItemNumber, Absence)| *absence == Absence::CatalogueDiffers;
+        self.asked
+            .without(&self.missing.iter().filter(differs).map(|(number, _)| *number).collect())
     }
 }

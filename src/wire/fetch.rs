@@ -1,6 +1,8 @@
 //! A gateway's request for one agency's section, as the agency reads it.
 //!
-//! The answer to it is in [`super::section`].
+//! One that is numbered by another catalogue is taken only with the digest of each item's
+//! definition, and only for the items that the agency's own catalogue defines alike. The
+//! answer to it is in [`super::section`].
 
 use bytes::Bytes;
 use prost::Message;
@@ -8,7 +10,7 @@ use prost::Message;
 use super::proto::pb;
 use super::refusal::{FieldFault, Refusal};
 use super::{grant, profile};
-use crate::domain::catalogue::CatalogueDigest;
+use crate::domain::catalogue::{Catalogue, ItemDigest};
 use crate::domain::grant::Presented;
 use crate::domain::item::ItemSet;
 use crate::domain::names::RequestId;
@@ -26,19 +28,25 @@ pub struct FetchRequest {
     pub grant: Presented<Bytes>,
     /// The items wanted; never empty.
     pub items: ItemSet,
+    /// Of those, the ones that the gateway's catalogue and ours define alike; never empty.
+    pub alike: ItemSet,
+    /// Whether the gateway has another catalogue.
+    pub foreign: bool,
 }
 
 /// Reads an encoded `FetchSectionRequest`. Every wrong field is named, not just the first.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` for what is no such message or has wrong fields,
-/// `FAILED_PRECONDITION` for one that is numbered by another catalogue.
-pub fn decode(request: Bytes, catalogue: &CatalogueDigest) -> Result<FetchRequest, Refusal> {
+/// `FAILED_PRECONDITION` for one that is numbered by another catalogue and does not say how
+/// that defines each item, or defines them all otherwise.
+pub fn decode(request: Bytes, catalogue: &Catalogue) -> Result<FetchRequest, Refusal> {
     let request = pb::FetchSectionRequest::decode(request)
         .map_err(|_| Refusal::new(Reason::Undecodable, "the request is no FetchSectionRequest"))?;
-    if *request.catalogue_digest != catalogue.0 {
-        let message =
-            "the request is numbered by another catalogue; Describe states the right digest";
+    let foreign = *request.catalogue_digest != catalogue.digest().0;
+    if foreign && (request.catalogue_digest.len() != 32 || request.item_digests.is_empty()) {
+        let message = "the request is numbered by another catalogue and does not say how that \
+                       defines each item; Describe states the right digest";
         return Err(Refusal::new(Reason::WrongCatalogue, message));
     }
     let mut fields = Vec::new();
@@ -58,12 +66,33 @@ pub fn decode(request: Bytes, catalogue: &CatalogueDigest) -> Result<FetchReques
     if items.is_none() {
         fault("items", "must be a set of 1 to 512 bits with a bit set");
     }
+    let alike = match (items, foreign) {
+        (Some(items), true) => alike(&items, &request.item_digests, catalogue),
+        (items, _) => items,
+    };
+    if items.is_some() && alike.is_none() {
+        fault("item_digests", "must have 32 bytes for each of the items");
+    }
     let grant =
         grant::decode(request.grant).map_err(|wrong| fault(&wrong.field, &wrong.description)).ok();
-    match (request_id, consumer, items, grant) {
-        (Some(request_id), Some(consumer), Some(items), Some(grant)) => {
-            Ok(FetchRequest { request_id, consumer, grant, items })
+    match (request_id, consumer, items.zip(alike), grant) {
+        (Some(_), Some(_), Some((_, alike)), Some(_)) if alike.is_empty() => {
+            let message =
+                "of the items that are asked for our catalogue defines none as yours does";
+            Err(Refusal::new(Reason::CatalogueDiffers, message))
+        }
+        (Some(request_id), Some(consumer), Some((items, alike)), Some(grant)) => {
+            Ok(FetchRequest { request_id, consumer, grant, items, alike, foreign })
         }
         _ => Err(Refusal::bad_request(fields)),
     }
+}
+
+/// The items that a catalogue defines as the digests say; `None` where there is not one for
+/// each.
+fn alike(items: &ItemSet, digests: &[u8], catalogue: &Catalogue) -> Option<ItemSet> {
+    if digests.len() != items.len() * ItemDigest::BYTES {
+        return None;
+    }
+    Some(catalogue.alike(items.iter().zip(digests.chunks(ItemDigest::BYTES))))
 }

@@ -255,6 +255,7 @@ const fn encode_cause(cause: Cause) -> pb::UnansweredCause {
         Cause::NotGranted => pb::UnansweredCause::NotGranted,
         Cause::NotPermitted => pb::UnansweredCause::NotPermitted,
         Cause::NotConfigured => pb::UnansweredCause::NotConfigured,
+        Cause::CatalogueDiffers => pb::UnansweredCause::CatalogueDiffers,
         Cause::NotOffered => pb::UnansweredCause::NotOffered,
         Cause::NotDescribed => pb::UnansweredCause::NotDescribed,
         Cause::Denied => pb::UnansweredCause::Denied,

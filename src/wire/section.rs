@@ -2,8 +2,8 @@
 //! gateway.
 //!
 //! A section is believed only as far as it answers what was asked: the right
-//! agency, the right echo, the right catalogue, no item that was not asked for.
-//! Anything else makes it wholly INVALID.
+//! agency, the right echo, the right catalogue or the same definition of each item, no
+//! item that was not asked for. Anything else makes it wholly INVALID.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
@@ -79,6 +79,29 @@ pub fn encode(
     request: RequestHash,
     blind: [u8; 16],
 ) -> Bytes {
+    write(section, catalogue, request, blind, Bytes::new())
+}
+
+/// As [`encode`], for a gateway with another catalogue: the section says by which definitions
+/// it was decided. An item that this catalogue does not have is not spoken of.
+pub fn encode_for_other(
+    section: &Section,
+    catalogue: &Catalogue,
+    request: RequestHash,
+    blind: [u8; 16],
+) -> Bytes {
+    let definitions = catalogue.digest_of(&section.spoken());
+    let definitions = definitions.map_or_else(Bytes::new, |digest| digest.to_vec().into());
+    write(section, catalogue, request, blind, definitions)
+}
+
+fn write(
+    section: &Section,
+    catalogue: &Catalogue,
+    request: RequestHash,
+    blind: [u8; 16],
+    definitions_digest: Bytes,
+) -> Bytes {
     let mut items = Vec::with_capacity(section.items.len());
     let mut stamps = Vec::with_capacity(section.items.len());
     for held in &section.items {
@@ -112,6 +135,7 @@ pub fn encode(
                 absence: encode_absence(*absence).into(),
             })
             .collect(),
+        definitions_digest,
     };
     let section = pb::Section {
         envelope: Some(envelope),
@@ -150,8 +174,8 @@ pub enum Disbelief {
     /// The envelope names another agency.
     #[error("the answer is in another agency's name")]
     Agency,
-    /// The items are numbered by another catalogue.
-    #[error("the answer is numbered by another catalogue")]
+    /// The items are of another catalogue, and not shown to be defined as in ours.
+    #[error("the answer is by another catalogue, and not by our definitions of the items")]
     Catalogue,
     /// A status that does not exist or does not go with the body.
     #[error("the answer's status and body do not go together")]
@@ -213,10 +237,13 @@ pub fn believe(
     if envelope.agency != question.agency.as_str() {
         return Err(Disbelief::Agency);
     }
-    if *envelope.catalogue_digest != question.catalogue.digest().0 {
+    let status = decode_status(envelope.status()).ok_or(Disbelief::Status)?;
+    // What says nothing of the person may come from any catalogue.
+    let foreign =
+        status.is_answered() && *envelope.catalogue_digest != question.catalogue.digest().0;
+    if foreign && envelope.definitions_digest.is_empty() {
         return Err(Disbelief::Catalogue);
     }
-    let status = decode_status(envelope.status()).ok_or(Disbelief::Status)?;
     let missing = decode_missing(&envelope.missing, question)?;
     let items = match (status, section.body) {
         (SectionStatus::Ok, Some(pb::section::Body::Clear(body))) => {
@@ -230,14 +257,20 @@ pub fn believe(
         (_, None) if envelope.items.is_empty() => Vec::new(),
         (_, _) => return Err(Disbelief::Status),
     };
-    Ok(Section {
+    let section = Section {
         agency: question.agency.clone(),
         asked: *question.asked,
         status,
         reason: reason_of(status, &envelope.reason),
         missing: complete(missing, &items, status, question.asked),
         items,
-    })
+    };
+    // Of all that it speaks of, be it that there is nothing.
+    let ours = || question.catalogue.digest_of(&section.spoken());
+    if foreign && ours().is_none_or(|ours| *envelope.definitions_digest != ours) {
+        return Err(Disbelief::Catalogue);
+    }
+    Ok(section)
 }
 
 fn decode_items(
@@ -308,6 +341,10 @@ fn complete(
     status: SectionStatus,
     asked: &ItemSet,
 ) -> Vec<(ItemNumber, Absence)> {
+    if status == SectionStatus::NoRecord {
+        missing.retain(|(_, absence)| *absence == Absence::CatalogueDiffers);
+        return missing;
+    }
     if status != SectionStatus::Ok {
         return Vec::new();
     }
@@ -369,6 +406,7 @@ pub const fn encode_absence(absence: Absence) -> pb::Absence {
         Absence::Denied => pb::Absence::Denied,
         Absence::Invalid => pb::Absence::Invalid,
         Absence::SourceMissing => pb::Absence::SourceMissing,
+        Absence::CatalogueDiffers => pb::Absence::CatalogueDiffers,
         Absence::Incomplete => pb::Absence::Incomplete,
     }
 }
@@ -380,6 +418,7 @@ fn decode_absence(absence: pb::Absence) -> Option<Absence> {
         pb::Absence::Denied => Absence::Denied,
         pb::Absence::Invalid => Absence::Invalid,
         pb::Absence::SourceMissing => Absence::SourceMissing,
+        pb::Absence::CatalogueDiffers => Absence::CatalogueDiffers,
         // A part alone cannot say that the whole is incomplete.
         pb::Absence::Unspecified | pb::Absence::Incomplete => return None,
     })

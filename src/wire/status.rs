@@ -31,6 +31,8 @@ pub struct AgencyNow {
     pub audit_log: &'static str,
     /// Endpoints that are asked, and all of them.
     pub endpoints: (usize, usize),
+    /// Its items that its catalogue is not known to define as ours does.
+    pub differing: Vec<String>,
 }
 
 /// Something that runs out.
@@ -93,6 +95,7 @@ fn encode_agency(now: AgencyNow) -> pb::AgencyStatus {
         audit_log: now.audit_log.to_owned(),
         endpoints_up: number(now.endpoints.0),
         endpoints: number(now.endpoints.1),
+        differing_items: now.differing,
     }
 }
 

@@ -13,6 +13,7 @@
 mod kit;
 
 mod bad_input;
+mod catalogues;
 mod changes;
 mod demo;
 mod digests;

@@ -6,8 +6,7 @@ use tributary::domain::grant::{Algorithm, KeyId, base64};
 use tributary::issuer::SigningKey;
 
 use crate::kit::demo::{City, ask};
-use crate::kit::forged::Forgery;
-use crate::kit::forged::part_of;
+use crate::kit::forged::{Forgery, name_in, part_of};
 
 pub const AGENCY: &str = "employment";
 pub const ITEM: &str = "employment.current.started_on";
@@ -21,6 +20,15 @@ fn claim(forgery: &mut Forgery, name: &str, value: impl Into<Value>) {
 
 fn strangers_key() -> SigningKey {
     SigningKey::generate(Algorithm::EdDsa, KeyId::new("2026-1").unwrap()).unwrap()
+}
+
+/// Leaves each agency this item alone. Where something is left the rest is merely not
+/// granted: the issuer may have another catalogue.
+fn foreign(forgery: &mut Forgery, item: fn(&str) -> &str) {
+    let agencies: Vec<String> = forgery.disclosures.iter().filter_map(|d| name_in(d)).collect();
+    for agency in agencies.iter().filter(|name| !name.starts_with('_')) {
+        forgery.redisclose(agency, |parts| parts[2]["items"] = json!([item(agency)]));
+    }
 }
 
 #[rustfmt::skip]
@@ -60,8 +68,8 @@ const CASES: &[Case] = &[
     ("a nested _sd", "GRANT_CLAIMS", "GRANT_CLAIMS", |f| f.claims["purpose"]["_sd"] = json!([])),
     ("a digest twice", "GRANT_DIGESTS", "GRANT_DIGESTS", |f| { let sd = f.claims["_sd"].as_array_mut().unwrap(); sd[1] = sd[0].clone(); }),
     ("no decoys", "GRANT_DIGESTS", "GRANT_DIGESTS", |f| f.claims["_sd"].as_array_mut().unwrap().truncate(8)),
-    ("an item that the agency does not own", "GRANT_ITEMS", "GRANT_ITEMS", |f| f.redisclose(AGENCY, |d| d[2]["items"][0] = "lending.card.balance".into())),
-    ("an item that does not exist", "GRANT_ITEMS", "GRANT_ITEMS", |f| f.redisclose(AGENCY, |d| d[2]["items"][0] = "employment.current.shoe_size".into())),
+    ("items that no agency owns", "GRANT_ITEMS", "GRANT_ITEMS", |f| foreign(f, |agency| if agency == "lending" { ITEM } else { "lending.card.balance" })),
+    ("items that do not exist", "GRANT_ITEMS", "GRANT_ITEMS", |f| foreign(f, |_| "employment.current.shoe_size")),
     ("an agency beyond the issuer's pins", "GRANT_ISSUER_SCOPE", "GRANT_AGENCY", |f| f.redisclose(AGENCY, |d| { d[1] = "tax".into(); d[2]["agency"] = "tax".into(); })),
     ("another agency under this one's name", "GRANT_DISCLOSURE", "GRANT_DISCLOSURE", |f| f.redisclose(AGENCY, |d| d[2]["agency"] = "lending".into())),
     ("a disclosure changed after signing", "GRANT_DISCLOSURE", "GRANT_DISCLOSURE", |f| {

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use prost::Message;
 use tempfile::TempDir;
@@ -28,7 +29,7 @@ use super::waiting::{UNHURRIED, until};
 pub struct City {
     pub home: PathBuf,
     pub described: Federation,
-    pub catalogue: Catalogue,
+    pub catalogue: Arc<Catalogue>,
     pub demo: Process,
     _folder: TempDir,
 }
@@ -50,6 +51,7 @@ impl City {
         let text = std::fs::read_to_string(home.join(Federation::FILE)).unwrap();
         let described = serde_json::from_str(&text).unwrap();
         let catalogue = tributary::config::catalogue::load(&home.join("catalogue")).unwrap();
+        let catalogue = Arc::new(catalogue);
         Self { home, described, catalogue, demo, _folder: folder }
     }
 

@@ -212,6 +212,18 @@ impl Served {
         }
     }
 
+    /// A gateway of this configuration.
+    pub async fn gateway(config: &Path) -> Self {
+        let config = config.to_owned();
+        Self::start(|ready, stop| async move { gateway::run(&config, ready, stop).await }).await
+    }
+
+    /// An agency of this configuration.
+    pub async fn agency(config: &Path) -> Self {
+        let config = config.to_owned();
+        Self::start(|ready, stop| async move { agency::run(&config, ready, stop).await }).await
+    }
+
     /// Stops it and waits until its port is free.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);

@@ -312,7 +312,8 @@ fn exchange(shared: Arc<Shared>, body: Incoming) -> http::Response<Body> {
         let description = shared.hello.lock().unwrap().clone();
         // An empty name stands for no Hello at all.
         if !description.agency.is_empty() {
-            let hello = ToGateway::Hello(pb::ExchangeHello { description: Some(description) });
+            let description = Some(Box::new(description));
+            let hello = ToGateway::Hello(pb::ExchangeHello { description });
             let _ = out.send(Step::say(hello)).await;
         }
         let mut inbound = Streaming::new_request(AsTheyAre, body, None, None);

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use proptest::prelude::*;
+use sha2::{Digest as _, Sha256};
 use tributary::config::catalogue::load;
 use tributary::domain::catalogue::{
     Catalogue, CatalogueDigest, Finding, Item, Sensitivity, Source,
 };
+use tributary::domain::item::ItemNumber;
 
 /// A sound catalogue of two files; the tests break it.
 const SCHOOL: &str = r#"# Comments do not count.
@@ -405,6 +407,54 @@ fn every_field_of_an_item_changes_the_digest() {
     }
     let (rest, _) = SCHOOL.rsplit_once("[[item]]").unwrap();
     assert!(seen.insert(digest(rest).to_string()), "an item less");
+}
+
+/// As docs/protocol/catalogue.md has it.
+#[test]
+fn a_definitions_digest_is_the_documented_one() {
+    let text = |text: &str| [&(text.len() as u64).to_be_bytes(), text.as_bytes()].concat();
+    let count = |count: u64| count.to_be_bytes().to_vec();
+    let digest = |parts: &[Vec<u8>]| Sha256::digest(parts.concat()).to_vec();
+    let catalogue = parse(SCHOOL).unwrap();
+    let fee = digest(&[
+        text("tributary-item-v1"),
+        count(5),
+        text("school.degree.fee"),
+        text("money"),
+        text("CNY"),
+        text("CNY"),
+        text("0"),
+        text("100000"),
+        count(2),
+        text("education"),
+        text("lending"),
+        text("conditional"),
+        text("60"),
+        text("sum"),
+        text("Tuition fees overdue."),
+        count(0),
+    ]);
+    let level = digest(&[
+        text("tributary-item-v1"),
+        count(4),
+        text("school.degree.level"),
+        text("code"),
+        [text(""), text(""), text(""), text("")].concat(),
+        count(2),
+        text("education"),
+        text("employment"),
+        text("ordinary"),
+        text(""),
+        text("authoritative"),
+        text("The highest degree on record."),
+        count(2),
+        text("bachelor"),
+        text("master"),
+    ]);
+    let items = [4, 5].into_iter().filter_map(ItemNumber::new).collect();
+    assert_eq!(catalogue.digests_of(&items), [level.clone(), fee.clone()].concat());
+    let all = digest(&[text("tributary-items-v1"), vec![0, 4], level, vec![0, 5], fee]);
+    assert_eq!(catalogue.digest_of(&items).map(Vec::from), Some(all));
 }
 
 /// Where a text is cut, and what is put there.

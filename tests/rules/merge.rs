@@ -70,12 +70,18 @@ fn absence() -> impl Strategy<Value = Absence> {
         1 => Just(Absence::Denied),
         1 => Just(Absence::Invalid),
         1 => Just(Absence::SourceMissing),
+        1 => Just(Absence::CatalogueDiffers),
     ]
 }
 
 fn cause() -> impl Strategy<Value = Cause> {
-    let unasked = [Cause::NotGranted, Cause::NotPermitted, Cause::NotConfigured, Cause::NotOffered];
-    proptest::sample::select(unasked.to_vec())
+    proptest::sample::select(vec![
+        Cause::NotGranted,
+        Cause::NotPermitted,
+        Cause::NotConfigured,
+        Cause::CatalogueDiffers,
+        Cause::NotOffered,
+    ])
 }
 
 fn part() -> impl Strategy<Value = Part> {

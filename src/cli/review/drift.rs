@@ -257,7 +257,9 @@ pub(super) fn run(args: &DriftArgs) -> anyhow::Result<ExitCode> {
         text(&federation, &found, &mut out)?;
     }
     out.flush()?;
-    let explained = |finding: &Finding| matches!(finding.class, Class::Matched | Class::Repeated);
+    let explained = |finding: &Finding| {
+        matches!(finding.class, Class::Matched | Class::OtherCatalogue | Class::Repeated)
+    };
     let late = !found.reconciled.iter().all(explained);
     Ok(ExitCode::from(if !found.drift.incidents.is_empty() || found.omitted() > 0 {
         3

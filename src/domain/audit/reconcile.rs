@@ -23,6 +23,8 @@ use side::{Key, Log};
 pub enum Class {
     /// Both logs have it, and say the same.
     Matched,
+    /// Both logs have it, and say the same; each side decided under a catalogue of its own.
+    OtherCatalogue,
     /// One use, released by two replicas: the first answer was lost on its way.
     Repeated,
     /// The agency answered; the gateway says that it passed nothing of that on, since it
@@ -43,8 +45,9 @@ pub enum Class {
 
 impl Class {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Matched,
+        Self::OtherCatalogue,
         Self::Repeated,
         Self::Late,
         Self::CrashWindow,
@@ -58,6 +61,7 @@ impl Class {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Matched => "MATCHED",
+            Self::OtherCatalogue => "OTHER_CATALOGUE",
             Self::Repeated => "REPEATED",
             Self::Late => "LATE",
             Self::CrashWindow => "CRASH_WINDOW",

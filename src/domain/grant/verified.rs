@@ -138,10 +138,13 @@ impl SignedGrant {
             return Err(scope(Scope::Agency));
         }
         context.statuses.check(&claims.status, context.now.latest)?;
-        let items = granted
-            .iter()
-            .map(|one| resolve(&one.disclosure, context.catalogue))
-            .collect::<Result<Vec<_>, _>>()?;
+        let items: Vec<ItemSet> =
+            granted.iter().map(|one| resolve(&one.disclosure, context.catalogue)).collect();
+        if let Some(first) = granted.first()
+            && items.iter().all(ItemSet::is_empty)
+        {
+            return Err(GrantError::Items(first.disclosure.agency.clone()));
+        }
         self.check_ceiling(&items, context.purposes)?;
         Ok(Standing {
             pins: context.pins.edition(),
@@ -220,18 +223,12 @@ fn check_times(claims: &Claims, now: Now) -> Result<(), GrantError> {
 }
 
 /// The items of a disclosure by number: each must be the agency's own.
-fn resolve(disclosure: &AgencyDisclosure, catalogue: &Catalogue) -> Result<ItemSet, GrantError> {
-    let foreign = || GrantError::Items(disclosure.agency.clone());
-    let owned = catalogue.owned_by(&disclosure.agency);
-    let mut items = ItemSet::EMPTY;
-    for id in &disclosure.items {
-        let number = catalogue.find(id).ok_or_else(foreign)?.number;
-        if !owned.contains(number) {
-            return Err(foreign());
-        }
-        items.insert(number);
-    }
-    Ok(items)
+/// The items of a disclosure that this catalogue has and the agency owns in it. Others are
+/// not granted here: the issuer may have another catalogue, older or newer.
+fn resolve(disclosure: &AgencyDisclosure, catalogue: &Catalogue) -> ItemSet {
+    let known = disclosure.items.iter().filter_map(|id| catalogue.find(id));
+    let known: ItemSet = known.map(|item| item.number).collect();
+    known.and(&catalogue.owned_by(&disclosure.agency))
 }
 
 impl VerifiedGrant {

@@ -49,8 +49,20 @@ struct Case {
 }
 
 fn hindrance() -> impl Strategy<Value = Hindrance> {
-    let unasked = [Cause::NotGranted, Cause::NotPermitted, Cause::NotConfigured, Cause::NotOffered];
-    let left_out = [Absence::Denied, Absence::NotOffered, Absence::Invalid, Absence::SourceMissing];
+    let unasked = [
+        Cause::NotGranted,
+        Cause::NotPermitted,
+        Cause::NotConfigured,
+        Cause::CatalogueDiffers,
+        Cause::NotOffered,
+    ];
+    let left_out = [
+        Absence::Denied,
+        Absence::NotOffered,
+        Absence::CatalogueDiffers,
+        Absence::Invalid,
+        Absence::SourceMissing,
+    ];
     prop_oneof![
         6 => Just(Hindrance::None),
         2 => proptest::sample::select(unasked.to_vec()).prop_map(Hindrance::Unasked),
@@ -217,6 +229,7 @@ impl Case {
                 (Hindrance::LeftOut(Absence::Denied), _) => Cause::Denied,
                 (Hindrance::LeftOut(Absence::NotOffered), _) => Cause::NotOffered,
                 (Hindrance::LeftOut(Absence::SourceMissing), _) => Cause::Unavailable,
+                (Hindrance::LeftOut(Absence::CatalogueDiffers), _) => Cause::CatalogueDiffers,
                 (Hindrance::LeftOut(_), _) => Cause::Invalid,
                 (Hindrance::None, _) => return None,
             })
@@ -284,4 +297,23 @@ proptest! {
             }
         }
     }
+}
+
+/// That nobody of a number is known says nothing of what the two catalogues define
+/// differently.
+#[test]
+fn no_record_is_not_told_of_an_item_of_which_the_answer_does_not_speak() {
+    let catalogue = catalogue(&[(0, vec![0]), (0, vec![0])]);
+    let asked: ItemSet = [number(0), number(1)].into_iter().collect();
+    let mut section = Section::without_values(agency(0), asked, SectionStatus::NoRecord, None);
+    section.missing = vec![(number(1), Absence::CatalogueDiffers)];
+    assert_eq!(section.spoken(), [number(0)].into_iter().collect());
+    let profile = merge(&catalogue, &[section], &[]);
+    let gaps: Vec<(Absence, Vec<Cause>)> = profile
+        .gaps
+        .iter()
+        .map(|gap| (gap.absence, gap.unanswered.iter().map(|one| one.cause).collect()))
+        .collect();
+    let differs = (Absence::CatalogueDiffers, vec![Cause::CatalogueDiffers]);
+    assert_eq!(gaps, [(Absence::NotRecorded, vec![]), differs]);
 }

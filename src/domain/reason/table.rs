@@ -35,7 +35,8 @@ reasons! {
     /// The issuer is pinned, but not for this legal basis, purpose, agency, consumer or status
     /// URI.
     GrantIssuerScope = "GRANT_ISSUER_SCOPE", PermissionDenied, NEVER, Operator, Agency;
-    /// The grant names an item that the agency does not own in the receiver's catalogue.
+    /// Of all that the grant names, nothing is an item that its agency owns in the receiver's
+    /// catalogue.
     GrantItems = "GRANT_ITEMS", PermissionDenied, NEVER, Issuer, Agency;
     /// The key that the grant names is not pinned for its issuer, or no longer.
     GrantKey = "GRANT_KEY", PermissionDenied, NEVER, Operator, Agency;
@@ -100,6 +101,9 @@ reasons! {
     Overloaded = "OVERLOADED", ResourceExhausted, after(100), Caller, Agency;
     /// The server failed on a request; the fault was caught and the process goes on.
     Panic = "PANIC", Internal, NEVER, Operator, Agency;
+    /// The catalogues of gateway and agency define an item differently, or one of them does not
+    /// have it: it is left out, and everything else flows.
+    CatalogueDiffers = "CATALOGUE_DIFFERS", FailedPrecondition, NEVER, Both, Agency;
     /// The policy was narrowed while the request was under way.
     PolicyChanged = "POLICY_CHANGED", PermissionDenied, NEVER, Caller, Agency;
     /// The policy could not be evaluated.
@@ -112,7 +116,8 @@ reasons! {
     Undecodable = "UNDECODABLE", InvalidArgument, NEVER, Developers, Agency;
     /// The server has no such method, or does not speak this compression.
     Unsupported = "UNSUPPORTED", Unimplemented, NEVER, Caller, Ours;
-    /// The two ends number items by different catalogues.
+    /// The two ends' catalogues have no item in common that both define alike, or one end cannot
+    /// compare them item by item.
     WrongCatalogue = "WRONG_CATALOGUE", FailedPrecondition, NEVER, Both, Agency;
 
     // The audit log.

@@ -1,19 +1,23 @@
 //! What an agency says of itself at each endpoint, held against what is expected and
-//! against its other endpoints: nothing is sent to one that does not fit.
+//! against its other endpoints: nothing is sent to one that does not fit, and nothing asked
+//! that its catalogue and ours do not define alike.
 
 use std::sync::{Arc, Weak};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use prost::Message;
 
-use crate::domain::catalogue::{AgencyId, CatalogueDigest};
+use crate::domain::catalogue::{AgencyId, Catalogue, ItemDigest};
 use crate::domain::grant::Shown;
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::reason::Reason;
 use crate::wire::MAX_HELLO_BYTES;
 use crate::wire::proto::pb;
+
+/// Items that a line of the log names, at most.
+const NAMED: usize = 8;
 
 /// Processes of one agency whose memory is guessed at, at most.
 const INSTANCES: usize = 64;
@@ -22,28 +26,43 @@ const INSTANCES: usize = 64;
 #[derive(Debug)]
 pub struct Agreement {
     agency: AgencyId,
-    digest: CatalogueDigest,
-    described: ArcSwapOption<ItemSet>,
+    catalogue: Arc<Catalogue>,
+    /// What the agency owns in our catalogue.
+    owned: ItemSet,
+    known: ArcSwap<Known>,
     endpoints: Mutex<Vec<Said>>,
     instances: Mutex<Vec<(Bytes, Weak<Shown>)>>,
 }
 
-/// What one endpoint has said of its counters.
+/// What the agency has said of items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Known {
+    /// What it says it offers; `None` before it has said so.
+    pub described: Option<ItemSet>,
+    /// What of its own it is not known to define as we do, at an endpoint that is up; while
+    /// none is, as it was last known.
+    pub differing: ItemSet,
+}
+
+/// What one endpoint has said of its counters and its catalogue.
 #[derive(Debug, Default)]
 struct Said {
-    /// When it was last let in.
+    /// Of its counters when it was last let in.
     accepted: Option<Bytes>,
-    /// Last of all.
+    /// Of its counters last of all.
     stated: Option<Bytes>,
+    /// What it does not define as we do; `None` while no stream of it is up.
+    differing: Option<ItemSet>,
 }
 
 impl Agreement {
-    /// For an agency with so many endpoints that answers by this catalogue.
-    pub fn new(agency: AgencyId, digest: CatalogueDigest, endpoints: usize) -> Self {
+    /// For an agency with so many endpoints; items are asked for by this catalogue.
+    pub fn new(agency: AgencyId, catalogue: Arc<Catalogue>, endpoints: usize) -> Self {
         Self {
+            owned: catalogue.owned_by(&agency),
             agency,
-            digest,
-            described: ArcSwapOption::empty(),
+            catalogue,
+            known: ArcSwap::default(),
             endpoints: Mutex::new((0..endpoints).map(|_| Said::default()).collect()),
             instances: Mutex::default(),
         }
@@ -54,9 +73,19 @@ impl Agreement {
         &self.agency
     }
 
-    /// What the agency says it offers; `None` before it has said so.
-    pub fn described(&self) -> Option<ItemSet> {
-        self.described.load().as_ref().map(|items| **items)
+    /// What the agency has said of items.
+    pub fn known(&self) -> Known {
+        **self.known.load()
+    }
+
+    /// The ids of what it is not known to define as we do.
+    pub fn differing_ids(&self) -> impl Iterator<Item = &str> {
+        self.ids(self.known().differing)
+    }
+
+    fn ids(&self, items: ItemSet) -> impl Iterator<Item = &str> {
+        let catalogue = self.catalogue.items().iter();
+        catalogue.filter(move |item| items.contains(item.number)).map(|item| &*item.id)
     }
 
     /// Holds an endpoint's description against what is expected.
@@ -78,18 +107,81 @@ impl Agreement {
                          the gateway's configuration";
             return Err((Reason::WrongAgency, words.to_owned()));
         }
-        if *description.catalogue_digest != self.digest.0 {
-            let words = format!(
-                "it answers by another catalogue than ours ({}): give both the same catalogue \
-                 folder",
-                self.digest
-            );
-            return Err((Reason::WrongCatalogue, words));
-        }
+        let differing = self.differing(description)?;
         self.count_together(endpoint, &description.counters_domain)?;
         let items = description.items.iter().filter_map(|number| ItemNumber::new(*number));
-        self.described.store(Some(Arc::new(items.collect())));
+        self.learn(endpoint, Some(differing), Some(items.collect()));
         Ok(())
+    }
+
+    /// No stream of this endpoint is up any more, so that its catalogue keeps nothing back
+    /// that the others define as we do.
+    pub fn gone(&self, endpoint: usize) {
+        self.learn(endpoint, None, None);
+    }
+
+    fn learn(&self, endpoint: usize, differing: Option<ItemSet>, items: Option<ItemSet>) {
+        let mut endpoints = self.endpoints.lock();
+        if let Some(said) = endpoints.get_mut(endpoint) {
+            said.differing = differing;
+        }
+        let before = self.known();
+        let up = endpoints.iter().filter_map(|said| said.differing);
+        // An item that one process defines otherwise is asked of none: who answers is not
+        // known before.
+        let now = Known {
+            described: items.or(before.described),
+            differing: up.reduce(|all, some| all.or(&some)).unwrap_or(before.differing),
+        };
+        self.known.store(Arc::new(now));
+        drop(endpoints);
+        if now.differing != before.differing {
+            self.tell(&now.differing);
+        }
+    }
+
+    /// What of the agency's own items its catalogue does not define as ours does.
+    fn differing(&self, description: &pb::DescribeResponse) -> Result<ItemSet, (Reason, String)> {
+        if *description.catalogue_digest == self.catalogue.digest().0 {
+            return Ok(ItemSet::EMPTY);
+        }
+        let wrong = |why: &str| {
+            let digest = self.catalogue.digest();
+            let words = format!(
+                "it answers by another catalogue than ours ({digest}), and {why}: give both the \
+                 same catalogue folder"
+            );
+            (Reason::WrongCatalogue, words)
+        };
+        let has = |feature| description.features().any(|is| is == feature);
+        if description.catalogue_digest.len() != ItemDigest::BYTES
+            || !has(pb::ProtocolFeature::ItemDigests)
+        {
+            return Err(wrong("does not say how that defines each item"));
+        }
+        let stated = ItemSet::from_bytes(&description.owned)
+            .filter(|owned| description.owned_digests.len() == owned.len() * ItemDigest::BYTES)
+            .ok_or_else(|| wrong("what it says of each item cannot be read"))?;
+        let digests = description.owned_digests.chunks(ItemDigest::BYTES);
+        let alike = self.owned.and(&self.catalogue.alike(stated.iter().zip(digests)));
+        match alike.is_empty() {
+            true => Err(wrong("none of its items is defined in the same way")),
+            false => Ok(self.owned.without(&alike)),
+        }
+    }
+
+    fn tell(&self, differing: &ItemSet) {
+        let (agency, count) = (&self.agency, differing.len());
+        if differing.is_empty() {
+            tracing::info!(%agency, "the agency defines every item as our catalogue does again");
+            return;
+        }
+        let items: Vec<&str> = self.ids(*differing).take(NAMED).collect();
+        tracing::warn!(
+            %agency, count, items = items.join(" "), reason = %Reason::CatalogueDiffers,
+            "the agency's catalogue defines items otherwise than ours, or lacks them: they are \
+             not asked for, and everything else is"
+        );
     }
 
     /// Whether an endpoint counts uses together with the others: failing over to one
@@ -134,61 +226,4 @@ impl Agreement {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn agreement(endpoints: usize) -> Agreement {
-        let digest = CatalogueDigest([7; 32]);
-        Agreement::new(AgencyId::new("lending").unwrap(), digest, endpoints)
-    }
-
-    fn hello(counters: &'static [u8]) -> pb::DescribeResponse {
-        pb::DescribeResponse {
-            agency: "lending".into(),
-            catalogue_digest: vec![7; 32].into(),
-            counters_domain: Bytes::from_static(counters),
-            ..Default::default()
-        }
-    }
-
-    fn reason(outcome: Result<(), (Reason, String)>) -> Option<Reason> {
-        outcome.err().map(|(reason, _)| reason)
-    }
-
-    #[test]
-    fn endpoints_that_count_apart_are_not_one_agency() {
-        let agreement = agreement(2);
-        let differ = Some(Reason::CountersDiffer);
-        assert_eq!(reason(agreement.accept(0, &hello(b"one"))), None);
-        assert_eq!(reason(agreement.accept(1, &hello(b"two"))), differ);
-        assert_eq!(reason(agreement.accept(1, &hello(b""))), differ, "it says nothing");
-        // The first is still let in after a restart, and the second still is not.
-        assert_eq!(reason(agreement.accept(0, &hello(b"one"))), None);
-        assert_eq!(reason(agreement.accept(1, &hello(b"two"))), differ);
-        assert_eq!(reason(agreement.accept(1, &hello(b"one"))), None);
-        // All are moved to other counters, one after the other.
-        assert_eq!(reason(agreement.accept(0, &hello(b"new"))), differ);
-        assert_eq!(reason(agreement.accept(1, &hello(b"new"))), None);
-        assert_eq!(reason(agreement.accept(0, &hello(b"new"))), None);
-    }
-
-    #[test]
-    fn one_endpoint_alone_may_count_where_it_likes() {
-        let agreement = agreement(1);
-        for counters in [&b""[..], b"one", b"two"] {
-            assert_eq!(reason(agreement.accept(0, &hello(counters))), None);
-        }
-    }
-
-    #[test]
-    fn nothing_is_sent_to_somebody_else() {
-        let agreement = agreement(1);
-        let other = pb::DescribeResponse { agency: "traffic".into(), ..hello(b"") };
-        assert_eq!(reason(agreement.accept(0, &other)), Some(Reason::WrongAgency));
-        let other = pb::DescribeResponse { catalogue_digest: Bytes::new(), ..hello(b"") };
-        assert_eq!(reason(agreement.accept(0, &other)), Some(Reason::WrongCatalogue));
-        let long = pb::DescribeResponse { items: (0..100_000).collect(), ..hello(b"") };
-        assert_eq!(reason(agreement.accept(0, &long)), Some(Reason::HelloTooLarge));
-        assert_eq!(agreement.described(), None);
-    }
-}
+mod tests;

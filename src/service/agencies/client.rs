@@ -9,8 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::domain::catalogue::{AgencyId, CatalogueDigest};
-use crate::domain::item::ItemSet;
+use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::peer::SpiffeId;
 use crate::domain::quality::Window;
 use crate::domain::reason::Reason;
@@ -18,7 +17,7 @@ use crate::link::connect::Connector;
 use crate::service::audit::monitor::{Peer, Standing, Witnesses};
 use crate::wire::status::{AgencyNow, AgencyState};
 
-use super::agreement::Agreement;
+use super::agreement::{Agreement, Known};
 use super::budget::Budget;
 use super::circuit::Leave;
 use super::endpoint::{Endpoint, Refused, State};
@@ -40,8 +39,8 @@ pub struct ClientParts {
     pub agency: AgencyId,
     /// Its endpoints, and what connects to each.
     pub endpoints: Vec<(String, Connector)>,
-    /// The catalogue by which it must answer.
-    pub catalogue: CatalogueDigest,
+    /// The catalogue by which it is asked.
+    pub catalogue: Arc<Catalogue>,
     /// Connections kept to each endpoint.
     pub connections: usize,
     /// Questions under way at once, at most.
@@ -135,9 +134,9 @@ impl AgencyClient {
         self.agreement.agency()
     }
 
-    /// What the agency says it offers; `None` before it has said so.
-    pub fn described_items(&self) -> Option<ItemSet> {
-        self.agreement.described()
+    /// What the agency has said of items.
+    pub fn known_items(&self) -> Known {
+        self.agreement.known()
     }
 
     /// Why the agency is not to be asked nor believed: its audit log contradicts
@@ -196,7 +195,8 @@ impl AgencyClient {
         };
         let endpoints = (up, states.len());
         let (agency, in_flight) = (self.agency().clone(), self.in_flight());
-        AgencyNow { agency, state, reason, in_flight, windows, audit_log, endpoints }
+        let differing = self.agreement.differing_ids().map(str::to_owned).collect();
+        AgencyNow { agency, state, reason, in_flight, windows, audit_log, endpoints, differing }
     }
 
     /// Its endpoints: the address, the state, and the age of the oldest stream.
@@ -313,8 +313,9 @@ impl AgencyClient {
         streams.sort_by_key(|stream| stream.in_flight());
         let mut failure = Failure::StreamLost;
         for stream in streams {
-            let form =
-                question.put(|digest| stream.shown().is_some_and(|shown| shown.knows(digest)));
+            let form = question.put(stream.catalogue(), |digest| {
+                stream.shown().is_some_and(|shown| shown.knows(digest))
+            });
             let remember = stream.shown().zip(question.digest());
             let remember = remember.map(|(shown, digest)| ToRemember(shown.clone(), digest));
             match stream.ask(form, ticket, remember, reply) {

@@ -204,6 +204,9 @@ impl Keeper {
         let Watched { stream, .. } = watched.remove(at);
         let mut streams = Vec::clone(&self.streams.load());
         streams.retain(|kept| kept.number() != number);
+        if streams.is_empty() {
+            self.agreement.gone(self.place);
+        }
         self.streams.store(Arc::new(streams));
         Some(stream)
     }

@@ -1,18 +1,21 @@
-//! A question for one agency, in the two forms in which it may be put: with the
-//! agency's part of the grant whole, or with that part named by its digest.
+//! A question for one agency, in the forms in which it may be put: with the agency's part
+//! of the grant whole, or with that part named by its digest; and to a process with another
+//! catalogue also with the digest of each item's definition.
 //!
 //! A form is made when it is first put, so that nobody pays for the one that nobody
 //! needs. Which one it is to be, [`super::client`] decides.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
 use prost::Message;
 
+use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::{Part, PresentationDigest, Presented};
+use crate::domain::item::ItemSet;
 use crate::wire::grant;
 use crate::wire::proto::pb;
 use crate::wire::section::RequestHash;
@@ -30,6 +33,12 @@ pub struct Form {
     pub named: bool,
 }
 
+/// A form that names the grant by its digest.
+const NAMED: u8 = 1;
+
+/// A form for a process with another catalogue.
+const FOREIGN: u8 = 2;
+
 /// A question for one agency.
 #[derive(Debug)]
 pub struct Question {
@@ -39,10 +48,12 @@ pub struct Question {
     until: Instant,
     kind: u64,
     asker: Asker,
-    whole: OnceLock<Form>,
-    named: OnceLock<Form>,
-    /// Whether the form that was put last is the one with the digest.
-    last_named: AtomicBool,
+    /// Its items, and the catalogue that defines them.
+    defined: Option<(ItemSet, Arc<Catalogue>)>,
+    /// By [`NAMED`] and [`FOREIGN`].
+    forms: [OnceLock<Form>; 4],
+    /// The form that was put last.
+    last: AtomicU8,
     /// The agency did not know the digest: whole from then on.
     unknown: AtomicBool,
 }
@@ -57,11 +68,22 @@ impl Question {
             message,
             part,
             until,
-            whole: OnceLock::new(),
-            named: OnceLock::new(),
-            last_named: AtomicBool::new(false),
+            defined: None,
+            forms: Default::default(),
+            last: AtomicU8::new(0),
             unknown: AtomicBool::new(false),
         }
+    }
+
+    /// The same for these items as this catalogue defines them, also to be put to a process
+    /// with another one.
+    #[must_use]
+    pub fn defined_by(mut self, items: ItemSet, catalogue: &Arc<Catalogue>) -> Self {
+        self.message.items = items.to_bytes().into();
+        self.message.catalogue_digest = Bytes::copy_from_slice(&catalogue.digest().0);
+        self.kind = number_of(&self.message.items);
+        self.defined = Some((items, catalogue.clone()));
+        self
     }
 
     /// When the gateway stops waiting.
@@ -90,24 +112,39 @@ impl Question {
         self.unknown.store(true, Ordering::Relaxed);
     }
 
-    /// The form to put: the one with the digest where `by_digest` allows it of a digest.
-    pub fn put(&self, by_digest: impl FnOnce(&PresentationDigest) -> bool) -> &Form {
+    /// The form to put to a process that answers by this catalogue: the one with the digest
+    /// where `by_digest` allows it of a digest.
+    pub fn put(
+        &self,
+        catalogue: &[u8],
+        by_digest: impl FnOnce(&PresentationDigest) -> bool,
+    ) -> &Form {
         let digest = self.digest().filter(|_| !self.unknown.load(Ordering::Relaxed));
         let named = digest.is_some_and(|digest| by_digest(&digest));
-        self.last_named.store(named, Ordering::Relaxed);
+        let foreign = *catalogue != *self.message.catalogue_digest;
+        let form = if named { NAMED } else { 0 } | if foreign { FOREIGN } else { 0 };
+        self.last.store(form, Ordering::Relaxed);
         self.last()
     }
 
     /// The form that was put last, and so the one that an answer is to.
     pub fn last(&self) -> &Form {
-        match self.last_named.load(Ordering::Relaxed) {
-            true => self.named.get_or_init(|| self.form(true)),
-            false => self.whole.get_or_init(|| self.form(false)),
-        }
+        let [whole, named, foreign, named_foreign] = &self.forms;
+        let last = self.last.load(Ordering::Relaxed);
+        let form = match (last & NAMED != 0, last & FOREIGN != 0) {
+            (false, false) => whole,
+            (true, false) => named,
+            (false, true) => foreign,
+            (true, true) => named_foreign,
+        };
+        form.get_or_init(|| self.form(last & NAMED != 0, last & FOREIGN != 0))
     }
 
-    fn form(&self, named: bool) -> Form {
+    fn form(&self, named: bool, foreign: bool) -> Form {
         let mut message = self.message.clone();
+        if let Some((items, catalogue)) = self.defined.as_ref().filter(|_| foreign) {
+            message.item_digests = catalogue.digests_of(items).into();
+        }
         if let Some(part) = &self.part {
             message.grant = Some(grant::encode(match named {
                 true => Presented::Digest(part.digest()),

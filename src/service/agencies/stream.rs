@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -42,7 +43,7 @@ pub struct Greeted {
     outbound: mpsc::Sender<pb::ExchangeRequest>,
     inbound: Streaming<pb::ExchangeResponse>,
     /// How the agency describes itself.
-    pub description: pb::DescribeResponse,
+    pub description: Box<pb::DescribeResponse>,
 }
 
 /// Opens a stream on a connection of its own and waits for its Hello.
@@ -84,6 +85,8 @@ pub struct Stream {
     window: usize,
     swap: Arc<Swap>,
     description: Features,
+    /// The digest of the catalogue by which the process answers.
+    catalogue: Bytes,
     /// The parts of grants that the process at the other end was shown and answered for.
     shown: Arc<Shown>,
     reader: AbortHandle,
@@ -141,6 +144,7 @@ impl Stream {
                 takes_digests: grant::takes_digests(&description),
                 says_alive: has(pb::ProtocolFeature::Liveness),
             },
+            catalogue: description.catalogue_digest.clone(),
             shown,
             reader,
         });
@@ -173,6 +177,11 @@ impl Stream {
     /// How many questions are under way.
     pub fn in_flight(&self) -> usize {
         self.shared.len()
+    }
+
+    /// The digest of the catalogue by which the process at its other end answers.
+    pub fn catalogue(&self) -> &[u8] {
+        &self.catalogue
     }
 
     /// What the process at its other end was shown, if it takes digests.

@@ -105,9 +105,12 @@ impl Agency {
     /// What it states about itself.
     pub fn describe(&self) -> pb::DescribeResponse {
         let limits = &self.parts.limits;
+        let owned = self.parts.catalogue.owned_by(&self.parts.id);
         pb::DescribeResponse {
             agency: self.parts.id.to_string(),
             catalogue_digest: Bytes::copy_from_slice(&self.parts.catalogue.digest().0),
+            owned: owned.to_bytes().into(),
+            owned_digests: self.parts.catalogue.digests_of(&owned).into(),
             items: self.offered.iter().map(|item| u32::from(item.get())).collect(),
             freshness: prost_types::Duration::try_from(limits.freshness).ok(),
             limits: Some(pb::AgencyLimits {
@@ -124,6 +127,7 @@ impl Agency {
                 pb::ProtocolFeature::Witness.into(),
                 pb::ProtocolFeature::GrantDigest.into(),
                 pb::ProtocolFeature::Liveness.into(),
+                pb::ProtocolFeature::ItemDigests.into(),
             ],
             counters_domain: self.parts.counters_domain.clone(),
             log_origin: self.parts.witnesses.origin().to_string(),
@@ -199,7 +203,7 @@ impl Agency {
             let message = "only an identity in the role of a gateway may ask an agency";
             return Err(Refusal::new(Reason::NotAGateway, message));
         }
-        let question = fetch::decode(request, &self.parts.catalogue.digest())?;
+        let question = fetch::decode(request, &self.parts.catalogue)?;
         self.check_enabled()?;
         self.parts.witnesses.check(gateway.spiffe())?;
         self.parts.recorder.check_ready()?;
@@ -241,7 +245,7 @@ impl Agency {
             let subject = subject?;
             let ruling = self.parts.authority.judge(grant).await?;
             let ruling = ruled.get_or_init(|| ruling);
-            let permit = ruling.permit(grant, &question.items)?;
+            let permit = ruling.permit(grant, &question.alike)?;
             let section = self.look_up(admitted, &permit, &subject, until).await;
             if section.status.is_answered() {
                 let count = self.count(question, grant, until).await?;
@@ -271,7 +275,11 @@ impl Agency {
         }
         self.meter.section(section.status, section.reason, began.elapsed());
         // The blind: without it a body's digest would tell of guessable values.
-        Ok(section::encode(&section, &self.parts.catalogue, hash, random::sixteen()?))
+        let (catalogue, blind) = (&self.parts.catalogue, random::sixteen()?);
+        Ok(match admitted.question.foreign {
+            true => section::encode_for_other(&section, catalogue, hash, blind),
+            false => section::encode(&section, catalogue, hash, blind),
+        })
     }
 
     async fn confirm(
@@ -312,7 +320,7 @@ impl Agency {
         subject: &Subject,
         until: Instant,
     ) -> Section {
-        let asked = admitted.question.items;
+        let FetchRequest { items: asked, alike, .. } = admitted.question;
         let permitted = permit.items_of(&self.parts.id);
         let offered = permitted.and(&self.offered);
         let held = if offered.is_empty() {
@@ -322,12 +330,17 @@ impl Agency {
         };
         let bare =
             |status, reason| Section::without_values(self.parts.id.clone(), asked, status, reason);
+        let others = asked.without(&alike);
+        let others = others.iter().map(|item| (item, Absence::CatalogueDiffers));
         match held {
-            Held::NoRecord => bare(SectionStatus::NoRecord, None),
+            Held::NoRecord => {
+                Section { missing: others.collect(), ..bare(SectionStatus::NoRecord, None) }
+            }
             Held::Failed { status, reason } => bare(status, Some(reason)),
             Held::Answered { items, mut missing } => {
                 let items = self.within_period(&admitted.grant, items, &mut missing);
-                let denied = asked.without(&permitted);
+                missing.extend(others);
+                let denied = alike.without(&permitted);
                 missing.extend(denied.iter().map(|item| (item, Absence::Denied)));
                 let absent = permitted.without(&offered);
                 missing.extend(absent.iter().map(|item| (item, Absence::NotOffered)));

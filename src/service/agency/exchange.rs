@@ -133,7 +133,8 @@ impl Session {
         mut inbound: Streaming<pb::ExchangeRequest>,
         mut stop: watch::Receiver<bool>,
     ) {
-        let hello = pb::ExchangeHello { description: Some(self.agency.describe()) };
+        let description = Some(Box::new(self.agency.describe()));
+        let hello = pb::ExchangeHello { description };
         if self.tell(Told::Hello(hello)).await.is_err() {
             return;
         }

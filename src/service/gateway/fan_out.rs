@@ -34,7 +34,7 @@ pub struct Asked<'a> {
     /// The grant, of which each agency gets its own part alone.
     pub grant: &'a VerifiedGrant,
     /// The catalogue by which the items are numbered.
-    pub catalogue: &'a Catalogue,
+    pub catalogue: &'a Arc<Catalogue>,
     /// When the gateway stops waiting.
     pub until: Instant,
 }
@@ -169,14 +169,12 @@ impl Asking<'_> {
 fn questions(plan: &Plan, asked: &Asked<'_>) -> Vec<Question> {
     let common = pb::FetchSectionRequest {
         request_id: asked.request_id.to_owned(),
-        catalogue_digest: Bytes::copy_from_slice(&asked.catalogue.digest().0),
         consumer: asked.grant.client().to_string(),
         ..Default::default()
     };
     let question = |fetch: &Fetch| {
-        let items = fetch.items.to_bytes().into();
-        let message = pb::FetchSectionRequest { items, ..common.clone() };
-        Question::new(message, asked.grant.part(&fetch.agency), asked.until)
+        Question::new(common.clone(), asked.grant.part(&fetch.agency), asked.until)
+            .defined_by(fetch.items, asked.catalogue)
     };
     plan.fetches.iter().map(question).collect()
 }

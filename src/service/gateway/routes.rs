@@ -10,6 +10,7 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::item::ItemSet;
 use crate::domain::plan::{Offer, Plan};
 use crate::domain::quality::Quality;
+use crate::service::agencies::agreement::Known;
 use crate::service::agencies::client::AgencyClient;
 use crate::service::gateway::fan_out::Timed;
 use crate::telemetry::metrics::{AgencyMeter, Metrics};
@@ -54,10 +55,9 @@ impl Routes {
         self.clients
             .iter()
             .zip(&self.owned)
-            .map(|(client, owned)| Offer {
-                agency: client.agency().clone(),
-                owned: *owned,
-                described: client.described_items(),
+            .map(|(client, owned)| {
+                let Known { described, differing } = client.known_items();
+                Offer { agency: client.agency().clone(), owned: *owned, described, differing }
             })
             .collect()
     }

@@ -31,6 +31,7 @@ impl Fault for Misdescribed {
         described.limits.as_mut().unwrap().max_in_flight = 0;
         described.freshness.get_or_insert_default().seconds = -1;
         described.features.push(99);
+        described.owned_digests.truncate(32);
     }
 
     fn serving(&self) -> bool {

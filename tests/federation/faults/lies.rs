@@ -99,6 +99,10 @@ fn inner_lies() -> Vec<Lie> {
         inner("another catalogue", "INVALID WRONG_CATALOGUE", |draft| {
             draft.envelope.catalogue_digest = vec![0; 32].into();
         }),
+        inner("another catalogue by other definitions", "INVALID WRONG_CATALOGUE", |draft| {
+            draft.envelope.catalogue_digest = vec![0; 32].into();
+            draft.envelope.definitions_digest = vec![1; 32].into();
+        }),
         inner("no status", "INVALID WRONG_STATUS", |draft| draft.envelope.status = 0),
         inner("a status that does not exist", "INVALID WRONG_STATUS", |draft| {
             draft.envelope.status = 77;

@@ -80,7 +80,7 @@ impl Hostile {
                 let parts = ClientParts {
                     agency: entry.id.clone(),
                     endpoints: vec![(endpoint, connector)],
-                    catalogue: digest,
+                    catalogue: federation.catalogue.clone(),
                     connections,
                     max_in_flight: 4096,
                     witnesses: witnesses.clone(),

@@ -156,6 +156,26 @@ fn an_agency_counts_each_use_once() {
 }
 
 #[test]
+fn sides_that_decided_under_different_catalogues_are_told_and_contradict_nothing() {
+    let gateway = line("r1", "lending", 1, "OK");
+    let agency = SectionLine { catalogue: "e".repeat(64), ..gateway.clone() };
+    let found = run(
+        &log("gateway.example/log", [gateway.clone()]),
+        &[log("a.example/log", [agency.clone()])],
+    );
+    let [found] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(found.class, Class::OtherCatalogue);
+    assert!(!found.class.is_contradiction());
+    let words = found.words();
+    for catalogue in [&gateway.catalogue, &agency.catalogue] {
+        assert!(words.contains(catalogue), "{words}");
+    }
+    // Beside it every other difference is found as before.
+    let other = SectionLine { items: vec![3], ..agency };
+    assert_eq!(classes(&[gateway], &[&[other]]), [Class::Different]);
+}
+
+#[test]
 fn a_difference_is_shown_with_both_sides() {
     let theirs = counted(line("r", "lending", 10, "OK"), 1, 1);
     let ours = counted(SectionLine { items: vec![3], ..line("r", "lending", 10, "OK") }, 2, 1);

@@ -163,6 +163,11 @@ fn wire(grant: &str) -> Vec<Seed> {
         log_origin: ORIGIN.into(),
         ..Default::default()
     };
+    let mut other = described.clone();
+    other.catalogue_digest = vec![9; 32].into();
+    other.features = vec![pb::ProtocolFeature::ItemDigests.into()];
+    other.owned = asked.to_bytes().into();
+    other.owned_digests = CATALOGUE.digests_of(&asked).into();
     let message = |flag: u8, bytes: &[u8]| {
         [&[flag][..], &u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
     };
@@ -170,6 +175,7 @@ fn wire(grant: &str) -> Vec<Seed> {
     let two = [&b"\x07\n"[..], &message(0, b"one"), &message(0, b""), &message(0, b"3")].concat();
     vec![
         seed("hello", "described", described.encode_to_vec()),
+        seed("hello", "by_another_catalogue", other.encode_to_vec()),
         seed("edge", "one_message", one),
         seed("edge", "three_messages", two),
         seed("profile_request", "three_items", profile.encode_to_vec()),

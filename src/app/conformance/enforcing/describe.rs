@@ -41,6 +41,18 @@ pub(super) async fn items(bench: &Bench) -> Verdict {
     ensure(bench.items.is_subset(&numbers), "an item of the plan is not offered")
 }
 
+pub(super) async fn definitions(bench: &Bench) -> Verdict {
+    let described = bench.described().await?;
+    if !described.features().any(|is| is == pb::ProtocolFeature::ItemDigests) {
+        return skipped("it takes no questions by another catalogue");
+    }
+    let owned = bench.catalogue.owned_by(&bench.plan.agency);
+    let stated = ItemSet::from_bytes(&described.owned);
+    ensure(stated == Some(owned), "`owned` is not what the agency owns in the catalogue")?;
+    let same = *described.owned_digests == *bench.catalogue.digests_of(&owned);
+    ensure(same, "`owned_digests` are not those of the catalogue's definitions")
+}
+
 pub(super) async fn limits(bench: &Bench) -> Verdict {
     let Some(limits) = &bench.described().await?.limits else {
         return skipped("no limits are announced");

@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tonic::Code;
 
-use super::{Bench, bounded, refusal};
-use crate::app::conformance::{Verdict, failed, raw};
+use super::{Bench, Said, bounded, refusal, word};
+use crate::app::conformance::{Verdict, ensure, failed, raw, skipped};
+use crate::domain::catalogue::ItemDigest;
 use crate::wire::proto::pb;
 
 const FETCH: &str = "/tributary.v1.AgencyService/FetchSection";
@@ -19,6 +20,48 @@ pub(super) async fn catalogue(bench: &Bench) -> Verdict {
         let mut question = bench.question(&bench.grant()?, &bench.items);
         question.catalogue_digest = digest.into();
         bench.refuses(question).await?;
+    }
+    bench.goes_on().await
+}
+
+/// The items of the plan by a catalogue that nobody has: one that both define alike is
+/// answered, and one that is defined otherwise is not.
+pub(super) async fn definitions(bench: &Bench) -> Verdict {
+    let takes = |is| is == pb::ProtocolFeature::ItemDigests;
+    if !bench.described().await?.features().any(takes) {
+        return skipped("it takes no questions by another catalogue");
+    }
+    let (items, right) = (&bench.items, bench.catalogue.digests_of(&bench.items));
+    let question = |digests: &[u8]| {
+        let mut question = bench.question(&bench.grant()?, items);
+        question.catalogue_digest = vec![9; ItemDigest::BYTES].into();
+        question.item_digests = Bytes::copy_from_slice(digests);
+        Ok(question)
+    };
+    bench.refuses(question(&vec![0; right.len()])?).await?;
+    bench.refuses(question(right.get(1..).unwrap_or_default())?).await?;
+    let Some(last) = items.iter().last().filter(|_| items.len() > 1) else {
+        return bench.goes_on().await;
+    };
+    let mut one_other = right.clone();
+    one_other.iter_mut().rev().take(ItemDigest::BYTES).for_each(|byte| *byte = !*byte);
+    for (digests, all) in [(&right, true), (&one_other, false)] {
+        let (response, hash) = match bench.ask(question(digests)?).await? {
+            Said::Section(response, hash) => (*response, hash),
+            Said::Refused(status) => {
+                return failed(format!("a good question is refused: {}", word(&status)));
+            }
+        };
+        let envelope = response.section.as_ref().and_then(|section| section.envelope.as_ref());
+        let stated = envelope.map(|envelope| envelope.definitions_digest.clone());
+        let section = bench.believe(response, hash, items)?;
+        let spoken = section.spoken();
+        ensure(spoken.contains(last) == all, "it speaks of an item that is defined otherwise")?;
+        let held = section.items.iter().any(|held| !spoken.contains(held.number));
+        ensure(!held, "it answers an item that is defined otherwise")?;
+        let definitions = bench.catalogue.digest_of(&spoken);
+        let same = stated.as_deref() == definitions.as_ref().map(|digest| &digest[..]);
+        ensure(same, "`definitions_digest` is not over what it speaks of")?;
     }
     bench.goes_on().await
 }

@@ -61,7 +61,7 @@ impl Stream {
         let first = first.and_then(|bytes| pb::ExchangeResponse::decode(bytes).ok());
         match first.and_then(|first| first.message) {
             Some(Told::Hello(pb::ExchangeHello { description: Some(hello) })) => {
-                Ok(Self { out: Some(out), answers, patience, hello })
+                Ok(Self { out: Some(out), answers, patience, hello: *hello })
             }
             _ => failed("the stream does not begin with Hello"),
         }

@@ -37,6 +37,12 @@ pub(super) fn pair(
             if class == Class::Late {
                 found.differences = differences(&ours, &theirs, within);
             }
+            if ours.line.catalogue != theirs.line.catalogue {
+                let (gateway, agency) = (&ours.line.catalogue, &theirs.line.catalogue);
+                let (gateway, agency) = (gateway.clone(), agency.clone());
+                found.differences.push(Difference { field: "catalogue", gateway, agency });
+                found.class = class.max(Class::OtherCatalogue);
+            }
             findings.push(found);
         }
     }
@@ -226,7 +232,6 @@ fn differing(ours: &SectionLine, theirs: &SectionLine) -> impl Iterator<Item = D
         ("items", numbers(ours), numbers(theirs)),
         ("purpose", text(&ours.purpose), text(&theirs.purpose)),
         ("legal basis", text(&ours.legal_basis), text(&theirs.legal_basis)),
-        ("catalogue", ours.catalogue.clone(), theirs.catalogue.clone()),
     ]
     .into_iter()
     .filter(|(_, ours, theirs)| ours != theirs)

@@ -124,11 +124,11 @@ impl<'a> Log<'a> {
 }
 
 /// Whether two records are about the same asking: what decides and what is counted
-/// aside.
+/// aside, and the catalogue under which each side decided.
 pub(super) fn same(one: &SectionLine, other: &SectionLine) -> bool {
     let about = |line: &'_ SectionLine| {
-        let SectionLine { consumer, purpose, legal_basis, grant, catalogue, .. } = line.clone();
-        (consumer, purpose, legal_basis, grant, catalogue)
+        let SectionLine { consumer, purpose, legal_basis, grant, .. } = line.clone();
+        (consumer, purpose, legal_basis, grant)
     };
     about(one) == about(other) && one.item_set() == other.item_set()
 }

@@ -107,14 +107,23 @@ fn pins_ceilings_and_catalogue() {
                 })
                 .collect();
         }),
-        ("another agency's item", ITEMS, ITEMS, |a| {
+        ("each another agency's item", ITEMS, ITEMS, |a| {
+            a.agencies[0].1["items"] = json!([own_items("lending")[0]]);
+            a.agencies[1].1["items"] = json!([own_items("education")[0]]);
+        }),
+        ("unknown items", ITEMS, ITEMS, |a| {
+            a.agencies[0].1["items"] = json!(["education.unknown.item"]);
+            a.agencies[1].1["items"] = json!(["lending.unknown.item"]);
+        }),
+        ("another agency's item", "OK", ITEMS, |a| {
             a.agencies[0].1["items"] = json!([own_items("lending")[0]]);
         }),
-        ("unknown item", ITEMS, ITEMS, |a| {
-            a.agencies[0].1["items"] = json!(["education.unknown.item"]);
-        }),
-        ("unknown item at another agency", ITEMS, "OK", |a| {
+        // The issuer may have another catalogue: what is unknown is merely not granted.
+        ("unknown item at another agency", "OK", "OK", |a| {
             a.agencies[1].1["items"] = json!(["lending.unknown.item"]);
+        }),
+        ("unknown item beside a known one", "OK", "OK", |a| {
+            a.agencies[0].1["items"] = json!(["education.unknown.item", own_items("education")[0]]);
         }),
     ]);
 }
