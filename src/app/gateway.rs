@@ -112,10 +112,12 @@ pub async fn run_with(
         log_key,
     ));
     let readers = Readers::new(config.status.may());
-    let (reviewers, asking, mut news) = (review.clone(), readers.clone(), standing.news());
+    // Weak, for they end with what serves them, and the log with them.
+    let reviewers = Arc::downgrade(&review);
+    let (asking, mut news) = (readers.clone(), standing.news());
     rounds.keep_looking(move || {
-        if let Some(Heard::Changed(now)) = news.take() {
-            reviewers.replace_policy(now.review.policy());
+        if let (Some(Heard::Changed(now)), Some(review)) = (news.take(), reviewers.upgrade()) {
+            review.replace_policy(now.review.policy());
             asking.replace(now.status.may());
         }
     });
@@ -130,16 +132,16 @@ pub async fn run_with(
         config.limits,
         metrics.clone(),
     ));
-    let (gateway_of, policy_of) = (gateway.clone(), policy.clone());
+    let (gateway_of, policy_of) = (Arc::downgrade(&gateway), policy.clone());
     Routes { roads, routes, gateway: gateway_of, keeper, policy: policy_of }
         .keep(standing.news(), &rounds);
-    let of = gateway.clone();
+    let of = Arc::downgrade(&gateway);
     let looking = Looking::new("gateway", catalogue.digest(), &recorder, &readiness)
         .link(tls.clone())
         .statuses(statuses)
         .policy(policy.clone())
         .peers(witnesses)
-        .agencies(move || of.clients());
+        .agencies(move || of.upgrade().map(|gateway| gateway.clients()).unwrap_or_default());
     let under_way = gateway.clone();
     let readable = looking.requests(move || under_way.in_flight()).readable(&metrics);
     let own =

@@ -1,7 +1,7 @@
 //! Whom a gateway asks: its clients to agencies, which come, move and go with the
 //! configuration. What is under way ends where it was begun.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::watch;
 
@@ -81,7 +81,8 @@ pub(super) fn routing(entries: &[AgencyEntry]) -> String {
 pub(super) struct Routes {
     pub(super) roads: Roads,
     pub(super) routes: Vec<Route>,
-    pub(super) gateway: Arc<Gateway>,
+    /// Weak, for the gateway ends with what serves it, and its log with it.
+    pub(super) gateway: Weak<Gateway>,
     pub(super) keeper: Keeper,
     pub(super) policy: Arc<LastGood<Engine>>,
 }
@@ -126,7 +127,8 @@ impl Routes {
 
     /// Asks these from now on. What was put to others is answered by them.
     fn put(&mut self, routes: Vec<Route>) {
-        self.gateway.replace_clients(routes.iter().map(|(_, client)| client.clone()).collect());
+        let Some(gateway) = self.gateway.upgrade() else { return };
+        gateway.replace_clients(routes.iter().map(|(_, client)| client.clone()).collect());
         let before = std::mem::replace(&mut self.routes, routes);
         for (entry, client) in before {
             let now = self.routes.iter().find(|(now, _)| now.id == entry.id);
