@@ -5,6 +5,7 @@
 //! sent whole again where the gateway has forgotten it. What is refused for a reason that
 //! passes by itself is asked again in the request's time, see [`super::patience`].
 
+use std::error::Error as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -89,6 +90,19 @@ fn named(reason: &str, message: &str) -> String {
         true => message.to_owned(),
         false => format!("{message} ({reason})"),
     }
+}
+
+/// A request that was put to a connection on its way out was cancelled by our own end of
+/// it, and by nobody who asked or was asked: the connection is not available.
+fn lost(status: Status) -> Status {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
+            return Status::unavailable("the connection went before the request was answered");
+        }
+        cause = error.source();
+    }
+    status
 }
 
 impl From<Status> for ClientError {
@@ -238,7 +252,7 @@ impl GatewayClient {
         request.set_timeout(until.saturating_duration_since(clock::now()));
         let mut client = ProfileServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES);
-        Ok(client.get_profile(request).await?.into_inner())
+        Ok(client.get_profile(request).await.map_err(lost)?.into_inner())
     }
 
     /// Opens a stream on which many profiles are asked for.

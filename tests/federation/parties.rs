@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
-use tributary::app::client::{ClientError, GatewayClient};
+use tributary::app::client::ClientError;
 use tributary::app::reviewer::ReviewClient;
 use tributary::config::agency::AgencyConfig;
 use tributary::wire::proto::pb;
@@ -96,7 +96,9 @@ fn items() -> Vec<String> {
     OTHERS.iter().map(|(_, item)| (*item).to_owned()).chain([ITEM.to_owned()]).collect()
 }
 
-async fn seen(client: &mut GatewayClient, grant: &str, agency: &str) -> String {
+/// On a connection of its own: one that nobody uses is closed after a while.
+async fn seen(city: &City, grant: &str, agency: &str) -> String {
+    let mut client = city.client().await;
     section(&client.profile(grant, items(), DEADLINE).await.unwrap(), agency)
 }
 
@@ -245,8 +247,8 @@ async fn row_70_an_agency_comes_moves_gets_a_new_log_key_and_goes_under_load() {
         take(&mut document["sealing"], HOUSE);
         document["include"] = toml_edit::value("agencies.d/*.toml");
     });
-    let (mut client, grant) = (city.client().await, city.grant(6));
-    becomes("the house's end", "absent", async || seen(&mut client, &grant, HOUSE).await).await;
+    let grant = city.grant(6);
+    becomes("the house's end", "absent", async || seen(&city, &grant, HOUSE).await).await;
     let own_grant = city.home.join("own.sd-jwt");
     let refused = issue(&city, &own_grant);
     assert!(!refused.status.success() && !own_grant.exists());
@@ -267,7 +269,7 @@ async fn row_70_an_agency_comes_moves_gets_a_new_log_key_and_goes_under_load() {
              file = \"../../certs/dev/{DOMAIN}/sealing.pub.jwk\"\n"
         ),
     );
-    becomes("the house's section", "OK", async || seen(&mut client, &grant, HOUSE).await).await;
+    becomes("the house's section", "OK", async || seen(&city, &grant, HOUSE).await).await;
     becomes("its health", "SERVING", async || health(&city, "agency/volunteering").await).await;
     becomes("its log", "SERVING", async || {
         health(&city, "log/volunteering.city.example/2026").await
@@ -276,7 +278,7 @@ async fn row_70_an_agency_comes_moves_gets_a_new_log_key_and_goes_under_load() {
     let issued = issue(&city, &own_grant);
     assert!(issued.status.success(), "{}", String::from_utf8_lossy(&issued.stderr));
     let own = std::fs::read_to_string(&own_grant).unwrap();
-    assert_eq!(seen(&mut client, own.trim(), HOUSE).await, "OK");
+    assert_eq!(seen(&city, own.trim(), HOUSE).await, "OK");
     load.goes_on().await;
 
     // It moves, and its old process ends.
@@ -318,7 +320,7 @@ async fn row_70_an_agency_comes_moves_gets_a_new_log_key_and_goes_under_load() {
 
     // It goes.
     std::fs::remove_file(&file).unwrap();
-    becomes("the house's end", "absent", async || seen(&mut client, &grant, HOUSE).await).await;
+    becomes("the house's end", "absent", async || seen(&city, &grant, HOUSE).await).await;
     becomes("its health", "NotFound", async || health(&city, "agency/volunteering").await).await;
     load.goes_on().await;
     let answered = load.end().await;
@@ -334,8 +336,7 @@ async fn row_70_an_agency_comes_moves_gets_a_new_log_key_and_goes_under_load() {
 async fn row_70_a_bad_party_file_leaves_the_last_good_one_and_holds_up_no_other() {
     let city = City::of(60, &["--grant-uses", "1000000"]);
     std::fs::create_dir(city.home.join("agencies.d")).unwrap();
-    let (mut client, grant) = (city.client().await, city.grant(0));
-    let (mut own, mut other) = (client.clone(), client.clone());
+    let grant = city.grant(0);
     let of = |id: &str| city.home.join(format!("agencies.d/{id}.toml"));
     let whole = |id: &str| party(id, &city.entry(id).endpoint, &own_log());
     let main = &city.described.gateway.config;
@@ -368,18 +369,18 @@ async fn row_70_a_bad_party_file_leaves_the_last_good_one_and_holds_up_no_other(
     replace(&of(HOUSE), &whole(HOUSE).replace("identity", "identty"));
     city.logs("gateway", "PARTY_KEPT", 3).await;
     std::fs::remove_file(of("lending")).unwrap();
-    let lending = async || seen(&mut other, &grant, "lending").await;
+    let lending = async || seen(&city, &grant, "lending").await;
     becomes("the end of a good one", "absent", lending).await;
-    assert_eq!(seen(&mut own, &grant, HOUSE).await, "OK");
+    assert_eq!(seen(&city, &grant, HOUSE).await, "OK");
     load.stop.store(true, Ordering::Release);
 
     // What cannot be read stays as well.
     std::fs::remove_file(of(HOUSE)).unwrap();
     std::fs::create_dir(of(HOUSE)).unwrap();
     replace(&of("lending"), &whole("lending"));
-    let lending = async || seen(&mut other, &grant, "lending").await;
+    let lending = async || seen(&city, &grant, "lending").await;
     becomes("the return of a good one", "OK", lending).await;
-    assert_eq!(seen(&mut client, &grant, HOUSE).await, "OK");
+    assert_eq!(seen(&city, &grant, HOUSE).await, "OK");
     let log = city.log("gateway");
     assert!(log.contains("it is a folder and no regular file"), "{log}");
 
@@ -387,8 +388,8 @@ async fn row_70_a_bad_party_file_leaves_the_last_good_one_and_holds_up_no_other(
     replace(main, "listen = 3");
     city.logs("gateway", "TRUST_KEPT", 1).await;
     std::fs::remove_dir(of(HOUSE)).unwrap();
-    becomes("its end", "absent", async || seen(&mut own, &grant, HOUSE).await).await;
-    assert_eq!(seen(&mut client, &grant, "lending").await, "OK");
+    becomes("its end", "absent", async || seen(&city, &grant, HOUSE).await).await;
+    assert_eq!(seen(&city, &grant, "lending").await, "OK");
 }
 
 /// Moves entries of a list of tables from a document into a party file's text.
@@ -457,16 +458,16 @@ async fn row_70_consumers_issuers_reviewers_and_gateways_come_and_go_under_load(
     let load = Load::start(&city).await;
     load.goes_on().await;
     let (mut trust, mut peer) = (String::new(), String::new());
-    let (mut own, own_grant) = (city.client().await, city.grant(7));
+    let own_grant = city.grant(7);
     edit(agency, |document| {
         document["include"] = toml_edit::value("gateways.d/*.toml");
         trust = moved(document, "link", "trust", "gateway.city.example");
         peer = moved(document, "audit", "peer", "gateway.city.example");
     });
     let is_lost = |seen: &String| seen.starts_with("UNAVAILABLE");
-    until("the gateway's end", async || seen(&mut own, &own_grant, HOUSE).await, is_lost).await;
+    until("the gateway's end", async || seen(&city, &own_grant, HOUSE).await, is_lost).await;
     replace(&agency.with_file_name("gateways.d").join("main.toml"), &format!("{trust}\n{peer}"));
-    becomes("its return", "OK", async || seen(&mut own, &own_grant, HOUSE).await).await;
+    becomes("its return", "OK", async || seen(&city, &own_grant, HOUSE).await).await;
     load.goes_on().await;
     load.end().await;
     for pid in city.described.agencies.iter().map(|agency| agency.pid) {
