@@ -111,6 +111,11 @@ impl Faults {
         }
     }
 
+    /// Whether a key stands in the files.
+    pub(super) fn is_written(&self, key: &str) -> bool {
+        self.lines.contains_key(key)
+    }
+
     /// The file in which a key stands, and what it is called there.
     fn home(&self, key: &str) -> (String, String) {
         let mut around = std::iter::once(key).chain(wholes(key));

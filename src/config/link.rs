@@ -84,8 +84,10 @@ impl LinkConfig {
 
     /// Notes what is wrong with the section that is at `key`.
     pub fn check(&self, key: &str, faults: &mut Faults) {
+        // Of a section that is not written something else is told.
+        let written = faults.is_written(key);
         let (mut seen, key) = (BTreeSet::new(), child(key, "trust"));
-        if self.trust.is_empty() {
+        if self.trust.is_empty() && written {
             faults.doubt(&key, "lists nobody, so that no peer is believed: add who may connect");
         }
         for (at, entry) in self.trust.iter().enumerate() {
