@@ -126,7 +126,8 @@ async fn row_57_an_agency_whose_database_hangs_is_left_alone_and_found_again() {
         document["source"]["sql"]["url"] = toml_edit::value("sqlite:../data/hangs.db");
     });
     let agency = Process::role("agency", &config);
-    let place = Place::new(federation, &[agency.address().to_string()], "1s").await;
+    // Longer than four times what is usual, on a busy machine as well.
+    let place = Place::new(federation, &[agency.address().to_string()], "4s").await;
     place.becomes("the first answer", "OK").await;
     // What is usual.
     for person in 0..16 {
