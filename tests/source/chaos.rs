@@ -200,12 +200,13 @@ fn authority(url: &str) -> SocketAddr {
     rest.split('/').next().unwrap().parse().unwrap()
 }
 
-/// Most answers come through: a proxy that lets none pass would prove nothing.
+/// Answers come through: a proxy that lets none pass would prove nothing. Their share is
+/// no measure, since while there is no connection the refusals come at once, and on a busy
+/// machine there is none for long.
 fn enough(what: &str, tally: &Tally) {
     say(&format!("  {what}: {tally:?}"));
     let values = tally.get("value").copied().unwrap_or_default();
-    let others: usize = tally.values().sum();
-    assert!(values * 4 > others, "{what}: {tally:?}");
+    assert!(values >= 64, "{what}: {tally:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
