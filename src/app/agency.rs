@@ -88,7 +88,7 @@ pub async fn run_with(
     // Each request that is let in has a place in the log's queue.
     let options = options.with_room_for(config.limits.max_total);
     let (recorder, witnesses) = log::open(&config.audit, keys, logs, &catalogue, options, see)?;
-    peers::keep(&config.audit, standing.news(), &witnesses, &rounds);
+    peers::keep(standing.news(), &witnesses, &rounds);
     let counters = Counters::open(&config.counters, folder, newest).await?;
     let counters_domain = counters.domain(witnesses.origin().as_str());
     let statement_limit = config.source.sql.as_ref().map(|sql| sql.get_ref().statement_timeout);

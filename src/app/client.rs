@@ -107,6 +107,7 @@ fn lost(status: Status) -> Status {
 
 impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
+        let status = lost(status);
         let stated = refusal::reason_of(&status);
         let reason = if stated.is_empty() { format!("{:?}", status.code()) } else { stated };
         Self::Refused { reason, status: Box::new(status) }
@@ -252,7 +253,7 @@ impl GatewayClient {
         request.set_timeout(until.saturating_duration_since(clock::now()));
         let mut client = ProfileServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES);
-        Ok(client.get_profile(request).await.map_err(lost)?.into_inner())
+        Ok(client.get_profile(request).await?.into_inner())
     }
 
     /// Opens a stream on which many profiles are asked for.

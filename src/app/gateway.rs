@@ -77,7 +77,7 @@ pub async fn run_with(
     let options = options.with_room_for(config.limits.max_in_flight);
     let (recorder, witnesses) =
         log::open(&config.audit, keys, logs, &catalogue, options, &mut |_| {})?;
-    peers::keep(&config.audit, standing.news(), &witnesses, &rounds);
+    peers::keep(standing.news(), &witnesses, &rounds);
     let health = Health::new(stop.clone());
     let roads = Roads {
         tls: tls.clone(),

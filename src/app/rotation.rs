@@ -227,26 +227,16 @@ impl Pins {
 /// Keys that open subjects, kept up to date. Paths are relative to `folder`.
 pub(super) fn opening_keys(
     first: OpeningKeys,
-    mut news: News,
+    news: News,
     folder: &Path,
     rounds: &Rounds,
 ) -> Arc<LastGood<OpeningKeys>> {
     let good = Arc::new(LastGood::new(first));
-    let (keys, folder) = (good.clone(), folder.to_owned());
-    let watch = move |config: &GrantsConfig| {
-        let files = config.opening_key.iter().map(|entry| folder.join(&entry.file));
-        (Watch::new(files.collect(), ""), folder.clone())
+    let (keys, folder, base) = (good.clone(), folder.to_owned(), folder.to_owned());
+    let files = move |now: &Changing| {
+        now.grants.opening_key.iter().map(|entry| base.join(&entry.file)).collect()
     };
-    let (mut files, folder) = watch(&news.now().grants);
-    rounds.keep_looking(move || {
-        let changed = matches!(news.take(), Some(Heard::Changed(_)));
-        if changed {
-            files = watch(&news.now().grants).0;
-        }
-        if files.look() != Look::Settled && !changed {
-            return;
-        }
-        let now = news.now();
+    news.follow(rounds, files, move |now| {
         let mut faults = now.faults.clone();
         let read = now.grants.opening_keys(&folder, &mut faults);
         if let Err(error) = keys.offer(faults.finish(read)) {

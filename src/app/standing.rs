@@ -366,6 +366,27 @@ impl News {
         None
     }
 
+    /// Hands over what is in force, in each round in which that has changed or one of the
+    /// `files` that it names has and has settled.
+    pub(super) fn follow(
+        mut self,
+        rounds: &Rounds,
+        files: impl Fn(&Changing) -> Vec<PathBuf> + Send + 'static,
+        mut take: impl FnMut(&Changing) + Send + 'static,
+    ) {
+        let mut watch = Watch::new(files(&self.now()), "");
+        rounds.keep_looking(move || {
+            let changed = matches!(self.take(), Some(Heard::Changed(_)));
+            let now = self.now();
+            if changed {
+                watch = Watch::new(files(&now), "");
+            }
+            if changed || watch.look() == Look::Settled {
+                take(&now);
+            }
+        });
+    }
+
     /// What is in force now.
     pub(super) fn now(&self) -> Arc<Changing> {
         self.standing.in_force.load().changing.clone()

@@ -140,11 +140,9 @@ fn read(path: PathBuf) -> Result<String, CatalogueError> {
     String::from_utf8(bytes).map_err(|_| CatalogueError::NotUtf8 { path })
 }
 
+/// A small sound catalogue, for tests.
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DOMAIN: &str = r#"
+pub(crate) const SCHOOL: &str = r#"
         domain = "school"
         title = { en = "School", zh = "学校" }
         [[category]]
@@ -160,6 +158,10 @@ mod tests {
         meaning = "A degree is on record."
     "#;
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
     fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for (name, bytes) in files {
@@ -170,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_folder_is_read_and_other_files_are_left_alone() {
-        let folder = folder(&[("school.toml", DOMAIN.as_bytes()), ("README.md", b"[[item]]")]);
+        let folder = folder(&[("school.toml", SCHOOL.as_bytes()), ("README.md", b"[[item]]")]);
         let catalogue = load(folder.path()).unwrap();
         assert_eq!(catalogue.items().len(), 1);
     }
@@ -208,7 +210,7 @@ mod tests {
 
     #[test]
     fn findings_stand_one_a_line() {
-        let text = DOMAIN.replace("boolean", "text").replace("[\"education\"]", "[]");
+        let text = SCHOOL.replace("boolean", "text").replace("[\"education\"]", "[]");
         let folder = folder(&[("school.toml", text.as_bytes())]);
         let error = load(folder.path()).unwrap_err();
         let text = error.to_string();

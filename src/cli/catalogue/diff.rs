@@ -100,22 +100,7 @@ fn to_json(old: &Catalogue, new: &Catalogue, found: &Difference<'_>) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SCHOOL: &str = r#"
-        domain = "school"
-        title = { en = "School", zh = "学校" }
-        [[category]]
-        id = "school.degree"
-        title = { en = "Degree", zh = "学位" }
-        [[item]]
-        id = "school.degree.held"
-        number = 7
-        title = { en = "Degree held", zh = "有学位" }
-        type = "boolean"
-        owners = ["education"]
-        sensitivity = "ordinary"
-        meaning = "A degree is on record."
-    "#;
+    use crate::config::catalogue::SCHOOL;
 
     fn folder(text: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

@@ -222,7 +222,6 @@ fn check_times(claims: &Claims, now: Now) -> Result<(), GrantError> {
     Ok(())
 }
 
-/// The items of a disclosure by number: each must be the agency's own.
 /// The items of a disclosure that this catalogue has and the agency owns in it. Others are
 /// not granted here: the issuer may have another catalogue, older or newer.
 fn resolve(disclosure: &AgencyDisclosure, catalogue: &Catalogue) -> ItemSet {

@@ -61,7 +61,7 @@ pub struct AgencyClient {
     changes: watch::Sender<u64>,
     /// Whether it is not to be kept any more.
     left: watch::Sender<bool>,
-    /// What is known of the agency's log, if it is pinned.
+    /// Who knows of the agency's log, if that is pinned, by its identity.
     witnesses: Arc<Witnesses>,
     identity: Option<SpiffeId>,
 }
