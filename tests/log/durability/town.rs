@@ -67,6 +67,11 @@ fn publish(home: &Path, federation: &Federation) {
     listening.recv().unwrap();
 }
 
+/// Whether a role ended well; says why where it did not.
+fn told(ended: Result<(), impl std::fmt::Display>) -> bool {
+    ended.inspect_err(|error| eprintln!("ended: {error}")).is_ok()
+}
+
 /// A role that runs in this process.
 pub struct Here {
     pub address: SocketAddr,
@@ -171,7 +176,7 @@ impl Town {
         let (ready, listening) = oneshot::channel();
         let task = tokio::spawn(async move {
             let ready = move |address| ready.send(address).unwrap();
-            tributary::app::agency::run_with(&config, options, ready, stopped).await.is_ok()
+            told(tributary::app::agency::run_with(&config, options, ready, stopped).await)
         });
         Here { address: listening.await.unwrap(), stop, task }
     }
@@ -185,7 +190,7 @@ impl Town {
         let (ready, listening) = oneshot::channel();
         let task = tokio::spawn(async move {
             let ready = move |address| ready.send(address).unwrap();
-            tributary::app::gateway::run_with(&config, options, ready, stopped).await.is_ok()
+            told(tributary::app::gateway::run_with(&config, options, ready, stopped).await)
         });
         Here { address: listening.await.unwrap(), stop, task }
     }

@@ -56,7 +56,7 @@ async fn roll_back(town: &Town, whose: Role) -> Here {
     let (agency, gateway) = run_until_seen(town, 10).await;
     stop(agency, gateway).await;
     let old = town.home.join("old");
-    copy(&log, &old);
+    keep(&log, &old).await;
     let (agency, gateway) = run_until_seen(town, size(&old) + 20).await;
     let (gone, other) = match whose {
         Role::Gateway => (gateway, agency),
@@ -90,10 +90,21 @@ fn size(log: &Path) -> u64 {
     checkpoint.lines().nth(1).unwrap().parse().unwrap()
 }
 
-/// Once the log is closed, which may be a little after its process was told to stop.
-async fn put_back(from: &Path, to: &Path) {
-    let lock = std::fs::File::open(to.join("lock")).unwrap();
+/// Waits until a log is closed, which may be a little after its process was told to stop.
+async fn closed(log: &Path) {
+    let lock = std::fs::File::open(log.join("lock")).unwrap();
     becomes("the log's end", true, async || lock.try_lock().is_ok()).await;
+}
+
+/// Copies a log, once it is closed: what is copied while it is written is none.
+async fn keep(log: &Path, copied: &Path) {
+    closed(log).await;
+    copy(log, copied);
+}
+
+/// Puts a copy in the place of a log, once that is closed.
+async fn put_back(from: &Path, to: &Path) {
+    closed(to).await;
     std::fs::remove_dir_all(to).unwrap();
     copy(from, to);
 }
@@ -176,7 +187,7 @@ async fn a_gateway_whose_log_was_rewritten_is_found_though_it_is_longer() {
     let (agency, gateway) = run_until_seen(&town, 10).await;
     assert!(gateway.stop().await);
     let old = town.home.join("old");
-    copy(&town.gateway_log(), &old);
+    keep(&town.gateway_log(), &old).await;
     let beyond = size(&old) + 20;
     let gateway = town.gateway_of(Options::default()).await;
     let mut client = town.client(gateway.address).await.unwrap();
