@@ -5,7 +5,6 @@
 //! `review.toml` names them where they are called otherwise. No key, certificate or
 //! database is opened.
 
-#[cfg(feature = "prove")]
 pub mod prove;
 pub mod revision;
 mod texts;

@@ -22,11 +22,8 @@ mod keys;
 mod packed;
 mod page;
 mod parties;
-#[cfg(feature = "prove")]
 mod prove;
 mod remapped;
 mod subject;
 mod support;
 mod trust;
-#[cfg(not(feature = "prove"))]
-mod unproven;

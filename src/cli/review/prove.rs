@@ -1,7 +1,5 @@
-//! `review prove`. Every build knows the command; one without the feature `prove`
-//! says how to get one that can.
+//! `review prove`: its arguments. What it does is in [`print`].
 
-#[cfg(feature = "prove")]
 mod print;
 
 use std::path::PathBuf;
@@ -16,7 +14,7 @@ Examples:
   tributary review prove examples/city --against old-city
   tributary review prove HEAD --against origin/main --path examples/city --format json
 
-Needs a build with `--features prove`, and cvc5 (on Debian: apt-get install cvc5).
+Needs cvc5 (on Debian: apt-get install cvc5).
 Of every house's rules: no request is permitted a prohibited item; conditional
 items need written consent; with --against, the change opens nothing. What holds
 whatever the catalogue and what holds for the items of this catalogue are told
@@ -30,7 +28,6 @@ in time, or none that is an answer.";
 const NOT_CHECKED: u8 = 4;
 
 #[derive(Debug, Args)]
-#[cfg_attr(not(feature = "prove"), allow(dead_code, reason = "such a build only reads them"))]
 pub(super) struct ProveArgs {
     /// The federation: a folder, or a git revision such as main or v1:city
     #[arg(default_value = ".")]
@@ -70,16 +67,6 @@ fn limit(text: &str) -> Result<Duration, String> {
     }
 }
 
-#[cfg(not(feature = "prove"))]
-pub(super) fn run(_: &ProveArgs) -> anyhow::Result<ExitCode> {
-    crate::cli::output::tell!(
-        "not checked: this build cannot prove anything; make one that can with `cargo build \
-         --features prove`, and install cvc5 (on Debian: apt-get install cvc5)"
-    );
-    Ok(ExitCode::from(NOT_CHECKED))
-}
-
-#[cfg(feature = "prove")]
 pub(super) fn run(args: &ProveArgs) -> anyhow::Result<ExitCode> {
     print::run(args)
 }

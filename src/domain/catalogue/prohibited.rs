@@ -157,18 +157,19 @@ pub(super) fn find(text: &str) -> Option<(&'static Prohibition, &'static str)> {
     let words = Words::of(&folded);
     PROHIBITIONS.iter().find_map(|prohibition| {
         let english = prohibition.english.iter().find(|pattern| words.matches(pattern));
-        let chinese = prohibition.chinese.iter().find(|word| folded.contains(**word));
-        english.or(chinese).map(|word| (prohibition, *word))
+        let chinese = || prohibition.chinese.iter().find(|word| folded.contains(**word));
+        let found = english.or_else(|| if folded.is_ascii() { None } else { chinese() });
+        found.map(|word| (prohibition, *word))
     })
 }
 
-/// A text as its words, joined by single underscores, with one at each end: so a
-/// pattern of one word or of several is found by a plain search.
+/// A text as its words, each followed by one underscore: so a pattern of one word or of
+/// several begins where a word does.
 struct Words(String);
 
 impl Words {
     fn of(folded: &str) -> Self {
-        let mut joined = String::from("_");
+        let mut joined = String::new();
         for word in folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
             joined.push_str(word);
             joined.push('_');
@@ -177,13 +178,20 @@ impl Words {
     }
 
     fn matches(&self, pattern: &str) -> bool {
-        match pattern.strip_suffix('*') {
-            Some(stem) => self.0.contains(&format!("_{stem}")),
-            None => {
-                self.0.contains(&format!("_{pattern}_"))
-                    || self.0.contains(&format!("_{pattern}s_"))
+        let mut rest = self.0.as_str();
+        while let Some((_, behind)) = rest.split_once('_') {
+            let found = match pattern.strip_suffix('*') {
+                Some(stem) => rest.starts_with(stem),
+                None => rest
+                    .strip_prefix(pattern)
+                    .is_some_and(|end| end.starts_with('_') || end.starts_with("s_")),
+            };
+            if found {
+                return true;
             }
+            rest = behind;
         }
+        false
     }
 }
 

@@ -6,6 +6,8 @@
 //! than a person could follow are refused before they are parsed, since Cedar's
 //! parser recurses and would exhaust the stack.
 
+use crate::domain::lines::line_at;
+
 /// Deepest accepted nesting of brackets; rules that people write stay under 6.
 const MAX_DEPTH: usize = 24;
 
@@ -50,7 +52,7 @@ impl Statement<'_> {
 
     /// The line of an offset into the rule's text.
     pub(super) fn line_at(&self, offset: usize) -> usize {
-        self.line + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+        self.line + line_at(self.text, offset) - 1
     }
 
     /// The line where an operand stands; the rule's first when it is written
