@@ -24,6 +24,7 @@ pub mod reviewer;
 pub mod section;
 pub mod sensitive;
 pub mod shares;
+pub mod span;
 pub mod subject;
 pub mod value;
 pub mod zone;

@@ -12,6 +12,7 @@ use super::output;
 use super::profile::duration;
 use crate::app::client::GatewayClient;
 use crate::clock;
+use crate::domain::span::in_days;
 use crate::wire::json;
 use crate::wire::proto::pb;
 
@@ -77,7 +78,7 @@ fn table(status: &pb::GetStatusResponse) -> String {
     let mut told = format!(
         "gateway {} {ready}, up {}, {} entries in the audit log\ncatalogue {}, policy {}\n\n",
         status.version,
-        uptime.map(|time| humantime::format_duration(time).to_string()).unwrap_or_default(),
+        uptime.map(in_days).unwrap_or_default(),
         status.audit_log_entries,
         short(&status.catalogue_digest),
         short(&status.policy_digest),

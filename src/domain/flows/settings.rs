@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, Form, Kind, Row};
+use crate::domain::span::in_days;
 
 /// What is said under one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -268,7 +269,7 @@ fn scalar(value: &DeValue<'_>) -> String {
 /// A time as its seconds, so that `60s` and `1m` are the same.
 fn span(text: &str) -> String {
     match humantime::parse_duration(text) {
-        Ok(span) => humantime::format_duration(span).to_string(),
+        Ok(span) => in_days(span),
         Err(_) => text.to_owned(),
     }
 }

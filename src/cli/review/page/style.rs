@@ -77,7 +77,7 @@ h1{font-size:22px}section{margin:28px 0}
 .stack,.stack tbody,.stack tr,.stack td,.stack th{display:block;width:100%}
 .stack tr{border-bottom:1px solid var(--line);padding:8px 0}
 .stack tbody tr:last-child{border-bottom:0}
-.stack td,.stack tbody th{border:0;padding:2px 12px}
+.stack td,.stack tbody th{border:0;padding:2px 12px;overflow-wrap:anywhere}
 .stack td[data-h]::before{content:attr(data-h) ': ';color:var(--soft)}
 footer dl{grid-template-columns:1fr}footer dd{margin-bottom:6px}
 }

@@ -69,7 +69,7 @@ const fn sign(class: Class) -> &'static str {
     match class {
         Class::Opened => "◆",
         Class::Widened => "▲",
-        Class::Trust => "⚿",
+        Class::Trust => "◈",
         Class::Reviewers => "◉",
         Class::Release => "▤",
         Class::Ceilings => "⊤",
