@@ -9,7 +9,7 @@
 
 mod beat;
 
-pub use beat::beat;
+pub use beat::{beat, until_beat};
 
 use std::fmt;
 use std::sync::LazyLock;

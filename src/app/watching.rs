@@ -12,6 +12,8 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::clock::until_beat;
+
 /// How often files are looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -102,7 +104,7 @@ impl Rounds {
 
 /// Looks until nobody can give orders any more.
 fn go(looks: &Mutex<Vec<Look>>, orders: &Receiver<()>, pause: Duration) {
-    while orders.recv_timeout(pause) != Err(RecvTimeoutError::Disconnected) {
+    while orders.recv_timeout(until_beat(pause)) != Err(RecvTimeoutError::Disconnected) {
         for look in &mut *looks.lock() {
             // One that fails keeps no other from looking.
             let _ = catch_unwind(AssertUnwindSafe(look));

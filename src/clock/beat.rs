@@ -13,8 +13,12 @@ static BEGAN: LazyLock<Instant> = LazyLock::new(now);
 /// Sleeps until the next moment that is a multiple of `every` since the process began: no
 /// longer than `every`.
 pub async fn beat(every: Duration) {
-    let since = now().saturating_duration_since(*BEGAN);
-    tokio::time::sleep(left(since, every)).await;
+    tokio::time::sleep(until_beat(every)).await;
+}
+
+/// What is left until then.
+pub fn until_beat(every: Duration) -> Duration {
+    left(now().saturating_duration_since(*BEGAN), every)
 }
 
 /// What is left of the span that began at the last multiple.

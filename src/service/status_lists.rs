@@ -13,7 +13,7 @@ use bytes::Bytes;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::clock::{self, Keeper};
 use crate::domain::finding::causes;
@@ -186,7 +186,11 @@ impl StatusPoll {
             // may be believed no more.
             fetches = JoinSet::new();
             self.take_over(&checked, &mut states);
-            let mut schedule = interval(checked.plan.fetch_every);
+            let every = checked.plan.fetch_every;
+            launch(&checked, &mut states, &mut fetches);
+            // With whatever else comes again and again, so as to wake an idle process once.
+            let first = clock::now() + clock::until_beat(every);
+            let mut schedule = interval_at(first.into(), every);
             schedule.set_missed_tick_behavior(MissedTickBehavior::Skip);
             loop {
                 tokio::select! {
