@@ -7,6 +7,10 @@
 //! the time that has elapsed since the start ([`crate::domain::now`]); what expires is asked
 //! of a keeper.
 
+mod beat;
+
+pub use beat::{beat, until_beat};
+
 use std::fmt;
 use std::sync::LazyLock;
 use std::time::{Instant, SystemTime};

@@ -61,7 +61,7 @@ pub async fn run_with(
     let (config, read, mapping, opening_keys) = reading::agency(path, changing)?;
     let Common { catalogue, texts, standing, tls, links, grants, pins, lists, .. } = read;
     let Common { engine, policy, keys, logs, .. } = read;
-    let rounds = Rounds::start(&stop);
+    let rounds = Rounds::start(&stop).map_err(StartError::Thread)?;
     standing.start(&rounds);
     links.start(tls.clone(), standing.news(), &rounds);
     let folder = serving::folder_of(path);
@@ -100,7 +100,8 @@ pub async fn run_with(
     let news = (standing.news(), folder);
     let authority = authority::start(&catalogue, believed, news, governing, known, &rounds).await?;
     running_out::watch_for(tls.clone(), config.audit.folder.clone(), &stop);
-    let enabled = kill_switch(path, config.enabled, &Rounds::start(&stop));
+    let switching = Rounds::start(&stop).map_err(StartError::Thread)?;
+    let enabled = kill_switch(path, config.enabled, &switching);
     let (policy, statuses) = (authority.policy().clone(), authority.statuses().clone());
     let checks = ready::checks(&recorder, &witnesses, &authority, &stop);
     let readiness = Arc::new(ready::with_switch(checks, enabled.clone()));

@@ -67,7 +67,7 @@ pub async fn run_with(
     let Common { catalogue, texts, standing, tls, links, grants, pins, lists, .. } = read;
     let Common { engine, policy, keys, logs, .. } = read;
     let log_key = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
-    let rounds = Rounds::start(&stop);
+    let rounds = Rounds::start(&stop).map_err(StartError::Thread)?;
     standing.start(&rounds);
     links.start(tls.clone(), standing.news(), &rounds);
     let (listener, address) = serving::bind(config.listen).await?;

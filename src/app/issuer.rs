@@ -6,16 +6,15 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderValue;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
 use super::serving::{self, StartError};
-use super::watching::Hangup;
+use super::watching::Rounds;
 use crate::clock;
 use crate::config::reload::{LastGood, Reload, Watch};
 use crate::domain::finding::causes;
@@ -66,15 +65,19 @@ pub async fn run(
     let files = vec![publication.certificate.clone(), publication.key.clone()];
     let watch = Watch::new(files, "");
     let pair = ServerPair::load(&publication.certificate, &publication.key, clock::utc())?;
-    let signer = Arc::new(Signer { records, key });
-    let first = signer.sign()?;
-    let content = Arc::new(ArcSwap::from_pointee(Bytes::from(first.token.clone())));
+    let signer = Signer { records, key };
+    let newest = signer.sign()?;
+    let content = Arc::new(ArcSwap::from_pointee(Bytes::from(newest.token.clone())));
     let (listener, address) = serving::bind(publication.listen).await?;
 
-    let tasks = [
-        tokio::spawn(sign_again(signer, first, Arc::clone(&content), stop.clone())),
-        tokio::spawn(reload(Arc::clone(&pair), watch, stop.clone())),
-    ];
+    let signing = Rounds::every(LOOK_EVERY, &stop).map_err(StartError::Thread)?;
+    let signed_at = clock::now();
+    let published = Arc::clone(&content);
+    let mut sign = Signing { signer, newest, signed_at, content: published, failing: false };
+    signing.keep_looking(move || sign.look());
+    let renewing = Rounds::every(RELOAD_EVERY, &stop).map_err(StartError::Thread)?;
+    let (shown, good, mut watch) = (Arc::clone(&pair), LastGood::new(()), watch);
+    renewing.keep_looking(move || reload(&shown, &mut watch, &good));
     let find = move |path: &str| {
         let media = HeaderValue::from_static(MEDIA_TYPE);
         let content = || Bytes::clone(&content.load());
@@ -86,9 +89,8 @@ pub async fn run(
         let _ = stop.wait_for(|stop| *stop).await;
     };
     https::serve(listener, pair, find, PublishLimits::default(), stopped).await?;
-    for task in tasks {
-        // Both end by themselves; one that panicked has ended too.
-        let _ = task.await;
+    for rounds in [signing, renewing] {
+        rounds.ended().await;
     }
     tracing::info!("stopped");
     Ok(())
@@ -108,42 +110,34 @@ impl Signer {
 /// Signs when the records changed, and before the list is too old. On a failure
 /// the last list is handed out until one can be signed; verifiers refuse it once
 /// it is too old for them.
-async fn sign_again(
-    signer: Arc<Signer>,
-    mut newest: SignedList,
+struct Signing {
+    signer: Signer,
+    newest: SignedList,
+    signed_at: Instant,
     content: Arc<ArcSwap<Bytes>>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let mut ticks = interval(LOOK_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut signed_at = clock::now();
-    let mut failing = false;
-    let mut hangup = Hangup::new();
-    loop {
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            _ = ticks.tick() => {}
-            () = hangup.next() => {}
-        }
-        let due = clock::now().duration_since(signed_at) >= SIGN_EVERY;
-        let (version, from) = (newest.version, Arc::clone(&signer));
-        // The lock may be held by a command, and the disk may be slow.
-        let outcome = tokio::task::spawn_blocking(move || {
-            let changed = from.records.version()? != version;
-            if due || changed { from.sign().map(Some) } else { Ok(None) }
+    failing: bool,
+}
+
+impl Signing {
+    /// The lock may be held by a command, and the disk may be slow: not on a thread that
+    /// serves.
+    fn look(&mut self) {
+        let due = clock::now().duration_since(self.signed_at) >= SIGN_EVERY;
+        let signed = self.signer.records.version().and_then(|version| {
+            let changed = version != self.newest.version;
+            if due || changed { self.signer.sign().map(Some) } else { Ok(None) }
         });
-        match outcome.await {
-            Ok(Ok(None)) => {}
-            Ok(Ok(Some(list))) => {
-                content.store(Arc::new(Bytes::from(list.token.clone())));
-                (newest, signed_at) = (list, clock::now());
-                if failing {
+        match signed {
+            Ok(None) => {}
+            Ok(Some(list)) => {
+                self.content.store(Arc::new(Bytes::from(list.token.clone())));
+                (self.newest, self.signed_at) = (list, clock::now());
+                if std::mem::take(&mut self.failing) {
                     tracing::info!("the status list is signed again");
                 }
-                failing = false;
             }
-            Ok(Err(error)) => {
-                if !failing {
+            Err(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
                     let error = causes(&error);
                     tracing::error!(
                         reason = %Reason::StatusListNotSigned,
@@ -151,33 +145,20 @@ async fn sign_again(
                         "the status list cannot be signed: the last one is handed out and ages"
                     );
                 }
-                failing = true;
             }
-            // The blocking thread panicked or the runtime stops: tried again.
-            Err(_) => {}
         }
     }
 }
 
 /// Shows a renewed certificate to new connections.
-async fn reload(pair: Arc<ServerPair>, mut watch: Watch, mut stop: watch::Receiver<bool>) {
-    let good = LastGood::new(());
-    let mut ticks = interval(RELOAD_EVERY);
-    let mut hangup = Hangup::new();
-    loop {
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            _ = ticks.tick() => {}
-            () = hangup.next() => {}
-        }
-        // Two small files, read once in months.
-        match watch.reload_if_changed(&good, || pair.reload(clock::utc())) {
-            Reload::Unchanged | Reload::Settling => {}
-            Reload::Loaded(_) => tracing::info!("the new certificate is in use"),
-            Reload::KeptLastGood(error) => {
-                let error = causes(&error);
-                tracing::error!(reason = %Reason::CertificateRefused, error, "the old one stays in use");
-            }
+fn reload(pair: &ServerPair, watch: &mut Watch, good: &LastGood<()>) {
+    // Two small files, read once in months.
+    match watch.reload_if_changed(good, || pair.reload(clock::utc())) {
+        Reload::Unchanged | Reload::Settling => {}
+        Reload::Loaded(_) => tracing::info!("the new certificate is in use"),
+        Reload::KeptLastGood(error) => {
+            let error = causes(&error);
+            tracing::error!(reason = %Reason::CertificateRefused, error, "the old one stays in use");
         }
     }
 }

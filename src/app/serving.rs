@@ -96,6 +96,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The system gives no thread.
+    #[error("the system gives no thread that looks at files ({0}): raise its limit of tasks")]
+    Thread(std::io::Error),
     /// The reflection service.
     #[error("the embedded descriptors cannot be served")]
     Reflection(#[from] tonic_reflection::server::Error),

@@ -1,13 +1,18 @@
-//! Tasks that look at files about twice a second until the process stops, and at once
-//! when it gets SIGHUP.
+//! Threads that look at files about twice a second until the process stops, and at once
+//! when it gets SIGHUP. A look takes one waking of one thread: no thread that serves
+//! requests takes part.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+
+use crate::clock::until_beat;
 
 /// How often files are looked at.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -38,14 +43,47 @@ type Look = Box<dyn FnMut() + Send>;
 pub(super) struct Rounds {
     looks: Arc<Mutex<Vec<Look>>>,
     stop: watch::Receiver<bool>,
+    /// Its sender goes with the thread.
+    lives: watch::Receiver<()>,
 }
 
 impl Rounds {
     /// Begins, with nothing to look at yet, until `stop` turns true.
-    pub(super) fn start(stop: &watch::Receiver<bool>) -> Self {
-        let rounds = Self { looks: Arc::default(), stop: stop.clone() };
-        tokio::spawn(rounds.clone().go());
-        rounds
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn start(stop: &watch::Receiver<bool>) -> std::io::Result<Self> {
+        Self::every(LOOK_EVERY, stop)
+    }
+
+    /// The same, with other pauses between the rounds.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(super) fn every(pause: Duration, stop: &watch::Receiver<bool>) -> std::io::Result<Self> {
+        let (order, orders) = sync_channel(1);
+        let (alive, lives) = watch::channel(());
+        let looks = Arc::<Mutex<Vec<Look>>>::default();
+        let (kept, runtime) = (looks.clone(), Handle::current());
+        std::thread::Builder::new().name("file-looks".to_owned()).spawn(move || {
+            // What a look begins runs where requests are served.
+            let _entered = runtime.enter();
+            go(&kept, &orders, pause);
+            kept.lock().clear();
+            drop(alive);
+        })?;
+        let mut stopped = stop.clone();
+        tokio::spawn(async move {
+            let mut hangup = Hangup::new();
+            loop {
+                tokio::select! {
+                    // One that waits already is as good as two.
+                    () = hangup.next() => drop(order.try_send(())),
+                    _ = stopped.wait_for(|stop| *stop) => return,
+                }
+            }
+        });
+        Ok(Self { looks, stop: stop.clone(), lives })
     }
 
     /// What ends them.
@@ -58,23 +96,18 @@ impl Rounds {
         self.looks.lock().push(Box::new(look));
     }
 
-    async fn go(self) {
-        let Self { looks, mut stop } = self;
-        let mut hangup = Hangup::new();
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = hangup.next() => {}
-                _ = stop.wait_for(|stop| *stop) => return,
-            }
-            let looks = looks.clone();
-            let round = move || {
-                for look in &mut *looks.lock() {
-                    // One that fails keeps no other from looking.
-                    let _ = catch_unwind(AssertUnwindSafe(look));
-                }
-            };
-            let _ = tokio::task::spawn_blocking(round).await;
+    /// Waits until they were told to stop and the last look is over.
+    pub(super) async fn ended(mut self) {
+        while self.lives.changed().await.is_ok() {}
+    }
+}
+
+/// Looks until nobody can give orders any more.
+fn go(looks: &Mutex<Vec<Look>>, orders: &Receiver<()>, pause: Duration) {
+    while orders.recv_timeout(until_beat(pause)) != Err(RecvTimeoutError::Disconnected) {
+        for look in &mut *looks.lock() {
+            // One that fails keeps no other from looking.
+            let _ = catch_unwind(AssertUnwindSafe(look));
         }
     }
 }

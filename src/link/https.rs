@@ -2,9 +2,9 @@
 //! shows a certificate, found by host name as on the web; nobody's data travels
 //! here, and who asks is not known.
 //!
-//! [`server`] publishes a few documents, [`client`] fetches one. Each connection
-//! carries one request: a list is fetched every few seconds by a few verifiers,
-//! so keeping connections open would save little and need bounds of its own.
+//! [`server`] publishes a few documents, [`client`] fetches them. A connection carries
+//! one request after the other, since a handshake costs both ends more than everything
+//! else about a list; how many and how long is bounded at both ends.
 //!
 //! Both stand on hyper's HTTP/1.1 connections and our rustls. `reqwest` was not
 //! taken: redirects, proxies, cookies, a connection pool and the system's roots

@@ -128,7 +128,8 @@ impl Believed {
             // The sender lives as long as `self.trust`.
             let replaced = tokio::select! {
                 changed = self.changes.changed() => changed.is_ok(),
-                () = tokio::time::sleep(left.min(CLOCK_CHECK)) => false,
+                () = tokio::time::sleep(left) => false,
+                () = clock::beat(CLOCK_CHECK) => false,
             };
             let now = clock::process().now().latest;
             if replaced || now > self.until {

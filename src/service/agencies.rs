@@ -29,6 +29,7 @@ mod pending;
 mod reader;
 pub mod replies;
 pub mod request;
+pub mod rest;
 pub mod stream;
 pub mod ticket;
 pub mod usual;

@@ -104,7 +104,7 @@ impl Readiness {
         tokio::spawn(async move {
             loop {
                 tokio::select! {
-                    () = tokio::time::sleep(LOOK_EVERY) => tell(),
+                    () = clock::beat(LOOK_EVERY) => tell(),
                     _ = stop.wait_for(|stop| *stop) => return,
                 }
             }

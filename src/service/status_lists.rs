@@ -13,7 +13,7 @@ use bytes::Bytes;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::clock::{self, Keeper};
 use crate::domain::finding::causes;
@@ -179,11 +179,18 @@ impl StatusPoll {
     async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut changes = self.plan.subscribe();
         let mut states: HashMap<Box<str>, Source> = HashMap::new();
-        let mut fetches = JoinSet::new();
+        let mut fetches;
         loop {
             let checked = Arc::clone(&changes.borrow_and_update());
+            // What the former plan fetches is not waited for: it was asked of servers that
+            // may be believed no more.
+            fetches = JoinSet::new();
             self.take_over(&checked, &mut states);
-            let mut schedule = interval(checked.plan.fetch_every);
+            let every = checked.plan.fetch_every;
+            launch(&checked, &mut states, &mut fetches);
+            // With whatever else comes again and again, so as to wake an idle process once.
+            let first = clock::now() + clock::until_beat(every);
+            let mut schedule = interval_at(first.into(), every);
             schedule.set_missed_tick_behavior(MissedTickBehavior::Skip);
             loop {
                 tokio::select! {
@@ -206,6 +213,9 @@ impl StatusPoll {
     /// Makes a plan the one in force.
     fn take_over(&self, checked: &Checked, states: &mut HashMap<Box<str>, Source>) {
         states.retain(|uri, _| checked.sources.contains_key(uri));
+        for state in states.values_mut() {
+            (state.fetch, state.taken) = (None, None);
+        }
         let mut lists = StatusLists::clone(&self.lists.load());
         lists.retain_pinned(&checked.plan.pins);
         lists.set_max_age(checked.plan.max_age);
@@ -221,14 +231,19 @@ impl StatusPoll {
         uri: Box<str>,
         outcome: Result<Bytes, FetchError>,
     ) {
-        // A fetch of an earlier plan.
-        if !checked.sources.contains_key(&uri) {
-            return;
-        }
-        let taken = outcome
-            .map_err(Fault::from)
-            .and_then(|token| self.accept(&token, &uri, &checked.plan.pins).map_err(Fault::from));
         let state = states.entry(uri.clone()).or_default();
+        let taken = outcome.map_err(Fault::from).and_then(|token| {
+            let pins = &checked.plan.pins;
+            // What was verified under this plan is verified; only its times pass.
+            match self.lists.load().get(&uri) {
+                Some(held) if state.taken.as_ref() == Some(&token) => {
+                    held.check_times(self.time.now())?;
+                }
+                _ => self.accept(&token, &uri, pins)?,
+            }
+            state.taken = Some(token);
+            Ok(())
+        });
         let before = std::mem::replace(&mut state.failing, taken.as_ref().err().map(Fault::reason));
         match &taken {
             Ok(()) if before.is_some() => {
@@ -285,6 +300,8 @@ impl StatusPoll {
 struct Source {
     /// Why the latest fetch failed, if it did.
     failing: Option<Reason>,
+    /// The token of the list that is held, as it was fetched under this plan.
+    taken: Option<Bytes>,
     /// The fetch that was begun last.
     fetch: Option<AbortHandle>,
 }

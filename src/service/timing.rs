@@ -55,7 +55,7 @@ async fn watch(time: Arc<Keeper>, mut stop: watch::Receiver<bool>) {
         tokio::select! {
             // The sender being gone means the same.
             _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(LOOKS) => {}
+            () = clock::beat(LOOKS) => {}
         }
     }
 }

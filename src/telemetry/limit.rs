@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -37,6 +37,8 @@ pub(super) struct Limit(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     counts: Mutex<Counts>,
+    /// A first line was counted.
+    begun: Condvar,
     hasher: RandomState,
 }
 
@@ -105,12 +107,13 @@ impl Counts {
 }
 
 impl Limit {
-    /// Starts what tells the counts, about once a second.
+    /// Starts what tells the counts, about once a second while there are any.
     pub(super) fn tell(&self) -> std::io::Result<()> {
         let limit = self.clone();
         let telling = std::thread::Builder::new().name("log-counts".to_owned());
         telling.spawn(move || {
             loop {
+                limit.0.begun.wait_while(&mut limit.counts(), |counts| counts.0.is_empty());
                 std::thread::sleep(Duration::from_secs(1));
                 limit.write(false);
             }
@@ -148,7 +151,11 @@ impl<S: Subscriber> Filter<S> for Limit {
         let hash = |text: &str| self.0.hasher.hash_one(text);
         let kind = (Some(about.callsite()), hash(&line.reason));
         let peer = hash(&line.peer);
-        self.counts().admit(kind, peer, &line, clock::now())
+        let mut counts = self.counts();
+        if counts.0.is_empty() {
+            self.0.begun.notify_all();
+        }
+        counts.admit(kind, peer, &line, clock::now())
     }
 }
 

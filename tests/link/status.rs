@@ -3,6 +3,7 @@
 
 mod client;
 mod issuer;
+mod kept;
 mod poll;
 mod server;
 mod support;

@@ -42,10 +42,20 @@ pub(in crate::app) async fn while_recorded(
     pages: Serving,
     serving: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
+    // On a thread that is awake for others, and not on the one that takes connections.
+    let watched = recorder.clone();
+    let mut watching = tokio::spawn(async move { watched.until_lost().await });
     let served = tokio::select! {
         () = serving => Ok(()),
-        reason = recorder.until_lost() => Err(StartError::AuditLost(reason)),
+        lost = &mut watching => Err(StartError::AuditLost(
+            lost.unwrap_or_else(|error| format!("nobody watches it any more: {error}")),
+        )),
     };
+    watching.abort();
+    if !watching.is_finished() {
+        // It gives back its part of the log.
+        let _ = watching.await;
+    }
     pages.end().await;
     recorder.flush().await;
     // Closing the log waits for the disk.

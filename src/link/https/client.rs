@@ -1,4 +1,10 @@
-//! Fetches one document over HTTPS, bounded in time and bytes.
+//! Fetches documents over HTTPS, each bounded in time and bytes.
+//!
+//! A connection that has served is kept for the next fetch, for [`FetchLimits::kept`] at
+//! most and no longer than its certificate is valid; then, or when the server has closed
+//! it, the name is looked up and the server is judged afresh. It belongs to the client that
+//! made it: whoever believes other anchors makes another client, and has none of its
+//! connections.
 //!
 //! The server is believed on the strength of the given anchors and its host name
 //! alone; the system's roots are not read. A redirect is an answer like any other
@@ -11,13 +17,15 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper::client::conn::http1;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use rustls::RootCertStore;
 use rustls::client::{ClientConfig, Resumption};
 use rustls_pki_types::TrustAnchor;
@@ -109,6 +117,8 @@ pub struct FetchLimits {
     pub total: Duration,
     /// Bytes of the document.
     pub body: usize,
+    /// How long a connection serves one fetch after the other.
+    pub kept: Duration,
 }
 
 impl Default for FetchLimits {
@@ -117,6 +127,7 @@ impl Default for FetchLimits {
             connect: Duration::from_secs(2),
             total: Duration::from_secs(4),
             body: 4 * 1024 * 1024,
+            kept: Duration::from_secs(60),
         }
     }
 }
@@ -176,17 +187,31 @@ impl FetchError {
     }
 }
 
-/// Fetches from servers that the same authorities vouch for. Cheap to clone.
+/// Fetches from servers that the same authorities vouch for. Cheap to clone; clones share
+/// the connection that is kept.
 #[derive(Debug, Clone)]
 pub struct HttpsClient {
     anchors: Anchors,
     limits: FetchLimits,
+    kept: Arc<Mutex<Option<Connection>>>,
+}
+
+/// A connection between two fetches.
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<Empty<Bytes>>,
+    /// What moves its bytes, for as long as it is held and a bounded time at most.
+    _driver: JoinSet<()>,
+    authority: String,
+    made: Instant,
+    /// Until when the server's certificate is valid.
+    until: OffsetDateTime,
 }
 
 impl HttpsClient {
     /// A client that believes these anchors and no others.
-    pub const fn new(anchors: Anchors, limits: FetchLimits) -> Self {
-        Self { anchors, limits }
+    pub fn new(anchors: Anchors, limits: FetchLimits) -> Self {
+        Self { anchors, limits, kept: Arc::default() }
     }
 
     /// Fetches a document of one media type.
@@ -200,26 +225,15 @@ impl HttpsClient {
     }
 
     async fn fetch(&self, uri: &HttpsUri, media: &'static str) -> Result<Bytes, FetchError> {
-        let stream = self.connect(uri).await?;
-        let http = |error| FetchError::Http(at(uri), error);
-        let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(MAX_HEADER_BYTES)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(http)?;
-        // Dropped at the end, whichever it is, and the connection with it.
-        let mut driver = JoinSet::new();
-        driver.spawn(connection);
-        let request = Request::get(uri.path.clone())
-            .header(header::HOST, &uri.authority)
-            .header(header::ACCEPT, media)
-            .header(header::CONNECTION, "close")
-            .body(Empty::<Bytes>::new());
-        // An `HttpsUri` and a media type of ours always make a request.
-        let Ok(request) = request else {
-            return Err(FetchError::MediaType(at(uri), media));
+        let kept = self.kept.lock().take().filter(|kept| self.serves(kept, uri));
+        let (connection, answer) = match kept {
+            None => self.ask_anew(uri, media).await?,
+            // That the server closed it meanwhile is no fault of anybody.
+            Some(mut kept) => match ask(&mut kept, uri, media).await {
+                Ok(answer) => (kept, answer),
+                Err(_) => self.ask_anew(uri, media).await?,
+            },
         };
-        let answer = sender.send_request(request).await.map_err(http)?;
         if answer.status() != StatusCode::OK {
             return Err(FetchError::Status(at(uri), answer.status()));
         }
@@ -231,7 +245,46 @@ impl HttpsClient {
             true => FetchError::TooLarge(at(uri), self.limits.body),
             false => FetchError::Body(at(uri), error),
         })?;
+        // Only one that gave all that was asked of it is asked again.
+        *self.kept.lock() = Some(connection);
         Ok(body.to_bytes())
+    }
+
+    /// Whether a connection that was kept may still be asked for this.
+    fn serves(&self, kept: &Connection, uri: &HttpsUri) -> bool {
+        let age = clock::now().saturating_duration_since(kept.made);
+        kept.authority == uri.authority
+            && age < self.limits.kept
+            && clock::utc() < kept.until
+            && !kept.sender.is_closed()
+    }
+
+    async fn ask_anew(
+        &self,
+        uri: &HttpsUri,
+        media: &'static str,
+    ) -> Result<(Connection, Response<Incoming>), FetchError> {
+        let mut connection = self.open(uri).await?;
+        let answer = ask(&mut connection, uri, media).await?;
+        Ok((connection, answer))
+    }
+
+    async fn open(&self, uri: &HttpsUri) -> Result<Connection, FetchError> {
+        let stream = self.connect(uri).await?;
+        let until = valid_until(&stream);
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(MAX_HEADER_BYTES)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| FetchError::Http(at(uri), error))?;
+        let mut driver = JoinSet::new();
+        let life = self.limits.kept + self.limits.total;
+        driver.spawn(async move {
+            // How it ended is told to whoever asked something.
+            let _ = timeout(life, connection).await;
+        });
+        let authority = uri.authority.clone();
+        Ok(Connection { sender, _driver: driver, authority, made: clock::now(), until })
     }
 
     async fn connect(&self, uri: &HttpsUri) -> Result<TlsStream<TcpStream>, FetchError> {
@@ -256,6 +309,36 @@ impl HttpsClient {
             .await
             .map_err(|error| FetchError::Tls(at(uri), error))
     }
+}
+
+/// Puts one request.
+async fn ask(
+    connection: &mut Connection,
+    uri: &HttpsUri,
+    media: &'static str,
+) -> Result<Response<Incoming>, FetchError> {
+    let request = Request::get(uri.path.clone())
+        .header(header::HOST, &uri.authority)
+        .header(header::ACCEPT, media)
+        .body(Empty::<Bytes>::new());
+    // An `HttpsUri` and a media type of ours always make a request.
+    let Ok(request) = request else {
+        return Err(FetchError::MediaType(at(uri), media));
+    };
+    let http = |error| FetchError::Http(at(uri), error);
+    connection.sender.ready().await.map_err(http)?;
+    connection.sender.send_request(request).await.map_err(http)
+}
+
+/// The first end of the certificates that the server has shown; one that cannot be read has
+/// ended long ago.
+fn valid_until(stream: &TlsStream<TcpStream>) -> OffsetDateTime {
+    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let ends = shown.iter().map(|der| {
+        certificate::parse(der)
+            .map_or(OffsetDateTime::UNIX_EPOCH, |read| read.validity().not_after.to_datetime())
+    });
+    ends.min().unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// Where, for messages.

@@ -1,15 +1,19 @@
 //! Publishes a few public documents over HTTPS: GET and HEAD of fixed paths.
 //!
-//! Every bound is here, because anybody may connect: one request a connection, a
-//! deadline for the handshake, for the request's headers and for the whole, and a
-//! cap on connections. Beyond it the newest is closed; each place is free again
-//! after [`PublishLimits::whole`] at the latest.
+//! Every bound is here, because anybody may connect: a deadline for the handshake, for
+//! the first request's headers and from each request to the next, so many requests and so
+//! long a life for a connection, and a cap on connections. Beyond it the newest is closed.
+//!
+//! A connection is kept between requests only while there is room. When half of the places
+//! are taken, each answer is the last of its connection, so that a place is free again after
+//! [`PublishLimits::whole`] at the latest, whoever holds it.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -19,15 +23,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::HTTP1;
+use crate::clock;
 use crate::domain::reason::Reason;
 use crate::link::certificate::{self, CertificateError};
 use crate::link::identity::{IdentityError, leaf, read_chain, read_key};
@@ -136,10 +142,16 @@ pub struct Document {
 pub struct PublishLimits {
     /// From the TCP connection to the end of the TLS handshake.
     pub handshake: Duration,
-    /// From the TLS handshake to the end of the request's headers.
+    /// From the TLS handshake to the end of the first request's headers.
     pub headers: Duration,
-    /// A connection's whole life.
+    /// From one answer to the end of the next request's headers.
+    pub idle: Duration,
+    /// From the TCP connection, or a request, to the next request or the end.
     pub whole: Duration,
+    /// Requests on one connection.
+    pub requests: u32,
+    /// Until when a connection takes requests.
+    pub life: Duration,
     /// Connections at once.
     pub connections: usize,
     /// How long a stop waits for answers under way.
@@ -151,7 +163,10 @@ impl Default for PublishLimits {
         Self {
             handshake: Duration::from_secs(5),
             headers: Duration::from_secs(5),
+            idle: Duration::from_secs(15),
             whole: Duration::from_secs(20),
+            requests: 256,
+            life: Duration::from_secs(300),
             connections: 512,
             drain: Duration::from_secs(2),
         }
@@ -174,14 +189,29 @@ pub async fn serve<F>(
 where
     F: Fn(&str) -> Option<Document> + Send + Sync + 'static,
 {
-    let door = Arc::new(Door { tls: acceptor(pair)?, find, limits });
+    let open = AtomicUsize::new(0);
+    let door = Arc::new(Door { tls: acceptor(pair)?, find, limits, open });
     let bounds = Bounds { most: door.limits.connections, drain: door.limits.drain };
     let converse = move |stream, _, stopping| {
         let door = Arc::clone(&door);
         async move {
-            // Anybody may connect and do nothing: no event worth a warning.
-            if timeout(door.limits.whole, door.converse(stream, stopping)).await.is_err() {
-                tracing::debug!(reason = %Reason::ConnectionTimeout, "connection closed");
+            let visit = Visit::of(&door);
+            let over = async {
+                // Seldom looked at: a request puts it off without waking anybody.
+                loop {
+                    let due = *visit.due.lock();
+                    sleep_until(due.into()).await;
+                    if *visit.due.lock() == due {
+                        break;
+                    }
+                }
+            };
+            tokio::select! {
+                () = visit.converse(stream, stopping) => {}
+                // Anybody may connect and do nothing: no event worth a warning.
+                () = over => {
+                    tracing::debug!(reason = %Reason::ConnectionTimeout, "connection closed");
+                }
             }
         }
     };
@@ -206,12 +236,36 @@ struct Door<F> {
     tls: TlsAcceptor,
     find: F,
     limits: PublishLimits,
+    /// Connections that are open.
+    open: AtomicUsize,
 }
 
-impl<F: Fn(&str) -> Option<Document>> Door<F> {
-    /// One connection: handshake, one request, its answer.
+/// One connection.
+struct Visit<'a, F> {
+    door: &'a Door<F>,
+    began: Instant,
+    /// When it is closed, unless a request comes before.
+    due: Mutex<Instant>,
+    requests: AtomicU32,
+}
+
+impl<F> Drop for Visit<'_, F> {
+    fn drop(&mut self) {
+        self.door.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<'a, F: Fn(&str) -> Option<Document>> Visit<'a, F> {
+    fn of(door: &'a Door<F>) -> Self {
+        door.open.fetch_add(1, Ordering::Relaxed);
+        let began = clock::now();
+        let due = Mutex::new(began + door.limits.whole);
+        Self { door, began, due, requests: AtomicU32::new(0) }
+    }
+
+    /// Handshake, then requests and their answers.
     async fn converse(&self, stream: TcpStream, mut stopping: watch::Receiver<bool>) {
-        let handshake = timeout(self.limits.handshake, self.tls.accept(stream));
+        let handshake = timeout(self.door.limits.handshake, self.door.tls.accept(stream));
         let stream = tokio::select! {
             stream = handshake => stream,
             _ = stopping.wait_for(|stopping| *stopping) => return,
@@ -227,18 +281,30 @@ impl<F: Fn(&str) -> Option<Document>> Door<F> {
                 return;
             }
         };
+        let limits = &self.door.limits;
         let service =
-            service_fn(|request| std::future::ready(Ok::<_, Infallible>(self.answer(&request))));
+            service_fn(|request| std::future::ready(Ok::<_, Infallible>(self.hear(&request))));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.headers)
+            // It runs from one answer on, while nothing has come yet.
+            .header_read_timeout(limits.idle)
             .max_buf_size(MAX_HEADER_BYTES)
-            .keep_alive(false)
+            .keep_alive(true)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         let stopped = async { stopping.wait_for(|stopping| *stopping).await.is_ok() };
+        let silent = async {
+            tokio::time::sleep(limits.headers).await;
+            if self.requests.load(Ordering::Relaxed) > 0 {
+                std::future::pending().await
+            }
+        };
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
+            () = silent => {
+                tracing::debug!(reason = %Reason::ConnectionTimeout, "connection closed");
+                return;
+            }
             _ = stopped => {
                 connection.as_mut().graceful_shutdown();
                 connection.as_mut().await
@@ -249,6 +315,22 @@ impl<F: Fn(&str) -> Option<Document>> Door<F> {
         }
     }
 
+    /// Counts a request, and answers it.
+    fn hear(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let (now, limits) = (clock::now(), &self.door.limits);
+        *self.due.lock() = now + limits.whole;
+        let requests = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let old = now.saturating_duration_since(self.began) >= limits.life;
+        let crowded = self.door.open.load(Ordering::Relaxed) > limits.connections / 2;
+        let mut answer = self.door.answer(request);
+        if requests >= limits.requests || old || crowded {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
+    }
+}
+
+impl<F: Fn(&str) -> Option<Document>> Door<F> {
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let Some(document) = (self.find)(path) else {

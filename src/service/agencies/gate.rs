@@ -46,6 +46,11 @@ impl Gate {
         self.endpoint.lock().state()
     }
 
+    /// Counts the changes of state of this agency's endpoints.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
     /// When the next attempt to connect may begin.
     pub fn due(&self) -> Option<Instant> {
         self.endpoint.lock().due()

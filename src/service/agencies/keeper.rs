@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval, sleep_until};
 
 use crate::clock;
 use crate::domain::reason::Reason;
@@ -21,11 +21,13 @@ use crate::link::connect::{ConnectError, Connector};
 use crate::service::audit::monitor::{Swap, Witnesses};
 
 use super::agreement::Agreement;
+use super::endpoint::State;
 use super::gate::Gate;
 use super::hearing::{Heard, Hearing};
 use super::liveness::{self, Act, Liveness};
 use super::outcome::Failure;
 use super::pending::Event;
+use super::rest::Rest;
 use super::stream::{self, Greeted, Stream};
 use super::ticket::Account;
 
@@ -40,6 +42,9 @@ const LAST_QUESTIONS: Duration = Duration::from_secs(1);
 
 /// How long a drained stream's questions are looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How long an endpoint without streams is not looked at, unless something happens.
+const NOTHING: Duration = Duration::from_secs(10);
 
 /// Events of an endpoint's streams that may wait.
 const EVENTS: usize = 64;
@@ -60,6 +65,7 @@ pub struct Keeper {
     account: Arc<Account>,
     witnesses: Arc<Witnesses>,
     hearing: Arc<Hearing>,
+    rest: Arc<Rest>,
 }
 
 type Attempt<'a> = Pin<Box<dyn Future<Output = Result<Greeted, (Reason, String)>> + Send + 'a>>;
@@ -92,6 +98,7 @@ impl Keeper {
             account,
             witnesses,
             hearing,
+            rest: Arc::default(),
         }
     }
 
@@ -124,8 +131,8 @@ impl Keeper {
         });
         let (told, mut events) = mpsc::channel(EVENTS);
         let heard = self.hearing.join();
-        let mut look = interval(liveness::EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = std::pin::pin!(sleep_until(clock::now().into()));
+        let mut changes = self.gate.changes();
         let mut attempts: FuturesUnordered<Attempt<'_>> = FuturesUnordered::new();
         let mut watched: Vec<Watched> = Vec::new();
         loop {
@@ -150,7 +157,21 @@ impl Keeper {
                 Some((number, event)) = events.recv() => self.take(number, event, &mut watched),
                 () = &mut leaving => break,
                 () = again, if attempts.is_empty() => {}
-                _ = look.tick() => self.look(heard, &mut watched),
+                () = self.rest.over() => {}
+                // A circuit that has opened closes with time.
+                Ok(()) = changes.changed() => {}
+                () = look.as_mut() => {
+                    self.look(heard, &mut watched);
+                    let rest = self.rests_until(&watched);
+                    look.as_mut().reset(rest.unwrap_or_else(|| clock::now() + liveness::EVERY).into());
+                    continue;
+                }
+            }
+            // After whatever happens it is soon looked at.
+            self.rest.end();
+            let soon = TokioInstant::from_std(clock::now() + liveness::EVERY);
+            if look.deadline() > soon {
+                look.as_mut().reset(soon);
             }
         }
         drop(attempts);
@@ -178,7 +199,8 @@ impl Keeper {
         let shown = self.agreement.shown(&greeted.description.instance);
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let gate = self.gate.clone();
-        let (stream, read) = Stream::new(greeted, number, gate, swap, shown, events);
+        let (stream, read) =
+            Stream::new(greeted, number, (gate, self.rest.clone()), swap, shown, events);
         tokio::spawn(look_at_log(Arc::downgrade(&stream), stream.look_every()));
         let mut streams = Vec::clone(&self.streams.load());
         streams.push(stream.clone());
@@ -209,6 +231,22 @@ impl Keeper {
         }
         self.streams.store(Arc::new(streams));
         Some(stream)
+    }
+
+    /// Until when nothing needs to be looked at, unless a question is put or something
+    /// happens; none where it is to be looked at all the time.
+    fn rests_until(&self, watched: &[Watched]) -> Option<Instant> {
+        self.rest.begin();
+        let busy = watched.iter().any(|watched| watched.stream.in_flight() > 0);
+        let open = matches!(self.gate.state(), State::Open { .. });
+        let ends = watched.iter().map(|one| one.liveness.rests_until(one.stream.heard()));
+        let first = ends.min().unwrap_or_else(|| Some(clock::now() + NOTHING));
+        // Of several one that has no rest decides: none is less than any.
+        let rest = first.filter(|_| !busy && !open);
+        if rest.is_none() {
+            self.rest.end();
+        }
+        rest
     }
 
     /// Looks whether the process still works.

@@ -77,6 +77,13 @@ impl Liveness {
         }
     }
 
+    /// When it is to be looked at next where no question waits; none while an answer is
+    /// due, for then it is looked at [all the time](EVERY).
+    pub fn rests_until(&self, heard: Instant) -> Option<Instant> {
+        let answered = self.asked.is_none_or(|asked| heard >= asked);
+        answered.then(|| heard + IDLE)
+    }
+
     /// Whether it has missed an answer.
     pub const fn is_missing(&self) -> bool {
         self.misses > 0
@@ -139,6 +146,26 @@ mod tests {
             assert_eq!(liveness.look(woken + EVERY * nth, heard, true), Act::None);
         }
         assert!(!liveness.is_doubted(woken + QUIET));
+    }
+
+    #[test]
+    fn it_rests_only_where_no_answer_is_due() {
+        let start = clock::now();
+        let mut liveness = Liveness::new(start);
+        let end = liveness.rests_until(start).unwrap();
+        assert_eq!(end, start + IDLE);
+        assert_eq!(liveness.look(end, start, false), Act::Ask, "then it is asked");
+        assert_eq!(liveness.rests_until(start), None);
+        // The first look after a rest is no late one: nothing was due.
+        let heard = end + Duration::from_millis(3);
+        assert_eq!(liveness.rests_until(heard), Some(heard + IDLE));
+        assert_eq!(liveness.look(end + EVERY, heard, true), Act::None);
+        let (act, quiet) = until_act(&mut liveness, heard + IDLE / 2, heard);
+        assert_eq!((act, quiet), (Act::Ask, EVERY), "who was silent before is asked at once");
+        let (_, one) = until_act(&mut liveness, heard + IDLE / 2 + quiet, heard);
+        let (act, two) = until_act(&mut liveness, heard + IDLE / 2 + quiet + one, heard);
+        assert_eq!(act, Act::Hung);
+        assert!(quiet + one + two <= Duration::from_secs(2));
     }
 
     #[test]

@@ -32,6 +32,7 @@ use super::pending::{Event, Pending, Shared};
 use super::reader::Reader;
 use super::replies::Reply;
 use super::request::Form;
+use super::rest::Rest;
 use super::ticket::{Ticket, ToRemember};
 
 /// Questions that wait to be written to the connection.
@@ -89,6 +90,7 @@ pub struct Stream {
     catalogue: Bytes,
     /// The parts of grants that the process at the other end was shown and answered for.
     shown: Arc<Shown>,
+    rest: Arc<Rest>,
     reader: AbortHandle,
 }
 
@@ -102,11 +104,12 @@ struct Features {
 
 impl Stream {
     /// A stream that is not read yet: once it is [known](super::endpoint::Endpoint::opened)
-    /// at this gate, it is to be. What becomes of it is told with its number.
+    /// at this gate, it is to be. What becomes of it is told with its number, and its
+    /// keeper's rest ends with its questions.
     pub fn new(
         greeted: Greeted,
         number: u64,
-        gate: Arc<Gate>,
+        (gate, rest): (Arc<Gate>, Arc<Rest>),
         swap: Arc<Swap>,
         shown: Arc<Shown>,
         events: mpsc::Sender<(u64, Event)>,
@@ -146,6 +149,7 @@ impl Stream {
             },
             catalogue: description.catalogue_digest.clone(),
             shown,
+            rest,
             reader,
         });
         let read = move || {
@@ -221,6 +225,7 @@ impl Stream {
             Err(failure) => return Err(NotPut::new(failure, ticket, reply)),
         }
         pending.insert(id, Pending::new(form, ticket, remember, reply));
+        self.rest.question();
         drop(pending);
         Ok(Asking { stream: self.clone(), id, answered: false })
     }

@@ -316,7 +316,7 @@ impl Recorder {
     /// process is to stop then. A failed sync is never tried again.
     pub async fn until_lost(&self) -> String {
         loop {
-            tokio::time::sleep(COUNTS_EVERY / 10).await;
+            clock::beat(COUNTS_EVERY / 10).await;
             if let Health::Poisoned(reason) = self.log.health() {
                 return reason.to_string();
             }

@@ -19,10 +19,18 @@ struct State {
     stopping: bool,
 }
 
+impl State {
+    fn is_at_rest(&self) -> bool {
+        self.health == Health::Ready
+            && self.latest.checkpoint().size == self.published.checkpoint().size
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
-    stopped: Condvar,
+    /// For the publisher: there is something to publish, or it is to stop.
+    changed: Condvar,
     pub(super) figures: Figures,
 }
 
@@ -32,7 +40,7 @@ impl Shared {
         let state = State { health: Health::Ready, latest, published, tail, stopping: false };
         Arc::new(Self {
             state: Mutex::new(state),
-            stopped: Condvar::new(),
+            changed: Condvar::new(),
             figures: Figures::default(),
         })
     }
@@ -54,6 +62,7 @@ impl Shared {
         tracing::error!(reason, "the audit log is out of use");
         let reason: Arc<str> = reason.into();
         state.health = Health::Poisoned(reason.clone());
+        self.changed.notify_all();
         reason
     }
 
@@ -74,8 +83,12 @@ impl Shared {
     /// The leaves are those that came since the checkpoint before.
     pub(super) fn set_latest(&self, checkpoint: SignedCheckpoint, leaves: &[Hash]) {
         let mut state = self.lock();
+        let first = state.is_at_rest();
         state.tail.extend(leaves);
         state.latest = checkpoint;
+        if first {
+            self.changed.notify_all();
+        }
     }
 
     pub(super) fn published(&self) -> SignedCheckpoint {
@@ -96,13 +109,20 @@ impl Shared {
 
     pub(super) fn stop(&self) {
         self.lock().stopping = true;
-        self.stopped.notify_all();
+        self.changed.notify_all();
     }
 
-    /// Waits for the next round; true when it is the last.
+    /// Whether all is well and nothing is left to publish.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.lock().is_at_rest()
+    }
+
+    /// Waits until something is to be published, and then for the next round; true when
+    /// it is the last.
     pub(super) fn wait(&self, round: Duration) -> bool {
         let mut state = self.lock();
-        self.stopped.wait_while_for(&mut state, |state| !state.stopping, round);
+        self.changed.wait_while(&mut state, |state| !state.stopping && state.is_at_rest());
+        self.changed.wait_while_for(&mut state, |state| !state.stopping, round);
         state.stopping
     }
 }

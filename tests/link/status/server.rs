@@ -3,11 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -104,17 +101,7 @@ async fn silence_is_not_waited_out() {
     let limits = PublishLimits { headers: short, ..unhurried };
     let site = Site::start_at(any, &pki.issued, limits).await;
     site.show("document");
-    let mut roots = rustls::RootCertStore::empty();
-    let text = fs::read(pki.anchors_file()).unwrap();
-    roots.add(CertificateDer::from_pem_slice(&text).unwrap()).unwrap();
-    let config = rustls::ClientConfig::builder_with_provider(tributary::link::tls::provider())
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let stream = TcpStream::connect(site.address).await.unwrap();
-    let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    let mut stream = pki.connected(site.address).await.unwrap();
     let mut rest = Vec::new();
     let reading = stream.read_to_end(&mut rest);
     let _ = tokio::time::timeout(LONG, reading).await.expect("the server closes the connection");

@@ -72,6 +72,24 @@ impl Pki {
     pub fn anchors(&self) -> Anchors {
         Anchors::load(&self.anchors_file()).unwrap()
     }
+
+    /// A connection after the handshake, on which nothing was asked yet.
+    pub async fn connected(
+        &self,
+        address: SocketAddr,
+    ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        let mut roots = rustls::RootCertStore::empty();
+        let text = std::fs::read(self.anchors_file())?;
+        roots.add(CertificateDer::from_pem_slice(&text).unwrap()).unwrap();
+        let config = rustls::ClientConfig::builder_with_provider(tls::provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let stream = TcpStream::connect(address).await?;
+        connector.connect("localhost".try_into().unwrap(), stream).await
+    }
 }
 
 fn request() -> Request {
