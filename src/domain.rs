@@ -25,5 +25,6 @@ pub mod section;
 pub mod sensitive;
 pub mod shares;
 pub mod subject;
+pub mod trace;
 pub mod value;
 pub mod zone;

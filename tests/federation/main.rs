@@ -35,4 +35,5 @@ mod running;
 mod seen;
 mod stopping;
 mod streaming;
+mod traces;
 mod whole;

@@ -13,7 +13,7 @@ use crate::config::agency::AgencyLimitsConfig;
 use crate::config::reload::LastGood;
 use crate::domain::audit::{CountRecord, Counted, Decision};
 use crate::domain::catalogue::{AgencyId, Catalogue};
-use crate::domain::grant::{OpeningKeys, Receiver, VerifiedGrant};
+use crate::domain::grant::{GrantError, OpeningKeys, Receiver, VerifiedGrant};
 use crate::domain::item::ItemSet;
 use crate::domain::peer::{PeerId, Role};
 use crate::domain::policy::Permit;
@@ -193,7 +193,15 @@ impl Agency {
             self.answer_recorded(gateway, &admitted, hash, until).await
         };
         let answered = self.parts.recorder.guarded(gateway.spiffe(), work).await;
-        answered.inspect_err(|refusal| self.parts.metrics.refused(refusal.reason))
+        answered.inspect_err(|refusal| self.note(gateway, refusal))
+    }
+
+    fn note(&self, gateway: &PeerId, refusal: &Refusal) {
+        self.parts.metrics.refused(refusal.reason);
+        // To be shown the grant whole is no trouble of anybody's.
+        if refusal.reason != GrantError::Unknown.reason() {
+            tracing::info!(peer = %gateway, reason = %refusal.reason, code = ?refusal.code(), "refused");
+        }
     }
 
     /// Everything that needs no waiting: who asks for whom, and whether the grant

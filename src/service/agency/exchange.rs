@@ -22,6 +22,7 @@ use tonic::{Status, Streaming};
 use crate::clock;
 use crate::domain::reason::Reason;
 use crate::domain::shares::Place;
+use crate::domain::trace::TraceContext;
 use crate::link::budget::Charge;
 use crate::link::unread::Kept;
 use crate::link::validity::{Link, Phase};
@@ -29,6 +30,7 @@ use crate::service::agency::answer::Agency;
 use crate::service::audit::monitor::Swap;
 use crate::service::ending::ending;
 use crate::service::random;
+use crate::service::traced;
 use crate::wire::MAX_SECTION_BYTES;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::exchange_request::Message as Asked;
@@ -272,7 +274,9 @@ impl Session {
         self.under_way.with(|entries| {
             let task = tokio::spawn(async move {
                 let asked = place.as_ref().map_err(Clone::clone);
-                let answered = agency.answer(link.peer(), asked, fetch.request, hash, until).await;
+                let stated = TraceContext::from_bytes(&fetch.trace_context);
+                let answered = agency.answer(link.peer(), asked, fetch.request, hash, until);
+                let answered = traced::within(stated, answered).await;
                 let response = match answered {
                     Ok(response) if response.len() > MAX_SECTION_BYTES => {
                         let message = "the section is larger than one may be: ask for fewer items";

@@ -30,6 +30,7 @@ use crate::service::gateway::routes::Routes;
 use crate::service::judge::{Authority, Ruling};
 use crate::service::random;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traced;
 use crate::wire::profile as message;
 use crate::wire::proto::pb;
 use crate::wire::refusal::Refusal;
@@ -219,6 +220,7 @@ impl Gateway {
             grant: &request.grant,
             catalogue: &self.catalogue,
             until: request.until,
+            trace: traced::current(),
         };
         let timed = fan_out::fan_out(plan, routes.clients(), question).await;
         routes.count(plan, &timed, self.second());

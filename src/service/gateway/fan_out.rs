@@ -18,13 +18,14 @@ use crate::domain::grant::VerifiedGrant;
 use crate::domain::plan::{Fetch, Plan};
 use crate::domain::reason::Reason;
 use crate::domain::section::{Section, SectionStatus};
+use crate::domain::trace::TraceContext;
 use crate::service::agencies::client::AgencyClient;
 use crate::service::agencies::outcome::{Arrival, Failure};
 use crate::service::agencies::replies::{Gather, Reply, Woken};
 use crate::service::agencies::request::Question;
 use crate::service::agencies::stream::Asking as UnderWay;
 use crate::wire::proto::pb;
-use crate::wire::section;
+use crate::wire::{section, trace};
 
 /// What every agency is told about one request.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +38,8 @@ pub struct Asked<'a> {
     pub catalogue: &'a Arc<Catalogue>,
     /// When the gateway stops waiting.
     pub until: Instant,
+    /// The trace that the request belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 /// A section, and the time from its question to its answer.
@@ -172,9 +175,11 @@ fn questions(plan: &Plan, asked: &Asked<'_>) -> Vec<Question> {
         consumer: asked.grant.client().to_string(),
         ..Default::default()
     };
+    let trace = trace::encode(asked.trace);
     let question = |fetch: &Fetch| {
         Question::new(common.clone(), asked.grant.part(&fetch.agency), asked.until)
             .defined_by(fetch.items, asked.catalogue)
+            .traced(trace.clone())
     };
     plan.fetches.iter().map(question).collect()
 }
