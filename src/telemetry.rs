@@ -1,5 +1,5 @@
 //! What is told of a running process: its log, its metrics ([`metrics`]), and the pages on
-//! which the latter stand ([`http`]). The log is one line an event on standard error, as
+//! which the latter stand ([`http`]), and of its requests the spans ([`spans`]). The log is one line an event on standard error, as
 //! text or JSON. No line waits for who reads it.
 //!
 //! How many there are is not for strangers to decide, see [`limit`].
@@ -12,6 +12,7 @@ pub mod http;
 mod limit;
 mod lines;
 pub mod metrics;
+pub mod spans;
 pub mod traced;
 
 use std::io;

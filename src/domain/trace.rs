@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 /// Length of a `traceparent` of version 00.
 const LENGTH: usize = 55;
 
@@ -102,6 +104,45 @@ impl TraceContext {
         let [flags] = rest else { return None };
         let (trace, parent) = (TraceId::new(*trace)?, SpanId::new(*parent)?);
         Some(Self { trace, parent, sampled: flags & SAMPLED != 0 })
+    }
+}
+
+/// A share of traces. Which ones they are is in their ids alone, so that whoever takes the
+/// same share takes the same traces, and whoever takes less takes some of those (OpenTelemetry,
+/// "Consistent probability sampling").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "f64")]
+pub struct Ratio {
+    /// Of [`Ratio::WHOLE`], what is left out.
+    left_out: u64,
+}
+
+impl Ratio {
+    /// Numbers that the last seven bytes of an id can be.
+    const WHOLE: u64 = 1 << 56;
+
+    /// Every trace.
+    pub const ALL: Self = Self { left_out: 0 };
+
+    /// One of a hundred.
+    pub const HUNDREDTH: Self = Self { left_out: (0.99 * Self::WHOLE as f64) as u64 };
+
+    /// Whether a trace is one of them.
+    pub fn keeps(&self, trace: &TraceId) -> bool {
+        let last = u128::from_be_bytes(trace.0) % u128::from(Self::WHOLE);
+        last >= u128::from(self.left_out)
+    }
+}
+
+impl TryFrom<f64> for Ratio {
+    type Error = String;
+
+    fn try_from(ratio: f64) -> Result<Self, String> {
+        if !(0.0..=1.0).contains(&ratio) {
+            return Err(format!("must be a share from 0 to 1, not {ratio}"));
+        }
+        // Of numbers within 2^56, as exactly as a share can be written.
+        Ok(Self { left_out: ((1.0 - ratio) * Self::WHOLE as f64) as u64 })
     }
 }
 
@@ -220,5 +261,24 @@ mod tests {
         assert_eq!(TraceContext::from_bytes(&[&bytes[..], &[0]].concat()), None);
         assert_eq!(TraceContext::from_bytes(&[0; TraceContext::BYTES]), None);
         assert_eq!(TraceContext::of_random([0; 24]), None);
+    }
+
+    #[test]
+    fn a_share_of_traces_is_taken_by_their_ids_alone() {
+        let trace = |last: u64| {
+            let bytes = (u128::MAX << 56 | u128::from(last)).to_be_bytes();
+            TraceId::new(bytes).unwrap()
+        };
+        let share = |ratio: f64| {
+            let ratio = Ratio::try_from(ratio).unwrap();
+            (0..1000).filter(|nth| ratio.keeps(&trace(nth * ((1 << 56) / 1000 + 1)))).count()
+        };
+        assert_eq!([0.0, 0.25, 1.0].map(share), [0, 250, 1000]);
+        let (few, more) = (Ratio::try_from(0.1).unwrap(), Ratio::try_from(0.2).unwrap());
+        let both = |nth: &u64| few.keeps(&trace(nth << 40)) && !more.keeps(&trace(nth << 40));
+        assert_eq!((0..1 << 16).find(both), None, "taken by who takes less alone");
+        for wrong in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+            assert!(Ratio::try_from(wrong).is_err(), "{wrong}");
+        }
     }
 }

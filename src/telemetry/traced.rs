@@ -5,6 +5,8 @@
 //! line is written.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -12,20 +14,47 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, fmt as lines};
 
+use super::spans::Spans;
 use crate::domain::trace::TraceContext;
 
 tokio::task_local! {
-    static TRACE: TraceContext;
+    static CURRENT: Option<Current>;
 }
 
-/// Does work of a request of this trace.
-pub async fn within<T>(trace: TraceContext, work: impl Future<Output = T>) -> T {
-    TRACE.scope(trace, work).await
+/// What is beside a request that is worked on.
+#[derive(Debug, Clone)]
+pub struct Current {
+    /// Its trace, and the step of it that goes on here.
+    pub context: TraceContext,
+    /// Where its spans go, if they are taken.
+    pub sampled: Option<Arc<Sampled>>,
+}
+
+/// A request whose spans are taken.
+#[derive(Debug)]
+pub struct Sampled {
+    /// Where they go.
+    pub spans: Spans,
+    /// How many agencies it has asked.
+    pub asked: AtomicUsize,
+}
+
+/// Does work of a request, in little more room than the work itself takes.
+pub fn within<W: Future>(
+    current: Option<Current>,
+    work: W,
+) -> impl Future<Output = W::Output> + use<W> {
+    CURRENT.scope(current, work)
 }
 
 /// The trace of the request that is worked on here.
 pub fn current() -> Option<TraceContext> {
-    TRACE.try_with(|trace| *trace).ok()
+    CURRENT.try_with(|current| current.as_ref().map(|current| current.context)).ok()?
+}
+
+/// Where the spans of the request go that is worked on here, if they are taken.
+pub fn sampled() -> Option<Arc<Sampled>> {
+    CURRENT.try_with(|current| current.as_ref()?.sampled.clone()).ok()?
 }
 
 /// What makes a line of an event and writes it to `to`: as JSON, or as text.
@@ -116,7 +145,7 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(layer(json, ansi, kept.clone()));
         let trace =
             TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00").unwrap();
-        let work = within(trace, async {
+        let work = within(Some(Current { context: trace, sampled: None }), async {
             // As far down as anybody logs.
             tokio::task::yield_now().await;
             tracing::warn!(reason = "X", "with }} and\nanother");

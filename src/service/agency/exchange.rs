@@ -30,7 +30,6 @@ use crate::service::agency::answer::Agency;
 use crate::service::audit::monitor::Swap;
 use crate::service::ending::ending;
 use crate::service::random;
-use crate::service::traced;
 use crate::wire::MAX_SECTION_BYTES;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::exchange_request::Message as Asked;
@@ -276,7 +275,7 @@ impl Session {
                 let asked = place.as_ref().map_err(Clone::clone);
                 let stated = TraceContext::from_bytes(&fetch.trace_context);
                 let answered = agency.answer(link.peer(), asked, fetch.request, hash, until);
-                let answered = traced::within(stated, answered).await;
+                let answered = agency.traced(stated, answered).await;
                 let response = match answered {
                     Ok(response) if response.len() > MAX_SECTION_BYTES => {
                         let message = "the section is larger than one may be: ask for fewer items";

@@ -14,7 +14,6 @@ use crate::link::unread::Kept;
 use crate::service::agency::answer::Agency;
 use crate::service::agency::exchange;
 use crate::service::peer::{link_of, peer_of};
-use crate::service::traced;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::agency_service_server::AgencyService;
 use crate::wire::refusal::Refusal;
@@ -61,7 +60,7 @@ impl AgencyService for AgencyServer {
             let hash = RequestHash::of(&encoded);
             let asked = place.as_ref().map_err(Clone::clone);
             let answer = self.agency.answer(&peer, asked, encoded, hash, until);
-            let answer = traced::within(stated, answer).await;
+            let answer = self.agency.traced(stated, answer).await;
             kept.keep(place.ok());
             answer
         };

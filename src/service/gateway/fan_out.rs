@@ -18,12 +18,13 @@ use crate::domain::grant::VerifiedGrant;
 use crate::domain::plan::{Fetch, Plan};
 use crate::domain::reason::Reason;
 use crate::domain::section::{Section, SectionStatus};
-use crate::domain::trace::TraceContext;
 use crate::service::agencies::client::AgencyClient;
 use crate::service::agencies::outcome::{Arrival, Failure};
 use crate::service::agencies::replies::{Gather, Reply, Woken};
 use crate::service::agencies::request::Question;
 use crate::service::agencies::stream::Asking as UnderWay;
+use crate::service::traced::{self, Open};
+use crate::telemetry::traced::current;
 use crate::wire::proto::pb;
 use crate::wire::{section, trace};
 
@@ -38,8 +39,6 @@ pub struct Asked<'a> {
     pub catalogue: &'a Arc<Catalogue>,
     /// When the gateway stops waiting.
     pub until: Instant,
-    /// The trace that the request belongs to.
-    pub trace: Option<TraceContext>,
 }
 
 /// A section, and the time from its question to its answer.
@@ -49,7 +48,11 @@ pub type Timed = (Section, Duration);
 pub async fn fan_out(plan: &Plan, clients: &[Arc<AgencyClient>], asked: Asked<'_>) -> Vec<Timed> {
     let began = clock::now();
     let gather = Gather::new(plan.fetches.len());
-    let asking = Asking { plan, clients, gather, questions: questions(plan, &asked) };
+    // None where the request's spans are not taken.
+    let steps = plan.fetches.iter().map_while(|fetch| traced::section(&fetch.agency));
+    let steps: Vec<Open> = steps.collect();
+    let questions = questions(plan, &asked, &steps);
+    let asking = Asking { plan, clients, gather, questions };
     let mut under_way: Vec<Option<UnderWay>> = plan.fetches.iter().map(|_| None).collect();
     let mut connecting = FuturesUnordered::new();
     for (at, slot) in under_way.iter_mut().enumerate() {
@@ -107,7 +110,11 @@ pub async fn fan_out(plan: &Plan, clients: &[Arc<AgencyClient>], asked: Asked<'_
         };
         (section, at.saturating_duration_since(began))
     };
-    sections.map(section).collect()
+    let timed: Vec<Timed> = sections.map(section).collect();
+    for (step, (section, took)) in steps.into_iter().zip(&timed) {
+        step.end_as(section, *took);
+    }
+    timed
 }
 
 /// The questions of one request, and whom they go to.
@@ -169,19 +176,21 @@ impl Asking<'_> {
 }
 
 /// One question for each fetch; each agency gets its own part of the grant alone.
-fn questions(plan: &Plan, asked: &Asked<'_>) -> Vec<Question> {
+fn questions(plan: &Plan, asked: &Asked<'_>, steps: &[Open]) -> Vec<Question> {
     let common = pb::FetchSectionRequest {
         request_id: asked.request_id.to_owned(),
         consumer: asked.grant.client().to_string(),
         ..Default::default()
     };
-    let trace = trace::encode(asked.trace);
-    let question = |fetch: &Fetch| {
+    // Where no step is told of by itself they share what is said of the trace.
+    let common_trace = trace::encode(current());
+    let question = |(at, fetch): (usize, &Fetch)| {
+        let trace = steps.get(at).map(|step| trace::encode(Some(step.context())));
         Question::new(common.clone(), asked.grant.part(&fetch.agency), asked.until)
             .defined_by(fetch.items, asked.catalogue)
-            .traced(trace.clone())
+            .traced(trace.unwrap_or_else(|| common_trace.clone()))
     };
-    plan.fetches.iter().map(question).collect()
+    plan.fetches.iter().enumerate().map(question).collect()
 }
 
 fn believe(

@@ -12,7 +12,6 @@ use crate::link::unread::Kept;
 use crate::service::gateway::answer::Gateway;
 use crate::service::gateway::stream;
 use crate::service::peer::{link_of, peer_of};
-use crate::service::traced;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::profile_service_server::ProfileService;
 use crate::wire::{deadline, trace};
@@ -44,7 +43,7 @@ impl ProfileService for GatewayServer {
         let asked = place.as_ref().map_err(Clone::clone);
         let stated = trace::of_call(request.metadata().as_ref());
         let answer = self.gateway.answer(&peer, asked, request.into_inner(), until);
-        match traced::within(stated, answer).await {
+        match self.gateway.traced(stated, answer).await {
             Ok(response) => {
                 let (mut response, kept) = (Response::new(response), Kept::default());
                 kept.keep(place.ok());

@@ -28,7 +28,6 @@ use crate::link::unread::Kept;
 use crate::link::validity::{Link, Phase};
 use crate::service::ending::ending;
 use crate::service::gateway::answer::Gateway;
-use crate::service::traced;
 use crate::wire::profile::decode_streamed;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::stream_profiles_response::Outcome;
@@ -196,7 +195,7 @@ async fn answer(
     };
     let id = request.request_id.clone();
     let answer = gateway.answer(link.peer(), place, request, until);
-    match traced::within(stated, answer).await {
+    match gateway.traced(stated, answer).await {
         Ok(profile) => response(id, Outcome::Profile(profile)),
         Err((refusal, refusal_id)) => response(id, failure(refusal, refusal_id)),
     }
