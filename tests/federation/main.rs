@@ -33,6 +33,8 @@ mod review;
 mod rotation;
 mod running;
 mod seen;
+#[cfg(feature = "traces")]
+mod spans;
 mod stopping;
 mod streaming;
 mod traces;
