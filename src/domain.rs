@@ -26,5 +26,6 @@ pub mod sensitive;
 pub mod shares;
 pub mod span;
 pub mod subject;
+pub mod trace;
 pub mod value;
 pub mod zone;

@@ -27,3 +27,4 @@ pub mod random;
 pub mod readiness;
 pub mod status_lists;
 pub mod timing;
+pub mod traced;

@@ -1,6 +1,6 @@
-//! What is told of a running process: its log, its metrics ([`metrics`]), and the pages on
-//! which the latter stand ([`http`]). The log is one line an event on standard error, as
-//! text or JSON. No line waits for who reads it.
+//! What is told of a running process: its log, its metrics ([`metrics`]), the pages on
+//! which they stand ([`http`]), and the spans of its requests ([`spans`]). The log is one
+//! line an event on standard error, as text or JSON. No line waits for who reads it.
 //!
 //! How many there are is not for strangers to decide, see [`limit`].
 //!
@@ -12,6 +12,8 @@ pub mod http;
 mod limit;
 mod lines;
 pub mod metrics;
+pub mod spans;
+pub mod traced;
 
 use std::io;
 use std::sync::OnceLock;
@@ -19,7 +21,6 @@ use std::time::Duration;
 
 use limit::Limit;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
 use crate::domain::reason::Reason;
@@ -59,18 +60,11 @@ pub fn start(format: LogFormat) -> io::Result<()> {
         limit
     });
     let limit = limit.clone();
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     // A second call, as tests make it, changes nothing.
-    let _ = match format {
-        LogFormat::Text => {
-            let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            let lines = fmt::layer().with_writer(lines).with_ansi(ansi);
-            registry.with(lines.with_filter(limit)).try_init()
-        }
-        LogFormat::Json => {
-            let lines = fmt::layer().json().with_writer(lines);
-            registry.with(lines.with_filter(limit)).try_init()
-        }
-    };
+    let _ = registry
+        .with(traced::layer(format == LogFormat::Json, ansi, lines).with_filter(limit))
+        .try_init();
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(reason = %Reason::Panic, at, "a panic was caught; its message is withheld");

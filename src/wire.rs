@@ -16,6 +16,7 @@ pub mod proto;
 pub mod refusal;
 pub mod section;
 pub mod status;
+pub mod trace;
 pub mod value;
 
 /// Bytes of one encoded request at most.

@@ -282,7 +282,7 @@ fn asked() -> Vec<u8> {
     let one = |nth: usize| {
         let request = pb::GetProfileRequest { request_id: nth.to_string(), ..Default::default() };
         let request = request.encode_to_vec().into();
-        framed(&pb::StreamProfilesRequest { request, remaining_micros: 0 }.encode_to_vec())
+        framed(&pb::StreamProfilesRequest { request, ..Default::default() }.encode_to_vec())
     };
     (0..ASKED).flat_map(one).collect()
 }

@@ -97,6 +97,7 @@ impl Streams {
         let request = pb::StreamProfilesRequest {
             request: request.encode_to_vec().into(),
             remaining_micros: DEADLINE.as_micros().try_into()?,
+            traceparent: String::new(),
         };
         let (answered, answer) = oneshot::channel();
         lock(&lane.waiting).insert(turn, answered);

@@ -13,7 +13,7 @@ use super::governing::{authority, health, log, peers, ready};
 use super::reading::{self, Common};
 use super::serving::{self, StartError};
 use super::standing::Changing;
-use super::telemetry::{self, Looking};
+use super::telemetry::{self, Looking, traces};
 use super::watching::Rounds;
 use super::{rotation, running_out};
 use crate::config::agency::AgencyConfig;
@@ -67,7 +67,7 @@ pub async fn run_with(
     let folder = serving::folder_of(path);
     let opening_keys = rotation::opening_keys(opening_keys, standing.news(), folder, &rounds);
     let (listener, address) = serving::bind(config.listen).await?;
-    let pages = telemetry::bind(config.telemetry).await?;
+    let pages = telemetry::bind(config.telemetry.as_ref()).await?;
 
     let holdings = Holdings::open(mapping);
     if !config.source.may_write()
@@ -106,12 +106,14 @@ pub async fn run_with(
     let checks = ready::checks(&recorder, &witnesses, &authority, &stop);
     let readiness = Arc::new(ready::with_switch(checks, enabled.clone()));
     let metrics = Metrics::new(telemetry::methods());
+    let (spans, sending) = traces::start(config.telemetry.as_ref(), "tributary-agency");
     let looking = Looking::new("agency", catalogue.digest(), &recorder, &readiness)
         .link(tls.clone())
         .statuses(statuses.clone())
         .policy(policy)
         .peers(witnesses.clone())
-        .counters(counters.clone());
+        .counters(counters.clone())
+        .spans(spans.clone());
     let agency = Arc::new(Agency::new(AgencyParts {
         id: config.id.clone(),
         catalogue,
@@ -127,6 +129,7 @@ pub async fn run_with(
         counters_domain,
         statement_limit,
         metrics: metrics.clone(),
+        spans,
     }));
     if again {
         tokio::spawn(look_again(Arc::clone(&agency), config.subject.format, stop.clone()));
@@ -148,6 +151,7 @@ pub async fn run_with(
     ready(address);
     let serving = serving::serve(listener, tls, service, &config.door, stop);
     log::while_recorded(recorder, pages, serving).await?;
+    sending.end().await;
     tracing::info!(agency = %config.id, "stopped");
     Ok(())
 }

@@ -23,6 +23,7 @@ use crate::clock;
 use crate::config::link::TrustConfig;
 use crate::domain::grant::{PresentationDigest, Presented, Shown};
 use crate::domain::peer::{Role, SpiffeId};
+use crate::domain::trace::TraceContext;
 use crate::link::connect::{ConnectError, Connector};
 use crate::link::identity::{IdentityError, OwnIdentity};
 use crate::link::limits::ConnectLimits;
@@ -122,6 +123,8 @@ pub struct GatewayClient {
     shown: Option<Arc<Shown>>,
     /// Whether it asks again what passes by itself.
     repeats: bool,
+    /// The trace that its requests belong to.
+    trace: Option<TraceContext>,
 }
 
 /// Whether the gateway wants to be sent the grant whole.
@@ -150,7 +153,13 @@ impl GatewayClient {
     /// # Errors
     /// Why there is no link.
     pub async fn connect(address: &Address) -> Result<Self, ClientError> {
-        Ok(Self { channel: channel(address).await?, shown: Some(Arc::default()), repeats: true })
+        let (channel, shown) = (channel(address).await?, Some(Arc::default()));
+        Ok(Self { channel, shown, repeats: true, trace: None })
+    }
+
+    /// The same with its requests as part of a trace.
+    pub fn traced(self, trace: Option<TraceContext>) -> Self {
+        Self { trace, ..self }
     }
 
     /// The same for a gateway that remembers no grants: each is sent whole.
@@ -251,6 +260,9 @@ impl GatewayClient {
     ) -> Result<pb::GetProfileResponse, Status> {
         let mut request = tonic::Request::new(request);
         request.set_timeout(until.saturating_duration_since(clock::now()));
+        if let Some(Ok(trace)) = self.trace.map(|trace| trace.to_string().parse()) {
+            request.metadata_mut().insert(wire::trace::TRACEPARENT, trace);
+        }
         let mut client = ProfileServiceClient::new(self.channel.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES);
         Ok(client.get_profile(request).await?.into_inner())

@@ -13,7 +13,7 @@ use super::routes::{Roads, Route, Routes, routing};
 use super::running_out;
 use super::serving::{self, StartError};
 use super::standing::{Changing, Heard};
-use super::telemetry::{self, Looking, own};
+use super::telemetry::{self, Looking, own, traces};
 use super::watching::Rounds;
 use crate::config::faults::Faults;
 use crate::config::gateway::GatewayConfig;
@@ -71,7 +71,7 @@ pub async fn run_with(
     standing.start(&rounds);
     links.start(tls.clone(), standing.news(), &rounds);
     let (listener, address) = serving::bind(config.listen).await?;
-    let pages = telemetry::bind(config.telemetry).await?;
+    let pages = telemetry::bind(config.telemetry.as_ref()).await?;
 
     // Each request that is let in has a place in the log's queue.
     let options = options.with_room_for(config.limits.max_in_flight);
@@ -103,6 +103,7 @@ pub async fn run_with(
     let issuers = statuses.clone();
     readiness.tell(health.clone(), SERVICE, move || ready::issuers(&issuers));
     let metrics = Metrics::new(telemetry::methods());
+    let (spans, sending) = traces::start(config.telemetry.as_ref(), "tributary-gateway");
     running_out::watch_for(tls.clone(), config.audit.folder.clone(), &stop);
     let review = Arc::new(Review::new(
         config.review.policy(),
@@ -130,7 +131,7 @@ pub async fn run_with(
         recorder.clone(),
         routes.iter().map(|(_, client)| client.clone()).collect(),
         config.limits,
-        metrics.clone(),
+        (metrics.clone(), spans.clone()),
     ));
     let (gateway_of, policy_of) = (Arc::downgrade(&gateway), policy.clone());
     Routes { roads, routes, gateway: gateway_of, keeper, policy: policy_of }
@@ -141,6 +142,7 @@ pub async fn run_with(
         .statuses(statuses)
         .policy(policy.clone())
         .peers(witnesses)
+        .spans(spans)
         .agencies(move || of.upgrade().map(|gateway| gateway.clients()).unwrap_or_default());
     let under_way = gateway.clone();
     let readable = looking.requests(move || under_way.in_flight()).readable(&metrics);
@@ -175,6 +177,7 @@ pub async fn run_with(
     ready(address);
     let serving = serving::serve(listener, tls, service, &config.door, stop);
     log::while_recorded(recorder, pages, serving).await?;
+    sending.end().await;
     tracing::info!("stopped");
     Ok(())
 }

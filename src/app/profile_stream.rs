@@ -105,6 +105,7 @@ impl UnderWay {
             request: request.encode_to_vec().into(),
             // 0 would be as long as the gateway likes.
             remaining_micros: left.try_into().unwrap_or(u64::MAX).max(1),
+            traceparent: String::new(),
         };
         requests.send(request).await.map_err(|_| Status::unavailable("the stream ended").into())
     }

@@ -3,6 +3,7 @@
 
 mod looks;
 pub(super) mod own;
+pub(super) mod traces;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -39,7 +40,7 @@ pub(super) fn methods() -> Vec<String> {
 pub(super) struct Bound(Option<(TcpListener, SocketAddr)>);
 
 /// Binds the port, if one is configured.
-pub(super) async fn bind(config: Option<TelemetryConfig>) -> Result<Bound, StartError> {
+pub(super) async fn bind(config: Option<&TelemetryConfig>) -> Result<Bound, StartError> {
     match config {
         None => Ok(Bound(None)),
         Some(config) => serving::bind(config.listen).await.map(|bound| Bound(Some(bound))),

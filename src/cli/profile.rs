@@ -18,6 +18,7 @@ use super::connection::{ConnectionArgs, read_federation};
 use crate::app::client::{Address, GatewayClient};
 use crate::cli::output;
 use crate::domain::grant::{Contents, MAX_BYTES, Presentation};
+use crate::domain::trace::TraceContext;
 use crate::files;
 use crate::wire::json;
 use crate::wire::proto::pb;
@@ -81,6 +82,10 @@ struct GetArgs {
     /// How long to wait
     #[arg(long, default_value = "2s", value_parser = duration)]
     deadline: Duration,
+    /// The trace that the request belongs to, as W3C Trace Context writes it: the log
+    /// lines about it at gateway and agencies have its id
+    #[arg(long, value_name = "TRACE", value_parser = traceparent)]
+    traceparent: Option<TraceContext>,
     #[command(flatten)]
     as_consumer: AsConsumer,
 }
@@ -107,6 +112,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if parsed.is_zero() { Err("must be longer than nothing".into()) } else { Ok(parsed) }
 }
 
+fn traceparent(text: &str) -> Result<TraceContext, String> {
+    let wrong = || {
+        "must be a traceparent, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
+            .to_owned()
+    };
+    TraceContext::parse(text).ok_or_else(wrong)
+}
+
 pub(super) fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         ProfileCommand::Get(args) => super::block_on(get(args)),
@@ -116,7 +129,8 @@ pub(super) fn run(args: ProfileArgs) -> anyhow::Result<ExitCode> {
 
 async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
     let grant = args.grant()?;
-    let mut client = GatewayClient::connect(&args.as_consumer.address()?).await?;
+    let client = GatewayClient::connect(&args.as_consumer.address()?).await?;
+    let mut client = client.traced(args.traceparent);
     let mut items = args.items.clone();
     if let Some(bundle) = &args.bundle {
         let more = client.bundle(bundle).await?;

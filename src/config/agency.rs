@@ -154,7 +154,7 @@ impl AgencyConfig {
             config.link.check("link", &mut faults);
             config.limits.check(&mut faults);
             config.door.check(&mut faults);
-            if let Some(telemetry) = config.telemetry {
+            if let Some(telemetry) = &config.telemetry {
                 telemetry.check(config.listen, &mut faults);
             }
             config.catalogue = folder.join(&config.catalogue);

@@ -218,7 +218,7 @@ impl GatewayConfig {
         self.door.check(faults);
         self.review.check(&self.link, faults);
         self.status.check(&self.link, faults);
-        if let Some(telemetry) = self.telemetry {
+        if let Some(telemetry) = &self.telemetry {
             telemetry.check(self.listen, faults);
         }
         let mut seen = HashSet::new();

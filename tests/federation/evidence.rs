@@ -127,7 +127,11 @@ async fn little_time_is_nobodys_fault() {
         );
         let request = prost::Message::encode_to_vec(&asked).into();
         let remaining_micros = 1 + number * 10;
-        requests.push(pb::StreamProfilesRequest { request, remaining_micros });
+        requests.push(pb::StreamProfilesRequest {
+            request,
+            remaining_micros,
+            ..Default::default()
+        });
     }
     let answers = profiles.stream_profiles(tokio_stream::iter(requests)).await.unwrap();
     let mut answers = answers.into_inner();

@@ -40,7 +40,8 @@ impl Stream {
     }
 
     async fn ask(&self, exchange_id: u64, request: Bytes) {
-        let fetch = pb::ExchangeFetch { exchange_id, remaining_micros: 60_000_000, request };
+        let (remaining_micros, trace_context) = (60_000_000, Bytes::new());
+        let fetch = pb::ExchangeFetch { exchange_id, remaining_micros, request, trace_context };
         self.say(Some(Asked::Fetch(fetch))).await;
     }
 
@@ -126,6 +127,17 @@ async fn a_bad_question_fails_alone_and_a_broken_rule_ends_the_stream() {
         assert_eq!((answered, found.as_str()), (id, reason));
         assert!(hash.is(&echo));
     }
+    // A trace that is none is passed over.
+    for (id, trace) in [(1 << 41, vec![7; 24]), (1 << 42, vec![0; 25]), (1 << 43, vec![7; 26])] {
+        let fetch = pb::ExchangeFetch {
+            exchange_id: id,
+            remaining_micros: 60_000_000,
+            request: good(&format!("traced-{id}")),
+            trace_context: trace.into(),
+        };
+        stream.say(Some(Asked::Fetch(fetch))).await;
+        assert_eq!(stream.answer().await.2, "OK", "{id}");
+    }
     // A cancel of nothing is nothing; after Finish what is under way is answered
     // and the stream ends well.
     stream.say(Some(Asked::Cancel(pb::ExchangeCancel { exchange_id: 77 }))).await;
@@ -138,6 +150,7 @@ async fn a_bad_question_fails_alone_and_a_broken_rule_ends_the_stream() {
         exchange_id: 5,
         remaining_micros: 60_000_000,
         request: good("twice"),
+        trace_context: Bytes::new(),
     };
     let falling = pb::ExchangeFetch { exchange_id: 4, ..twice() };
     let breaches: [(&str, Vec<Option<Asked>>); 3] = [

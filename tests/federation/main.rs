@@ -33,6 +33,9 @@ mod review;
 mod rotation;
 mod running;
 mod seen;
+#[cfg(feature = "traces")]
+mod spans;
 mod stopping;
 mod streaming;
+mod traces;
 mod whole;

@@ -28,7 +28,7 @@ fn request(id: &str, grant: &str) -> pb::StreamProfilesRequest {
         }),
         ..Default::default()
     };
-    pb::StreamProfilesRequest { request: request.encode_to_vec().into(), remaining_micros: 0 }
+    pb::StreamProfilesRequest { request: request.encode_to_vec().into(), ..Default::default() }
 }
 
 /// Everything that comes back, by request id.
@@ -64,7 +64,7 @@ async fn a_stream_answers_as_calls_do_and_each_failure_stands_alone() {
     forged.replace_range(at..=at, other);
     requests.insert(1, request("forged", &forged));
     let undecodable =
-        pb::StreamProfilesRequest { request: vec![0xff; 9].into(), remaining_micros: 0 };
+        pb::StreamProfilesRequest { request: vec![0xff; 9].into(), ..Default::default() };
     requests.insert(2, undecodable);
     let digest = vec![7; 32].into();
     let grant = pb::GrantPresentation { digest, ..Default::default() };
@@ -75,7 +75,7 @@ async fn a_stream_answers_as_calls_do_and_each_failure_stands_alone() {
         ..Default::default()
     };
     let unknown = unknown.encode_to_vec().into();
-    requests.push(pb::StreamProfilesRequest { request: unknown, remaining_micros: 0 });
+    requests.push(pb::StreamProfilesRequest { request: unknown, ..Default::default() });
     let hurried =
         pb::StreamProfilesRequest { remaining_micros: 1, ..request("late", &city.grant(1)) };
     requests.push(hurried);

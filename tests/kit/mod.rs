@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each program uses what it needs")]
 
+#[cfg(feature = "traces")]
+pub mod collector;
 pub mod demo;
 pub mod federation;
 pub mod files;

@@ -22,6 +22,7 @@ use crate::store::frequency::Counters;
 use crate::telemetry::metrics::names::{self, Name};
 use crate::telemetry::metrics::sheet::{Look, Sheet};
 use crate::telemetry::metrics::{Metrics, Readable};
+use crate::telemetry::spans::Spans;
 
 /// What a process is looked at through.
 pub(in crate::app) struct Looking {
@@ -118,6 +119,17 @@ impl Looking {
             let (now, most) = counters.waiting();
             sheet.count(&names::COUNTERS_WAITING, now);
             sheet.count(&names::COUNTERS_LIMIT, most);
+        })
+    }
+
+    /// Spans, where they are sent.
+    pub(in crate::app) fn spans(self, spans: Spans) -> Self {
+        self.with(move |sheet| {
+            if let Some((exported, dropped)) = spans.counts() {
+                // Exact up to 2^53, as every number here.
+                sheet.put(&names::SPANS_EXPORTED, Vec::new(), exported as f64);
+                sheet.put(&names::SPANS_DROPPED, Vec::new(), dropped as f64);
+            }
         })
     }
 

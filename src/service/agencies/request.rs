@@ -31,6 +31,8 @@ pub struct Form {
     pub hash: RequestHash,
     /// Whether it names the grant by its digest.
     pub named: bool,
+    /// The trace that it belongs to, which goes beside the request.
+    pub trace: Bytes,
 }
 
 /// A form that names the grant by its digest.
@@ -56,6 +58,7 @@ pub struct Question {
     last: AtomicU8,
     /// The agency did not know the digest: whole from then on.
     unknown: AtomicBool,
+    trace: Bytes,
 }
 
 impl Question {
@@ -72,7 +75,14 @@ impl Question {
             forms: Default::default(),
             last: AtomicU8::new(0),
             unknown: AtomicBool::new(false),
+            trace: Bytes::new(),
         }
+    }
+
+    /// The same as part of this trace, encoded.
+    #[must_use]
+    pub fn traced(self, trace: Bytes) -> Self {
+        Self { trace, ..self }
     }
 
     /// The same for these items as this catalogue defines them, also to be put to a process
@@ -152,7 +162,7 @@ impl Question {
             }));
         }
         let request = Bytes::from(message.encode_to_vec());
-        Form { hash: RequestHash::of(&request), request, named }
+        Form { hash: RequestHash::of(&request), request, named, trace: self.trace.clone() }
     }
 }
 

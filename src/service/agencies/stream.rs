@@ -219,6 +219,7 @@ impl Stream {
             exchange_id: id,
             remaining_micros: remaining.as_micros().try_into().unwrap_or(u64::MAX),
             request: form.request.clone(),
+            trace_context: form.trace.clone(),
         };
         match self.say(Asked::Fetch(fetch)) {
             Ok(()) => {}

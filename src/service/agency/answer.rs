@@ -13,7 +13,7 @@ use crate::config::agency::AgencyLimitsConfig;
 use crate::config::reload::LastGood;
 use crate::domain::audit::{CountRecord, Counted, Decision};
 use crate::domain::catalogue::{AgencyId, Catalogue};
-use crate::domain::grant::{OpeningKeys, Receiver, VerifiedGrant};
+use crate::domain::grant::{GrantError, OpeningKeys, Receiver, VerifiedGrant};
 use crate::domain::item::ItemSet;
 use crate::domain::peer::{PeerId, Role};
 use crate::domain::policy::Permit;
@@ -21,13 +21,15 @@ use crate::domain::reason::Reason;
 use crate::domain::section::{Absence, HeldItem, Section, SectionStatus};
 use crate::domain::shares::{Full, Place, Shares};
 use crate::domain::subject::{Subject, SubjectFormat};
+use crate::domain::trace::TraceContext;
 use crate::service::audit::monitor::Witnesses;
 use crate::service::audit::recorder::{self, Line, Recorder};
 use crate::service::judge::{Authority, Ruling};
-use crate::service::random;
+use crate::service::{random, traced};
 use crate::source::{Held, Holdings};
 use crate::store::frequency::{CounterError, Counters, Release, Use};
 use crate::telemetry::metrics::{AgencyMeter, Metrics};
+use crate::telemetry::spans::{Spans, Step};
 use crate::wire::fetch::FetchRequest;
 use crate::wire::proto::pb;
 use crate::wire::refusal::Refusal;
@@ -78,6 +80,8 @@ pub struct AgencyParts {
     pub statement_limit: Option<Duration>,
     /// Where what it does is counted.
     pub metrics: Arc<Metrics>,
+    /// Where its steps are told.
+    pub spans: Spans,
 }
 
 impl std::fmt::Debug for Agency {
@@ -171,6 +175,22 @@ impl Agency {
         })
     }
 
+    /// Works on a question's answer within the trace that the gateway states.
+    ///
+    /// # Errors
+    /// That of the answer.
+    pub fn traced<T, A>(
+        &self,
+        stated: Option<TraceContext>,
+        answer: A,
+    ) -> impl Future<Output = A::Output> + use<T, A>
+    where
+        A: Future<Output = Result<T, Refusal>>,
+    {
+        let step = Step::Answer(self.parts.id.clone());
+        traced::call(&self.parts.spans, step, stated, answer, |refusal| refusal)
+    }
+
     /// Answers one encoded `FetchSectionRequest` with an encoded
     /// `FetchSectionResponse`, if it has a place.
     ///
@@ -193,7 +213,15 @@ impl Agency {
             self.answer_recorded(gateway, &admitted, hash, until).await
         };
         let answered = self.parts.recorder.guarded(gateway.spiffe(), work).await;
-        answered.inspect_err(|refusal| self.parts.metrics.refused(refusal.reason))
+        answered.inspect_err(|refusal| self.note(gateway, refusal))
+    }
+
+    fn note(&self, gateway: &PeerId, refusal: &Refusal) {
+        self.parts.metrics.refused(refusal.reason);
+        // To be shown the grant whole is no trouble of anybody's.
+        if refusal.reason != GrantError::Unknown.reason() {
+            tracing::info!(peer = %gateway, reason = %refusal.reason, code = ?refusal.code(), "refused");
+        }
     }
 
     /// Everything that needs no waiting: who asks for whom, and whether the grant

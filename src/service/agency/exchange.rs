@@ -22,6 +22,7 @@ use tonic::{Status, Streaming};
 use crate::clock;
 use crate::domain::reason::Reason;
 use crate::domain::shares::Place;
+use crate::domain::trace::TraceContext;
 use crate::link::budget::Charge;
 use crate::link::unread::Kept;
 use crate::link::validity::{Link, Phase};
@@ -272,7 +273,9 @@ impl Session {
         self.under_way.with(|entries| {
             let task = tokio::spawn(async move {
                 let asked = place.as_ref().map_err(Clone::clone);
-                let answered = agency.answer(link.peer(), asked, fetch.request, hash, until).await;
+                let stated = TraceContext::from_bytes(&fetch.trace_context);
+                let answered = agency.answer(link.peer(), asked, fetch.request, hash, until);
+                let answered = agency.traced(stated, answered).await;
                 let response = match answered {
                     Ok(response) if response.len() > MAX_SECTION_BYTES => {
                         let message = "the section is larger than one may be: ask for fewer items";

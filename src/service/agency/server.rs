@@ -14,11 +14,11 @@ use crate::link::unread::Kept;
 use crate::service::agency::answer::Agency;
 use crate::service::agency::exchange;
 use crate::service::peer::{link_of, peer_of};
-use crate::wire::deadline;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::agency_service_server::AgencyService;
 use crate::wire::refusal::Refusal;
 use crate::wire::section::RequestHash;
+use crate::wire::{deadline, trace};
 
 /// Serves an agency.
 #[derive(Debug, Clone)]
@@ -53,12 +53,14 @@ impl AgencyService for AgencyServer {
             let place = self.agency.enter(&peer);
             let cap = self.agency.limits().max_deadline;
             let until = deadline::deadline(request.metadata(), clock::now(), cap);
+            let stated = trace::of_call(request.metadata().as_ref());
             // The unary call is the simple one, so it takes the same path as the
             // stream at the price of encoding twice.
             let encoded = Bytes::from(request.into_inner().encode_to_vec());
             let hash = RequestHash::of(&encoded);
             let asked = place.as_ref().map_err(Clone::clone);
-            let answer = self.agency.answer(&peer, asked, encoded, hash, until).await;
+            let answer = self.agency.answer(&peer, asked, encoded, hash, until);
+            let answer = self.agency.traced(stated, answer).await;
             kept.keep(place.ok());
             answer
         };

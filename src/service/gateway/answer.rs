@@ -22,14 +22,16 @@ use crate::domain::profile;
 use crate::domain::reason::Reason;
 use crate::domain::section::{Section, SectionStatus};
 use crate::domain::shares::{Full, Place, Shares};
+use crate::domain::trace::TraceContext;
 use crate::service::agencies::client::AgencyClient;
 use crate::service::audit::recorder::{self, Line, Recorder};
 use crate::service::gateway::fan_out::{self, Asked};
 use crate::service::gateway::ids::Ids;
 use crate::service::gateway::routes::Routes;
 use crate::service::judge::{Authority, Ruling};
-use crate::service::random;
+use crate::service::{random, traced};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans::{Spans, Step};
 use crate::wire::profile as message;
 use crate::wire::proto::pb;
 use crate::wire::refusal::Refusal;
@@ -48,6 +50,7 @@ pub struct Gateway {
     room: Arc<Shares>,
     ids: Ids,
     metrics: Arc<Metrics>,
+    spans: Spans,
     started: Instant,
 }
 
@@ -75,7 +78,7 @@ impl Gateway {
         recorder: Arc<Recorder>,
         clients: Vec<Arc<AgencyClient>>,
         limits: GatewayLimitsConfig,
-        metrics: Arc<Metrics>,
+        (metrics, spans): (Arc<Metrics>, Spans),
     ) -> Self {
         let routes = Routes::new(clients, &catalogue, &metrics, &Routes::default());
         Self {
@@ -88,6 +91,7 @@ impl Gateway {
             limits,
             ids: Ids::default(),
             metrics,
+            spans,
             started: clock::now(),
         }
     }
@@ -132,6 +136,22 @@ impl Gateway {
                 }
             })
         })
+    }
+
+    /// Works on a request's answer within the trace that its consumer states.
+    ///
+    /// # Errors
+    /// That of the answer.
+    pub fn traced<T, A>(
+        &self,
+        stated: Option<TraceContext>,
+        answer: A,
+    ) -> impl Future<Output = A::Output> + use<T, A>
+    where
+        A: Future<Output = Result<T, (Refusal, String)>>,
+    {
+        let step = Step::Profile { asked: 0 };
+        traced::call(&self.spans, step, stated, answer, |(refusal, _)| refusal)
     }
 
     /// Answers one request of a consumer by `until`, if it has a place.

@@ -23,8 +23,10 @@ use crate::service::agencies::outcome::{Arrival, Failure};
 use crate::service::agencies::replies::{Gather, Reply, Woken};
 use crate::service::agencies::request::Question;
 use crate::service::agencies::stream::Asking as UnderWay;
+use crate::service::traced::{self, Open};
+use crate::telemetry::traced::current;
 use crate::wire::proto::pb;
-use crate::wire::section;
+use crate::wire::{section, trace};
 
 /// What every agency is told about one request.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +48,11 @@ pub type Timed = (Section, Duration);
 pub async fn fan_out(plan: &Plan, clients: &[Arc<AgencyClient>], asked: Asked<'_>) -> Vec<Timed> {
     let began = clock::now();
     let gather = Gather::new(plan.fetches.len());
-    let asking = Asking { plan, clients, gather, questions: questions(plan, &asked) };
+    // None where the request's spans are not taken.
+    let steps = plan.fetches.iter().map_while(|fetch| traced::section(&fetch.agency));
+    let steps: Vec<Open> = steps.collect();
+    let questions = questions(plan, &asked, &steps);
+    let asking = Asking { plan, clients, gather, questions };
     let mut under_way: Vec<Option<UnderWay>> = plan.fetches.iter().map(|_| None).collect();
     let mut connecting = FuturesUnordered::new();
     for (at, slot) in under_way.iter_mut().enumerate() {
@@ -104,7 +110,11 @@ pub async fn fan_out(plan: &Plan, clients: &[Arc<AgencyClient>], asked: Asked<'_
         };
         (section, at.saturating_duration_since(began))
     };
-    sections.map(section).collect()
+    let timed: Vec<Timed> = sections.map(section).collect();
+    for (step, (section, took)) in steps.into_iter().zip(&timed) {
+        step.end_as(section, *took);
+    }
+    timed
 }
 
 /// The questions of one request, and whom they go to.
@@ -166,17 +176,21 @@ impl Asking<'_> {
 }
 
 /// One question for each fetch; each agency gets its own part of the grant alone.
-fn questions(plan: &Plan, asked: &Asked<'_>) -> Vec<Question> {
+fn questions(plan: &Plan, asked: &Asked<'_>, steps: &[Open]) -> Vec<Question> {
     let common = pb::FetchSectionRequest {
         request_id: asked.request_id.to_owned(),
         consumer: asked.grant.client().to_string(),
         ..Default::default()
     };
-    let question = |fetch: &Fetch| {
+    // Where no step is told of by itself they share what is said of the trace.
+    let common_trace = trace::encode(current());
+    let question = |(at, fetch): (usize, &Fetch)| {
+        let trace = steps.get(at).map(|step| trace::encode(Some(step.context())));
         Question::new(common.clone(), asked.grant.part(&fetch.agency), asked.until)
             .defined_by(fetch.items, asked.catalogue)
+            .traced(trace.unwrap_or_else(|| common_trace.clone()))
     };
-    plan.fetches.iter().map(question).collect()
+    plan.fetches.iter().enumerate().map(question).collect()
 }
 
 fn believe(

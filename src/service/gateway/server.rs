@@ -12,9 +12,9 @@ use crate::link::unread::Kept;
 use crate::service::gateway::answer::Gateway;
 use crate::service::gateway::stream;
 use crate::service::peer::{link_of, peer_of};
-use crate::wire::deadline;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::profile_service_server::ProfileService;
+use crate::wire::{deadline, trace};
 
 /// Serves a gateway.
 #[derive(Debug, Clone)]
@@ -41,7 +41,9 @@ impl ProfileService for GatewayServer {
         let until = deadline::deadline(request.metadata(), clock::now(), cap);
         let place = self.gateway.enter(&peer);
         let asked = place.as_ref().map_err(Clone::clone);
-        match self.gateway.answer(&peer, asked, request.into_inner(), until).await {
+        let stated = trace::of_call(request.metadata().as_ref());
+        let answer = self.gateway.answer(&peer, asked, request.into_inner(), until);
+        match self.gateway.traced(stated, answer).await {
             Ok(response) => {
                 let (mut response, kept) = (Response::new(response), Kept::default());
                 kept.keep(place.ok());

@@ -22,6 +22,7 @@ use tonic::{Status, Streaming};
 use crate::clock;
 use crate::domain::reason::Reason;
 use crate::domain::shares::Place;
+use crate::domain::trace::TraceContext;
 use crate::link::budget::Charge;
 use crate::link::unread::Kept;
 use crate::link::validity::{Link, Phase};
@@ -187,12 +188,14 @@ async fn answer(
     request: pb::StreamProfilesRequest,
 ) -> pb::StreamProfilesResponse {
     let until = until(request.remaining_micros, gateway.limits().max_deadline);
+    let stated = TraceContext::parse(&request.traceparent);
     let request = match decode_streamed(request) {
         Ok(request) => request,
         Err(refusal) => return response(String::new(), failure(refusal, String::new())),
     };
     let id = request.request_id.clone();
-    match gateway.answer(link.peer(), place, request, until).await {
+    let answer = gateway.answer(link.peer(), place, request, until);
+    match gateway.traced(stated, answer).await {
         Ok(profile) => response(id, Outcome::Profile(profile)),
         Err((refusal, refusal_id)) => response(id, failure(refusal, refusal_id)),
     }

@@ -112,11 +112,6 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Whether all is well and nothing is left to publish.
-    pub(super) fn is_at_rest(&self) -> bool {
-        self.lock().is_at_rest()
-    }
-
     /// Waits until something is to be published, and then for the next round; true when
     /// it is the last.
     pub(super) fn wait(&self, round: Duration) -> bool {

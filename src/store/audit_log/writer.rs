@@ -32,7 +32,6 @@ const FRAME_ENTRIES: u32 = 8192;
 /// How often a full disk is looked at again, and how often it is asked whether it is one
 /// while nothing is written.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-const AT_REST: Duration = Duration::from_secs(10);
 
 /// What is written to see whether there is room again.
 const PROBE_BYTES: usize = 64 * 1024;
@@ -83,9 +82,7 @@ impl Writer {
     /// Runs until nobody can queue any more, and the queue is empty.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         loop {
-            // Whoever writes may find it full, and at rest nobody does.
-            let wait = if self.shared.is_at_rest() { AT_REST } else { PROBE_EVERY };
-            match jobs.recv_timeout(wait) {
+            match jobs.recv_timeout(PROBE_EVERY) {
                 Ok(job) => {
                     self.shared.figures.leave();
                     self.serve(job, jobs);

@@ -152,6 +152,10 @@ names! {
         "1 while the process would answer";
     NOT_READY = Gauge Things "tributary_not_ready_reason"
         "1 for each reason why the process would not answer";
+    SPANS_EXPORTED = Counter Things "tributary_spans_exported"
+        "Spans that the collector of traces took";
+    SPANS_DROPPED = Counter Things "tributary_spans_dropped"
+        "Spans that were dropped: the collector of traces was away, slow or full";
     BUILD = Gauge Things "tributary_build_info"
         "1 for the version that runs, and its role";
     STARTED = Gauge Seconds "tributary_uptime"

@@ -148,6 +148,7 @@ fn wire(grant: &str) -> Vec<Seed> {
         exchange_id: 1,
         remaining_micros: 500_000,
         request: question.encode_to_vec().into(),
+        ..Default::default()
     });
     let answer = pb::exchange_response::Message::Answer(pb::ExchangeAnswer {
         exchange_id: 1,

@@ -87,7 +87,8 @@ impl Stream {
     }
 
     pub async fn ask_within(&self, exchange_id: u64, request: Bytes, remaining_micros: u64) {
-        let fetch = pb::ExchangeFetch { exchange_id, remaining_micros, request };
+        let trace_context = Bytes::new();
+        let fetch = pb::ExchangeFetch { exchange_id, remaining_micros, request, trace_context };
         self.say(Some(Asked::Fetch(fetch))).await;
     }
 

@@ -73,6 +73,8 @@ pub const ROWS: &[&[Row]] = &[SHARED, GATEWAY, AGENCY, SOURCE, QUERY, CATALOGUE,
 const SHARED: &[Row] = &[
     row(HOUSES, "listen", Operations, Plain, "", "the address that it listens on"),
     row(HOUSES, "telemetry.listen", Operations, Plain, "", "where liveness and metrics are served"),
+    row(HOUSES, "telemetry.traces", Operations, Plain, "", "where traces are sent"),
+    row(HOUSES, "telemetry.traces_ratio", Operations, Plain, "0.01", "the share that is sent"),
     row(HOUSES, "door.connections", Operations, Plain, "1024", "connections at once"),
     row(
         HOUSES,
