@@ -163,35 +163,33 @@ pub(super) fn find(text: &str) -> Option<(&'static Prohibition, &'static str)> {
     })
 }
 
-/// A text as its words, each followed by one underscore: so a pattern of one word or of
-/// several begins where a word does.
-struct Words(String);
+/// A text as its words, each followed by one underscore, and where each begins: so a
+/// pattern of one word or of several begins where a word does.
+struct Words {
+    joined: String,
+    starts: Vec<usize>,
+}
 
 impl Words {
     fn of(folded: &str) -> Self {
-        let mut joined = String::new();
+        let (mut joined, mut starts) = (String::new(), Vec::new());
         for word in folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+            starts.push(joined.len());
             joined.push_str(word);
             joined.push('_');
         }
-        Self(joined)
+        Self { joined, starts }
     }
 
     fn matches(&self, pattern: &str) -> bool {
-        let mut rest = self.0.as_str();
-        while let Some((_, behind)) = rest.split_once('_') {
-            let found = match pattern.strip_suffix('*') {
-                Some(stem) => rest.starts_with(stem),
-                None => rest
-                    .strip_prefix(pattern)
-                    .is_some_and(|end| end.starts_with('_') || end.starts_with("s_")),
-            };
-            if found {
-                return true;
-            }
-            rest = behind;
-        }
-        false
+        let stem = pattern.strip_suffix('*');
+        let fits = |rest: &str| match stem {
+            Some(stem) => rest.starts_with(stem),
+            None => rest
+                .strip_prefix(pattern)
+                .is_some_and(|end| end.starts_with('_') || end.starts_with("s_")),
+        };
+        self.starts.iter().filter_map(|start| self.joined.get(*start..)).any(fits)
     }
 }
 
