@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use serde::Deserialize;
 
 /// Length of a `traceparent` of version 00.
@@ -156,22 +157,12 @@ fn parts(text: &[u8]) -> Option<[&[u8]; 4]> {
 /// Lower-case hexadecimal digits, exactly as many as there are to be.
 fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    let (pairs, rest) = digits.as_chunks::<2>();
-    if pairs.len() != N || !rest.is_empty() {
+    // Two for each byte, or `decode_mut` has no room for them.
+    if digits.len() != 2 * N {
         return None;
     }
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
+    HEXLOWER.decode_mut(digits, &mut bytes).ok()?;
     Some(bytes)
-}
-
-const fn digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
 }
 
 impl fmt::Display for TraceId {
