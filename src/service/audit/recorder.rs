@@ -39,7 +39,6 @@ const COUNTS_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Recorder {
     log: AuditLog,
-    catalogue: CatalogueDigest,
     refusals: Mutex<RefusalCounts>,
     denials: Denials,
     /// An agency's own key for tags of persons.
@@ -132,15 +131,10 @@ impl<'a, F: FnOnce() -> Vec<Record>> Unrecorded<'a, F> {
 }
 
 impl Recorder {
-    /// Writes to `log` about requests under this catalogue. An agency gives the
-    /// secret for its tags of persons.
-    pub fn new(
-        log: AuditLog,
-        catalogue: CatalogueDigest,
-        tag: Option<&Sensitive<[u8; 32]>>,
-    ) -> Self {
+    /// Writes to `log`. An agency gives the secret for its tags of persons.
+    pub fn new(log: AuditLog, tag: Option<&Sensitive<[u8; 32]>>) -> Self {
         let tag = tag.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose()));
-        Self { log, catalogue, refusals: Mutex::default(), denials: Denials::default(), tag }
+        Self { log, refusals: Mutex::default(), denials: Denials::default(), tag }
     }
 
     /// Refuses a request while the log cannot take its record, before anybody is
@@ -176,7 +170,7 @@ impl Recorder {
         tag.as_ref().try_into().ok().map(SubjectTag::new)
     }
 
-    /// The records of a request.
+    /// The records of a request that was judged by this catalogue.
     ///
     /// # Errors
     /// `INTERNAL` when the system gives no randomness.
@@ -184,7 +178,7 @@ impl Recorder {
         &self,
         request: &RequestId,
         grant: &VerifiedGrant,
-        ruling: Option<&Ruling>,
+        (ruling, catalogue): (Option<&Ruling>, CatalogueDigest),
         subject: Option<SubjectTag>,
         lines: impl IntoIterator<Item = Line>,
     ) -> Result<Vec<Record>, Refusal> {
@@ -201,7 +195,7 @@ impl Recorder {
                 grant: Some(grant.jti().clone()),
                 agency: line.agency,
                 items: line.items,
-                catalogue: self.catalogue,
+                catalogue,
                 decision: line.decision,
                 rules,
                 subject,
