@@ -99,10 +99,10 @@ pub async fn run_with(
     let rulebook = Rulebook { grants, engine, earlier: Vec::new(), mapped: holdings };
     let (cache, known) = (config.grants.cache, recorder.last_time());
     let first = First { rulebook, lists, cache, known };
-    let authority = authority::start(governing, first, &rounds).await?;
+    let prompt = Rounds::start(&stop).map_err(StartError::Thread)?;
+    let authority = authority::start(governing, first, [&rounds, &prompt]).await?;
     running_out::watch_for(tls.clone(), config.audit.folder.clone(), &stop);
-    let switching = Rounds::start(&stop).map_err(StartError::Thread)?;
-    let enabled = kill_switch(path, config.enabled, &switching);
+    let enabled = kill_switch(path, config.enabled, &prompt);
     let (rules, statuses) = (authority.rules().clone(), authority.statuses().clone());
     let checks = ready::checks(&recorder, &witnesses, &authority, &stop);
     let readiness = Arc::new(ready::with_switch(checks, enabled.clone()));
@@ -132,7 +132,8 @@ pub async fn run_with(
     }));
     let health = Health::new(stop.clone());
     tokio::spawn(health::report_logs(witnesses, health.clone(), stop.clone()));
-    readiness.tell(health.clone(), SERVICE, move || ready::issuers(&statuses));
+    prompt
+        .keep_looking(readiness.teller(health.clone(), SERVICE, move || ready::issuers(&statuses)));
     let under_way = agency.clone();
     let readable = looking.requests(move || under_way.in_flight()).readable(&metrics);
     let pages = pages.serve(readiness, health.clone(), readable);

@@ -107,11 +107,13 @@ pub async fn run_with(
     let rulebook = Rulebook { grants, engine, earlier: Vec::new(), mapped: () };
     let (cache, known) = (config.grants.cache, recorder.last_time());
     let first = First { rulebook, lists, cache, known };
-    let authority = authority::start(governing, first, &rounds).await?;
+    let prompt = Rounds::start(&stop).map_err(StartError::Thread)?;
+    let authority = authority::start(governing, first, [&rounds, &prompt]).await?;
     let (rules, statuses) = (authority.rules().clone(), authority.statuses().clone());
     let readiness = Arc::new(ready::checks(&recorder, &witnesses, &authority, &stop));
     let issuers = statuses.clone();
-    readiness.tell(health.clone(), SERVICE, move || ready::issuers(&issuers));
+    prompt
+        .keep_looking(readiness.teller(health.clone(), SERVICE, move || ready::issuers(&issuers)));
     let metrics = Metrics::new(telemetry::methods());
     let (spans, sending) = traces::start(config.telemetry.as_ref(), "tributary-gateway");
     running_out::watch_for(tls.clone(), config.audit.folder.clone(), &stop);

@@ -28,14 +28,15 @@ pub(in crate::app) struct First<M> {
     pub(in crate::app) known: OffsetDateTime,
 }
 
-/// Begins to judge by a first rulebook and the status lists, and keeps both up to date.
+/// Begins to judge by a first rulebook and the status lists, and keeps both up to date. In
+/// `prompt` nothing is read that may keep the others waiting.
 pub(in crate::app) async fn start<M: Clone + Send + Sync + 'static>(
     governing: Governing<M>,
     First { rulebook, lists, cache, known }: First<M>,
-    rounds: &Rounds,
+    [rounds, prompt]: [&Rounds; 2],
 ) -> Result<Authority<M>, StartError> {
     let time = Arc::new(Keeper::starting_at(known));
-    timing::start(&time, known, rounds.stop());
+    prompt.keep_looking(timing::watch(&time, known));
     let statuses = StatusPoll::start(lists, time.clone(), rounds.stop())?;
     let mut fresh = statuses.freshness();
     let first = fresh.wait_for(|fresh| *fresh);

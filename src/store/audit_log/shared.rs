@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use tokio::sync::watch;
 
 use super::Health;
 use super::figures::Figures;
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// For the publisher: there is something to publish, or it is to stop.
     changed: Condvar,
+    /// Why the log is out of use, once it is.
+    lost: watch::Sender<Option<Arc<str>>>,
     pub(super) figures: Figures,
 }
 
@@ -41,6 +44,7 @@ impl Shared {
         Arc::new(Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
+            lost: watch::Sender::new(None),
             figures: Figures::default(),
         })
     }
@@ -63,7 +67,13 @@ impl Shared {
         let reason: Arc<str> = reason.into();
         state.health = Health::Poisoned(reason.clone());
         self.changed.notify_all();
+        self.lost.send_replace(Some(reason.clone()));
         reason
+    }
+
+    /// Told when it is put out of use, and why.
+    pub(super) fn lost(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.lost.subscribe()
     }
 
     /// Notes whether there is room; never revives a poisoned log.
