@@ -255,7 +255,7 @@ impl Holdings {
             batcher.doubt(doubtful);
             let lost = sampled.lost_rows(query).filter(|_| doubtful).map(|message| {
                 format!(
-                    "{message}. Until the agency is started anew nobody is NO_RECORD in this \
+                    "{message}. Until the agency takes its mapping anew nobody is NO_RECORD in this \
                      query: whom it does not find is INVALID"
                 )
             });
