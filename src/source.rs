@@ -87,9 +87,6 @@ pub trait Source: Send + Sync + 'static {
         until: Instant,
     ) -> BoxFuture<'a, Result<Vec<SourceError>, SourceError>>;
 
-    /// Whether the source can be reached and read at all.
-    fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>>;
-
     /// What the source knows of a query's answer without asking about anyone.
     fn review<'a>(
         &'a self,

@@ -186,13 +186,4 @@ impl Source for Csv {
     ) -> BoxFuture<'a, Result<Vec<SourceError>, SourceError>> {
         within(until, async move { self.file(query)?.missing_columns(until).await })
     }
-
-    fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>> {
-        within(until, async move {
-            for file in &self.files {
-                file.good(until).await?;
-            }
-            Ok(())
-        })
-    }
 }

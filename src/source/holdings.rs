@@ -318,14 +318,6 @@ impl Holdings {
         let columns = &self.query(place)?.columns;
         columns.iter().find(|column| &*column.id == id).map(|column| &column.value_type)
     }
-
-    /// Whether the source can be reached and read, cheaply.
-    ///
-    /// # Errors
-    /// Why not.
-    pub async fn probe(&self) -> Result<(), SourceError> {
-        self.source.probe(clock::now() + self.statement_timeout).await
-    }
 }
 
 impl std::fmt::Debug for Holdings {

@@ -107,10 +107,6 @@ impl Source for Http {
     ) -> BoxFuture<'a, Result<Vec<SourceError>, SourceError>> {
         Box::pin(async move { self.request(query).map(|_| Vec::new()) })
     }
-
-    fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>> {
-        within(until, self.service.is_there(until))
-    }
 }
 
 fn cell<'a>(path: &JsonPath, row: &'a Value) -> Cell<'a> {

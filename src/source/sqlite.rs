@@ -194,18 +194,6 @@ impl Source for Sqlite {
             reviewed.await
         })
     }
-
-    fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>> {
-        within(until, async move {
-            let looked = self.sessions.run(until, |connection| {
-                let looked = connection
-                    .prepare_cached("select 1 from sqlite_schema limit 1")
-                    .and_then(|mut look| look.exists([]));
-                looked.map_err(|error| fault(&error))
-            });
-            looked.await.map(|_| ())
-        })
-    }
 }
 
 /// The columns of a statement. Blocking.
