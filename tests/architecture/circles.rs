@@ -12,7 +12,6 @@ const ALLOWED: &[(&str, &str)] = &[
     // To be opened.
     ("source", "columns and their conversion, mappings and places"),
     ("store/audit_log", "opening, writing and publishing"),
-    ("store/frequency", "the writer and its stores"),
 ];
 
 /// The file that a path leads into: the longest module of it that is a file.
