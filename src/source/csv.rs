@@ -7,7 +7,7 @@ mod delivery;
 mod file;
 mod quotes;
 mod refused;
-mod table;
+pub(super) mod table;
 mod text;
 mod version;
 
@@ -17,7 +17,6 @@ use std::time::Instant;
 
 use ::csv::StringRecord;
 use futures_util::future::BoxFuture;
-pub(super) use table::Form;
 
 use self::delivery::Good;
 use self::file::File;

@@ -26,8 +26,9 @@ use self::exchange::Service;
 use self::request::{People, Request};
 use super::cell::{Cell, Unfit};
 use super::fault::{Reason, SourceError};
-use super::mapping::{Ask, Mapping};
+use super::mapping::Mapping;
 use super::place::HttpPlace;
+use super::query::Ask;
 use super::within::within;
 use super::{Key, RowSink, Source};
 

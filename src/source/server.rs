@@ -12,9 +12,10 @@ use sqlx::error::DatabaseError;
 
 use super::fault::{Reason, SourceError};
 use super::introspection::{Kind, Plan, Review};
-use super::mapping::{Limits, Query};
+use super::mapping::Limits;
 use super::pool::{Connect, Lease, Pool};
 use super::proof::{self, Answer, Proving};
+use super::query::Query;
 use super::statements::{Dialect, Statement, Texts, numbers};
 use super::unwrapped::Named;
 use super::within::within;

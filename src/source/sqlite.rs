@@ -16,8 +16,9 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::fault::{Reason, SourceError};
 use super::introspection::{Kind, Plan, Review};
-use super::mapping::{Limits, Query};
+use super::mapping::Limits;
 use super::proof::{self, Proving};
+use super::query::Query;
 use super::rows::MAX_ROWS_EACH;
 use super::sample::SAMPLED_ROWS;
 use super::statements::{Dialect, Statement, Texts, numbers};

@@ -10,7 +10,6 @@ const ALLOWED: &[(&str, &str)] = &[
     ("domain/grant", "a verified grant and what it was verified from name each other's types"),
     ("app/demo", "the demo's parts are one story: people, consent, processes, their description"),
     // To be opened.
-    ("source", "columns and their conversion, mappings and places"),
     ("store/audit_log", "opening, writing and publishing"),
 ];
 
