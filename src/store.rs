@@ -10,6 +10,7 @@ pub mod enforced;
 pub mod frequency;
 pub mod index;
 pub mod proof;
+mod sealed;
 pub mod verify;
 mod wal;
 pub mod walk;

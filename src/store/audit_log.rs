@@ -3,15 +3,16 @@
 //! [`AuditLog::append`] puts the records of a request into a bounded queue; one
 //! writer thread takes all that is queued, appends it to the write-ahead segment,
 //! syncs, signs a checkpoint and only then gives receipts. A second thread derives
-//! tiles and the published checkpoint. Nothing here decides what a record says.
+//! tiles and the published checkpoint, a third seals what is published. Nothing here
+//! decides what a record says.
 //!
-//! In the log's folder: `checkpoint` and `tile/` for any C2SP tlog-tiles reader,
-//! `wal/` for what is not in tiles yet, `tmp/` for unfinished files, `lock`.
-//! A segment is removed once all its entries are in durable tiles.
+//! In the log's folder: `checkpoint` and `tile/` for any C2SP tlog-tiles reader that
+//! knows gzip, `wal/` for what is not sealed yet, `tmp/` for unfinished files, `lock`.
 
 mod figures;
 mod open;
 mod publisher;
+mod sealer;
 mod shared;
 mod tail;
 mod writer;
@@ -139,7 +140,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             queue: None,
-            segment_bytes: 64 * 1024 * 1024,
+            segment_bytes: 16 * 1024 * 1024,
             publish_every: Duration::from_secs(1),
             disk: Arc::new(RealDisk),
             utc: || crate::clock::process().recorded(),
@@ -191,6 +192,7 @@ pub struct AuditLog {
     dir: PathBuf,
     writer: Option<JoinHandle<()>>,
     publisher: Option<JoinHandle<()>>,
+    sealer: Option<JoinHandle<()>>,
     recovery: Recovery,
     _lock: Lock,
 }
@@ -359,6 +361,10 @@ impl AuditLog {
         self.shared.stop();
         if let Some(publisher) = self.publisher.take() {
             let _ = publisher.join();
+        }
+        self.shared.end();
+        if let Some(sealer) = self.sealer.take() {
+            let _ = sealer.join();
         }
     }
 }

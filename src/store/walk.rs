@@ -168,8 +168,7 @@ impl Walker<'_> {
             return Ok(());
         }
         let first = segments.keys().next();
-        self.from =
-            first.and_then(|path| path.file_stem()?.to_str()?.parse().ok()).unwrap_or(u64::MAX);
+        self.from = first.and_then(|path| wal::first_of(path)).unwrap_or(u64::MAX);
         let checkpoint = match self.read(CHECKPOINT, files::SMALL)? {
             Ok(checkpoint) => checkpoint,
             Err(Stop) => return Ok(()),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
 use super::publisher::Publisher;
+use super::sealer::Sealer;
 use super::shared::Shared;
 use super::writer::{Segment, Writer};
 use super::{AuditError, AuditLog, Lock, Options, Recovery};
@@ -29,7 +30,8 @@ pub(super) fn open(
 ) -> Result<AuditLog, AuditError> {
     let lock = prepare(dir)?;
     let mut on_entry = |step: Step<'_>| step.record.into_iter().for_each(&mut *on_record);
-    let walk = walk(dir, Some(&key.verifying_key(origin)?), &mut on_entry)?;
+    let public = key.verifying_key(origin)?;
+    let walk = walk(dir, Some(&public), &mut on_entry)?;
     if let Some(fault) = walk.faults.into_iter().next() {
         return Err(AuditError::Damaged { fault });
     }
@@ -57,6 +59,7 @@ pub(super) fn open(
         walk.tiles,
         walk.unpublished.unwrap_or(place),
     );
+    let sealer = Sealer::new(dir, shared.clone(), &options, public);
     let mut writer = Writer {
         dir: dir.to_owned(),
         origin: origin.clone(),
@@ -80,6 +83,7 @@ pub(super) fn open(
     Ok(AuditLog {
         writer: Some(thread("audit-writer", Box::new(move || writer.run(&jobs)))?),
         publisher: Some(thread("audit-tiles", Box::new(move || publisher.run()))?),
+        sealer: Some(thread("audit-seals", Box::new(move || sealer.run()))?),
         shared,
         dir: dir.to_owned(),
         queue: Some(queue),
