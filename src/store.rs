@@ -9,6 +9,7 @@ pub mod disk;
 pub mod enforced;
 pub mod frequency;
 pub mod index;
+pub mod mirror;
 pub mod proof;
 mod sealed;
 pub mod verify;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::governing::policy::Enforcing;
 use super::governing::switch::kill_switch;
-use super::governing::{authority, health, log, peers, ready};
+use super::governing::{authority, health, log, mirror, peers, ready};
 use super::reading::{self, Common};
 use super::serving::{self, StartError};
 use super::standing::Changing;
@@ -26,7 +26,7 @@ use crate::service::agency::answer::{Agency, AgencyParts};
 use crate::service::agency::server::AgencyServer;
 use crate::service::health::Health;
 use crate::source::{Holdings, SourceError};
-use crate::store::audit_log::Options as LogOptions;
+use crate::store::audit_log::{AuditError, Options as LogOptions};
 use crate::store::frequency::{Counters, Newest};
 use crate::telemetry::metrics::Metrics;
 use crate::wire::proto::pb::agency_service_server::AgencyServiceServer;
@@ -87,7 +87,9 @@ pub async fn run_with(
     let see = &mut |record: &_| newest.see(record);
     // Each request that is let in has a place in the log's queue.
     let options = options.with_room_for(config.limits.max_total);
+    let log_key = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
     let (recorder, witnesses) = log::open(&config.audit, keys, logs, &catalogue, options, see)?;
+    let mirroring = mirror::keep(&config.audit, log_key)?;
     peers::keep(standing.news(), &witnesses, &rounds);
     let counters = Counters::open(&config.counters, folder, newest).await?;
     let counters_domain = counters.domain(witnesses.origin().as_str());
@@ -110,6 +112,7 @@ pub async fn run_with(
     let looking = Looking::new("agency", catalogue.digest(), &recorder, &readiness)
         .link(tls.clone())
         .statuses(statuses.clone())
+        .mirror(mirroring.as_ref())
         .policy(policy)
         .peers(witnesses.clone())
         .counters(counters.clone())
@@ -150,7 +153,9 @@ pub async fn run_with(
     tracing::info!(agency = %config.id, %address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, &config.door, stop);
-    log::while_recorded(recorder, pages, serving).await?;
+    let served = log::while_recorded(recorder, pages, serving).await;
+    mirror::end(mirroring).await;
+    served?;
     sending.end().await;
     tracing::info!(agency = %config.id, "stopped");
     Ok(())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::governing::policy::Enforcing;
-use super::governing::{authority, health, log, peers, ready};
+use super::governing::{authority, health, log, mirror, peers, ready};
 use super::reading::{self, Common};
 use super::routes::{Roads, Route, Routes, routing};
 use super::running_out;
@@ -77,6 +77,7 @@ pub async fn run_with(
     let options = options.with_room_for(config.limits.max_in_flight);
     let (recorder, witnesses) =
         log::open(&config.audit, keys, logs, &catalogue, options, &mut |_| {})?;
+    let mirroring = mirror::keep(&config.audit, log_key.clone())?;
     peers::keep(standing.news(), &witnesses, &rounds);
     let health = Health::new(stop.clone());
     let roads = Roads {
@@ -140,6 +141,7 @@ pub async fn run_with(
     let looking = Looking::new("gateway", catalogue.digest(), &recorder, &readiness)
         .link(tls.clone())
         .statuses(statuses)
+        .mirror(mirroring.as_ref())
         .policy(policy.clone())
         .peers(witnesses)
         .spans(spans)
@@ -176,7 +178,9 @@ pub async fn run_with(
     tracing::info!(%address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, &config.door, stop);
-    log::while_recorded(recorder, pages, serving).await?;
+    let served = log::while_recorded(recorder, pages, serving).await;
+    mirror::end(mirroring).await;
+    served?;
     sending.end().await;
     tracing::info!("stopped");
     Ok(())

@@ -78,6 +78,11 @@ pub enum AuditError {
     /// Another process has the log open.
     #[error("the audit log {path} is open in another process: one process writes a log", path = .0.display())]
     Locked(PathBuf),
+    /// A mirror is no log to go on with.
+    #[error(
+        "{path} is a mirror of a log and holds none of what that log wrote last: begin a new log, in another folder and under another origin, and keep the mirror as evidence", path = .0.display()
+    )]
+    Mirror(PathBuf),
     /// The log is damaged and not opened.
     #[error(
         "the audit log is damaged, in {fault}. Restore the folder from a copy or move it away as evidence; do not edit it"

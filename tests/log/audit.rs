@@ -10,6 +10,7 @@ mod hostile;
 mod independent;
 mod index;
 mod load;
+mod mirror;
 mod panics;
 mod reconciled;
 mod record;

@@ -16,7 +16,7 @@ use crate::domain::audit::{
 use crate::files::expect_file;
 use crate::store::disk::{is_full, place};
 use crate::store::wal;
-use crate::store::walk::{CHECKPOINT, Place, Step, walk};
+use crate::store::walk::{CHECKPOINT, MIRROR, Place, Step, walk};
 
 /// The folder of files that have no final name yet.
 pub(super) const TEMPORARY: &str = "tmp";
@@ -96,6 +96,9 @@ pub(super) fn open(
 /// Makes the folders, takes the lock, and clears what an interrupted write of a
 /// file has left.
 fn prepare(dir: &Path) -> Result<Lock, AuditError> {
+    if dir.join(MIRROR).exists() {
+        return Err(AuditError::Mirror(dir.to_owned()));
+    }
     let temporary = dir.join(TEMPORARY);
     for folder in [&dir.join(wal::FOLDER), &temporary] {
         std::fs::create_dir_all(folder).map_err(|e| failed("make the folder", folder, e))?;

@@ -70,7 +70,7 @@ fn bundle(path: &Path) -> Vec<u8> {
     if let Ok(bundle) = std::fs::read(path) {
         return bundle;
     }
-    let gzip = Command::new("gzip").arg("-dc").arg(path.with_added_extension("gz")).output();
+    let gzip = Command::new("gzip").arg("-dc").arg(path.with_extension("gz")).output();
     let gzip = gzip.unwrap();
     assert!(gzip.status.success(), "{}: {gzip:?}", path.display());
     gzip.stdout

@@ -32,7 +32,6 @@ enum Fate {
     StopsAt(u64),
     /// The disk gives a bundle back otherwise than it was written.
     Lies,
-    None,
 }
 
 /// A disk that does to the sealer, and to nobody else, what a test wants. A machine that
