@@ -10,8 +10,10 @@
 //! knows gzip, `wal/` for what is not sealed yet, `tmp/` for unfinished files, `lock`.
 
 mod figures;
+mod looking;
 mod open;
 mod publisher;
+mod reread;
 mod sealer;
 mod shared;
 mod tail;
@@ -135,6 +137,10 @@ pub struct Options {
     pub segment_bytes: u64,
     /// How often tiles and checkpoint are derived.
     pub publish_every: Duration,
+    /// How often what is sealed is looked through.
+    pub look_every: Duration,
+    /// The rest between two bundles that are looked at.
+    pub look_rest: Duration,
     /// The file operations.
     pub disk: Arc<dyn Disk>,
     /// The time of day.
@@ -147,6 +153,8 @@ impl Default for Options {
             queue: None,
             segment_bytes: 16 * 1024 * 1024,
             publish_every: Duration::from_secs(1),
+            look_every: Duration::from_secs(24 * 3600),
+            look_rest: Duration::from_millis(50),
             disk: Arc::new(RealDisk),
             utc: || crate::clock::process().recorded(),
         }

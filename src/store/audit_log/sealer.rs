@@ -7,7 +7,8 @@
 //! and compared, entry by entry, with the segment. What differs puts the log out of use,
 //! and the segment stays.
 //!
-//! It has a thread of its own that nobody waits for; at whatever step the process ends,
+//! It has a thread of its own that nobody waits for, and looks through what is sealed when
+//! it has nothing else to do; at whatever step the process ends,
 //! the next start goes on from what it finds.
 
 use std::collections::BTreeSet;
@@ -17,12 +18,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::looking::Looking;
 use super::open::TEMPORARY;
+use super::reread::{Reread, differs};
 use super::shared::Shared;
 use super::{Health, Options};
 use crate::clock;
+use crate::domain::audit::VerifyingKey;
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, Tile, split_bundle};
-use crate::domain::audit::{Edge, Hash, VerifyingKey, leaf_hash};
 use crate::files;
 use crate::store::disk::{is_full, is_out_of_descriptors, place};
 use crate::store::walk::CHECKPOINT;
@@ -42,6 +45,8 @@ pub(super) struct Sealer {
     shared: Arc<Shared>,
     options: Options,
     key: VerifyingKey,
+    again: Reread,
+    looking: Looking,
     /// Every bundle before this one is sealed.
     sealed: u64,
     /// When to end, once the log is being closed.
@@ -56,31 +61,46 @@ impl Sealer {
         key: VerifyingKey,
     ) -> Self {
         let (dir, options) = (dir.to_owned(), options.clone());
-        Self { dir, shared, options, key, sealed: 0, until: None }
+        let again = Reread { dir: dir.clone(), disk: options.disk.clone() };
+        let looking = Looking::new(options.look_every, options.look_rest, clock::now());
+        Self { dir, shared, options, key, again, looking, sealed: 0, until: None }
     }
 
     pub(super) fn run(mut self) {
-        let (mut seen, mut again) = (0, None);
+        let (mut seen, mut retry) = (0, None);
         loop {
-            if self.shared.wait_for_more(seen, again) {
+            let looks = self.looking.rests(clock::now());
+            // What failed waits for its time; what is published meanwhile does not change it.
+            let wanted = if retry.is_some() { u64::MAX } else { seen };
+            let at_most = retry.map_or(looks, |retry: Instant| {
+                looks.min(retry.saturating_duration_since(clock::now()))
+            });
+            if self.shared.wait_for_more(wanted, at_most) {
                 self.until = Some(clock::now() + AT_THE_END);
             }
             if matches!(self.shared.health(), Health::Poisoned(_)) {
                 return;
             }
-            seen = self.shared.published().checkpoint().size;
-            again = match self.round(seen) {
-                Ok(()) => None,
-                // Records need neither; what waits for room here makes some.
-                Err(error) if is_full(&error) || is_out_of_descriptors(&error) => Some(AGAIN),
-                Err(error) => {
-                    self.shared.poison(&format!("the log could not be sealed: {error}"));
-                    return;
-                }
-            };
+            let (size, now) = (self.shared.published().checkpoint().size, clock::now());
+            let is_due = retry.map_or(size > seen, |retry| now >= retry);
+            if is_due || self.until.is_some() {
+                seen = size;
+                retry = match self.round(size) {
+                    Ok(()) => None,
+                    // Records need neither; what waits for room here makes some.
+                    Err(error) if is_full(&error) || is_out_of_descriptors(&error) => {
+                        Some(now + AGAIN)
+                    }
+                    Err(error) => {
+                        self.shared.poison(&format!("the log could not be sealed: {error}"));
+                        return;
+                    }
+                };
+            }
             if self.until.is_some() {
                 return;
             }
+            self.looking.look(clock::now(), &self.again, &self.shared);
         }
     }
 
@@ -144,7 +164,7 @@ impl Sealer {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 found => found?,
             };
-            self.is_bundle(number, &bundle)?;
+            self.again.is_bundle(number, &bundle)?;
             match files::read(&path, tile.shelf.max_bytes()) {
                 // Left by a process that ended; whether its name is on the disk is not known.
                 Ok(_) => {}
@@ -178,30 +198,6 @@ impl Sealer {
         self.dir.join(tile.sealed_path().unwrap_or_else(|| tile.full_path()))
     }
 
-    /// Holds a bundle's entries against the tile of their hashes.
-    fn is_bundle(&self, number: u64, bundle: &[u8]) -> io::Result<()> {
-        let path = Tile { shelf: Shelf::Entries, number, width: TILE_WIDTH }.full_path();
-        let mut hashes = Vec::with_capacity(8192);
-        for entry in split_bundle(bundle) {
-            let entry = entry.ok_or_else(|| differs(Path::new(&path)))?;
-            hashes.extend_from_slice(&leaf_hash(entry).0);
-        }
-        if hashes != self.read_again(Shelf::Level(0), number)? {
-            return Err(differs(Path::new(&path)));
-        }
-        Ok(())
-    }
-
-    /// A full tile as it is on the disk, not as it was written.
-    fn read_again(&self, shelf: Shelf, number: u64) -> io::Result<Vec<u8>> {
-        let tile = Tile { shelf, number, width: TILE_WIDTH };
-        for path in sealed::paths(&tile) {
-            self.options.disk.forget(&self.dir.join(path));
-        }
-        let found = sealed::read(&self.dir, &tile)?;
-        found.content.ok_or_else(|| differs(Path::new(&found.path)))
-    }
-
     /// Holds a segment against the bundles and tiles that are to take its place.
     fn compare(&self, path: &Path, first: u64, end: u64) -> io::Result<()> {
         let file = files::open(path, wal::MAX_SEGMENT)?;
@@ -219,8 +215,7 @@ impl Sealer {
             for (_, entry) in &frame.entries {
                 let number = next / TILE_WIDTH;
                 if bundle.is_empty() {
-                    bundle = self.read_again(Shelf::Entries, number)?;
-                    self.is_bundle(number, &bundle)?;
+                    bundle = self.again.bundle(number)?;
                     let before = usize::try_from(next % TILE_WIDTH).unwrap_or_default();
                     let before = split_bundle(&bundle).take(before).flatten();
                     offset = before.map(|entry| entry.len() + 2).sum();
@@ -234,36 +229,12 @@ impl Sealer {
                 next += 1;
                 if next.is_multiple_of(TILE_WIDTH) {
                     bundle.clear();
-                    self.compare_above(0, number)?;
+                    self.again.above(0, number)?;
                 }
             }
             at += bytes.len() as u64;
         }
         Ok(())
-    }
-
-    /// Holds the tile above a row of 256 that ends with this one against them.
-    fn compare_above(&self, level: u8, number: u64) -> io::Result<()> {
-        let above = number / TILE_WIDTH;
-        if !(number + 1).is_multiple_of(TILE_WIDTH) {
-            return Ok(());
-        }
-        let mut hashes = Vec::with_capacity(8192);
-        for below in above * TILE_WIDTH..=number {
-            let tile = self.read_again(Shelf::Level(level), below)?;
-            let mut edge = Edge::default();
-            for hash in tile.chunks_exact(32) {
-                let hash = hash.try_into().map_err(io::Error::other)?;
-                edge.push(Hash(hash)).map_err(io::Error::other)?;
-            }
-            hashes.extend_from_slice(&edge.root().map_err(io::Error::other)?.0);
-        }
-        let shelf = Shelf::Level(level + 1);
-        if hashes != self.read_again(shelf, above)? {
-            let path = Tile { shelf, number: above, width: TILE_WIDTH }.path();
-            return Err(differs(Path::new(&path)));
-        }
-        self.compare_above(level + 1, above)
     }
 
     /// Whether the checkpoint on the disk is signed and reaches over so many entries.
@@ -277,8 +248,4 @@ impl Sealer {
         }
         Ok(())
     }
-}
-
-fn differs(path: &Path) -> io::Error {
-    io::Error::other(format!("{} is not what was written", path.display()))
 }

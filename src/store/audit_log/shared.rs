@@ -147,21 +147,13 @@ impl Shared {
 
     /// Waits until more than `seen` entries are published, or so long; true when nothing
     /// more will be.
-    pub(super) fn wait_for_more(&self, seen: u64, at_most: Option<Duration>) -> bool {
+    pub(super) fn wait_for_more(&self, seen: u64, at_most: Duration) -> bool {
         let mut state = self.lock();
         let rests = |state: &mut State| {
             let is_poisoned = matches!(state.health, Health::Poisoned(_));
             !state.ending && !is_poisoned && state.published.checkpoint().size <= seen
         };
-        match at_most {
-            None => self.published.wait_while(&mut state, rests),
-            Some(at_most) => {
-                let idles = |state: &mut State| {
-                    !state.ending && !matches!(state.health, Health::Poisoned(_))
-                };
-                self.published.wait_while_for(&mut state, idles, at_most);
-            }
-        }
+        self.published.wait_while_for(&mut state, rests, at_most);
         state.ending
     }
 

@@ -132,6 +132,8 @@ names! {
         "Entries of the audit log";
     LOG_WRITTEN = Counter Bytes "tributary_audit_log_written"
         "Bytes that were appended to the audit log since the start";
+    LOG_DAMAGED = Gauge Things "tributary_audit_log_damaged"
+        "Places that were damaged when the audit log was last looked through";
     DISK_FREE = Gauge Bytes "tributary_audit_log_disk_free"
         "Room that is left on the disk of the audit log";
     DISK_SIZE = Gauge Bytes "tributary_audit_log_disk_size"

@@ -312,6 +312,47 @@ fn what_the_log_does_not_bear_out_is_not_copied() {
     }
 }
 
+/// A byte of a bundle, or of a tile, that changes on the disk while the log is open: it is
+/// told, records go on, and the mirror's file mends it.
+#[test]
+fn row_39_what_rots_while_the_log_is_written_is_told_and_can_be_restored_from_the_mirror() {
+    let pair = Pair::new();
+    pair.write(0, 900);
+    pair.round().unwrap();
+    let settings = Options {
+        look_every: Duration::from_millis(20),
+        look_rest: Duration::from_millis(1),
+        segment_bytes: 30_000,
+        ..options()
+    };
+    let log = open(&pair.log(), settings).unwrap();
+    let damaged = || log.figures().damaged();
+    for (number, name) in
+        [(2000, "tile/entries/001.gz"), (2001, "tile/0/000"), (2002, "tile/0/002")]
+    {
+        assert_eq!(damaged(), 0);
+        let path = pair.log().join(name);
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 16;
+        fs::write(&path, bytes).unwrap();
+        until("the alarm", || damaged() > 0);
+        append(&log, number).unwrap();
+        fs::copy(pair.mirror().join(name), &path).unwrap();
+        until("its end", || damaged() == 0);
+    }
+    // A tile that no full one is above leads to the root all the same.
+    let above = files(&pair.log().join("tile/1")).pop().unwrap();
+    let bytes = fs::read(&above).unwrap();
+    fs::write(&above, [&[bytes[0] ^ 1], &bytes[1..]].concat()).unwrap();
+    until("the alarm", || damaged() > 0);
+    fs::write(&above, bytes).unwrap();
+    until("its end", || damaged() == 0);
+    log.close().unwrap();
+    let report = verify(&pair.log(), &verifying_key(), None, &mut |_| {}).unwrap();
+    assert_eq!(report.verdict, Verdict::Sound, "{report:?}");
+}
+
 /// What comes first: at no moment does the mirror's checkpoint lead to what is not there.
 #[test]
 fn tiles_and_bundles_come_before_the_checkpoint_that_leads_to_them() {
