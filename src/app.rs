@@ -9,6 +9,8 @@ pub mod demo;
 pub mod gateway;
 mod governing;
 pub mod issuer;
+mod mapped;
+mod mapping_file;
 mod named;
 mod patience;
 pub mod profile_stream;

@@ -25,6 +25,7 @@ pub mod metered;
 pub mod peer;
 pub mod random;
 pub mod readiness;
+pub mod rulebook;
 pub mod status_lists;
 pub mod timing;
 pub mod traced;

@@ -53,7 +53,7 @@ pub async fn serve(plan: &Path) -> anyhow::Result<()> {
     let identity = OwnIdentity::load(&config.link.certificate, &config.link.key, clock::utc())?;
     let tls = LinkTls::new(identity, Trust::new(TrustStore::load(&config.link.trust)?));
     let catalogue = Arc::new(catalogue::load(&config.catalogue)?);
-    let unused = Unused::open(&catalogue)?;
+    let unused = Unused::open()?;
     let (_run, stop) = watch::channel(false);
     let mut agencies = Vec::new();
     for (id, address, items) in plan.agencies {
@@ -86,12 +86,12 @@ struct Unused {
 }
 
 impl Unused {
-    fn open(catalogue: &Catalogue) -> anyhow::Result<Self> {
+    fn open() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let origin: Origin = "relay.bench.example/1".parse()?;
         let key = || SigningKey::from_seed(&[7; 32]);
         let log = AuditLog::open(&folder.path().join("log"), &origin, key()?)?;
-        let recorder = Arc::new(Recorder::new(log, catalogue.digest(), None));
+        let recorder = Arc::new(Recorder::new(log, None));
         let witnesses = Witnesses::new(
             &recorder,
             folder.path().join("log"),

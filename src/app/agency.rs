@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::governing::policy::Enforcing;
+use super::governing::authority::{self, First};
+use super::governing::rulebook::Governing;
 use super::governing::switch::kill_switch;
-use super::governing::{authority, health, log, mirror, peers, ready};
+use super::governing::{health, log, mirror, peers, ready};
+use super::mapped::Mapped;
+use super::mapping_file::AsWritten;
 use super::reading::{self, Common};
 use super::serving::{self, StartError};
 use super::standing::Changing;
@@ -21,12 +23,12 @@ use crate::config::faults::Faults;
 use crate::config::parties::Written;
 use crate::config::review::ReviewConfig;
 use crate::config::status::StatusConfig;
-use crate::domain::subject::SubjectFormat;
 use crate::service::agency::answer::{Agency, AgencyParts};
 use crate::service::agency::server::AgencyServer;
 use crate::service::health::Health;
-use crate::source::{Holdings, SourceError};
+use crate::service::rulebook::Rulebook;
 use crate::store::audit_log::{AuditError, Options as LogOptions};
+use crate::store::enforced::Keeper;
 use crate::store::frequency::{Counters, Newest};
 use crate::telemetry::metrics::Metrics;
 use crate::wire::proto::pb::agency_service_server::AgencyServiceServer;
@@ -59,8 +61,7 @@ pub async fn run_with(
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
     let (config, read, mapping, opening_keys) = reading::agency(path, changing)?;
-    let Common { catalogue, texts, standing, tls, links, grants, pins, lists, .. } = read;
-    let Common { engine, policy, keys, logs, .. } = read;
+    let Common { texts, standing, tls, links, grants, lists, engine, files, keys, logs } = read;
     let rounds = Rounds::start(&stop).map_err(StartError::Thread)?;
     standing.start(&rounds);
     links.start(tls.clone(), standing.news(), &rounds);
@@ -69,64 +70,62 @@ pub async fn run_with(
     let (listener, address) = serving::bind(config.listen).await?;
     let pages = telemetry::bind(config.telemetry.as_ref()).await?;
 
-    let holdings = Holdings::open(mapping);
-    if !config.source.may_write()
-        && let Ok(Some(rights)) = holdings.writable().await
-    {
-        return Err(StartError::Account(SourceError::can_write(&rights)));
-    }
-    if let Err(faults) = holdings.check().await {
-        // The source may come up later; until then sections say what is wrong.
-        for fault in faults {
-            tracing::warn!(agency = %config.id, "{fault}");
-        }
-    }
-    let again = look(&holdings, &config.subject.format).await;
+    let own = (config.id.clone(), config.subject.format.clone(), folder);
+    let opened = Mapped::open(own, mapping, stop.clone()).await;
+    let (mapped, holdings) = opened.map_err(StartError::Account)?;
     let max_deadline = config.limits.max_deadline;
     let mut newest = Newest::new(max_deadline);
     let see = &mut |record: &_| newest.see(record);
     // Each request that is let in has a place in the log's queue.
     let options = options.with_room_for(config.limits.max_total);
     let log_key = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
-    let (recorder, witnesses) = log::open(&config.audit, keys, logs, &catalogue, options, see)?;
+    let (recorder, witnesses) = log::open(&config.audit, keys, logs, options, see)?;
     let mirroring = mirror::keep(&config.audit, log_key)?;
     peers::keep(standing.news(), &witnesses, &rounds);
     let counters = Counters::open(&config.counters, folder, newest).await?;
     let counters_domain = counters.domain(witnesses.origin().as_str());
     let statement_limit = config.source.sql.as_ref().map(|sql| sql.get_ref().statement_timeout);
-    let (read, own) = ((&catalogue, texts), Some(&config.id));
-    let enforcing = Enforcing::new(&config.policy, &config.audit, read, None, own);
-    let believed = (grants, lists, pins, config.grants.cache);
-    let governing = (enforcing, engine, policy);
-    let known = recorder.last_time();
-    let news = (standing.news(), folder);
-    let authority = authority::start(&catalogue, believed, news, governing, known, &rounds).await?;
+    let keeper = Keeper::new(&config.audit.folder, None);
+    keeper.know(engine.catalogue().digest(), texts);
+    let governing = Governing {
+        files,
+        news: standing.news(),
+        folder: folder.to_owned(),
+        catalogue: config.catalogue.clone(),
+        policy: config.policy.clone(),
+        own: Some(config.id.clone()),
+        keeper,
+        mapper: Box::new(mapped),
+    };
+    let (grants, engine) = (Arc::new(grants), Arc::new(engine));
+    let rulebook = Rulebook { grants, engine, earlier: Vec::new(), mapped: holdings };
+    let (cache, known) = (config.grants.cache, recorder.last_time());
+    let first = First { rulebook, lists, cache, known };
+    let prompt = Rounds::start(&stop).map_err(StartError::Thread)?;
+    let authority = authority::start(governing, first, [&rounds, &prompt]).await?;
     running_out::watch_for(tls.clone(), config.audit.folder.clone(), &stop);
-    let switching = Rounds::start(&stop).map_err(StartError::Thread)?;
-    let enabled = kill_switch(path, config.enabled, &switching);
-    let (policy, statuses) = (authority.policy().clone(), authority.statuses().clone());
+    let enabled = kill_switch(path, config.enabled, &prompt);
+    let (rules, statuses) = (authority.rules().clone(), authority.statuses().clone());
     let checks = ready::checks(&recorder, &witnesses, &authority, &stop);
     let readiness = Arc::new(ready::with_switch(checks, enabled.clone()));
     let metrics = Metrics::new(telemetry::methods());
     let (spans, sending) = traces::start(config.telemetry.as_ref(), "tributary-agency");
-    let looking = Looking::new("agency", catalogue.digest(), &recorder, &readiness)
+    let looking = Looking::new("agency", &recorder, &readiness)
+        .rules(rules)
         .link(tls.clone())
         .statuses(statuses.clone())
         .mirror(mirroring.as_ref())
-        .policy(policy)
         .peers(witnesses.clone())
         .counters(counters.clone())
         .spans(spans.clone());
     let agency = Arc::new(Agency::new(AgencyParts {
         id: config.id.clone(),
-        catalogue,
-        holdings,
         authority,
         keys: opening_keys,
         counters,
         recorder: recorder.clone(),
         witnesses: witnesses.clone(),
-        format: config.subject.format.clone(),
+        format: config.subject.format,
         limits: config.limits,
         enabled,
         counters_domain,
@@ -134,12 +133,10 @@ pub async fn run_with(
         metrics: metrics.clone(),
         spans,
     }));
-    if again {
-        tokio::spawn(look_again(Arc::clone(&agency), config.subject.format, stop.clone()));
-    }
     let health = Health::new(stop.clone());
     tokio::spawn(health::report_logs(witnesses, health.clone(), stop.clone()));
-    readiness.tell(health.clone(), SERVICE, move || ready::issuers(&statuses));
+    prompt
+        .keep_looking(readiness.teller(health.clone(), SERVICE, move || ready::issuers(&statuses)));
     let under_way = agency.clone();
     let readable = looking.requests(move || under_way.in_flight()).readable(&metrics);
     let pages = pages.serve(readiness, health.clone(), readable);
@@ -161,45 +158,17 @@ pub async fn run_with(
     Ok(())
 }
 
-/// How long a source that was away is left before its rows are looked at again.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-
-/// Looks at a sample of the source's rows, and says what is wrong with them. Whether to
-/// look again.
-async fn look(holdings: &Holdings, format: &SubjectFormat) -> bool {
-    let looked = holdings.look(format).await;
-    for fault in looked.faults {
-        tracing::error!("{fault}");
-    }
-    looked.again
-}
-
-/// Looks until the source has been seen.
-async fn look_again(agency: Arc<Agency>, format: SubjectFormat, mut stop: watch::Receiver<bool>) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
-        let looked = agency.holdings().look(&format).await;
-        if !looked.again {
-            for fault in looked.faults {
-                tracing::error!("{fault}");
-            }
-            return;
-        }
-    }
-}
-
 pub(super) fn changing(written: &Written) -> (Option<Changing>, Faults) {
     let (config, faults) = AgencyConfig::judge_written(written);
     let changing = config.map(|config| Changing {
+        catalogue: config.catalogue,
         link: config.link,
         grants: config.grants,
         audit: config.audit,
         agencies: Vec::new(),
         review: ReviewConfig::default(),
         status: StatusConfig::default(),
+        mapping: Some(Arc::new(AsWritten::of(written, config.source, config.query))),
         faults: faults.clone(),
     });
     (changing, faults)

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::governing::policy::Enforcing;
-use super::governing::{authority, health, log, mirror, peers, ready};
+use super::governing::authority::{self, First};
+use super::governing::rulebook::{Governing, Nothing};
+use super::governing::{health, log, mirror, peers, ready};
 use super::reading::{self, Common};
 use super::routes::{Roads, Route, Routes, routing};
 use super::running_out;
@@ -25,7 +26,9 @@ use crate::service::gateway::answer::Gateway;
 use crate::service::gateway::server::GatewayServer;
 use crate::service::gateway::status::{Readers, StatusServer};
 use crate::service::health::Health;
+use crate::service::rulebook::Rulebook;
 use crate::store::audit_log::{AuditError, Options as LogOptions};
+use crate::store::enforced::Keeper;
 use crate::telemetry::metrics::Metrics;
 use crate::wire::MAX_MESSAGE_BYTES;
 use crate::wire::proto::pb::audit_service_server::AuditServiceServer;
@@ -64,8 +67,7 @@ pub async fn run_with(
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
     let (config, read) = reading::gateway(path, changing)?;
-    let Common { catalogue, texts, standing, tls, links, grants, pins, lists, .. } = read;
-    let Common { engine, policy, keys, logs, .. } = read;
+    let Common { texts, standing, tls, links, grants, lists, engine, files, keys, logs } = read;
     let log_key = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
     let rounds = Rounds::start(&stop).map_err(StartError::Thread)?;
     standing.start(&rounds);
@@ -75,14 +77,13 @@ pub async fn run_with(
 
     // Each request that is let in has a place in the log's queue.
     let options = options.with_room_for(config.limits.max_in_flight);
-    let (recorder, witnesses) =
-        log::open(&config.audit, keys, logs, &catalogue, options, &mut |_| {})?;
+    let (recorder, witnesses) = log::open(&config.audit, keys, logs, options, &mut |_| {})?;
     let mirroring = mirror::keep(&config.audit, log_key.clone())?;
     peers::keep(standing.news(), &witnesses, &rounds);
     let health = Health::new(stop.clone());
     let roads = Roads {
         tls: tls.clone(),
-        catalogue: catalogue.clone(),
+        catalogue: engine.catalogue().clone(),
         witnesses: witnesses.clone(),
         hearing: Arc::new(Hearing::default()),
         health: health.clone(),
@@ -91,18 +92,29 @@ pub async fn run_with(
     let routes = config.agency.iter().map(|entry| roads.open(entry));
     let routes = routes.collect::<Result<Vec<Route>, _>>()?;
     tokio::spawn(health::report_logs(witnesses.clone(), health.clone(), stop.clone()));
-    let (read, asked) = ((&catalogue, texts), Some(routing(&config.agency)));
-    let enforcing = Enforcing::new(&config.policy, &config.audit, read, asked, None);
-    let keeper = enforcing.keeper().clone();
-    let believed = (grants, lists, pins, config.grants.cache);
-    let governing = (enforcing, engine, policy);
-    let known = recorder.last_time();
-    let news = (standing.news(), serving::folder_of(path));
-    let authority = authority::start(&catalogue, believed, news, governing, known, &rounds).await?;
-    let (policy, statuses) = (authority.policy().clone(), authority.statuses().clone());
+    let keeper = Keeper::new(&config.audit.folder, Some(routing(&config.agency)));
+    keeper.know(engine.catalogue().digest(), texts);
+    let governing = Governing {
+        files,
+        news: standing.news(),
+        folder: serving::folder_of(path).to_owned(),
+        catalogue: config.catalogue.clone(),
+        policy: config.policy.clone(),
+        own: None,
+        keeper: keeper.clone(),
+        mapper: Box::new(Nothing),
+    };
+    let (grants, engine) = (Arc::new(grants), Arc::new(engine));
+    let rulebook = Rulebook { grants, engine, earlier: Vec::new(), mapped: () };
+    let (cache, known) = (config.grants.cache, recorder.last_time());
+    let first = First { rulebook, lists, cache, known };
+    let prompt = Rounds::start(&stop).map_err(StartError::Thread)?;
+    let authority = authority::start(governing, first, [&rounds, &prompt]).await?;
+    let (rules, statuses) = (authority.rules().clone(), authority.statuses().clone());
     let readiness = Arc::new(ready::checks(&recorder, &witnesses, &authority, &stop));
     let issuers = statuses.clone();
-    readiness.tell(health.clone(), SERVICE, move || ready::issuers(&issuers));
+    prompt
+        .keep_looking(readiness.teller(health.clone(), SERVICE, move || ready::issuers(&issuers)));
     let metrics = Metrics::new(telemetry::methods());
     let (spans, sending) = traces::start(config.telemetry.as_ref(), "tributary-gateway");
     running_out::watch_for(tls.clone(), config.audit.folder.clone(), &stop);
@@ -127,29 +139,27 @@ pub async fn run_with(
     let max_deadline = config.limits.max_deadline;
     let gateway = Arc::new(Gateway::new(
         id,
-        catalogue.clone(),
         authority,
         recorder.clone(),
         routes.iter().map(|(_, client)| client.clone()).collect(),
         config.limits,
         (metrics.clone(), spans.clone()),
     ));
-    let (gateway_of, policy_of) = (Arc::downgrade(&gateway), policy.clone());
-    Routes { roads, routes, gateway: gateway_of, keeper, policy: policy_of }
+    let gateway_of = Arc::downgrade(&gateway);
+    Routes { roads, routes, gateway: gateway_of, keeper, rules: rules.clone() }
         .keep(standing.news(), &rounds);
     let of = Arc::downgrade(&gateway);
-    let looking = Looking::new("gateway", catalogue.digest(), &recorder, &readiness)
+    let looking = Looking::new("gateway", &recorder, &readiness)
+        .rules(rules.clone())
         .link(tls.clone())
         .statuses(statuses)
         .mirror(mirroring.as_ref())
-        .policy(policy.clone())
         .peers(witnesses)
         .spans(spans)
         .agencies(move || of.upgrade().map(|gateway| gateway.clients()).unwrap_or_default());
     let under_way = gateway.clone();
     let readable = looking.requests(move || under_way.in_flight()).readable(&metrics);
-    let own =
-        own::look(tls.clone(), recorder.clone(), readiness.clone(), policy, catalogue.digest());
+    let own = own::look(tls.clone(), recorder.clone(), readiness.clone(), rules.clone());
     let status = StatusServer::new(gateway.clone(), readers, own);
     let pages = pages.serve(readiness, health.clone(), readable);
     let mut routes = tonic::service::Routes::builder();
@@ -170,7 +180,7 @@ pub async fn run_with(
                 .max_encoding_message_size(MAX_ANSWER_BYTES),
         )
         .add_service(
-            CatalogueServiceServer::new(CatalogueServer::new(catalogue))
+            CatalogueServiceServer::new(CatalogueServer::new(rules))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_ANSWER_BYTES),
         );
@@ -189,12 +199,14 @@ pub async fn run_with(
 pub(super) fn changing(written: &Written) -> (Option<Changing>, Faults) {
     let (config, faults) = GatewayConfig::judge_written(written);
     let changing = config.map(|config| Changing {
+        catalogue: config.catalogue,
         link: config.link,
         grants: config.grants,
         audit: config.audit,
         agencies: config.agency,
         review: config.review,
         status: config.status,
+        mapping: None,
         faults: faults.clone(),
     });
     (changing, faults)

@@ -1,13 +1,13 @@
-//! What governs a running process and may change meanwhile: its audit log, policy, the
-//! kill switch. Who is believed is watched by [`super::rotation`].
+//! What governs a running process and may change meanwhile: its audit log, the rulebook, the
+//! kill switch. Which certificates are believed is watched by [`super::rotation`].
 
 pub(super) mod authority;
 pub(super) mod health;
 pub(super) mod log;
 pub(super) mod mirror;
 pub(super) mod peers;
-pub(super) mod policy;
 pub(super) mod ready;
+pub(super) mod rulebook;
 pub(super) mod switch;
 
 use crate::domain::finding::causes;

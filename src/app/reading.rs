@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::StartError;
+use super::governing::rulebook::Files;
+use super::mapping_file::AsWritten;
 use super::named::{judge_anchors, judge_status_uris, judge_trust};
-use super::rotation::{LinkWatch, PinsWatch};
+use super::rotation::LinkWatch;
 use super::serving::folder_of;
 use super::standing::{Read, Standing, Watched};
 use super::statuses::plan_with;
@@ -20,8 +22,7 @@ use crate::config::gateway::{AgencyEntry, GatewayConfig};
 use crate::config::grants::{Grants, GrantsConfig};
 use crate::config::link::LinkConfig;
 use crate::config::policy::PolicyConfig;
-use crate::config::reload::Watch;
-use crate::domain::catalogue::{Catalogue, Source};
+use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::OpeningKeys;
 use crate::domain::peer::Role;
 use crate::domain::policy::engine::Engine;
@@ -32,21 +33,20 @@ use crate::link::limits::ConnectLimits;
 use crate::link::tls::LinkTls;
 use crate::link::trust::Trust;
 use crate::service::status_lists::StatusPlan;
-use crate::source::{Mapping, Written};
+use crate::source::Mapping;
 
 /// What gateway and agency have in common. Its files are watched since before they
 /// were read.
 pub(super) struct Common {
-    pub(super) catalogue: Arc<Catalogue>,
     pub(super) texts: Texts,
     pub(super) standing: Arc<Standing>,
     pub(super) tls: LinkTls,
     pub(super) links: LinkWatch,
     pub(super) grants: Grants,
-    pub(super) pins: PinsWatch,
     pub(super) lists: StatusPlan,
+    /// The policy, over the catalogue.
     pub(super) engine: Engine,
-    pub(super) policy: Watch,
+    pub(super) files: Files,
     pub(super) keys: AuditKeys,
     pub(super) logs: Vec<PinnedLogs>,
 }
@@ -66,7 +66,7 @@ struct Sections<'a> {
 pub(super) type GatewayRead = (GatewayConfig, Common);
 
 /// An agency's configuration, what it names, its mapping, the keys that open subjects.
-pub(super) type AgencyRead = (AgencyConfig, Common, Mapping, OpeningKeys);
+pub(super) type AgencyRead = (AgencyConfig, Common, (Arc<AsWritten>, Mapping), OpeningKeys);
 
 /// What was read, as far as it could be, and everything that is wrong with it.
 pub(super) type Judged<T> = (Option<T>, Faults);
@@ -104,7 +104,6 @@ pub(super) fn agency(path: &Path, read: Read) -> Result<AgencyRead, StartError> 
 /// An agency's configuration with its faults, for who starts nothing.
 pub(super) fn judge_agency(path: &Path, read: Read) -> Result<Judged<AgencyRead>, FileError> {
     let watched = Watched::read(path)?;
-    let text = watched.written.text.clone();
     let (config, mut faults) = AgencyConfig::judge_written(&watched.written);
     let judged = config.and_then(|config| {
         let folder = folder_of(path);
@@ -113,25 +112,20 @@ pub(super) fn judge_agency(path: &Path, read: Read) -> Result<Judged<AgencyRead>
         let sections = Sections { path, role, catalogue, link, grants, policy, audit };
         let keys = grants.opening_keys(folder, &mut faults);
         config.counters.check(folder, &mut faults);
+        let (source, queries) = (config.source.clone(), config.query.clone());
+        let written = Arc::new(AsWritten::of(&watched.written, source, queries));
         let mut mapping = None;
         let common = sections.judge((watched, read), &mut faults, |catalogue, faults| {
             config.check_id(catalogue, faults);
             if faults.touches("id") || faults.touches("source") || faults.touches("query") {
                 return;
             }
-            let name = path.display().to_string();
-            let written = Written {
-                file: Source { name: &name, text: &text },
-                folder,
-                source: &config.source,
-                queries: &config.query,
-            };
-            match Mapping::compile(&config.id, catalogue, written) {
+            match written.compile(&config.id, catalogue, folder) {
                 Ok(compiled) => mapping = Some(compiled),
                 Err(findings) => faults.extend(findings),
             }
         });
-        Some((config, common?, mapping?, keys?))
+        Some((config, common?, (written, mapping?), keys?))
     });
     Ok((judged, faults))
 }
@@ -165,8 +159,7 @@ impl Sections<'_> {
         more: impl FnOnce(&Arc<Catalogue>, &mut Faults),
     ) -> Option<Common> {
         let links = LinkWatch::new(self.link);
-        let pins = PinsWatch::new(folder_of(self.path), self.grants);
-        let policy = self.policy.watch();
+        let files = Files::new(folder_of(self.path), self.catalogue, self.policy, self.grants);
         let tls = self.link(faults);
         let audit = self.audit.judge(faults);
         let anchors = judge_anchors(self.grants, folder_of(self.path), faults);
@@ -186,20 +179,7 @@ impl Sections<'_> {
         let lists = plan_with(&grants, anchors);
         let changing = read(&watched.written).0?;
         let standing = Standing::new(watched, read, changing, &catalogue);
-        Some(Common {
-            catalogue,
-            texts,
-            standing,
-            tls,
-            links,
-            grants,
-            pins,
-            lists,
-            engine,
-            policy,
-            keys,
-            logs,
-        })
+        Some(Common { texts, standing, tls, links, grants, lists, engine, files, keys, logs })
     }
 
     /// The own identity, which must be in the role, and the anchors.

@@ -1,5 +1,6 @@
-//! What may change while a process runs and says who is believed: the own
-//! certificate and key, trust anchors, revocation lists, issuers' pins.
+//! Keys and certificates that may change while a process runs: the own certificate and key,
+//! trust anchors, revocation lists, keys that open subjects. Issuers' pins are part of the
+//! rulebook ([`super::governing::rulebook`]).
 //!
 //! The files are looked at twice a second and taken once they have settled; what the
 //! configuration says of them is heard from [`super::standing`]. What
@@ -7,27 +8,22 @@
 //! revocation list that stays unreadable closes its own trust domain, since nobody
 //! knows then who was revoked.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::governing::{kept, kept_as};
 use super::standing::{Changing, Heard, News};
 use super::watching::Rounds;
-use super::{StartError, statuses};
 use crate::clock;
-use crate::config::file::FileError;
-use crate::config::grants::{Grants, GrantsConfig};
 use crate::config::link::LinkConfig;
 use crate::config::reload::{LastGood, Look, Watch};
-use crate::domain::catalogue::Catalogue;
 use crate::domain::finding::causes;
 use crate::domain::grant::OpeningKeys;
 use crate::domain::peer::TrustDomain;
 use crate::domain::reason::Reason;
 use crate::link::tls::LinkTls;
 use crate::link::trust::{BadList, TrustLoadError};
-use crate::service::status_lists::StatusPoll;
 
 /// How long a revocation list may be half written before its trust domain is
 /// closed.
@@ -143,84 +139,6 @@ impl Links {
             }
         }
         self.alarms = alarms;
-    }
-}
-
-/// The pinned issuers' files, watched; made before they are read.
-pub(super) struct PinsWatch(Watch);
-
-impl PinsWatch {
-    pub(super) fn new(folder: &Path, config: &GrantsConfig) -> Self {
-        Self(Watch::new(config.issuer_files(folder), ""))
-    }
-
-    /// Keeps `good` and the lists that are fetched up to date. Paths are relative to
-    /// `folder`.
-    pub(super) fn start(
-        self,
-        news: News,
-        folder: &Path,
-        (good, statuses): (Arc<LastGood<Grants>>, Arc<StatusPoll>),
-        catalogue: Arc<Catalogue>,
-        rounds: &Rounds,
-    ) {
-        let folder = folder.to_owned();
-        let mut pins = Pins { files: self.0, folder, news, good, statuses, catalogue };
-        rounds.keep_looking(move || pins.look());
-    }
-}
-
-struct Pins {
-    files: Watch,
-    folder: PathBuf,
-    news: News,
-    good: Arc<LastGood<Grants>>,
-    statuses: Arc<StatusPoll>,
-    catalogue: Arc<Catalogue>,
-}
-
-impl Pins {
-    fn look(&mut self) {
-        let mut changed = false;
-        match self.news.take() {
-            Some(Heard::Changed(now)) => {
-                changed = true;
-                self.files = PinsWatch::new(&self.folder, &now.grants).0;
-            }
-            Some(Heard::Refused(why)) => kept_as(Reason::PinsKept, why),
-            None => {}
-        }
-        if self.files.look() != Look::Settled && !changed {
-            return;
-        }
-        let now = self.news.now();
-        let loaded = self.load(&now);
-        match self.good.offer(loaded) {
-            Ok(_) => tracing::info!("issuers' pins and purposes were read again"),
-            Err(error) => {
-                self.narrow(&now.grants);
-                kept(Reason::PinsKept, &error);
-            }
-        }
-    }
-
-    fn load(&self, now: &Changing) -> Result<Grants, StartError> {
-        let mut faults = now.faults.clone();
-        let grants = now.grants.load(&self.folder, &self.catalogue, &mut faults);
-        let grants = faults.finish(grants).map_err(FileError::from)?;
-        self.statuses.replace(statuses::plan(&grants)?)?;
-        Ok(grants)
-    }
-
-    /// Whom the configuration names no more is believed no more, also where something else
-    /// keeps it from being taken.
-    fn narrow(&self, config: &GrantsConfig) {
-        let narrowed = self.good.current().narrowed(config);
-        if let Ok(plan) = statuses::plan(&narrowed) {
-            // Its lists were pinned before.
-            let _ = self.statuses.replace(plan);
-        }
-        self.good.keep(narrowed);
     }
 }
 

@@ -9,9 +9,7 @@ use super::governing::{health, kept};
 use super::standing::{Heard, News};
 use super::watching::Rounds;
 use crate::config::gateway::AgencyEntry;
-use crate::config::reload::LastGood;
 use crate::domain::catalogue::Catalogue;
-use crate::domain::policy::engine::Engine;
 use crate::domain::reason::Reason;
 use crate::link::connect::{ConnectError, Connector};
 use crate::link::limits::ConnectLimits;
@@ -21,6 +19,7 @@ use crate::service::agencies::hearing::Hearing;
 use crate::service::audit::monitor::Witnesses;
 use crate::service::gateway::answer::Gateway;
 use crate::service::health::Health;
+use crate::service::rulebook::InForce;
 use crate::store::enforced::Keeper;
 
 /// What every client has in common.
@@ -84,17 +83,27 @@ pub(super) struct Routes {
     /// Weak, for the gateway ends with what serves it, and its log with it.
     pub(super) gateway: Weak<Gateway>,
     pub(super) keeper: Keeper,
-    pub(super) policy: Arc<LastGood<Engine>>,
+    pub(super) rules: Arc<InForce>,
 }
 
 impl Routes {
     /// Keeps them as the configuration says.
     pub(super) fn keep(mut self, mut news: News, rounds: &Rounds) {
         rounds.keep_looking(move || {
+            self.renew();
             if let Some(Heard::Changed(now)) = news.take() {
                 self.change(&now.agencies);
             }
         });
+    }
+
+    /// Asks by the catalogue that is in force.
+    fn renew(&mut self) {
+        let rules = self.rules.now();
+        if !Arc::ptr_eq(rules.catalogue(), &self.roads.catalogue) {
+            self.roads.catalogue = rules.catalogue().clone();
+            self.routes.iter().for_each(|(_, client)| client.renew(rules.catalogue()));
+        }
     }
 
     fn change(&mut self, entries: &[AgencyEntry]) {
@@ -104,7 +113,7 @@ impl Routes {
         }
         // Kept before anybody is asked by it, as everything that is enforced.
         self.keeper.route(routing(entries));
-        if let Err(error) = self.keeper.keep(&self.policy.current(), crate::clock::utc()) {
+        if let Err(error) = self.keeper.keep(&self.rules.engine(), crate::clock::utc()) {
             // Who is gone is not asked any more, whatever the disk does.
             kept(Reason::PartyKept, &error);
             let gone = |entry: &AgencyEntry| entries.iter().all(|other| other.id != entry.id);

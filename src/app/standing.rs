@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use super::mapping_file::AsWritten;
 use super::named::judge_parties;
 use super::serving::folder_of;
 use super::watching::Rounds;
@@ -45,6 +46,8 @@ const READINGS: usize = 4;
 /// What of a role's configuration may change while it runs.
 #[derive(Debug, Clone)]
 pub(super) struct Changing {
+    /// The catalogue's folder.
+    pub(super) catalogue: PathBuf,
     pub(super) link: LinkConfig,
     pub(super) grants: GrantsConfig,
     pub(super) audit: AuditConfig,
@@ -52,6 +55,8 @@ pub(super) struct Changing {
     pub(super) agencies: Vec<AgencyEntry>,
     pub(super) review: ReviewConfig,
     pub(super) status: StatusConfig,
+    /// Of an agency.
+    pub(super) mapping: Option<Arc<AsWritten>>,
     /// None yet; it knows the lines of the files.
     pub(super) faults: Faults,
 }
@@ -101,7 +106,8 @@ struct InForce {
 pub(super) struct Standing {
     path: PathBuf,
     read: Read,
-    catalogue: Arc<Catalogue>,
+    /// By which names in party files are judged.
+    catalogue: ArcSwap<Catalogue>,
     files: Mutex<Files>,
     in_force: ArcSwap<InForce>,
 }
@@ -130,7 +136,7 @@ impl Standing {
         Arc::new(Self {
             path,
             read,
-            catalogue: catalogue.clone(),
+            catalogue: ArcSwap::new(catalogue.clone()),
             files: Mutex::new(files),
             in_force: ArcSwap::from_pointee(first),
         })
@@ -265,7 +271,7 @@ impl Standing {
         let mut faults = changing.faults.clone();
         let Changing { link, grants, audit, agencies, .. } = changing;
         let sections = (link, grants, audit, &**agencies);
-        judge_parties(sections, folder_of(&self.path), &self.catalogue, &mut faults);
+        judge_parties(sections, folder_of(&self.path), &self.catalogue.load(), &mut faults);
         let Findings(mut found) = faults.refuse();
         let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
         found.retain(|finding| names.contains(&finding.file));
@@ -385,6 +391,11 @@ impl News {
                 take(&now);
             }
         });
+    }
+
+    /// Judges what party files name by another catalogue from now on.
+    pub(super) fn judge_by(&self, catalogue: &Arc<Catalogue>) {
+        self.standing.catalogue.store(catalogue.clone());
     }
 
     /// What is in force now.

@@ -64,14 +64,10 @@ pub fn agency(path: &Path) -> Result<Verdict, FileError> {
 
 /// What a start of either role would be.
 fn facts(common: &Common) -> Vec<String> {
-    let identity = common.tls.identity();
+    let (identity, catalogue) = (common.tls.identity(), common.engine.catalogue());
     vec![
         format!("{}, certificate good until {}", identity.id(), identity.not_after()),
-        format!(
-            "{} items, catalogue {}",
-            common.catalogue.items().len(),
-            common.catalogue.digest()
-        ),
+        format!("{} items, catalogue {}", catalogue.items().len(), catalogue.digest()),
         format!("audit log {}, {} peers pinned", common.keys.origin, common.logs.len()),
     ]
 }

@@ -304,6 +304,11 @@ impl Catalogue {
         &self.items
     }
 
+    /// The numbers of all items.
+    pub fn numbers(&self) -> ItemSet {
+        self.items.iter().map(|item| item.number).collect()
+    }
+
     /// The item with a number.
     pub fn item(&self, number: ItemNumber) -> Option<&Item> {
         self.items.get(self.place(number)?)

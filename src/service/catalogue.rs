@@ -2,31 +2,58 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
 use crate::domain::catalogue::Catalogue;
 use crate::link::unread::Shared;
+use crate::service::rulebook::InForce;
 use crate::wire::catalogue;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::catalogue_service_server::CatalogueService;
 
-/// Serves one catalogue.
+/// Serves the catalogue in force.
 #[derive(Debug, Clone)]
 pub struct CatalogueServer {
+    rules: Arc<InForce>,
+    encoded: Arc<ArcSwap<Encoded>>,
+}
+
+/// The whole of a catalogue, encoded once for everybody.
+#[derive(Debug)]
+struct Encoded {
     catalogue: Arc<Catalogue>,
-    /// The whole of it, encoded once for everybody.
     items: Bytes,
     bundles: Bytes,
 }
 
+impl Encoded {
+    fn new(catalogue: &Arc<Catalogue>) -> Arc<Self> {
+        Arc::new(Self {
+            catalogue: catalogue.clone(),
+            items: framed(&catalogue::encode_items(catalogue, "")),
+            bundles: framed(&catalogue::encode_bundles(catalogue)),
+        })
+    }
+}
+
 impl CatalogueServer {
-    /// Serves this catalogue.
-    pub fn new(catalogue: Arc<Catalogue>) -> Self {
-        let items = framed(&catalogue::encode_items(&catalogue, ""));
-        let bundles = framed(&catalogue::encode_bundles(&catalogue));
-        Self { catalogue, items, bundles }
+    /// Serves the catalogue of this rulebook.
+    pub fn new(rules: Arc<InForce>) -> Self {
+        let encoded = Encoded::new(rules.now().catalogue());
+        Self { rules, encoded: Arc::new(ArcSwap::new(encoded)) }
+    }
+
+    fn encoded(&self) -> Arc<Encoded> {
+        let (rules, encoded) = (self.rules.now(), self.encoded.load_full());
+        if Arc::ptr_eq(rules.catalogue(), &encoded.catalogue) {
+            return encoded;
+        }
+        let encoded = Encoded::new(rules.catalogue());
+        self.encoded.store(encoded.clone());
+        encoded
     }
 }
 
@@ -55,15 +82,15 @@ impl CatalogueService for CatalogueServer {
     ) -> Result<Response<pb::ListItemsResponse>, Status> {
         let prefix = request.into_inner().prefix;
         if prefix.is_empty() {
-            return Ok(shared(&self.items));
+            return Ok(shared(&self.encoded().items));
         }
-        Ok(Response::new(catalogue::encode_items(&self.catalogue, &prefix)))
+        Ok(Response::new(catalogue::encode_items(self.rules.now().catalogue(), &prefix)))
     }
 
     async fn list_bundles(
         &self,
         _: Request<pb::ListBundlesRequest>,
     ) -> Result<Response<pb::ListBundlesResponse>, Status> {
-        Ok(shared(&self.bundles))
+        Ok(shared(&self.encoded().bundles))
     }
 }

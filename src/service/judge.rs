@@ -11,10 +11,8 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use crate::clock::Keeper;
-use crate::config::grants::Grants;
-use crate::config::reload::LastGood;
 use crate::domain::audit::RuleSet;
-use crate::domain::catalogue::{AgencyId, Catalogue};
+use crate::domain::catalogue::AgencyId;
 use crate::domain::grant::{
     Context, GrantCache, GrantError, Presented, Receiver, StatusLists, VerifiedGrant,
 };
@@ -23,21 +21,20 @@ use crate::domain::policy::answer::{Decision, Question};
 use crate::domain::policy::engine::Engine;
 use crate::domain::policy::{self, Permit};
 use crate::domain::reason::Reason;
+use crate::service::rulebook::{InForce, Rulebook};
 use crate::service::status_lists::StatusPoll;
 use crate::wire::refusal::Refusal;
 
 /// What a grant and a request are held against.
 #[derive(Debug)]
-pub struct Authority {
-    catalogue: Arc<Catalogue>,
-    grants: Arc<LastGood<Grants>>,
+pub struct Authority<M = ()> {
+    rules: Arc<InForce<M>>,
     statuses: Arc<StatusPoll>,
-    policy: Arc<LastGood<Engine>>,
     cache: GrantCache,
     time: Arc<Keeper>,
 }
 
-/// What the policy in force says about the agencies of a grant.
+/// What a policy says about the agencies of a grant.
 #[derive(Debug)]
 pub struct Ruling {
     engine: Arc<Engine>,
@@ -46,6 +43,27 @@ pub struct Ruling {
 }
 
 impl Ruling {
+    /// Asks a policy about every agency of a grant.
+    ///
+    /// # Errors
+    /// `INTERNAL` when evaluating the rules failed.
+    pub async fn by(engine: &Arc<Engine>, grant: &VerifiedGrant) -> Result<Self, Refusal> {
+        let mut decisions = Vec::new();
+        for (agency, _) in grant.agencies() {
+            let question = Question {
+                consumer: grant.client(),
+                purpose: grant.purpose().as_str(),
+                basis: grant.legal_basis(),
+                agency,
+            };
+            decisions.push(match engine.cached(&question) {
+                Some(decision) => decision,
+                None => evaluate(engine.clone(), grant, agency).await?,
+            });
+        }
+        Ok(Self { engine: engine.clone(), decisions })
+    }
+
     /// What grant and policy together allow.
     ///
     /// # Errors
@@ -75,18 +93,16 @@ impl Ruling {
     }
 }
 
-impl Authority {
-    /// An authority that believes `grants`' issuers and follows `policy`. It
-    /// remembers `cache` checked signatures.
+impl<M> Authority<M> {
+    /// An authority that judges by what is in force. It remembers `cache` checked
+    /// signatures.
     pub fn new(
-        catalogue: Arc<Catalogue>,
-        grants: Arc<LastGood<Grants>>,
+        rules: Arc<InForce<M>>,
         statuses: Arc<StatusPoll>,
-        policy: Arc<LastGood<Engine>>,
         cache: usize,
         time: Arc<Keeper>,
     ) -> Self {
-        Self { catalogue, grants, statuses, policy, cache: GrantCache::new(cache), time }
+        Self { rules, statuses, cache: GrantCache::new(cache), time }
     }
 
     /// The status lists by which grants are judged.
@@ -94,13 +110,13 @@ impl Authority {
         &self.statuses
     }
 
-    /// The policy in force.
-    pub const fn policy(&self) -> &Arc<LastGood<Engine>> {
-        &self.policy
+    /// What is in force.
+    pub const fn rules(&self) -> &Arc<InForce<M>> {
+        &self.rules
     }
 
-    /// Verifies what was presented. What is refused from here on gets a record of its
-    /// own; what is refused here is only counted.
+    /// Verifies what was presented, by the rulebook of its request. What is refused from here
+    /// on gets a record of its own; what is refused here is only counted.
     ///
     /// # Errors
     /// `PERMISSION_DENIED` with the grant's reason; `FAILED_PRECONDITION` for a digest
@@ -109,35 +125,16 @@ impl Authority {
         &self,
         presented: Presented<&[u8]>,
         receiver: Receiver<'_>,
+        rules: &Rulebook<M>,
     ) -> Result<VerifiedGrant, Refusal> {
-        let (grants, statuses) = (self.grants.current(), Arc::clone(&self.statuses.lists()));
-        let context = self.context(receiver, &grants, &statuses);
+        let statuses = Arc::clone(&self.statuses.lists());
+        let context = self.context(receiver, rules, &statuses);
         self.cache.verify(presented, &context).map_err(|error| refused(&error))
     }
 
-    /// Asks the policy in force about every agency of a grant.
-    ///
-    /// # Errors
-    /// `INTERNAL` when evaluating the rules failed.
-    pub async fn judge(&self, grant: &VerifiedGrant) -> Result<Ruling, Refusal> {
-        let engine = self.policy.current();
-        let mut decisions = Vec::new();
-        for (agency, _) in grant.agencies() {
-            let question = Question {
-                consumer: grant.client(),
-                purpose: grant.purpose().as_str(),
-                basis: grant.legal_basis(),
-                agency,
-            };
-            decisions.push(match engine.cached(&question) {
-                Some(decision) => decision,
-                None => evaluate(engine.clone(), grant, agency).await?,
-            });
-        }
-        Ok(Ruling { engine, decisions })
-    }
-
-    /// Asks once more, right before release.
+    /// Asks once more, right before release, and by what is in force then. What the catalogue
+    /// has no more by then is decided by the one under which the request began: nothing
+    /// forbids it, and the next request does not get it.
     ///
     /// # Errors
     /// As [`verify`](Self::verify), and `POLICY_CHANGED` when the policy no longer
@@ -149,18 +146,18 @@ impl Authority {
         ruling: &Ruling,
         receiver: Receiver<'_>,
     ) -> Result<(), Refusal> {
-        let (grants, statuses) = (self.grants.current(), Arc::clone(&self.statuses.lists()));
+        let (rules, statuses) = (self.rules.now(), Arc::clone(&self.statuses.lists()));
         grant
-            .still_holds(&self.context(receiver, &grants, &statuses))
+            .still_holds(&self.context(receiver, &rules, &statuses))
             .map_err(|error| refused(&error))?;
-        if Arc::ptr_eq(&self.policy.current(), &ruling.engine) {
+        if Arc::ptr_eq(&rules.engine, &ruling.engine) {
             return Ok(());
         }
-        let now = self.judge(grant).await?;
+        let (now, known) = (Ruling::by(&rules.engine, grant).await?, rules.catalogue().numbers());
         let narrowed = grant
             .agencies()
             .zip(&now.decisions)
-            .any(|((agency, _), now)| !permit.items_of(agency).is_subset(&now.items));
+            .any(|((agency, _), now)| !permit.items_of(agency).and(&known).is_subset(&now.items));
         if narrowed {
             let message = "the policy was narrowed while the request was under way; ask again";
             return Err(Refusal::new(Reason::PolicyChanged, message));
@@ -179,17 +176,17 @@ impl Authority {
     }
 
     fn context<'a>(
-        &'a self,
+        &self,
         receiver: Receiver<'a>,
-        grants: &'a Grants,
+        rules: &'a Rulebook<M>,
         statuses: &'a StatusLists,
     ) -> Context<'a> {
         Context {
             receiver,
             now: self.time.now(),
-            pins: &grants.pins,
-            purposes: &grants.purposes,
-            catalogue: &self.catalogue,
+            pins: &rules.grants.pins,
+            purposes: &rules.grants.purposes,
+            catalogue: rules.catalogue(),
             statuses,
         }
     }

@@ -8,7 +8,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -16,9 +15,6 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use crate::clock;
 use crate::domain::reason::Reason;
 use crate::service::health::Health;
-
-/// How often what is known is looked at for whoever watches health.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The check that every process has: it is not being stopped.
 pub const RUNNING: &str = "running";
@@ -76,16 +72,16 @@ impl Readiness {
         self.look().into_iter().find_map(|(_, cause)| cause)
     }
 
-    /// Tells health, under the empty name and that of the service: at once, and from then on
-    /// within a second of each change, until the process stops; that health knows by itself.
-    /// `beside` are other names whose state only time changes.
-    pub fn tell(
+    /// What tells health, under the empty name and that of the service: it did so once, and is
+    /// to be called about twice a second from then on, until the process stops; that health
+    /// knows by itself. `beside` are other names whose state only time changes.
+    pub fn teller(
         self: &Arc<Self>,
         health: Health,
         service: &'static str,
         beside: impl Fn() -> Vec<(String, ServingStatus)> + Send + 'static,
-    ) {
-        let (readiness, mut stop) = (self.clone(), self.stop.clone());
+    ) -> impl FnMut() + Send + 'static {
+        let readiness = self.clone();
         let mut told = Told::default();
         let mut tell = move || {
             let cause = readiness.cause();
@@ -101,14 +97,7 @@ impl Readiness {
             told.log(cause);
         };
         tell();
-        tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    () = clock::beat(LOOK_EVERY) => tell(),
-                    _ = stop.wait_for(|stop| *stop) => return,
-                }
-            }
-        });
+        tell
     }
 }
 

@@ -304,6 +304,14 @@ impl AuditLog {
         self.shared.health()
     }
 
+    /// Waits until it is out of use, and says why.
+    pub async fn lost(&self) -> String {
+        let mut lost = self.shared.lost();
+        let why = lost.wait_for(Option::is_some).await;
+        // The sender is this log's own.
+        why.ok().and_then(|why| why.as_deref().map(str::to_owned)).unwrap_or_default()
+    }
+
     /// What is counted of it since it was opened.
     pub fn figures(&self) -> &Figures {
         &self.shared.figures

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::domain::audit::Timestamp;
-use crate::domain::catalogue::{Catalogue, Source};
+use crate::domain::catalogue::{Catalogue, CatalogueDigest, Source};
 use crate::domain::flows::drift::Enforced;
 use crate::domain::policy::engine::Engine;
 use crate::domain::policy::vocabulary::Vocabulary;
@@ -33,6 +33,9 @@ use crate::files;
 /// The folder inside a log's.
 const FOLDER: &str = "enforced";
 const TIMELINE: &str = "timeline.jsonl";
+
+/// Catalogues whose texts are in memory, at most: policies come into force over the newest.
+const CATALOGUES: usize = 2;
 
 /// Most bytes of one kept file.
 const MAX_BYTES: u64 = 128 << 20;
@@ -60,7 +63,8 @@ struct Moment {
 #[derive(Debug, Clone)]
 pub struct Keeper {
     folder: PathBuf,
-    catalogue: Texts,
+    /// The texts of catalogues, the newest last.
+    catalogues: Arc<Mutex<Vec<(CatalogueDigest, Texts)>>>,
     routing: Arc<Mutex<Option<String>>>,
 }
 
@@ -74,10 +78,19 @@ pub struct Kept {
 }
 
 impl Keeper {
-    /// Keeps in the folder of a log. `catalogue` are its files; `routing` says whom
-    /// a gateway asks, as JSON.
-    pub fn new(log: &Path, catalogue: Texts, routing: Option<String>) -> Self {
-        Self { folder: log.join(FOLDER), catalogue, routing: Arc::new(Mutex::new(routing)) }
+    /// Keeps in the folder of a log. `routing` says whom a gateway asks, as JSON.
+    pub fn new(log: &Path, routing: Option<String>) -> Self {
+        let routing = Arc::new(Mutex::new(routing));
+        Self { folder: log.join(FOLDER), catalogues: Arc::default(), routing }
+    }
+
+    /// The files of a catalogue, to be kept with the policies over it.
+    pub fn know(&self, catalogue: CatalogueDigest, texts: Texts) {
+        let mut catalogues = self.catalogues.lock();
+        catalogues.retain(|(known, _)| *known != catalogue);
+        catalogues.push((catalogue, texts));
+        let before = catalogues.len().saturating_sub(CATALOGUES);
+        catalogues.drain(..before);
     }
 
     /// Whom the gateway asks from now on, to be kept with what comes into force next.
@@ -91,8 +104,11 @@ impl Keeper {
     /// The disk's.
     pub fn keep(&self, engine: &Engine, now: OffsetDateTime) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
-        let catalogue = engine.catalogue().digest().to_string();
-        self.file(&format!("catalogue-{catalogue}.json"), &self.catalogue)?;
+        let catalogue = engine.catalogue().digest();
+        if let Some((_, texts)) = self.catalogues.lock().iter().find(|(of, _)| *of == catalogue) {
+            self.file(&format!("catalogue-{catalogue}.json"), texts)?;
+        }
+        let catalogue = catalogue.to_string();
         let policy = engine.digest().to_string();
         let file = PolicyFile {
             catalogue: catalogue.clone(),
@@ -241,7 +257,7 @@ mod tests {
     #[test]
     fn a_file_with_something_else_in_it_is_replaced() {
         let log = tempfile::tempdir().unwrap();
-        let keeper = Keeper::new(log.path(), Texts::new(), None);
+        let keeper = Keeper::new(log.path(), None);
         fs::create_dir_all(&keeper.folder).unwrap();
         let path = keeper.folder.join("policy-1.json");
         for wrong in ["", "right and more", "wrong"] {

@@ -1,8 +1,10 @@
 //! A gateway's request for one agency's section, as the agency reads it.
 //!
 //! One that is numbered by another catalogue is taken only with the digest of each item's
-//! definition, and only for the items that the agency's own catalogue defines alike. The
-//! answer to it is in [`super::section`].
+//! definition, or if that catalogue is known from before, and only for the items that the
+//! agency's own catalogue defines alike. The answer to it is in [`super::section`].
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message;
@@ -34,17 +36,25 @@ pub struct FetchRequest {
     pub foreign: bool,
 }
 
-/// Reads an encoded `FetchSectionRequest`. Every wrong field is named, not just the first.
+/// Reads an encoded `FetchSectionRequest`, which may be by one of the `earlier` catalogues
+/// as well. Every wrong field is named, not just the first.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` for what is no such message or has wrong fields,
 /// `FAILED_PRECONDITION` for one that is numbered by another catalogue and does not say how
 /// that defines each item, or defines them all otherwise.
-pub fn decode(request: Bytes, catalogue: &Catalogue) -> Result<FetchRequest, Refusal> {
+pub fn decode(
+    request: Bytes,
+    catalogue: &Catalogue,
+    earlier: &[Arc<Catalogue>],
+) -> Result<FetchRequest, Refusal> {
     let request = pb::FetchSectionRequest::decode(request)
         .map_err(|_| Refusal::new(Reason::Undecodable, "the request is no FetchSectionRequest"))?;
     let foreign = *request.catalogue_digest != catalogue.digest().0;
-    if foreign && (request.catalogue_digest.len() != 32 || request.item_digests.is_empty()) {
+    let known = earlier.iter().find(|known| known.digest().0 == *request.catalogue_digest);
+    let known = known.filter(|_| foreign && request.item_digests.is_empty());
+    let undefined = request.catalogue_digest.len() != 32 || request.item_digests.is_empty();
+    if foreign && undefined && known.is_none() {
         let message = "the request is numbered by another catalogue and does not say how that \
                        defines each item; Describe states the right digest";
         return Err(Refusal::new(Reason::WrongCatalogue, message));
@@ -67,7 +77,10 @@ pub fn decode(request: Bytes, catalogue: &Catalogue) -> Result<FetchRequest, Ref
         fault("items", "must be a set of 1 to 512 bits with a bit set");
     }
     let alike = match (items, foreign) {
-        (Some(items), true) => alike(&items, &request.item_digests, catalogue),
+        (Some(items), true) => match known {
+            Some(known) => alike(&items, &known.digests_of(&items), catalogue),
+            None => alike(&items, &request.item_digests, catalogue),
+        },
         (items, _) => items,
     };
     if items.is_some() && alike.is_none() {

@@ -11,6 +11,7 @@ use serde_json::json;
 use toml_edit::{DocumentMut, Item, Table, value};
 use tonic::transport::Channel;
 use tonic_health::pb::health_check_response::ServingStatus;
+use tributary::app::demo::Federation as Described;
 use tributary::config::catalogue;
 use tributary::domain::item::ItemSet;
 use tributary::wire::proto::pb;
@@ -22,7 +23,7 @@ use crate::kit::federation::{
     DEADLINE, Federation, Profiles, Served, link, section, until, within,
 };
 use crate::kit::forged::{Forgery, name_in, part_of};
-use crate::kit::waiting::Reserved;
+use crate::kit::waiting::{Reserved, becomes};
 
 /// In the new catalogue alone.
 const ADDED: &str = "education.training.finished_36m";
@@ -196,12 +197,16 @@ fn gap(answer: &pb::GetProfileResponse, id: &str) -> Option<(String, BTreeMap<St
     Some((why.to_owned(), owners.collect()))
 }
 
-/// Everybody's grant of a person of whom every item is known, with what the test asks for.
-fn grant_of(federation: &Federation) -> String {
-    let people = &federation.described.test_people;
-    let subject = &people.iter().find(|person| person.outcome == "complete").unwrap().subject;
-    let place = federation.described.subjects.iter().position(|known| known == subject).unwrap();
-    let mut grant = Forgery::of(&federation.home, &federation.grant(place));
+/// The place of a person of whom every item is known.
+fn complete(described: &Described) -> usize {
+    let mut people = described.test_people.iter();
+    let subject = &people.find(|person| person.outcome == "complete").unwrap().subject;
+    described.subjects.iter().position(|known| known == subject).unwrap()
+}
+
+/// Everybody's grant of a person, with what the test asks for.
+fn grant_of(home: &Path, grant: &str) -> String {
+    let mut grant = Forgery::of(home, grant);
     for (agency, wanted) in [
         ("education", &[ADDED, LIKE, SUM][..]),
         ("employment", &[SUM]),
@@ -330,7 +335,7 @@ async fn row_69_parties_take_a_catalogue_in_any_order_and_no_item_that_both_ends
     let consumer = Consumer {
         federation: federation.clone(),
         gateway: port.address(),
-        grant: grant_of(&federation),
+        grant: grant_of(&home, &federation.grant(complete(&federation.described))),
     };
     parties.push(Party { name: GATEWAY.into(), config, port, new: false, served: None });
     for party in &mut parties {
@@ -354,20 +359,27 @@ async fn row_69_parties_take_a_catalogue_in_any_order_and_no_item_that_both_ends
     let (changes, whole) = (Arc::new(Changes::default()), Arc::new(AtomicUsize::new(0)));
     let asking = ask_on(consumer.clone(), steady.clone(), changes.clone(), whole.clone());
     let asking = tokio::spawn(asking);
-    // To the new catalogue, and back to the old one.
+    // To the new catalogue while all run, and back to the old one with each started anew.
     let order = [shuffled(8), shuffled(8)].concat();
     for (at, place) in order.iter().enumerate() {
-        let party = &mut parties[*place];
-        changes.begin(&party.name);
-        party.served.take().unwrap().stop().await;
-        party.turn(&home);
-        party.start().await;
+        let (party, started) = (&mut parties[*place], at >= 8);
+        if started {
+            changes.begin(&party.name);
+            party.served.take().unwrap().stop().await;
+            party.turn(&home);
+            party.start().await;
+        } else {
+            party.turn(&home);
+        }
         let channel = consumer.channel().await;
         for agency in steady.keys() {
             link(&channel, agency, ServingStatus::Serving).await;
         }
+        known_to_gateway(&parties, &consumer, &channel).await;
         check(&parties, &consumer, &channel, &steady, &order[..=at]).await;
-        changes.end();
+        if started {
+            changes.end();
+        }
         let (seen, asked) = (whole.load(Ordering::SeqCst), || whole.load(Ordering::SeqCst));
         let more = async || (asked(), asking.is_finished());
         let (_, ended) = until("more answers", more, |(now, over)| *over || *now >= seen + 3).await;
@@ -385,6 +397,47 @@ async fn row_69_parties_take_a_catalogue_in_any_order_and_no_item_that_both_ends
     for id in [CHANGED, SUM, RETIRED] {
         assert_eq!(gap(&answer, id), None, "{id}");
     }
+}
+
+/// The digest of the new catalogue, or of the old one.
+fn digest_of(consumer: &Consumer, new: bool) -> [u8; 32] {
+    let folder = if new { "catalogue-new" } else { "catalogue" };
+    catalogue::load(&consumer.federation.home.join(folder)).unwrap().digest().0
+}
+
+/// Waits until the gateway has its catalogue, and tells whoever asks how the agencies do
+/// which of their items are left out.
+async fn known_to_gateway(parties: &[Party], consumer: &Consumer, channel: &Channel) {
+    let has_new = |name: &str| parties.iter().find(|party| party.name == name).unwrap().new;
+    let ours = has_new(GATEWAY);
+    let left_out = |agency: &str| -> Vec<String> {
+        let left_out: &[&str] = match agency {
+            "education" if ours => &[ADDED, SUM],
+            "education" | "employment" => &[SUM],
+            "lending" => &[CHANGED],
+            "traffic" if !ours => &[RETIRED],
+            _ => &[],
+        };
+        let left_out = if has_new(agency) == ours { &[] } else { left_out };
+        left_out.iter().map(ToString::to_string).collect()
+    };
+    let expected: BTreeMap<String, Vec<String>> = parties
+        .iter()
+        .filter(|party| party.name != GATEWAY)
+        .map(|party| (party.name.clone(), left_out(&party.name)))
+        .collect();
+    let expected = (digest_of(consumer, ours).to_vec(), expected);
+    let told = async || {
+        let mut status = StatusServiceClient::new(channel.clone());
+        let status = status.get_status(pb::GetStatusRequest {}).await.unwrap().into_inner();
+        let agencies = status.agencies.into_iter().map(|agency| {
+            let mut differing = agency.differing_items;
+            differing.sort_unstable();
+            (agency.agency, differing)
+        });
+        (status.catalogue_digest.to_vec(), agencies.collect::<BTreeMap<_, _>>())
+    };
+    until("the catalogues to be known", told, |told| *told == expected).await;
 }
 
 /// What each item comes to is said by who has which catalogue, and by nothing else.
@@ -423,28 +476,115 @@ async fn check(
         _ => Some(("INCOMPLETE".to_owned(), silent)),
     };
     assert_eq!(gap(&answer, SUM), expected, "{SUM} after {names:?}");
-    // Whoever asks how the agencies do is told which items are left out.
-    let mut status = StatusServiceClient::new(channel.clone());
-    let status = status.get_status(pb::GetStatusRequest {}).await.unwrap().into_inner();
-    for agency in status.agencies {
-        let left_out: &[&str] = match agency.agency.as_str() {
-            "education" if ours => &[ADDED, SUM],
-            "education" | "employment" => &[SUM],
-            "lending" => &[CHANGED],
-            "traffic" if !ours => &[RETIRED],
-            _ => &[],
-        };
-        let left_out = if differs(&agency.agency) { left_out } else { &[] };
-        let mut told = agency.differing_items;
-        told.sort_unstable();
-        assert_eq!(told, left_out, "{} after {names:?}", agency.agency);
-    }
     // The receipt and the answer name the catalogue by which the gateway decided.
     let profile = answer.profile.as_ref().unwrap();
-    let folder = if ours { "catalogue-new" } else { "catalogue" };
-    let expected = catalogue::load(&consumer.federation.home.join(folder)).unwrap().digest();
-    assert_eq!(*profile.catalogue_digest, expected.0);
+    assert_eq!(*profile.catalogue_digest, digest_of(consumer, ours));
     assert_eq!(section(&answer, "lending").asked, if differs("lending") { 1 } else { 2 });
+}
+
+/// Changes a file and puts it in its place whole.
+fn edit(file: &Path, change: impl FnOnce(&mut DocumentMut)) {
+    let mut document: DocumentMut = std::fs::read_to_string(file).unwrap().parse().unwrap();
+    change(&mut document);
+    let fresh = file.with_extension("fresh");
+    std::fs::write(&fresh, document.to_string()).unwrap();
+    std::fs::rename(fresh, file).unwrap();
+}
+
+/// Changes the items of the query about the driving licence.
+fn of_licence(document: &mut DocumentMut, change: impl Fn(&mut dyn toml_edit::TableLike)) {
+    for query in document["query"].as_array_of_tables_mut().unwrap().iter_mut() {
+        let items = query["items"].as_table_like_mut().unwrap();
+        if items.contains_key("traffic.licence.vehicle_class") {
+            change(items);
+        }
+    }
+}
+
+#[tokio::test]
+async fn row_69_a_catalogue_that_the_mapping_does_not_fit_waits_for_it_and_both_come_at_once() {
+    const AGENCY: &str = "traffic";
+    const STATUS: &str = "traffic.licence.status";
+    let city = City::start(&["--grant-uses", "1000000"]);
+    let new = city.home.join("catalogue-new");
+    std::fs::create_dir(&new).unwrap();
+    for entry in std::fs::read_dir(city.home.join("catalogue")).unwrap() {
+        let (name, path) = entry.map(|entry| (entry.file_name(), entry.path())).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        let name = name.into_string().unwrap();
+        std::fs::write(new.join(&name), renewed(&name, &text)).unwrap();
+    }
+    let (config, gateway) = (city.config_of(AGENCY).to_owned(), city.home.join("gateway.toml"));
+    let mut profiles = city.profiles().await;
+    let grant = grant_of(&city.home, &city.grant(complete(&city.described)));
+    let mut now = async || {
+        let request = pb::GetProfileRequest {
+            items: vec![RETIRED.to_owned(), STATUS.to_owned()],
+            grant: Some(pb::GrantPresentation {
+                sd_jwt: grant.clone().into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        match profiles.get_profile(request).await {
+            Err(status) => vec![reason_of(&status).to_owned()],
+            Ok(answer) => {
+                let answer = answer.into_inner();
+                let word = |id| gap(&answer, id).map_or("held".to_owned(), |(why, _)| why);
+                vec![word(RETIRED), word(STATUS)]
+            }
+        }
+    };
+    let held = ["held", "held"].map(str::to_owned).to_vec();
+    becomes("all of it", held.clone(), &mut now).await;
+
+    // The mapping still reads what the new catalogue does not have.
+    edit(&config, |document| document["catalogue"] = value("../catalogue-new"));
+    city.logs(AGENCY, "CATALOGUE_KEPT", 1).await;
+    assert!(city.log(AGENCY).contains(RETIRED), "{}", city.log(AGENCY));
+    assert_eq!(now().await, held);
+
+    // Once it does not, both are in force: of this item the two ends' catalogues differ.
+    edit(&config, |document| of_licence(document, |items| drop(items.remove(RETIRED))));
+    city.logs(AGENCY, "the changed catalogue is in force", 1).await;
+    let differs = ["CATALOGUE_DIFFERS", "held"].map(str::to_owned).to_vec();
+    becomes("the agency's new catalogue", differs, &mut now).await;
+    // Who still asks by the old catalogue, as if it had never heard of another, is answered
+    // what both define alike.
+    let part = part_of(&grant, AGENCY);
+    let question = city.question("by-the-old-one", &part, &[RETIRED, STATUS]);
+    assert!(question.item_digests.is_empty());
+    let answer = city.agency(AGENCY).await.fetch_section(question).await.unwrap();
+    let envelope = answer.into_inner().section.unwrap().envelope.unwrap();
+    let number = |id| u32::from(city.catalogue.find(id).unwrap().number.get());
+    assert_eq!(envelope.catalogue_digest, catalogue::load(&new).unwrap().digest().0.to_vec());
+    let missing: Vec<_> = envelope.missing.iter().map(|one| (one.number, one.absence())).collect();
+    assert_eq!(missing, [(number(RETIRED), pb::Absence::CatalogueDiffers)]);
+    let answered: Vec<_> = envelope.items.iter().map(|item| item.number).collect();
+    assert_eq!(answered, [number(STATUS)]);
+
+    // A gateway that follows knows it no more, and is not known to lack anything else.
+    edit(&gateway, |document| document["catalogue"] = value("catalogue-new"));
+    becomes("the gateway's new catalogue", vec!["BAD_REQUEST".to_owned()], &mut now).await;
+    edit(&gateway, |document| document["catalogue"] = value("catalogue"));
+    edit(&config, |document| {
+        document["catalogue"] = value("../catalogue");
+        of_licence(document, |items| drop(items.insert(RETIRED, value("points_this_cycle"))));
+    });
+    becomes("the old catalogues", held.clone(), &mut now).await;
+
+    // The mapping alone is taken as well, and what cannot be used changes nothing.
+    edit(&config, |document| of_licence(document, |items| drop(items.remove(STATUS))));
+    let less = ["held", "NOT_OFFERED"].map(str::to_owned).to_vec();
+    becomes("the smaller mapping", less.clone(), &mut now).await;
+    edit(&config, |document| {
+        of_licence(document, |items| {
+            drop(items.insert(STATUS, value("licence_status")));
+            drop(items.insert("traffic.licence.colour", value("status")));
+        });
+    });
+    city.logs(AGENCY, "MAPPING_KEPT", 1).await;
+    assert_eq!(now().await, less);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,7 +94,8 @@ impl Recorded {
         if keep {
             let texts = read_texts(&self.city.path().join("catalogue"), "toml").unwrap();
             std::fs::create_dir_all(self.log()).unwrap();
-            let keeper = Keeper::new(&self.log(), texts, Some("[]".to_owned()));
+            let keeper = Keeper::new(&self.log(), Some("[]".to_owned()));
+            keeper.know(self.federation.gateway.engine.catalogue().digest(), texts);
             keeper.keep(&self.federation.gateway.engine, self.kept).unwrap();
         }
         write(&self.log(), self.origin, &self.records);
@@ -252,9 +253,10 @@ fn a_release_in_one_log_alone_is_unreconciled() {
     let texts = read_texts(&agency.city.path().join("catalogue"), "toml").unwrap();
     std::fs::create_dir_all(agency.log()).unwrap();
     let own = agency.federation.agencies.iter().find(|agency| agency.id.as_str() == "lending");
-    Keeper::new(&agency.log(), texts, None)
-        .keep(&own.unwrap().own.as_ref().unwrap().house.engine, now())
-        .unwrap();
+    let engine = &own.unwrap().own.as_ref().unwrap().house.engine;
+    let keeper = Keeper::new(&agency.log(), None);
+    keeper.know(engine.catalogue().digest(), texts);
+    keeper.keep(engine, now()).unwrap();
     write(&agency.log(), agency.origin, &agency.records);
     let (log, key) = (agency.log(), agency.key());
     let output = recorded.drift(&["--agency-log", log.to_str().unwrap(), "--key", &key]);

@@ -1,41 +1,42 @@
-//! Issuers, status lists and policy, joined to what judges a grant.
+//! The rulebook and the status lists, joined to what judges a grant.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::policy::Enforcing;
+use super::rulebook::Governing;
 use crate::app::StartError;
-use crate::app::rotation::PinsWatch;
-use crate::app::standing::News;
 use crate::app::watching::Rounds;
 use crate::clock::Keeper;
-use crate::config::grants::Grants;
-use crate::config::reload::{LastGood, Watch};
-use crate::domain::catalogue::Catalogue;
-use crate::domain::policy::engine::Engine;
 use crate::service::judge::Authority;
+use crate::service::rulebook::Rulebook;
 use crate::service::status_lists::{StatusPlan, StatusPoll};
 use crate::service::timing;
 
 /// How long a start waits for the first status lists.
 const FIRST_LISTS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Begins to watch issuers, policy and the status lists. `cache` is how many checked
-/// signatures are remembered; `known` is a time that has been, so that a clock that was set
-/// back before the start revives no grant.
-pub(in crate::app) async fn start(
-    catalogue: &Arc<Catalogue>,
-    (grants, lists, pins, cache): (Grants, StatusPlan, PinsWatch, usize),
-    (news, folder): (News, &Path),
-    (enforcing, engine, files): (Enforcing, Engine, Watch),
-    known: OffsetDateTime,
-    rounds: &Rounds,
-) -> Result<Authority, StartError> {
+/// What requests are judged by, before it is in force.
+pub(in crate::app) struct First<M> {
+    pub(in crate::app) rulebook: Rulebook<M>,
+    pub(in crate::app) lists: StatusPlan,
+    /// How many checked signatures are remembered.
+    pub(in crate::app) cache: usize,
+    /// A time that has been, so that a clock that was set back before the start revives no
+    /// grant.
+    pub(in crate::app) known: OffsetDateTime,
+}
+
+/// Begins to judge by a first rulebook and the status lists, and keeps both up to date. In
+/// `prompt` nothing is read that may keep the others waiting.
+pub(in crate::app) async fn start<M: Clone + Send + Sync + 'static>(
+    governing: Governing<M>,
+    First { rulebook, lists, cache, known }: First<M>,
+    [rounds, prompt]: [&Rounds; 2],
+) -> Result<Authority<M>, StartError> {
     let time = Arc::new(Keeper::starting_at(known));
-    timing::start(&time, known, rounds.stop());
+    prompt.keep_looking(timing::watch(&time, known));
     let statuses = StatusPoll::start(lists, time.clone(), rounds.stop())?;
     let mut fresh = statuses.freshness();
     let first = fresh.wait_for(|fresh| *fresh);
@@ -44,9 +45,6 @@ pub(in crate::app) async fn start(
             "no status list yet: every grant is refused until the issuer can be reached"
         );
     }
-    let engine = enforcing.start(engine, files, rounds)?;
-    let grants = Arc::new(LastGood::new(grants));
-    let kept = (grants.clone(), statuses.clone());
-    pins.start(news, folder, kept, catalogue.clone(), rounds);
-    Ok(Authority::new(catalogue.clone(), grants, statuses, engine, cache, time))
+    let rules = governing.start(rulebook, statuses.clone(), rounds)?;
+    Ok(Authority::new(rules, statuses, cache, time))
 }

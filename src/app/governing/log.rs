@@ -6,7 +6,6 @@ use crate::app::StartError;
 use crate::app::telemetry::Serving;
 use crate::config::audit::{AuditConfig, AuditKeys, PinnedLogs};
 use crate::domain::audit::Record;
-use crate::domain::catalogue::Catalogue;
 use crate::service::audit::monitor::Witnesses;
 use crate::service::audit::recorder::Recorder;
 use crate::store::audit_log::{AuditError, AuditLog, Options};
@@ -19,7 +18,6 @@ pub(in crate::app) fn open(
     config: &AuditConfig,
     keys: AuditKeys,
     pinned: Vec<PinnedLogs>,
-    catalogue: &Catalogue,
     options: Options,
     on_record: &mut dyn FnMut(&Record),
 ) -> Result<(Arc<Recorder>, Arc<Witnesses>), StartError> {
@@ -28,7 +26,7 @@ pub(in crate::app) fn open(
     let log =
         AuditLog::open_reading(&config.folder, &keys.origin, keys.signing, options, on_record)?;
     let (every, reaction) = (config.look_every, config.on_contradiction);
-    let recorder = Arc::new(Recorder::new(log, catalogue.digest(), keys.tag.as_ref()));
+    let recorder = Arc::new(Recorder::new(log, keys.tag.as_ref()));
     let folder = config.folder.clone();
     let witnesses = Witnesses::new(&recorder, folder, own, held, pinned, every, reaction);
     Ok((recorder, Arc::new(witnesses)))

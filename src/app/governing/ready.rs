@@ -8,7 +8,6 @@ use tokio::sync::watch;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::clock::Keeper;
-use crate::config::reload::LastGood;
 use crate::domain::policy::engine::Engine;
 use crate::domain::reason::Reason;
 use crate::service::audit::monitor::Witnesses;
@@ -19,20 +18,20 @@ use crate::service::status_lists::StatusPoll;
 use crate::store::audit_log::Health as LogHealth;
 
 /// The checks of both roles.
-pub(in crate::app) fn checks(
+pub(in crate::app) fn checks<M: Send + Sync + 'static>(
     recorder: &Arc<Recorder>,
     witnesses: &Arc<Witnesses>,
-    authority: &Authority,
+    authority: &Authority<M>,
     stop: &watch::Receiver<bool>,
 ) -> Readiness {
     // Whoever asks about health does not keep the log open.
     let (recorder, witnesses) = (Arc::downgrade(recorder), witnesses.clone());
-    let (policy, time) = (authority.policy().clone(), authority.time().clone());
+    let (rules, time) = (authority.rules().clone(), authority.time().clone());
     Readiness::new(stop.clone())
         .with("clock", move || of_clock(&time))
         .with("audit-log", move || recorder.upgrade().and_then(|recorder| of_log(&recorder)))
         .with("own-log", move || of_own_log(&witnesses))
-        .with("policy", move || of_policy(&policy))
+        .with("policy", move || of_policy(&rules.engine()))
 }
 
 /// An agency that its administrator has switched off is not ready either.
@@ -67,10 +66,10 @@ fn of_clock(time: &Keeper) -> Option<Cause> {
     time.in_doubt().map(|_| Cause { reason: Reason::ClockJumped, what })
 }
 
-fn of_policy(policy: &LastGood<Engine>) -> Option<Cause> {
+fn of_policy(policy: &Engine) -> Option<Cause> {
     let what = "no rule of the policy permits anything: look into the folder of the rules";
     let cause = Cause { reason: Reason::NoPolicy, what };
-    (!policy.current().has_permits()).then_some(cause)
+    (!policy.has_permits()).then_some(cause)
 }
 
 /// What health says of each issuer, as `issuer/ID`. Every replica shares it, so that it

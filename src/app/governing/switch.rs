@@ -11,8 +11,8 @@ use crate::app::watching::Rounds;
 use crate::config::file::{self, FileError};
 use crate::domain::reason::Reason;
 
-/// Watches `enabled` in an agency's file, in rounds of its own: whatever else is read
-/// meanwhile, it is closed within a second. A file that cannot be read, or is none of
+/// Watches `enabled` in an agency's file, in rounds that nothing keeps waiting: whatever else
+/// is read meanwhile, it is closed within a second. A file that cannot be read, or is none of
 /// an agency's, changes nothing.
 pub(in crate::app) fn kill_switch(path: &Path, enabled: bool, rounds: &Rounds) -> Arc<AtomicBool> {
     let switch = Arc::new(AtomicBool::new(enabled));

@@ -7,15 +7,13 @@ use std::time::Instant;
 use time::OffsetDateTime;
 
 use crate::clock;
-use crate::config::reload::LastGood;
-use crate::domain::catalogue::CatalogueDigest;
-use crate::domain::policy::engine::Engine;
 use crate::link::tls::LinkTls;
 use crate::service::agencies::client::AgencyClient;
 use crate::service::agencies::endpoint::State;
 use crate::service::audit::monitor::{Standing, Witnesses};
 use crate::service::audit::recorder::Recorder;
 use crate::service::readiness::Readiness;
+use crate::service::rulebook::InForce;
 use crate::service::status_lists::StatusPoll;
 use crate::store::disk;
 use crate::store::frequency::Counters;
@@ -35,14 +33,13 @@ impl Looking {
     /// What gateway and agency have in common.
     pub(in crate::app) fn new(
         role: &'static str,
-        catalogue: CatalogueDigest,
         recorder: &Arc<Recorder>,
         readiness: &Arc<Readiness>,
     ) -> Self {
         let (started, readiness) = (clock::now(), readiness.clone());
         let own = Self { looks: Vec::new(), recorder: recorder.clone() };
         let log = recorder.clone();
-        own.with(move |sheet| of_process(sheet, role, catalogue, started))
+        own.with(move |sheet| of_process(sheet, role, started))
             .with(move |sheet| of_readiness(sheet, &readiness))
             .with(move |sheet| of_log(sheet, &log))
     }
@@ -84,12 +81,15 @@ impl Looking {
         })
     }
 
-    /// The policy in force.
-    pub(in crate::app) fn policy(self, policy: Arc<LastGood<Engine>>) -> Self {
+    /// Policy and catalogue in force.
+    pub(in crate::app) fn rules<M: Send + Sync + 'static>(self, rules: Arc<InForce<M>>) -> Self {
         self.with(move |sheet| {
-            let digest = policy.current().digest().to_string();
-            sheet.put(&names::POLICY, vec![("digest", digest)], 1.0);
-            sheet.put(&names::POLICY_STALE, Vec::new(), truth(policy.is_stale()));
+            let engine = rules.engine();
+            let (policy, catalogue) = (engine.digest(), engine.catalogue().digest());
+            sheet.put(&names::POLICY, vec![("digest", policy.to_string())], 1.0);
+            sheet.put(&names::POLICY_STALE, Vec::new(), truth(rules.keeps_policy()));
+            sheet.put(&names::CATALOGUE, vec![("digest", catalogue.to_string())], 1.0);
+            sheet.put(&names::CATALOGUE_STALE, Vec::new(), truth(rules.keeps_catalogue()));
         })
     }
 
@@ -163,10 +163,9 @@ const fn truth(holds: bool) -> f64 {
     if holds { 1.0 } else { 0.0 }
 }
 
-fn of_process(sheet: &mut Sheet, role: &'static str, catalogue: CatalogueDigest, started: Instant) {
+fn of_process(sheet: &mut Sheet, role: &'static str, started: Instant) {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     sheet.put(&names::BUILD, vec![("version", version), ("role", role.to_owned())], 1.0);
-    sheet.put(&names::CATALOGUE, vec![("digest", catalogue.to_string())], 1.0);
     sheet.put(&names::STARTED, Vec::new(), started.elapsed().as_secs_f64());
 }
 

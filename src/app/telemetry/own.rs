@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use crate::clock;
-use crate::config::reload::LastGood;
-use crate::domain::catalogue::CatalogueDigest;
-use crate::domain::policy::engine::Engine;
 use crate::link::tls::LinkTls;
 use crate::service::audit::recorder::Recorder;
 use crate::service::readiness::Readiness;
+use crate::service::rulebook::InForce;
 use crate::wire::status::{Expiry, Own};
 
 /// A look at the process, to be asked each time anew.
@@ -16,8 +14,7 @@ pub(in crate::app) fn look(
     tls: LinkTls,
     recorder: Arc<Recorder>,
     readiness: Arc<Readiness>,
-    policy: Arc<LastGood<Engine>>,
-    catalogue: CatalogueDigest,
+    rules: Arc<InForce>,
 ) -> impl Fn() -> Own + Send + Sync + 'static {
     let started = clock::now();
     move || {
@@ -30,11 +27,12 @@ pub(in crate::app) fn look(
         let lists =
             lists.map(|(domain, _, until)| expiry("revocation list", domain.to_string(), until));
         let causes = readiness.look().into_iter().filter_map(|(_, cause)| cause);
+        let engine = rules.engine();
         Own {
             not_ready: causes.map(|cause| cause.reason).collect(),
             expiries: std::iter::once(own).chain(anchors).chain(lists).collect(),
-            catalogue,
-            policy: policy.current().digest(),
+            catalogue: engine.catalogue().digest(),
+            policy: engine.digest(),
             entries: recorder.size(),
             uptime: started.elapsed(),
         }

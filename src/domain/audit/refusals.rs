@@ -68,6 +68,11 @@ impl RefusalCounts {
         }
     }
 
+    /// Whether nothing is counted that is not closed.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Closes the counts whose minute is over; to be called about once a second.
     #[must_use = "the records are to be appended to the log"]
     pub fn close(&mut self, now: Timestamp) -> Vec<RefusalsRecord> {

@@ -216,6 +216,9 @@ reasons! {
     // What an agency sends that is not believed, and streams that break the rules.
     /// An Exchange stream has reached `max_stream_age`, so the agency drains it.
     Age = "AGE", Unavailable, after(100), Nobody, Ours;
+    /// The agency has taken another catalogue, and drains its Exchange streams so that the next
+    /// ones begin with it.
+    CatalogueChanged = "CATALOGUE_CHANGED", Unavailable, after(100), Nobody, Ours;
     /// A stream is ended because its connection has reached its greatest age.
     ConnectionAge = "CONNECTION_AGE", Unavailable, after(100), Nobody, Ours;
     /// A message on an Exchange stream had no content; the stream was closed.
@@ -278,6 +281,11 @@ reasons! {
     /// The changed `[grants]` section, or a key file that it names, cannot be used; the last
     /// good issuers and purposes stay in force.
     PinsKept = "PINS_KEPT", FailedPrecondition, NEVER, Operator, Log;
+    /// The changed catalogue cannot be used, or not with the policy, the purposes or the mapping
+    /// as they are; the last good one stays in force with all that was made for it.
+    CatalogueKept = "CATALOGUE_KEPT", FailedPrecondition, NEVER, Operator, Log;
+    /// The changed mapping or source cannot be used; the last good one stays in force.
+    MappingKept = "MAPPING_KEPT", FailedPrecondition, NEVER, Agency, Log;
     /// The changed policy does not load; the last good one stays in force.
     PolicyKept = "POLICY_KEPT", FailedPrecondition, NEVER, PolicyOwner, Log;
     /// A new CSV file has far fewer rows than the last good one, or lacks people of it; the last

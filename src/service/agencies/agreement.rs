@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use prost::Message;
 
 use crate::domain::catalogue::{AgencyId, Catalogue, ItemDigest};
@@ -26,12 +26,17 @@ const INSTANCES: usize = 64;
 #[derive(Debug)]
 pub struct Agreement {
     agency: AgencyId,
-    catalogue: Arc<Catalogue>,
-    /// What the agency owns in our catalogue.
-    owned: ItemSet,
+    /// Ours, and what the endpoints have said: looked at together.
+    held: Mutex<Held>,
     known: ArcSwap<Known>,
-    endpoints: Mutex<Vec<Said>>,
     instances: Mutex<Vec<(Bytes, Weak<Shown>)>>,
+}
+
+/// Our catalogue, and what each endpoint has said.
+#[derive(Debug)]
+struct Held {
+    catalogue: Arc<Catalogue>,
+    endpoints: Vec<Said>,
 }
 
 /// What the agency has said of items.
@@ -44,28 +49,70 @@ pub struct Known {
     pub differing: ItemSet,
 }
 
-/// What one endpoint has said of its counters and its catalogue.
+/// What one endpoint has said of its counters and its items.
 #[derive(Debug, Default)]
 struct Said {
     /// Of its counters when it was last let in.
     accepted: Option<Bytes>,
     /// Of its counters last of all.
     stated: Option<Bytes>,
-    /// What it does not define as we do; `None` while no stream of it is up.
-    differing: Option<ItemSet>,
+    /// How it defines its items; `None` while no stream of it is up.
+    definitions: Option<Definitions>,
+}
+
+/// How a process defines the items of its agency.
+#[derive(Debug, Clone)]
+struct Definitions {
+    catalogue: Bytes,
+    /// Its items, and a digest for each. `None` where it cannot say so: then it has to have
+    /// our catalogue.
+    items: Option<(ItemSet, Bytes)>,
+}
+
+impl Definitions {
+    /// What a description says of items.
+    fn of(description: &pb::DescribeResponse) -> Self {
+        let has = |feature| description.features().any(|is| is == feature);
+        let items = ItemSet::from_bytes(&description.owned).filter(|owned| {
+            description.catalogue_digest.len() == ItemDigest::BYTES
+                && has(pb::ProtocolFeature::ItemDigests)
+                && description.owned_digests.len() == owned.len() * ItemDigest::BYTES
+        });
+        Self {
+            catalogue: description.catalogue_digest.clone(),
+            items: items.map(|owned| (owned, description.owned_digests.clone())),
+        }
+    }
+
+    /// What of these items a catalogue does not define as the process does.
+    fn differing(&self, owned: &ItemSet, catalogue: &Catalogue) -> ItemSet {
+        if *self.catalogue == catalogue.digest().0 {
+            return ItemSet::EMPTY;
+        }
+        let Some((stated, digests)) = &self.items else { return *owned };
+        let digests = digests.chunks(ItemDigest::BYTES);
+        owned.without(&catalogue.alike(stated.iter().zip(digests)))
+    }
 }
 
 impl Agreement {
     /// For an agency with so many endpoints; items are asked for by this catalogue.
     pub fn new(agency: AgencyId, catalogue: Arc<Catalogue>, endpoints: usize) -> Self {
+        let endpoints = (0..endpoints).map(|_| Said::default()).collect();
         Self {
-            owned: catalogue.owned_by(&agency),
             agency,
-            catalogue,
+            held: Mutex::new(Held { catalogue, endpoints }),
             known: ArcSwap::default(),
-            endpoints: Mutex::new((0..endpoints).map(|_| Said::default()).collect()),
             instances: Mutex::default(),
         }
+    }
+
+    /// Asks by another catalogue from now on. What each endpoint has said is held against
+    /// it at once.
+    pub fn renew(&self, catalogue: &Arc<Catalogue>) {
+        let mut held = self.held.lock();
+        held.catalogue = catalogue.clone();
+        self.learn(held, None);
     }
 
     /// The agency.
@@ -79,13 +126,8 @@ impl Agreement {
     }
 
     /// The ids of what it is not known to define as we do.
-    pub fn differing_ids(&self) -> impl Iterator<Item = &str> {
-        self.ids(self.known().differing)
-    }
-
-    fn ids(&self, items: ItemSet) -> impl Iterator<Item = &str> {
-        let catalogue = self.catalogue.items().iter();
-        catalogue.filter(move |item| items.contains(item.number)).map(|item| &*item.id)
+    pub fn differing_ids(&self) -> Vec<String> {
+        ids(&self.held.lock().catalogue, &self.known().differing).map(str::to_owned).collect()
     }
 
     /// Holds an endpoint's description against what is expected.
@@ -107,106 +149,80 @@ impl Agreement {
                          the gateway's configuration";
             return Err((Reason::WrongAgency, words.to_owned()));
         }
-        let differing = self.differing(description)?;
-        self.count_together(endpoint, &description.counters_domain)?;
+        let mut held = self.held.lock();
+        let definitions = Definitions::of(description);
+        self.fits(&definitions, &held.catalogue)?;
+        count_together(&mut held.endpoints, endpoint, &description.counters_domain)?;
+        if let Some(said) = held.endpoints.get_mut(endpoint) {
+            said.definitions = Some(definitions);
+        }
         let items = description.items.iter().filter_map(|number| ItemNumber::new(*number));
-        self.learn(endpoint, Some(differing), Some(items.collect()));
+        self.learn(held, Some(items.collect()));
         Ok(())
     }
 
     /// No stream of this endpoint is up any more, so that its catalogue keeps nothing back
     /// that the others define as we do.
     pub fn gone(&self, endpoint: usize) {
-        self.learn(endpoint, None, None);
+        let mut held = self.held.lock();
+        if let Some(said) = held.endpoints.get_mut(endpoint) {
+            said.definitions = None;
+        }
+        self.learn(held, None);
     }
 
-    fn learn(&self, endpoint: usize, differing: Option<ItemSet>, items: Option<ItemSet>) {
-        let mut endpoints = self.endpoints.lock();
-        if let Some(said) = endpoints.get_mut(endpoint) {
-            said.differing = differing;
-        }
+    /// Makes anew of what was said what is known.
+    fn learn(&self, held: MutexGuard<'_, Held>, items: Option<ItemSet>) {
         let before = self.known();
-        let up = endpoints.iter().filter_map(|said| said.differing);
+        let owned = held.catalogue.owned_by(&self.agency);
+        let up = held.endpoints.iter().filter_map(|said| said.definitions.as_ref());
         // An item that one process defines otherwise is asked of none: who answers is not
         // known before.
+        let differing = up.map(|stated| stated.differing(&owned, &held.catalogue));
         let now = Known {
             described: items.or(before.described),
-            differing: up.reduce(|all, some| all.or(&some)).unwrap_or(before.differing),
+            differing: differing
+                .reduce(|all, some| all.or(&some))
+                .unwrap_or(before.differing.and(&owned)),
         };
         self.known.store(Arc::new(now));
-        drop(endpoints);
         if now.differing != before.differing {
-            self.tell(&now.differing);
+            self.tell(&now.differing, &held.catalogue);
         }
     }
 
-    /// What of the agency's own items its catalogue does not define as ours does.
-    fn differing(&self, description: &pb::DescribeResponse) -> Result<ItemSet, (Reason, String)> {
-        if *description.catalogue_digest == self.catalogue.digest().0 {
-            return Ok(ItemSet::EMPTY);
-        }
+    /// Whether there is anything that both define alike.
+    fn fits(&self, stated: &Definitions, ours: &Catalogue) -> Result<(), (Reason, String)> {
         let wrong = |why: &str| {
-            let digest = self.catalogue.digest();
+            let digest = ours.digest();
             let words = format!(
                 "it answers by another catalogue than ours ({digest}), and {why}: give both the \
                  same catalogue folder"
             );
-            (Reason::WrongCatalogue, words)
+            Err((Reason::WrongCatalogue, words))
         };
-        let has = |feature| description.features().any(|is| is == feature);
-        if description.catalogue_digest.len() != ItemDigest::BYTES
-            || !has(pb::ProtocolFeature::ItemDigests)
-        {
-            return Err(wrong("does not say how that defines each item"));
-        }
-        let stated = ItemSet::from_bytes(&description.owned)
-            .filter(|owned| description.owned_digests.len() == owned.len() * ItemDigest::BYTES)
-            .ok_or_else(|| wrong("what it says of each item cannot be read"))?;
-        let digests = description.owned_digests.chunks(ItemDigest::BYTES);
-        let alike = self.owned.and(&self.catalogue.alike(stated.iter().zip(digests)));
-        match alike.is_empty() {
-            true => Err(wrong("none of its items is defined in the same way")),
-            false => Ok(self.owned.without(&alike)),
+        let owned = ours.owned_by(&self.agency);
+        let differing = stated.differing(&owned, ours);
+        match &stated.items {
+            _ if differing.is_empty() => Ok(()),
+            None => wrong("does not say in a readable way how that defines each item"),
+            Some(_) if differing == owned => wrong("none of its items is defined in the same way"),
+            Some(_) => Ok(()),
         }
     }
 
-    fn tell(&self, differing: &ItemSet) {
+    fn tell(&self, differing: &ItemSet, ours: &Catalogue) {
         let (agency, count) = (&self.agency, differing.len());
         if differing.is_empty() {
             tracing::info!(%agency, "the agency defines every item as our catalogue does again");
             return;
         }
-        let items: Vec<&str> = self.ids(*differing).take(NAMED).collect();
+        let items: Vec<&str> = ids(ours, differing).take(NAMED).collect();
         tracing::warn!(
             %agency, count, items = items.join(" "), reason = %Reason::CatalogueDiffers,
             "the agency's catalogue defines items otherwise than ours, or lacks them: they are \
              not asked for, and everything else is"
         );
-    }
-
-    /// Whether an endpoint counts uses together with the others: failing over to one
-    /// that does not would use a grant twice.
-    fn count_together(&self, endpoint: usize, domain: &Bytes) -> Result<(), (Reason, String)> {
-        let mut endpoints = self.endpoints.lock();
-        let stated = Some(domain.clone());
-        let alone = endpoints.len() < 2;
-        // Another endpoint may have been moved to other counters since it was let in.
-        let differs = |said: &Said| {
-            said.accepted.is_some() && said.accepted != stated && said.stated != stated
-        };
-        let others = endpoints.iter().enumerate().filter(|(at, _)| *at != endpoint);
-        let known = others.clone().any(|(_, said)| said.accepted.is_some());
-        let differs = others.map(|(_, said)| said).any(differs) || (known && domain.is_empty());
-        let Some(said) = endpoints.get_mut(endpoint) else { return Ok(()) };
-        said.stated.clone_from(&stated);
-        if differs && !alone {
-            said.accepted = None;
-            let words = "it does not count uses together with the agency's other endpoints: let \
-                         all of them count on one PostgreSQL database, or take it out";
-            return Err((Reason::CountersDiffer, words.to_owned()));
-        }
-        said.accepted = stated;
-        Ok(())
     }
 
     /// What a process was shown, by the number that it gave itself at its start.
@@ -223,6 +239,38 @@ impl Agreement {
         }
         shown
     }
+}
+
+/// Whether an endpoint counts uses together with the others: failing over to one
+/// that does not would use a grant twice.
+fn count_together(
+    endpoints: &mut [Said],
+    endpoint: usize,
+    domain: &Bytes,
+) -> Result<(), (Reason, String)> {
+    let stated = Some(domain.clone());
+    let alone = endpoints.len() < 2;
+    // Another endpoint may have been moved to other counters since it was let in.
+    let differs =
+        |said: &Said| said.accepted.is_some() && said.accepted != stated && said.stated != stated;
+    let others = endpoints.iter().enumerate().filter(|(at, _)| *at != endpoint);
+    let known = others.clone().any(|(_, said)| said.accepted.is_some());
+    let differs = others.map(|(_, said)| said).any(differs) || (known && domain.is_empty());
+    let Some(said) = endpoints.get_mut(endpoint) else { return Ok(()) };
+    said.stated.clone_from(&stated);
+    if differs && !alone {
+        said.accepted = None;
+        let words = "it does not count uses together with the agency's other endpoints: let \
+                     all of them count on one PostgreSQL database, or take it out";
+        return Err((Reason::CountersDiffer, words.to_owned()));
+    }
+    said.accepted = stated;
+    Ok(())
+}
+
+/// The ids of items, as a catalogue has them.
+fn ids<'a>(catalogue: &'a Catalogue, items: &'a ItemSet) -> impl Iterator<Item = &'a str> {
+    catalogue.items().iter().filter(|item| items.contains(item.number)).map(|item| &*item.id)
 }
 
 #[cfg(test)]

@@ -139,6 +139,11 @@ impl AgencyClient {
         self.agreement.known()
     }
 
+    /// Asks by another catalogue from now on.
+    pub fn renew(&self, catalogue: &Arc<Catalogue>) {
+        self.agreement.renew(catalogue);
+    }
+
     /// Why the agency is not to be asked nor believed: its audit log contradicts
     /// what was seen of it.
     pub fn barred(&self) -> Option<Reason> {
@@ -195,7 +200,7 @@ impl AgencyClient {
         };
         let endpoints = (up, states.len());
         let (agency, in_flight) = (self.agency().clone(), self.in_flight());
-        let differing = self.agreement.differing_ids().map(str::to_owned).collect();
+        let differing = self.agreement.differing_ids();
         AgencyNow { agency, state, reason, in_flight, windows, audit_log, endpoints, differing }
     }
 

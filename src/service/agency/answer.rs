@@ -12,9 +12,8 @@ use crate::clock;
 use crate::config::agency::AgencyLimitsConfig;
 use crate::config::reload::LastGood;
 use crate::domain::audit::{CountRecord, Counted, Decision};
-use crate::domain::catalogue::{AgencyId, Catalogue};
+use crate::domain::catalogue::AgencyId;
 use crate::domain::grant::{GrantError, OpeningKeys, Receiver, VerifiedGrant};
-use crate::domain::item::ItemSet;
 use crate::domain::peer::{PeerId, Role};
 use crate::domain::policy::Permit;
 use crate::domain::reason::Reason;
@@ -25,6 +24,7 @@ use crate::domain::trace::TraceContext;
 use crate::service::audit::monitor::Witnesses;
 use crate::service::audit::recorder::{self, Line, Recorder};
 use crate::service::judge::{Authority, Ruling};
+use crate::service::rulebook::Rulebook;
 use crate::service::{random, traced};
 use crate::source::{Held, Holdings};
 use crate::store::frequency::{CounterError, Counters, Release, Use};
@@ -36,6 +36,7 @@ use crate::wire::refusal::Refusal;
 use crate::wire::section::RequestHash;
 use crate::wire::{fetch, section};
 use bytes::Bytes;
+use tokio::sync::watch;
 
 /// What counting is given in any case before the counters are called down.
 const COUNTING: Duration = Duration::from_secs(1);
@@ -43,7 +44,6 @@ const COUNTING: Duration = Duration::from_secs(1);
 /// What an agency answers from, and by whose leave.
 pub struct Agency {
     parts: AgencyParts,
-    offered: ItemSet,
     room: Arc<Shares>,
     meter: AgencyMeter,
     /// Random, and new at each start.
@@ -54,12 +54,8 @@ pub struct Agency {
 pub struct AgencyParts {
     /// Its name in the catalogue.
     pub id: AgencyId,
-    /// The catalogue.
-    pub catalogue: Arc<Catalogue>,
-    /// Its records.
-    pub holdings: Holdings,
-    /// What grants and requests are held against.
-    pub authority: Authority,
+    /// What grants and requests are held against, and its records.
+    pub authority: Authority<Arc<Holdings>>,
     /// Its keys that open subjects.
     pub keys: Arc<LastGood<OpeningKeys>>,
     /// How often grants were used.
@@ -90,8 +86,13 @@ impl std::fmt::Debug for Agency {
     }
 }
 
+/// What questions are judged by, with what the agency holds of the catalogue's items.
+type Rules = Rulebook<Arc<Holdings>>;
+
 /// A question whose grant holds.
 struct Admitted {
+    /// By which all of it is judged and answered, whatever comes into force meanwhile.
+    rules: Arc<Rules>,
     question: FetchRequest,
     grant: VerifiedGrant,
 }
@@ -100,22 +101,23 @@ impl Agency {
     /// An agency of these parts.
     pub fn new(parts: AgencyParts) -> Self {
         let max_total = parts.limits.max_total;
-        let (offered, room) = (parts.holdings.items(), Shares::for_domains(max_total, max_total));
+        let room = Shares::for_domains(max_total, max_total);
         let instance = random::sixteen().map_or_else(|_| Bytes::new(), Bytes::from_owner);
         let meter = parts.metrics.agency(&parts.id);
-        Self { parts, offered, room, meter, instance }
+        Self { parts, room, meter, instance }
     }
 
     /// What it states about itself.
     pub fn describe(&self) -> pb::DescribeResponse {
-        let limits = &self.parts.limits;
-        let owned = self.parts.catalogue.owned_by(&self.parts.id);
+        let (limits, rules) = (&self.parts.limits, self.rules());
+        let catalogue = rules.catalogue();
+        let owned = catalogue.owned_by(&self.parts.id);
         pb::DescribeResponse {
             agency: self.parts.id.to_string(),
-            catalogue_digest: Bytes::copy_from_slice(&self.parts.catalogue.digest().0),
+            catalogue_digest: Bytes::copy_from_slice(&catalogue.digest().0),
             owned: owned.to_bytes().into(),
-            owned_digests: self.parts.catalogue.digests_of(&owned).into(),
-            items: self.offered.iter().map(|item| u32::from(item.get())).collect(),
+            owned_digests: catalogue.digests_of(&owned).into(),
+            items: rules.mapped.items().iter().map(|item| u32::from(item.get())).collect(),
             freshness: prost_types::Duration::try_from(limits.freshness).ok(),
             limits: Some(pb::AgencyLimits {
                 max_in_flight: limits.max_in_flight,
@@ -149,9 +151,13 @@ impl Agency {
         self.room.in_use()
     }
 
-    /// Its records.
-    pub const fn holdings(&self) -> &Holdings {
-        &self.parts.holdings
+    fn rules(&self) -> Arc<Rules> {
+        self.parts.authority.rules().now()
+    }
+
+    /// Is told each time it has another catalogue.
+    pub fn catalogues(&self) -> watch::Receiver<u64> {
+        self.parts.authority.rules().catalogues()
     }
 
     /// What it knows of gateways' logs.
@@ -231,13 +237,14 @@ impl Agency {
             let message = "only an identity in the role of a gateway may ask an agency";
             return Err(Refusal::new(Reason::NotAGateway, message));
         }
-        let question = fetch::decode(request, &self.parts.catalogue)?;
+        let rules = self.rules();
+        let question = fetch::decode(request, rules.catalogue(), &rules.earlier)?;
         self.check_enabled()?;
         self.parts.witnesses.check(gateway.spiffe())?;
         self.parts.recorder.check_ready()?;
         let receiver = self.receiver(gateway, &question);
-        let grant = self.parts.authority.verify(question.grant.as_bytes(), receiver)?;
-        Ok(Admitted { question, grant })
+        let grant = self.parts.authority.verify(question.grant.as_bytes(), receiver, &rules)?;
+        Ok(Admitted { rules, question, grant })
     }
 
     fn receiver<'a>(&'a self, gateway: &'a PeerId, question: &'a FetchRequest) -> Receiver<'a> {
@@ -253,7 +260,7 @@ impl Agency {
         until: Instant,
     ) -> Result<Bytes, Refusal> {
         let began = clock::now();
-        let Admitted { question, grant } = admitted;
+        let Admitted { rules, question, grant } = admitted;
         let subject = self.open(grant);
         let tag = subject.as_ref().ok().and_then(|subject| self.parts.recorder.tag_of(subject));
         let counted = OnceLock::new();
@@ -261,7 +268,8 @@ impl Agency {
             let agency = Some(self.parts.id.clone());
             let count = counted.get().cloned();
             let line = Line { agency, items: question.items, decision, count };
-            self.parts.recorder.records(&question.request_id, grant, ruling, tag, [line])
+            let judged = (ruling, rules.catalogue().digest());
+            self.parts.recorder.records(&question.request_id, grant, judged, tag, [line])
         };
         let ruled = OnceLock::new();
         // From here on the question is recorded, even if the gateway hangs up.
@@ -271,7 +279,7 @@ impl Agency {
         let mut unrecorded = unrecorded.under_grant(grant);
         let answered = async {
             let subject = subject?;
-            let ruling = self.parts.authority.judge(grant).await?;
+            let ruling = Ruling::by(&rules.engine, grant).await?;
             let ruling = ruled.get_or_init(|| ruling);
             let permit = ruling.permit(grant, &question.alike)?;
             let section = self.look_up(admitted, &permit, &subject, until).await;
@@ -303,7 +311,7 @@ impl Agency {
         }
         self.meter.section(section.status, section.reason, began.elapsed());
         // The blind: without it a body's digest would tell of guessable values.
-        let (catalogue, blind) = (&self.parts.catalogue, random::sixteen()?);
+        let (catalogue, blind) = (rules.catalogue(), random::sixteen()?);
         Ok(match admitted.question.foreign {
             true => section::encode_for_other(&section, catalogue, hash, blind),
             false => section::encode(&section, catalogue, hash, blind),
@@ -349,12 +357,12 @@ impl Agency {
         until: Instant,
     ) -> Section {
         let FetchRequest { items: asked, alike, .. } = admitted.question;
-        let permitted = permit.items_of(&self.parts.id);
-        let offered = permitted.and(&self.offered);
+        let (permitted, holdings) = (permit.items_of(&self.parts.id), &admitted.rules.mapped);
+        let offered = permitted.and(&holdings.items());
         let held = if offered.is_empty() {
             Held::Answered { items: Vec::new(), missing: Vec::new() }
         } else {
-            self.parts.holdings.fetch(subject, &offered, until).await
+            holdings.fetch(subject, &offered, until).await
         };
         let bare =
             |status, reason| Section::without_values(self.parts.id.clone(), asked, status, reason);

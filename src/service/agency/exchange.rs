@@ -134,6 +134,8 @@ impl Session {
         mut inbound: Streaming<pb::ExchangeRequest>,
         mut stop: watch::Receiver<bool>,
     ) {
+        // Before it is described: whatever changes then ends the stream.
+        let mut catalogues = self.agency.catalogues();
         let description = Some(Box::new(self.agency.describe()));
         let hello = pb::ExchangeHello { description };
         if self.tell(Told::Hello(hello)).await.is_err() {
@@ -145,7 +147,7 @@ impl Session {
         let mut draining = false;
         // One future for the stream's life: its timer is not set anew for each
         // message.
-        let mut due = pin!(due(&link, &mut stop, end));
+        let mut due = pin!(due(&link, &mut stop, &mut catalogues, end));
         let mut grace = pin!(sleep_until(end));
         let mut look = interval(self.swap.every());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -350,9 +352,16 @@ fn spread(age: Duration) -> Duration {
 }
 
 /// Waits until a stream must be drained or ended, and says why.
-async fn due(link: &Link, stop: &mut watch::Receiver<bool>, end: TokioInstant) -> Option<Reason> {
+async fn due(
+    link: &Link,
+    stop: &mut watch::Receiver<bool>,
+    catalogues: &mut watch::Receiver<u64>,
+    end: TokioInstant,
+) -> Option<Reason> {
     tokio::select! {
         () = sleep_until(end) => Some(Reason::Age),
+        // The next stream's Hello tells of the new one.
+        Ok(()) = catalogues.changed() => Some(Reason::CatalogueChanged),
         reason = ending(link, stop) => reason,
     }
 }

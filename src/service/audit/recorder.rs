@@ -4,6 +4,7 @@
 //! A record holds no value and no card number. What a record looks like is
 //! `domain::audit`'s business, and how it gets to disk is `store`'s.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,16 +32,18 @@ use crate::wire::refusal::Refusal;
 use aws_lc_rs::hmac;
 use futures_util::FutureExt;
 use time::OffsetDateTime;
+use tokio::sync::Notify;
 
-/// How often counted refusals are written.
-const COUNTS_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked which counted refusals are to be written, while there are any.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A role's audit log.
 #[derive(Debug)]
 pub struct Recorder {
     log: AuditLog,
-    catalogue: CatalogueDigest,
     refusals: Mutex<RefusalCounts>,
+    /// Told when there are counts again.
+    counted: Notify,
     denials: Denials,
     /// An agency's own key for tags of persons.
     tag: Option<hmac::Key>,
@@ -132,15 +135,16 @@ impl<'a, F: FnOnce() -> Vec<Record>> Unrecorded<'a, F> {
 }
 
 impl Recorder {
-    /// Writes to `log` about requests under this catalogue. An agency gives the
-    /// secret for its tags of persons.
-    pub fn new(
-        log: AuditLog,
-        catalogue: CatalogueDigest,
-        tag: Option<&Sensitive<[u8; 32]>>,
-    ) -> Self {
+    /// Writes to `log`. An agency gives the secret for its tags of persons.
+    pub fn new(log: AuditLog, tag: Option<&Sensitive<[u8; 32]>>) -> Self {
         let tag = tag.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose()));
-        Self { log, catalogue, refusals: Mutex::default(), denials: Denials::default(), tag }
+        Self {
+            log,
+            refusals: Mutex::default(),
+            counted: Notify::new(),
+            denials: Denials::default(),
+            tag,
+        }
     }
 
     /// Refuses a request while the log cannot take its record, before anybody is
@@ -176,7 +180,7 @@ impl Recorder {
         tag.as_ref().try_into().ok().map(SubjectTag::new)
     }
 
-    /// The records of a request.
+    /// The records of a request that was judged by this catalogue.
     ///
     /// # Errors
     /// `INTERNAL` when the system gives no randomness.
@@ -184,7 +188,7 @@ impl Recorder {
         &self,
         request: &RequestId,
         grant: &VerifiedGrant,
-        ruling: Option<&Ruling>,
+        (ruling, catalogue): (Option<&Ruling>, CatalogueDigest),
         subject: Option<SubjectTag>,
         lines: impl IntoIterator<Item = Line>,
     ) -> Result<Vec<Record>, Refusal> {
@@ -201,7 +205,7 @@ impl Recorder {
                 grant: Some(grant.jti().clone()),
                 agency: line.agency,
                 items: line.items,
-                catalogue: self.catalogue,
+                catalogue,
                 decision: line.decision,
                 rules,
                 subject,
@@ -312,14 +316,22 @@ impl Recorder {
         }
     }
 
-    /// Writes counted refusals, and watches the log, until it is out of use: the
-    /// process is to stop then. A failed sync is never tried again.
+    /// Writes counted refusals until the log is out of use: the process is to stop then. A
+    /// failed sync is never tried again.
     pub async fn until_lost(&self) -> String {
+        tokio::select! {
+            why = self.log.lost() => why,
+            never = self.write_counts() => match never {},
+        }
+    }
+
+    /// Writes each count when its minute is over; sleeps while there is none.
+    async fn write_counts(&self) -> Infallible {
         loop {
-            clock::beat(COUNTS_EVERY / 10).await;
-            if let Health::Poisoned(reason) = self.log.health() {
-                return reason.to_string();
+            if self.counts(|counts| counts.is_empty()) {
+                self.counted.notified().await;
             }
+            clock::beat(LOOK_EVERY).await;
             let now = Timestamp::new(clock::process().recorded());
             self.write(self.counts(|counts| counts.close(now))).await;
         }
@@ -342,7 +354,13 @@ impl Recorder {
     }
 
     fn counts<T>(&self, act: impl FnOnce(&mut RefusalCounts) -> T) -> T {
-        act(&mut self.refusals.lock())
+        let mut counts = self.refusals.lock();
+        let before = counts.is_empty();
+        let acted = act(&mut counts);
+        if before && !counts.is_empty() {
+            self.counted.notify_one();
+        }
+        acted
     }
 }
 

@@ -11,7 +11,6 @@ use arc_swap::ArcSwap;
 use crate::clock;
 use crate::config::gateway::GatewayLimitsConfig;
 use crate::domain::audit::{Decision, Record};
-use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::{Receiver, VerifiedGrant};
 use crate::domain::item::ItemSet;
 use crate::domain::names::RequestId;
@@ -29,6 +28,7 @@ use crate::service::gateway::fan_out::{self, Asked};
 use crate::service::gateway::ids::Ids;
 use crate::service::gateway::routes::Routes;
 use crate::service::judge::{Authority, Ruling};
+use crate::service::rulebook::Rulebook;
 use crate::service::{random, traced};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spans::{Spans, Step};
@@ -41,7 +41,6 @@ use crate::wire::status::AgencyNow;
 #[derive(Debug)]
 pub struct Gateway {
     id: SpiffeId,
-    catalogue: Arc<Catalogue>,
     authority: Authority,
     recorder: Arc<Recorder>,
     /// Whom it asks; a request takes the list once.
@@ -57,6 +56,8 @@ pub struct Gateway {
 /// A request whose grant holds.
 struct Admitted<'a> {
     peer: &'a PeerId,
+    /// By which all of it is judged, whatever comes into force meanwhile.
+    rules: Arc<Rulebook>,
     items: ItemSet,
     grant: VerifiedGrant,
     request_id: RequestId,
@@ -73,17 +74,15 @@ impl Gateway {
     /// A gateway to these agencies; `id` is the audience of its grants.
     pub fn new(
         id: SpiffeId,
-        catalogue: Arc<Catalogue>,
         authority: Authority,
         recorder: Arc<Recorder>,
         clients: Vec<Arc<AgencyClient>>,
         limits: GatewayLimitsConfig,
         (metrics, spans): (Arc<Metrics>, Spans),
     ) -> Self {
-        let routes = Routes::new(clients, &catalogue, &metrics, &Routes::default());
+        let routes = Routes::new(clients, &metrics, &Routes::default());
         Self {
             id,
-            catalogue,
             authority,
             recorder,
             routes: ArcSwap::from_pointee(routes),
@@ -100,8 +99,13 @@ impl Gateway {
     /// they began with.
     pub fn replace_clients(&self, clients: Vec<Arc<AgencyClient>>) {
         let before = self.routes.load();
-        let routes = Routes::new(clients, &self.catalogue, &self.metrics, &before);
+        let routes = Routes::new(clients, &self.metrics, &before);
         self.routes.store(Arc::new(routes));
+    }
+
+    /// What its requests are judged by.
+    pub const fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// The agencies that it asks now.
@@ -193,9 +197,10 @@ impl Gateway {
             return Err(Refusal::new(Reason::NotAConsumer, message));
         }
         self.recorder.check_ready()?;
-        let wanted = message::decode_request(request, &self.catalogue)?;
+        let rules = self.authority.rules().now();
+        let wanted = message::decode_request(request, rules.catalogue())?;
         let receiver = Receiver::Gateway { audience: &self.id, consumer: peer };
-        let grant = self.authority.verify(wanted.grant.as_bytes(), receiver)?;
+        let grant = self.authority.verify(wanted.grant.as_bytes(), receiver, &rules)?;
         let request_id = match wanted.request_id {
             Some(id) => id,
             None => RequestId::of_random(random::sixteen()?),
@@ -206,7 +211,7 @@ impl Gateway {
         }
         let until = fan_out::slice(until, clock::now());
         let (items, prove) = (wanted.items, wanted.prove);
-        Ok(Admitted { peer, items, grant, request_id, prove, until })
+        Ok(Admitted { peer, rules, items, grant, request_id, prove, until })
     }
 
     /// Answers a request whose grant holds. However it ends, it is recorded.
@@ -214,7 +219,7 @@ impl Gateway {
         &self,
         request: &Admitted<'_>,
     ) -> Result<pb::GetProfileResponse, Refusal> {
-        let decided = OnceLock::new();
+        let (decided, catalogue) = (OnceLock::new(), request.rules.catalogue());
         // From here on the request is recorded, even if the caller hangs up.
         let unrecorded = self.recorder.begin(request.peer.spiffe(), || {
             let (ruling, lines) = match decided.get() {
@@ -237,7 +242,7 @@ impl Gateway {
         let question = Asked {
             request_id: request.request_id.as_str(),
             grant: &request.grant,
-            catalogue: &self.catalogue,
+            catalogue,
             until: request.until,
         };
         let timed = fan_out::fan_out(plan, routes.clients(), question).await;
@@ -247,7 +252,7 @@ impl Gateway {
             let message = "this was denied under the grant before; ask no more until that changes";
             return Err(Refusal::new(reason, message));
         }
-        let profile = profile::merge(&self.catalogue, &sections, &plan.silent());
+        let profile = profile::merge(catalogue, &sections, &plan.silent());
 
         let confirm = || {
             let receiver = Receiver::Gateway { audience: &self.id, consumer: request.peer };
@@ -282,17 +287,18 @@ impl Gateway {
         }
         let timed = sections.iter().zip(elapsed);
         let id = request.request_id.to_string();
-        Ok(message::encode_response(id, profile, timed, (&receipt, proof), &self.catalogue))
+        Ok(message::encode_response(id, profile, timed, (&receipt, proof), catalogue))
     }
 
     /// What grant and policy allow, and what each agency is asked of it.
     async fn decide(&self, request: &Admitted<'_>) -> Result<Decided, (Option<Ruling>, Refusal)> {
-        let ruling =
-            self.authority.judge(&request.grant).await.map_err(|refusal| (None, refusal))?;
+        let ruling = Ruling::by(&request.rules.engine, &request.grant)
+            .await
+            .map_err(|refusal| (None, refusal))?;
         match ruling.permit(&request.grant, &request.items) {
             Ok(permit) => {
-                let routes = self.routes.load_full();
-                let plan = plan::plan(&permit, &self.catalogue, &routes.offers());
+                let (routes, catalogue) = (self.routes.load_full(), request.rules.catalogue());
+                let plan = plan::plan(&permit, catalogue, &routes.offers(catalogue));
                 Ok((ruling, permit, plan, routes))
             }
             Err(refusal) => Err((Some(ruling), refusal)),
@@ -315,7 +321,8 @@ impl Gateway {
         lines: Vec<Line>,
     ) -> Result<Vec<Record>, Refusal> {
         let tag = request.grant.subject_tag();
-        self.recorder.records(&request.request_id, &request.grant, ruling, tag, lines)
+        let judged = (ruling, request.rules.catalogue().digest());
+        self.recorder.records(&request.request_id, &request.grant, judged, tag, lines)
     }
 }
 

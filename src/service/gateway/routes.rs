@@ -7,7 +7,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::domain::catalogue::Catalogue;
-use crate::domain::item::ItemSet;
 use crate::domain::plan::{Offer, Plan};
 use crate::domain::quality::Quality;
 use crate::service::agencies::agreement::Known;
@@ -20,25 +19,18 @@ use crate::wire::status::AgencyNow;
 #[derive(Debug, Default)]
 pub struct Routes {
     clients: Vec<Arc<AgencyClient>>,
-    owned: Vec<ItemSet>,
     meters: Vec<AgencyMeter>,
     qualities: Vec<Arc<Mutex<Quality>>>,
 }
 
 impl Routes {
     /// Of these clients; how an agency did stays known while it has one.
-    pub fn new(
-        clients: Vec<Arc<AgencyClient>>,
-        catalogue: &Catalogue,
-        metrics: &Arc<Metrics>,
-        before: &Self,
-    ) -> Self {
+    pub fn new(clients: Vec<Arc<AgencyClient>>, metrics: &Arc<Metrics>, before: &Self) -> Self {
         let known = |client: &Arc<AgencyClient>| {
             let mut known = before.clients.iter().zip(&before.qualities);
             known.find(|(known, _)| known.agency() == client.agency()).map(|(_, of)| of.clone())
         };
         Self {
-            owned: clients.iter().map(|client| catalogue.owned_by(client.agency())).collect(),
             meters: clients.iter().map(|client| metrics.agency(client.agency())).collect(),
             qualities: clients.iter().map(|client| known(client).unwrap_or_default()).collect(),
             clients,
@@ -50,16 +42,14 @@ impl Routes {
         &self.clients
     }
 
-    /// What each agency owns and says it offers.
-    pub fn offers(&self) -> Vec<Offer> {
-        self.clients
-            .iter()
-            .zip(&self.owned)
-            .map(|(client, owned)| {
-                let Known { described, differing } = client.known_items();
-                Offer { agency: client.agency().clone(), owned: *owned, described, differing }
-            })
-            .collect()
+    /// What each agency owns in a catalogue, and what it says it offers.
+    pub fn offers(&self, catalogue: &Catalogue) -> Vec<Offer> {
+        let offer = |client: &Arc<AgencyClient>| {
+            let Known { described, differing } = client.known_items();
+            let (agency, owned) = (client.agency().clone(), catalogue.owned_by(client.agency()));
+            Offer { agency, owned, described, differing }
+        };
+        self.clients.iter().map(offer).collect()
     }
 
     /// How each agency does and did, by this second of the process.

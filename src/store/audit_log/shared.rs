@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use tokio::sync::watch;
 
 use super::Health;
 use super::figures::Figures;
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     changed: Condvar,
     /// For the sealer: more is published, or it is to end.
     published: Condvar,
+    /// Why the log is out of use, once it is.
+    lost: watch::Sender<Option<Arc<str>>>,
     pub(super) figures: Figures,
 }
 
@@ -53,6 +56,7 @@ impl Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
             published: Condvar::new(),
+            lost: watch::Sender::new(None),
             figures: Figures::default(),
         })
     }
@@ -76,7 +80,13 @@ impl Shared {
         state.health = Health::Poisoned(reason.clone());
         self.changed.notify_all();
         self.published.notify_all();
+        self.lost.send_replace(Some(reason.clone()));
         reason
+    }
+
+    /// Told when it is put out of use, and why.
+    pub(super) fn lost(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.lost.subscribe()
     }
 
     /// Notes whether there is room; never revives a poisoned log.

@@ -154,6 +154,8 @@ names! {
         "1 while a changed policy does not load and the last good one stays in force";
     CATALOGUE = Gauge Things "tributary_catalogue_info"
         "1 for the catalogue in force, by its digest";
+    CATALOGUE_STALE = Gauge Things "tributary_catalogue_stale"
+        "1 while a changed catalogue cannot be used and the last good one stays in force";
     READY = Gauge Things "tributary_ready"
         "1 while the process would answer";
     NOT_READY = Gauge Things "tributary_not_ready_reason"

@@ -54,13 +54,12 @@ impl Hostile {
     pub async fn start(federation: &Federation, connections: usize) -> Self {
         let config = GatewayConfig::load(&federation.described.gateway.config).unwrap();
         let tls = pki::tls_of(&config.link);
-        let digest = federation.catalogue.digest();
         let (stop, stopped) = watch::channel(false);
         // It shows its log to nobody and looks at nobody's.
         let (folder, keys) = (tempfile::tempdir().unwrap(), config.audit.keys().unwrap());
         let key = keys.signing.verifying_key(&keys.origin).unwrap();
         let log = AuditLog::open(&folder.path().join("log"), &keys.origin, keys.signing).unwrap();
-        let recorder = Arc::new(Recorder::new(log, digest, None));
+        let recorder = Arc::new(Recorder::new(log, None));
         let witnesses = Arc::new(Witnesses::new(
             &recorder,
             folder.path().join("none"),
@@ -98,8 +97,9 @@ impl Hostile {
             })
             .await;
         }
-        let all: ItemSet = federation.catalogue.items().iter().map(|item| item.number).collect();
-        let (digest, everything) = (digest.0.to_vec().into(), all.to_bytes().into());
+        let all = federation.catalogue.numbers();
+        let (digest, everything) =
+            (federation.catalogue.digest().0.to_vec().into(), all.to_bytes().into());
         Self { clients, digest, everything, _stop: stop }
     }
 

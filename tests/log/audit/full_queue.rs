@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
 use tributary::domain::audit::Record;
-use tributary::domain::catalogue::CatalogueDigest;
 use tributary::domain::peer::SpiffeId;
 use tributary::domain::reason::Reason;
 use tributary::service::audit::recorder::Recorder;
@@ -24,7 +23,7 @@ async fn what_a_full_queue_refuses_or_abandons_is_counted() {
     let disk = BadDisk::new(Trouble::None);
     let log =
         open(dir.path(), Options { queue: Some(QUEUE), disk: disk.clone(), ..options() }).unwrap();
-    let recorder = Recorder::new(log, CatalogueDigest([3; 32]), None);
+    let recorder = Recorder::new(log, None);
     let peer: SpiffeId = "spiffe://gateway.city.example/gateway/main".parse().unwrap();
 
     let syncs = disk.syncs.load(Ordering::SeqCst);

@@ -2,7 +2,6 @@
 
 use tonic::Code;
 use tributary::domain::audit::Record;
-use tributary::domain::catalogue::CatalogueDigest;
 use tributary::domain::peer::SpiffeId;
 use tributary::domain::reason::Reason;
 use tributary::service::audit::recorder::Recorder;
@@ -15,7 +14,7 @@ use super::support::{open, options, verifying_key};
 async fn row_26_a_panicking_handler_is_answered_internal_and_recorded() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), options()).unwrap();
-    let recorder = Recorder::new(log, CatalogueDigest([3; 32]), None);
+    let recorder = Recorder::new(log, None);
     let peer: SpiffeId = "spiffe://gateway.city.example/gateway/main".parse().unwrap();
     for nth in 0..3 {
         let work = async {

@@ -149,3 +149,29 @@ fn what_one_endpoint_defines_otherwise_is_asked_of_none_while_it_is_up() {
     agreement.accept(1, &hello(b"one")).unwrap();
     assert!(differing(&agreement).is_empty());
 }
+
+#[test]
+fn with_another_catalogue_of_ours_all_that_was_said_is_looked_at_anew() {
+    let agreement = agreement(2);
+    let theirs = |items: &[(u16, u16)]| hello_by(&catalogue(items), b"one");
+    agreement.accept(0, &hello(b"one")).unwrap();
+    agreement.accept(1, &theirs(&[(1, 9), (2, 8), (3, 9)])).unwrap();
+    assert_eq!(differing(&agreement), [2]);
+    // One item more, one less, and one as the second has it.
+    let next = catalogue(&[(1, 9), (2, 8), (4, 9)]);
+    agreement.renew(&next);
+    assert_eq!(differing(&agreement), [2, 4], "the first has neither");
+    assert_eq!(agreement.differing_ids(), ["lending.card.n2", "lending.card.n4"]);
+    agreement.gone(0);
+    assert_eq!(differing(&agreement), [4]);
+    // Nothing in common: everything is left out, and the stream that is up stays.
+    agreement.renew(&catalogue(&[(1, 5), (2, 5)]));
+    assert_eq!(differing(&agreement), [1, 2]);
+    agreement.renew(&catalogue(&[(1, 9), (2, 8), (3, 9)]));
+    assert!(differing(&agreement).is_empty());
+    // While nobody is up, only what there still is stays left out.
+    agreement.renew(&next);
+    agreement.gone(1);
+    agreement.renew(&ours());
+    assert!(differing(&agreement).is_empty());
+}

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::domain::audit::{Origin, SigningKey};
-use crate::domain::catalogue::CatalogueDigest;
 use crate::store::audit_log::AuditLog;
 
 #[tokio::test]
@@ -12,7 +11,7 @@ async fn a_question_that_timed_out_keeps_its_place_until_its_proof_has_ended() {
     let key = SigningKey::from_seed(&[7; 32]).unwrap();
     let verifying = key.verifying_key(&origin).unwrap();
     let log = AuditLog::open(folder.path(), &origin, key).unwrap();
-    let recorder = Arc::new(Recorder::new(log, CatalogueDigest([3; 32]), None));
+    let recorder = Arc::new(Recorder::new(log, None));
     let (policy, log) = (ReviewPolicy::default(), folder.path().to_owned());
     let review = Arc::new(Review::new(policy, 10, recorder, log, verifying));
 
