@@ -2,6 +2,7 @@
 
 pub mod agency;
 pub mod agency_init;
+pub mod agency_new;
 pub mod checking;
 pub mod client;
 pub mod conformance;

@@ -7,6 +7,7 @@
 //! here.
 
 mod files;
+pub mod key_files;
 mod keys;
 mod mint;
 mod random;

@@ -1,8 +1,9 @@
-//! `tributary agency`: runs an agency beside its own database, checks its mapping,
-//! and writes one to begin with.
+//! `tributary agency`: runs an agency beside its own database, checks its mapping, writes
+//! one to begin with, and makes a new agency's folder.
 
 mod check;
 mod init;
+mod new;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,12 +31,15 @@ enum AgencyCommand {
     Check(check::CheckArgs),
     /// Write a starting mapping from a database's schema, a CSV file or a web answer
     Init(Box<init::InitArgs>),
+    /// Make a new agency's keys and file, and what its peers' operators need of it
+    New(Box<new::NewArgs>),
 }
 
 pub(super) fn run(args: AgencyArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         Some(AgencyCommand::Check(args)) => check::run(&args),
         Some(AgencyCommand::Init(args)) => init::run(&args),
+        Some(AgencyCommand::New(args)) => new::run(*args),
         None => {
             args.log.start()?;
             let config = args.config.unwrap_or_default();

@@ -30,7 +30,7 @@ const HEADER: [u8; 16] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 8, 0, b'T', b'B'
 /// Bytes around the compressed ones: header and its CRC before, CRC and length after.
 const AROUND: usize = HEADER.len() + 4 + 8;
 
-/// How hard it is compressed: more costs several times the work, and saves a tenth.
+/// How hard it is compressed: more costs twice the work and saves a sixteenth.
 const LEVEL: u8 = 1;
 
 /// Seals a bundle.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,6 +19,7 @@ use tributary::wire::proto::pb;
 
 use crate::kit::demo::City;
 use crate::kit::process::{Process, binary, signal};
+use crate::kit::waiting::Reserved;
 use crate::kit::waiting::UNHURRIED as DEADLINE;
 use crate::kit::waiting::{becomes, until};
 
@@ -390,6 +392,89 @@ async fn row_70_a_bad_party_file_leaves_the_last_good_one_and_holds_up_no_other(
     std::fs::remove_dir(of(HOUSE)).unwrap();
     becomes("its end", "absent", async || seen(&city, &grant, HOUSE).await).await;
     assert_eq!(seen(&city, &grant, "lending").await, "OK");
+}
+
+/// Puts what somebody hands over into a folder.
+fn put(handed: &Path, folder: &Path) {
+    for entry in std::fs::read_dir(handed).unwrap() {
+        let path = entry.unwrap().path();
+        let to = folder.join(path.file_name().unwrap());
+        if path.is_dir() {
+            std::fs::create_dir_all(&to).unwrap();
+            put(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_70_a_new_house_needs_its_records_and_its_rules_and_hands_two_folders_over() {
+    let city = City::of(60, &["--grant-uses", "1000000"]);
+    let (gateway, issuer) = (&city.described.gateway, &city.described.issuer);
+    edit(&gateway.config, |document| take_out(document, HOUSE, DOMAIN));
+    edit(&issuer.settings, |document| {
+        take(&mut document["sealing"], HOUSE);
+        document["include"] = toml_edit::value("agencies.d/*.toml");
+    });
+    let house = city.home.join("house");
+    let port = Reserved::new();
+    let address = port.address().to_string();
+    let new = |dir: &Path, id: &str| {
+        let mut new = binary();
+        new.args(["agency", "new", "--id", id, "--domain", "house.city.example"]);
+        new.args(["--endpoint", &address, "--listen", &address, "--dir"]).arg(dir);
+        new.arg("--like").arg(city.config_of("lending")).output().unwrap()
+    };
+    // Nothing is made where it would be refused, and nothing is ever replaced.
+    let refused = new(&house, "parks");
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(told.contains("owns no item of the catalogue; it knows"), "{told}");
+    let before = std::fs::read_dir(&city.home).unwrap().count();
+    assert!(new(&house, HOUSE).status.success());
+    assert_eq!(std::fs::read_dir(&city.home).unwrap().count(), before + 1);
+    assert!(!new(&house, HOUSE).status.success());
+
+    // Its records, and its own rules.
+    let old = std::fs::read_to_string(city.config_of(HOUSE)).unwrap();
+    let records = old.find("[source.sql]").unwrap();
+    let config = house.join("volunteering.toml");
+    let own = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{own}{}", &old[records..])).unwrap();
+    let rules = city.home.join("policies/agencies/volunteering.cedar");
+    std::fs::copy(rules, house.join("policy/rules.cedar")).unwrap();
+    let mut check = binary();
+    let checked = check.args(["agency", "check", "--whole", "-c"]).arg(&config).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    for file in files(&house).into_keys() {
+        let public = file.metadata().unwrap().permissions().mode() & 0o077 != 0;
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let private = [".key", ".seed"].iter().any(|ending| name.ends_with(ending));
+        assert!(!(public && (private || name == "sealing.jwk")), "{name} is for its owner alone");
+    }
+
+    // What it hands over is put in place as it stands.
+    for (whose, folder) in [("gateway", "agencies.d"), ("issuer", "consent/agencies.d")] {
+        std::fs::create_dir_all(city.home.join(folder)).unwrap();
+        put(&house.join("hand-over").join(whose).join("agencies.d"), &city.home.join(folder));
+    }
+    let _served = Process::role("agency", &config);
+    let own_grant = city.home.join("own.sd-jwt");
+    let issued = issue(&city, &own_grant);
+    assert!(issued.status.success(), "{}", String::from_utf8_lossy(&issued.stderr));
+    let own = std::fs::read_to_string(&own_grant).unwrap();
+    becomes("the house's section", "OK", async || seen(&city, own.trim(), HOUSE).await).await;
+    becomes("its log", "SERVING", async || {
+        let year = config_year(&config);
+        health(&city, &format!("log/house.city.example/{year}")).await
+    })
+    .await;
+}
+
+/// The year that a house's log is named after.
+fn config_year(config: &Path) -> String {
+    let (read, _) = AgencyConfig::load(config).unwrap();
+    read.audit.origin.rsplit_once('/').unwrap().1.to_owned()
 }
 
 /// Moves entries of a list of tables from a document into a party file's text.

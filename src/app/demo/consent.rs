@@ -11,16 +11,12 @@ use super::Options;
 use super::city::{City, DemoError, domain_of};
 use super::federation::GrantEntry;
 use super::people::People;
-use crate::domain::audit::{Origin, SigningKey as LogKey};
+use crate::domain::audit::Origin;
 use crate::domain::catalogue::AgencyId;
-use crate::domain::grant::jwk::PublicKey;
-use crate::domain::grant::{Algorithm, Frequency, KeyId, LegalBasis, Per, PurposeCode, base64};
+use crate::domain::grant::{Algorithm, Frequency, KeyId, LegalBasis, Per, PurposeCode};
 use crate::domain::item::ItemSet;
 use crate::domain::sensitive::Sensitive;
-use crate::issuer::{
-    AgencyRequest, GrantRequest, IssuerSettings, PersonKeys, SealingKeyPair, SigningKey,
-    write_private, write_public,
-};
+use crate::issuer::{AgencyRequest, GrantRequest, IssuerSettings, key_files, write_private};
 
 /// The consent service's name among the processes.
 pub(super) const CONSENT: &str = "consent";
@@ -39,53 +35,30 @@ pub(super) struct Granted {
 /// Makes every key of consent service, agencies and consumers.
 pub(super) fn make_keys(city: &City) -> Result<(), DemoError> {
     let consent = city.home.join("consent");
-    signing_key(&consent.join("signing"), KID)?;
-    signing_key(&consent.join("status"), STATUS_KID)?;
-    let secret = PersonKeys::generate_secret().map_err(broken)?;
-    write_private(&consent.join("person.secret"), base64::encode(secret.expose()).as_bytes())
-        .map_err(broken)?;
+    let signing =
+        |stem: &Path, name| key_files::signing(stem, Algorithm::EdDsa, &kid(name)?).map_err(broken);
+    signing(&consent.join("signing"), KID)?;
+    signing(&consent.join("status"), STATUS_KID)?;
+    key_files::secret(&consent.join("person.secret")).map_err(broken)?;
     for agency in &city.agencies {
         let domain = domain_of(agency);
         let folder = city.home.join("certs/dev").join(&domain);
-        let pair = SealingKeyPair::generate(kid(KID)?).map_err(broken)?;
-        let public = PublicKey::Sealing(pair.public);
-        key_pair(&folder.join("sealing"), pair.to_jwk().expose(), &public, KID)?;
+        key_files::sealing(&folder.join("sealing"), &kid(KID)?).map_err(broken)?;
         log_key(&folder, &domain)?;
-        seed(&folder.join("tags.seed"))?;
+        key_files::secret(&folder.join("tags.seed")).map_err(broken)?;
     }
     log_key(&city.home.join("certs/dev/gateway.city.example"), "gateway.city.example")?;
     for consumer in &city.consumers {
         let folder = consumer.certificate.parent().unwrap_or(&city.home);
-        signing_key(&folder.join("proof"), KID)?;
+        signing(&folder.join("proof"), KID)?;
     }
     Ok(())
 }
 
 /// The key of an audit log, and its public half for verifiers.
 fn log_key(folder: &Path, domain: &str) -> Result<(), DemoError> {
-    let seed = seed(&folder.join("audit.seed"))?;
     let origin: Origin = format!("{domain}/2026").parse().map_err(broken)?;
-    let key = LogKey::from_seed(seed.expose()).and_then(|key| key.verifying_key(&origin));
-    let text = format!("{}\n", key.map_err(broken)?);
-    write_public(&folder.join("audit.vkey"), text.as_bytes()).map_err(broken)
-}
-
-fn seed(path: &Path) -> Result<Sensitive<[u8; 32]>, DemoError> {
-    let seed = PersonKeys::generate_secret().map_err(broken)?;
-    write_private(path, base64::encode(seed.expose()).as_bytes()).map_err(broken)?;
-    Ok(seed)
-}
-
-fn signing_key(path: &Path, name: &str) -> Result<(), DemoError> {
-    let key = SigningKey::generate(Algorithm::EdDsa, kid(name)?).map_err(broken)?;
-    let public = PublicKey::Verifying(key.verifying_key().map_err(broken)?);
-    key_pair(path, key.to_jwk().map_err(broken)?.expose(), &public, name)
-}
-
-fn key_pair(path: &Path, secret: &str, public: &PublicKey, name: &str) -> Result<(), DemoError> {
-    write_private(&path.with_extension("jwk"), secret.as_bytes()).map_err(broken)?;
-    let public = format!("{}\n", public.to_json(Some(&kid(name)?)));
-    write_public(&path.with_extension("pub.jwk"), public.as_bytes()).map_err(broken)
+    key_files::log(&folder.join("audit"), &origin).map(drop).map_err(broken)
 }
 
 fn kid(name: &str) -> Result<KeyId, DemoError> {

@@ -3,14 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Args;
 
 use crate::cli::output::say;
-use crate::domain::audit::{Origin, SigningKey};
-use crate::domain::grant::base64;
-use crate::domain::sensitive::Sensitive;
-use crate::issuer::{write_private, write_public};
+use crate::domain::audit::Origin;
+use crate::issuer::key_files::{self, KeyFiles};
 
 #[derive(Debug, Args)]
 pub(super) struct KeygenArgs {
@@ -25,13 +22,7 @@ pub(super) struct KeygenArgs {
 
 pub(super) fn run(args: &KeygenArgs, json: bool) -> anyhow::Result<ExitCode> {
     let origin: Origin = args.origin.parse()?;
-    let mut bytes = [0u8; 32];
-    aws_lc_rs::rand::fill(&mut bytes).ok().context("the system gives no randomness")?;
-    let seed = Sensitive::new(bytes);
-    let key = SigningKey::from_seed(seed.expose())?.verifying_key(&origin)?;
-    let (private, public) = (args.out.with_extension("seed"), args.out.with_extension("vkey"));
-    write_private(&private, base64::encode(seed.expose()).as_bytes())?;
-    write_public(&public, format!("{key}\n").as_bytes())?;
+    let (KeyFiles { private, public }, key) = key_files::log(&args.out, &origin)?;
     if json {
         let told = serde_json::json!({
             "origin": origin.as_str(), "private": private, "public": public,
