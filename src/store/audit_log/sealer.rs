@@ -37,6 +37,17 @@ const AT_THE_END: Duration = Duration::from_secs(2);
 /// How long until it tries again when there was no room, or no descriptor.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How long until what cannot be removed is tried again.
+const LATER: Duration = Duration::from_secs(60);
+
+/// A file that is needless and stays.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} cannot be removed: {source}", path = .path.display())]
+struct Stays {
+    path: PathBuf,
+    source: io::Error,
+}
+
 /// Bundles that share the sync of their folder.
 const BATCH: u64 = 32;
 
@@ -91,6 +102,11 @@ impl Sealer {
                     Err(error) if is_full(&error) || is_out_of_descriptors(&error) => {
                         Some(now + AGAIN)
                     }
+                    // Harmless but for its room. No newer one goes: that would leave a gap.
+                    Err(error) if error.get_ref().is_some_and(|inner| inner.is::<Stays>()) => {
+                        tracing::warn!("the audit log does not get smaller: {error}");
+                        Some(now + LATER)
+                    }
                     Err(error) => {
                         self.shared.poison(&format!("the log could not be sealed: {error}"));
                         return;
@@ -128,7 +144,7 @@ impl Sealer {
             }
             self.compare(path, first, end)?;
             self.is_signed(end)?;
-            self.options.disk.remove(path)?;
+            self.remove(path)?;
             // Before the next one goes: what is left has no gap, whatever the disk keeps.
             self.options.disk.sync_folder(&self.dir.join(wal::FOLDER))?;
         }
@@ -189,9 +205,15 @@ impl Sealer {
             }
         }
         for (_, raw, _) in &open {
-            disk.remove(raw)?;
+            self.remove(raw)?;
         }
         Ok(!open.is_empty())
+    }
+
+    /// Removes a file whose content another one holds by now.
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let stays = |source| io::Error::other(Stays { path: path.to_owned(), source });
+        self.options.disk.remove(path).map_err(stays)
     }
 
     fn sealed_path(&self, tile: &Tile) -> PathBuf {

@@ -32,6 +32,8 @@ enum Fate {
     StopsAt(u64),
     /// The disk gives a bundle back otherwise than it was written.
     Lies,
+    /// Nothing may be removed.
+    KeepsAll,
 }
 
 /// A disk that does to the sealer, and to nobody else, what a test wants. A machine that
@@ -144,6 +146,9 @@ impl Disk for FateDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.gate()?;
+        if self.fate == Fate::KeepsAll {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         let bytes = fs::read(path)?;
         fs::remove_file(path)?;
         if Self::is_sealer() {
@@ -274,6 +279,22 @@ fn what_is_read_again_otherwise_than_written_keeps_its_segment_and_stops_the_log
         fs::remove_file(path).unwrap();
     }
     assert_eq!(leaves(dir.path())[..before.len()], before);
+    settle(dir.path());
+    assert_eq!(leaves(dir.path())[..before.len()], before);
+}
+
+#[test]
+fn what_may_not_be_removed_stays_without_a_gap_and_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    unsealed(dir.path(), 900);
+    let (before, count) = (leaves(dir.path()), segments(dir.path()));
+    let log = open(dir.path(), on(&FateDisk::new(Fate::KeepsAll, 1))).unwrap();
+    until("the first bundle that is sealed", || sealed(dir.path()) > 0);
+    append(&log, 5000).unwrap();
+    log.close().unwrap();
+    assert_eq!(segments(dir.path()), count);
+    assert!(dir.path().join("tile/entries/000").exists());
+    assert_eq!(check(dir.path()).verdict, Verdict::Sound);
     settle(dir.path());
     assert_eq!(leaves(dir.path())[..before.len()], before);
 }
