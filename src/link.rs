@@ -3,6 +3,7 @@
 //! | file | what lives there |
 //! | --- | --- |
 //! | [`certificate`] | reading one certificate's identity and times |
+//! | [`crypto`] | the cryptography of all of them |
 //! | [`identity`] | our own certificate and key, reloadable |
 //! | [`trust`] | whom we believe: the one verification for both directions |
 //! | [`tls`] | the rustls configurations over both |
@@ -28,6 +29,7 @@ pub mod certificate;
 mod coalesce;
 pub mod connect;
 mod connection;
+pub mod crypto;
 mod frames;
 pub mod https;
 pub mod identity;

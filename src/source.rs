@@ -20,7 +20,6 @@ mod holdings;
 mod horizon;
 mod http;
 mod introspection;
-mod items;
 mod mapping;
 mod mysql;
 mod outline;
@@ -29,13 +28,13 @@ mod place;
 mod pool;
 mod postgres;
 mod proof;
+mod query;
 mod rows;
 mod sample;
 mod schema;
 mod server;
 mod sqlite;
 mod statements;
-mod steps;
 mod subject;
 #[cfg(test)]
 mod testing;
@@ -86,9 +85,6 @@ pub trait Source: Send + Sync + 'static {
         query: usize,
         until: Instant,
     ) -> BoxFuture<'a, Result<Vec<SourceError>, SourceError>>;
-
-    /// Whether the source can be reached and read at all.
-    fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>>;
 
     /// What the source knows of a query's answer without asking about anyone.
     fn review<'a>(

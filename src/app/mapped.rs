@@ -26,8 +26,8 @@ pub(super) struct Mapped {
     agency: AgencyId,
     folder: PathBuf,
     format: SubjectFormat,
-    /// The mapping of the holdings in force.
-    written: Arc<AsWritten>,
+    /// Holdings that are still asked, each with the mapping that it was made of.
+    made: Vec<(Weak<Holdings>, Arc<AsWritten>)>,
     stop: watch::Receiver<bool>,
 }
 
@@ -42,8 +42,10 @@ impl Mapped {
         (written, mapping): (Arc<AsWritten>, Mapping),
         stop: watch::Receiver<bool>,
     ) -> Result<(Self, Arc<Holdings>), SourceError> {
-        let mapped = Self { agency, folder: folder.to_owned(), format, written, stop };
-        let holdings = mapped.opened(mapping, mapped.written.may_write()).await?;
+        let folder = folder.to_owned();
+        let mut mapped = Self { agency, folder, format, made: Vec::new(), stop };
+        let holdings = mapped.opened(mapping, written.may_write()).await?;
+        mapped.made.push((Arc::downgrade(&holdings), written));
         Ok((mapped, holdings))
     }
 
@@ -86,13 +88,17 @@ impl Mapper<Arc<Holdings>> for Mapped {
         let mapping = compiled.map_err(|findings| Findings(findings).to_string())?;
         let (items, known) = (before.mapped.items(), before.catalogue());
         let same = items.iter().all(|item| known.item_digest(item) == catalogue.item_digest(item));
-        if same && written.says_as(&self.written) {
+        let made_of = |made: &&(Weak<Holdings>, _)| made.0.ptr_eq(&Arc::downgrade(&before.mapped));
+        let in_force = self.made.iter().find(made_of).map(|(_, written)| written);
+        if same && in_force.is_some_and(|in_force| written.says_as(in_force)) {
             return Ok(None);
         }
         // On the thread that looks at files, which serves no request.
         let opened = Handle::current().block_on(self.opened(mapping, written.may_write()));
         let holdings = opened.map_err(|error| error.to_string())?;
-        self.written = written.clone();
+        // Whether it comes into force is decided elsewhere.
+        self.made.retain(|(made, _)| made.strong_count() > 0);
+        self.made.push((Arc::downgrade(&holdings), written.clone()));
         Ok(Some(holdings))
     }
 }

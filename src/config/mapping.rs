@@ -32,6 +32,12 @@ pub use web::{BaseUrl, ClientAuth, HeaderEntry, HttpEntry, Oauth2Entry, SecretHe
 use crate::domain::dates::DateForm;
 use crate::domain::zone::Zone;
 
+/// Where the people of a statement or a request belong, as it is written.
+pub const SUBJECTS: &str = "{subjects}";
+
+/// What `as_of` of a CSV file says where each row is as old as the file.
+pub const OF_FILE: &str = "file";
+
 /// `[source]`: one kind of source.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

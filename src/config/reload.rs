@@ -12,7 +12,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -21,18 +21,13 @@ use arc_swap::ArcSwap;
 #[derive(Debug)]
 pub struct LastGood<T> {
     current: ArcSwap<T>,
-    failures: AtomicU64,
     stale: AtomicBool,
 }
 
 impl<T> LastGood<T> {
     /// Begins with a value that loaded.
     pub fn new(first: T) -> Self {
-        Self {
-            current: ArcSwap::from_pointee(first),
-            failures: AtomicU64::new(0),
-            stale: AtomicBool::new(false),
-        }
+        Self { current: ArcSwap::from_pointee(first), stale: AtomicBool::new(false) }
     }
 
     /// The value in force.
@@ -54,7 +49,6 @@ impl<T> LastGood<T> {
                 Ok(next)
             }
             Err(error) => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
                 self.stale.store(true, Ordering::Release);
                 Err(error)
             }
@@ -64,11 +58,6 @@ impl<T> LastGood<T> {
     /// Puts a part of what is in force in its place, and leaves the alarm as it is.
     pub fn keep(&self, part: T) {
         self.current.store(Arc::new(part));
-    }
-
-    /// How many loads have failed since the start: the alarm's counter.
-    pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
     }
 
     /// Whether the latest load failed, so that what is in force is not what

@@ -16,7 +16,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use time::OffsetDateTime;
 
 use super::certificate::{CertificateError, Claim};
-use super::tls;
+use super::crypto;
 use crate::config::pem::{self, PemError};
 use crate::config::private_file::{self, PrivateFileError};
 use crate::domain::peer::SpiffeId;
@@ -139,9 +139,14 @@ impl Identity {
                 not_before: claim.not_before,
             });
         }
-        let pair = CertifiedKey::from_der(chain, private, &tls::provider()).map_err(|source| {
-            IdentityError::Pair { key: key.to_owned(), certificate: certificate.to_owned(), source }
-        })?;
+        let pair =
+            CertifiedKey::from_der(chain, private, &crypto::provider()).map_err(|source| {
+                IdentityError::Pair {
+                    key: key.to_owned(),
+                    certificate: certificate.to_owned(),
+                    source,
+                }
+            })?;
         Ok(Self { claim, pair: Arc::new(pair) })
     }
 }

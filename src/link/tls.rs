@@ -8,13 +8,12 @@
 //! Each connection gets its own configuration, because its verifier notes whom it
 //! verified, or why not.
 
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, Resumption};
-use rustls::crypto::aws_lc_rs::{self, kx_group};
-use rustls::crypto::{CryptoProvider, verify_tls13_signature};
+use rustls::crypto::verify_tls13_signature;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, ServerConfig};
 use rustls::time_provider::TimeProvider;
@@ -25,6 +24,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use time::OffsetDateTime;
 
+use super::crypto;
 use super::identity::OwnIdentity;
 use super::trust::{Trust, TrustError, Usage, Verified};
 use crate::clock;
@@ -32,23 +32,6 @@ use crate::domain::peer::SpiffeId;
 
 /// The only application protocol, as ALPN names it (RFC 9113, section 3.2).
 pub const HTTP2: &[u8] = b"h2";
-
-/// Our cryptography: aws-lc-rs, TLS 1.3 suites, X25519MLKEM768 before X25519 and
-/// the NIST curves.
-pub fn provider() -> Arc<CryptoProvider> {
-    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
-        let mut provider = aws_lc_rs::default_provider();
-        provider.cipher_suites.retain(|suite| suite.tls13().is_some());
-        provider.kx_groups = vec![
-            kx_group::X25519MLKEM768,
-            kx_group::X25519,
-            kx_group::SECP256R1,
-            kx_group::SECP384R1,
-        ];
-        Arc::new(provider)
-    });
-    Arc::clone(&PROVIDER)
-}
 
 /// What both directions need: who we are and whom we believe. Clones share both.
 #[derive(Debug, Clone)]
@@ -77,7 +60,7 @@ impl LinkTls {
     pub(super) fn inbound(&self) -> Result<(Arc<ServerConfig>, Arc<Verifier>), rustls::Error> {
         let verifier = Arc::new(Verifier::new(self.trust.clone(), None));
         let client_verifier: Arc<dyn ClientCertVerifier> = Arc::<Verifier>::clone(&verifier);
-        let mut config = ServerConfig::builder_with_details(provider(), Arc::new(OurClock))
+        let mut config = ServerConfig::builder_with_details(crypto::provider(), Arc::new(OurClock))
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_client_cert_verifier(client_verifier)
             .with_cert_resolver(Arc::<OwnIdentity>::clone(&self.identity));
@@ -95,7 +78,7 @@ impl LinkTls {
     ) -> Result<(Arc<ClientConfig>, Arc<Verifier>), rustls::Error> {
         let verifier = Arc::new(Verifier::new(self.trust.clone(), Some(expected.clone())));
         let server_verifier: Arc<dyn ServerCertVerifier> = Arc::<Verifier>::clone(&verifier);
-        let mut config = ClientConfig::builder_with_details(provider(), Arc::new(OurClock))
+        let mut config = ClientConfig::builder_with_details(crypto::provider(), Arc::new(OurClock))
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .dangerous()
             .with_custom_certificate_verifier(server_verifier)
@@ -255,12 +238,12 @@ impl ClientCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &provider().signature_verification_algorithms;
+        let algorithms = &crypto::provider().signature_verification_algorithms;
         verify_tls13_signature(message, cert, dss, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
+        crypto::provider().signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -292,11 +275,11 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &provider().signature_verification_algorithms;
+        let algorithms = &crypto::provider().signature_verification_algorithms;
         verify_tls13_signature(message, cert, dss, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
+        crypto::provider().signature_verification_algorithms.supported_schemes()
     }
 }

@@ -4,7 +4,7 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | [`client`] | one agency: which endpoint is asked, and whether at all |
-//! | [`keeper`] | one endpoint's streams: opened, replaced, ended |
+//! | [`keeper`], [`opening`] | one endpoint's streams: opened, replaced, ended |
 //! | [`stream`], [`pending`], [`reader`] | one Exchange stream, its two directions |
 //! | [`endpoint`], [`circuit`], [`liveness`] | the rules of one endpoint, pure |
 //! | [`limit`], [`usual`], [`budget`] | the rules of one agency, pure |
@@ -24,6 +24,7 @@ pub mod hearing;
 pub mod keeper;
 pub mod limit;
 pub mod liveness;
+mod opening;
 pub mod outcome;
 mod pending;
 mod reader;

@@ -6,4 +6,5 @@
 mod denials;
 pub mod monitor;
 pub mod recorder;
+mod refusals;
 pub mod server;

@@ -1,5 +1,5 @@
 //! What every call passes, of whichever service: it is held to the form of a gRPC call
-//! ([`form`], [`messages`]), its time is bounded, and a refusal says why ([`told`]).
+//! ([`form`], [`framing`], [`messages`]), its time is bounded, and a refusal says why ([`told`]).
 //!
 //! Handlers keep their deadline themselves, and answer with what they have by
 //! then. The bound here is for what never gets so far: a request that does not
@@ -8,6 +8,7 @@
 //! headers.
 
 mod form;
+mod framing;
 mod messages;
 mod told;
 

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod fan_out;
 pub mod ids;
+mod lines;
 pub mod routes;
 pub mod server;
 pub mod status;

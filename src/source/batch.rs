@@ -14,7 +14,8 @@ use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::fault::{Reason, SourceError};
-use super::mapping::{Limits, Query};
+use super::mapping::Limits;
+use super::query::Query;
 use super::rows::{Found, RowCounts, Rows};
 use super::{Key, Source};
 use crate::clock;

@@ -4,9 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cell::Unfit;
-use super::convert::{Days, NumberForm, Words};
+use super::convert::ItemForm;
 use crate::domain::item::ItemNumber;
-use crate::domain::value::{CodeIndex, ValueType};
 
 /// How one item is read.
 #[derive(Debug)]
@@ -14,27 +13,14 @@ pub(super) struct Column {
     pub number: ItemNumber,
     /// For logs.
     pub id: Box<str>,
-    pub value_type: ValueType,
-    /// What the column writes, sorted, and the code that it means.
-    pub codes: Box<[(Box<str>, CodeIndex)]>,
-    /// How the column writes yes and no.
-    pub words: Words,
-    /// How it writes numbers.
-    pub figures: NumberForm,
-    /// How it writes days.
-    pub days: Days,
+    /// How its cells are read.
+    pub form: ItemForm,
     /// For an adverse item, its months.
     pub adverse_months: Option<u16>,
     pub unfit: AtomicU64,
 }
 
 impl Column {
-    /// The code for what the column writes.
-    pub fn code(&self, written: &str) -> Option<CodeIndex> {
-        let at = self.codes.binary_search_by(|(known, _)| (**known).cmp(written)).ok()?;
-        self.codes.get(at).map(|(_, code)| *code)
-    }
-
     /// Counts a cell that does not fit. The log gets the first, the second, the
     /// fourth and so on: a source gone bad must not fill the disk.
     pub fn count(&self, query: &str, reason: Unfit) {

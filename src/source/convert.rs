@@ -13,36 +13,55 @@ pub(super) use number::{NumberForm, plain_decimal};
 pub(super) use words::Words;
 
 use super::cell::{Cell, Digits, MAX_TEXT, Unfit};
-use super::column::Column;
 use crate::domain::section::MAX_STATEMENT_CHARS;
-use crate::domain::value::{Misfit, Value, ValueType};
+use crate::domain::value::{CodeIndex, Misfit, Value, ValueType};
 
-/// Reads a cell that is not NULL as a value of the column's item.
-pub(super) fn value(cell: Cell<'_>, column: &Column) -> Result<Value, Unfit> {
+/// How one item's cells are written, and what they are read as.
+#[derive(Debug)]
+pub(super) struct ItemForm {
+    pub value_type: ValueType,
+    /// What the column writes, sorted, and the code that it means.
+    pub codes: Box<[(Box<str>, CodeIndex)]>,
+    /// How the column writes yes and no.
+    pub words: Words,
+    /// How it writes numbers.
+    pub figures: NumberForm,
+    /// How it writes days.
+    pub days: Days,
+}
+
+impl ItemForm {
+    /// The code for what the column writes.
+    fn code(&self, written: &str) -> Option<CodeIndex> {
+        let at = self.codes.binary_search_by(|(known, _)| (**known).cmp(written)).ok()?;
+        self.codes.get(at).map(|(_, code)| *code)
+    }
+}
+
+/// Reads a cell that is not NULL as a value of an item of this form.
+pub(super) fn value(cell: Cell<'_>, form: &ItemForm) -> Result<Value, Unfit> {
     match cell {
         Cell::Text(text) => clean(text)?,
         Cell::Broken(reason) => return Err(reason),
         _ => {}
     }
-    let value = match &column.value_type {
-        ValueType::Boolean => Value::Boolean(column.words.read(cell)?),
-        ValueType::Integer(_) => Value::Integer(column.figures.integer(cell)?),
-        ValueType::Decimal(_) => Value::Decimal(column.figures.decimal(cell)?),
-        ValueType::Money(..) => Value::Money(column.figures.decimal(cell)?),
-        ValueType::Date => Value::Date(column.days.read(cell)?),
+    let value = match &form.value_type {
+        ValueType::Boolean => Value::Boolean(form.words.read(cell)?),
+        ValueType::Integer(_) => Value::Integer(form.figures.integer(cell)?),
+        ValueType::Decimal(_) => Value::Decimal(form.figures.decimal(cell)?),
+        ValueType::Money(..) => Value::Money(form.figures.decimal(cell)?),
+        ValueType::Date => Value::Date(form.days.read(cell)?),
         ValueType::Code(_) => Value::Code(match cell {
-            Cell::Text(text) => column.code(text).ok_or(Unfit::Code)?,
-            Cell::Integer(number) => {
-                column.code(Digits::of(number)?.as_str()).ok_or(Unfit::Code)?
-            }
+            Cell::Text(text) => form.code(text).ok_or(Unfit::Code)?,
+            Cell::Integer(number) => form.code(Digits::of(number)?.as_str()).ok_or(Unfit::Code)?,
             _ => return Err(Unfit::Kind),
         }),
         ValueType::Months(_) => {
-            let months = column.figures.integer(cell)?;
+            let months = form.figures.integer(cell)?;
             Value::Months(u32::try_from(months).map_err(|_| Unfit::Catalogue(Misfit::Range))?)
         }
     };
-    column.value_type.check(&value)?;
+    form.value_type.check(&value)?;
     Ok(value)
 }
 

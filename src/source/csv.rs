@@ -7,7 +7,7 @@ mod delivery;
 mod file;
 mod quotes;
 mod refused;
-mod table;
+pub(super) mod table;
 mod text;
 mod version;
 
@@ -17,7 +17,6 @@ use std::time::Instant;
 
 use ::csv::StringRecord;
 use futures_util::future::BoxFuture;
-pub(super) use table::Form;
 
 use self::delivery::Good;
 use self::file::File;
@@ -185,14 +184,5 @@ impl Source for Csv {
         until: Instant,
     ) -> BoxFuture<'a, Result<Vec<SourceError>, SourceError>> {
         within(until, async move { self.file(query)?.missing_columns(until).await })
-    }
-
-    fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>> {
-        within(until, async move {
-            for file in &self.files {
-                file.good(until).await?;
-            }
-            Ok(())
-        })
     }
 }

@@ -197,10 +197,6 @@ impl Source for Grpc {
         }
         .boxed()
     }
-
-    fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>> {
-        async move { self.describe(until).await.map(drop) }.boxed()
-    }
 }
 
 fn give(row: &pb::SourceRow, sink: &mut dyn RowSink) -> ControlFlow<()> {

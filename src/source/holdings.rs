@@ -18,11 +18,12 @@ use super::fault::{Reason, SourceError};
 use super::grpc::Grpc;
 use super::http::Http;
 use super::introspection::Review;
-use super::mapping::{Mapping, Query};
+use super::mapping::Mapping;
 use super::mysql;
 use super::person::{ItemShown, Showing};
 use super::place::Place;
 use super::postgres;
+use super::query::Query;
 use super::rows::{Found, Row, RowSink};
 use super::sample::{Sampled, Sampling};
 use super::sqlite::Sqlite;
@@ -255,7 +256,7 @@ impl Holdings {
             batcher.doubt(doubtful);
             let lost = sampled.lost_rows(query).filter(|_| doubtful).map(|message| {
                 format!(
-                    "{message}. Until the agency is started anew nobody is NO_RECORD in this \
+                    "{message}. Until the agency takes its mapping anew nobody is NO_RECORD in this \
                      query: whom it does not find is INVALID"
                 )
             });
@@ -316,15 +317,7 @@ impl Holdings {
     /// The type of an item of a query.
     pub(super) fn value_type(&self, place: usize, id: &str) -> Option<&ValueType> {
         let columns = &self.query(place)?.columns;
-        columns.iter().find(|column| &*column.id == id).map(|column| &column.value_type)
-    }
-
-    /// Whether the source can be reached and read, cheaply.
-    ///
-    /// # Errors
-    /// Why not.
-    pub async fn probe(&self) -> Result<(), SourceError> {
-        self.source.probe(clock::now() + self.statement_timeout).await
+        columns.iter().find(|column| &*column.id == id).map(|column| &column.form.value_type)
     }
 }
 

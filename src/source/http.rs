@@ -26,8 +26,9 @@ use self::exchange::Service;
 use self::request::{People, Request};
 use super::cell::{Cell, Unfit};
 use super::fault::{Reason, SourceError};
-use super::mapping::{Ask, Mapping};
+use super::mapping::Mapping;
 use super::place::HttpPlace;
+use super::query::Ask;
 use super::within::within;
 use super::{Key, RowSink, Source};
 
@@ -106,10 +107,6 @@ impl Source for Http {
         _until: Instant,
     ) -> BoxFuture<'a, Result<Vec<SourceError>, SourceError>> {
         Box::pin(async move { self.request(query).map(|_| Vec::new()) })
-    }
-
-    fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>> {
-        within(until, self.service.is_there(until))
     }
 }
 

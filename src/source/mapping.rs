@@ -4,32 +4,25 @@
 //! Held against the catalogue alone; whether the database has the tables and
 //! columns is found by asking it (`Holdings::check`).
 
+mod items;
+mod steps;
+
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Spanned;
 
-use super::column::Column;
-use super::convert::{Days, Words};
+use super::convert::Days;
 use super::http::reading::Told;
 use super::http::request::Request;
-use super::items;
 use super::place::Place;
-use super::steps;
-use super::subject::SubjectForm;
-use crate::config::mapping::{HttpEntry, QueryEntry, SourceEntry, SubjectType};
+use super::query::{Ask, Layout, Query};
+use crate::config::mapping::{HttpEntry, OF_FILE, QueryEntry, SUBJECTS, SourceEntry, SubjectType};
 use crate::domain::catalogue::{AgencyId, Catalogue, Finding, Source};
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::lines::line_at;
 use crate::domain::zone::Zone;
-
-/// Where the people of a statement belong.
-pub(super) const SUBJECTS: &str = "{subjects}";
-
-/// What `as_of` of a CSV file says where each row is as old as the file.
-pub(super) const OF_FILE: &str = "file";
 
 /// A mapping that fits the catalogue.
 #[derive(Debug)]
@@ -51,57 +44,6 @@ pub(super) struct Limits {
     pub statement_timeout: Duration,
     /// People in one statement at most.
     pub max_batch: usize,
-}
-
-/// One compiled query.
-#[derive(Debug)]
-pub(super) struct Query {
-    pub name: Arc<str>,
-    pub(super) ask: Ask,
-    /// How its subject column holds people's numbers.
-    pub(super) subject: SubjectForm,
-    /// The share of its rows that may be of nobody whom the federation knows.
-    pub(super) others: f64,
-    /// How as-of and ended days are written.
-    pub(super) days: Days,
-    /// How it writes whether a row is disputed.
-    pub(super) disputed: Words,
-    /// The columns to read, in the order in which a source gives them: subject,
-    /// as-of, then those of `layout`, then the items.
-    pub(super) selected: Vec<Box<str>>,
-    pub(super) layout: Layout,
-    /// Ascending by number.
-    pub(super) columns: Vec<Column>,
-    pub(super) items: ItemSet,
-}
-
-/// What a query asks of its kind of source.
-#[derive(Debug)]
-pub(super) enum Ask {
-    /// A statement.
-    Sql {
-        /// As written, with its one `{subjects}`.
-        text: Box<str>,
-        /// As what the people are bound.
-        subjects: SubjectType,
-        /// It becomes a part of a statement that proves whose answer comes.
-        wrapped: bool,
-    },
-    /// A file, from the source's folder on.
-    File(PathBuf),
-    /// A request.
-    Request(Box<Request>),
-    /// The query's own name.
-    Name,
-}
-
-/// Where in a row the cells stand that are no item; subject and as-of are first.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Layout {
-    pub ended: Option<usize>,
-    pub disputed: Option<usize>,
-    pub statement: Option<usize>,
-    pub first_item: usize,
 }
 
 /// What a mapping is compiled from.

@@ -153,10 +153,6 @@ impl Speaks for Sessions {
         .boxed()
     }
 
-    fn look(connection: &mut MySqlConnection) -> BoxFuture<'_, Result<(), sqlx::Error>> {
-        async { connection.execute("select 1").await.map(drop) }.boxed()
-    }
-
     fn columns<'a>(
         connection: &'a mut MySqlConnection,
         texts: &'a Texts,

@@ -9,7 +9,7 @@ use time::Date;
 use super::cell::Cell;
 use super::convert;
 use super::horizon;
-use super::mapping::Query;
+use super::query::Query;
 use super::rows::{RowSink, roles};
 use crate::domain::item::ItemNumber;
 use crate::domain::sensitive::Sensitive;
@@ -115,7 +115,7 @@ impl RowSink for Showing<'_> {
                     {
                         return (Err("lapsed: the fact ended too long ago".into()), false);
                     }
-                    match convert::value(*cell, column) {
+                    match convert::value(*cell, &column.form) {
                         Ok(value) => (Ok(Sensitive::new(value)), false),
                         Err(reason) => (Err(reason.to_string().into()), true),
                     }

@@ -9,10 +9,12 @@ use encoding_rs::Encoding;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
+use super::csv::table::Form;
 use super::http::auth::Auth;
 use super::http::client;
 use super::http::oauth2::Tokens;
-use super::{csv, mysql, postgres};
+use super::mysql::address as mysql_address;
+use super::postgres::address as postgres_address;
 use crate::config::mapping::{
     CsvEntry, GrpcEntry, HttpEntry, LocalEndpoint, RowSecurity, SecretEntry, Server, SqlAddress,
     SqlEntry,
@@ -54,7 +56,7 @@ impl<O> ServerPlace<O> {
 /// A folder of CSV files.
 pub(super) struct CsvPlace {
     pub folder: PathBuf,
-    pub form: csv::Form,
+    pub form: Form,
     /// Cells that mean that nothing is recorded.
     pub null: Vec<String>,
     /// The name of the file that says that a delivery is whole.
@@ -128,7 +130,7 @@ impl Place {
                     .to_owned());
             }
         }
-        let form = csv::Form {
+        let form = Form {
             delimiter,
             encoding,
             skip_lines: entry.skip_lines,
@@ -188,11 +190,11 @@ impl Place {
         match address {
             SqlAddress::Sqlite(path) => Ok(Self::Sqlite(path)),
             SqlAddress::Postgres(server) => {
-                let options = postgres::address::options(&server).map_err(unreadable)?;
+                let options = postgres_address::options(&server).map_err(unreadable)?;
                 Ok(Self::Postgres(ServerPlace::boxed(options, server)))
             }
             SqlAddress::Mysql(server) => {
-                let options = mysql::address::options(&server).map_err(unreadable)?;
+                let options = mysql_address::options(&server).map_err(unreadable)?;
                 Ok(Self::Mysql(ServerPlace::boxed(options, server)))
             }
         }

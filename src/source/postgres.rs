@@ -159,14 +159,6 @@ impl Speaks for Sessions {
         .boxed()
     }
 
-    fn look(session: &mut Session) -> BoxFuture<'_, Result<(), sqlx::Error>> {
-        async {
-            session.begin().await?;
-            session.end().await
-        }
-        .boxed()
-    }
-
     fn columns<'a>(
         session: &'a mut Session,
         texts: &'a Texts,

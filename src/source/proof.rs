@@ -13,11 +13,7 @@ use std::ops::ControlFlow;
 use super::cell::Cell;
 use super::fault::{Reason, SourceError};
 use super::rows::RowSink;
-use super::statements::{Mark, Statement};
-
-/// Columns that stand before those of the mapping: label, nonce, the row's place, the
-/// count of rows, and whether it is a row of the mapping's statement at all.
-pub(super) const PROOF_COLUMNS: usize = 5;
+use super::statements::{Mark, PROOF_COLUMNS, Statement};
 
 /// A number that no other asking has.
 ///

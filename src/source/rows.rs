@@ -18,7 +18,7 @@ use super::column::Column;
 use super::convert;
 use super::fault::Reason;
 use super::horizon;
-use super::mapping::Query;
+use super::query::Query;
 use crate::domain::item::{ItemNumber, ItemSet};
 use crate::domain::section::Absence;
 use crate::domain::sensitive::Sensitive;
@@ -140,7 +140,7 @@ impl<'a> Rows<'a> {
         {
             return Err(Absence::Lapsed);
         }
-        convert::value(cell, column).map(Sensitive::new).map_err(|reason| {
+        convert::value(cell, &column.form).map(Sensitive::new).map_err(|reason| {
             column.count(&self.query.name, reason);
             Absence::Invalid
         })

@@ -8,7 +8,7 @@ use time::Date;
 
 use super::cell::{Cell, Unfit};
 use super::convert;
-use super::mapping::Query;
+use super::query::Query;
 use super::rows::{RowSink, roles};
 use super::subject::masked;
 
@@ -218,7 +218,7 @@ impl RowSink for Sampling<'_> {
                 item.empty += 1;
                 continue;
             }
-            match convert::value(*cell, column) {
+            match convert::value(*cell, &column.form) {
                 Ok(_) => item.fit += 1,
                 Err(reason) => match item.unfit.iter_mut().find(|(known, _)| *known == reason) {
                     Some((_, count)) => *count += 1,

@@ -12,9 +12,10 @@ use sqlx::error::DatabaseError;
 
 use super::fault::{Reason, SourceError};
 use super::introspection::{Kind, Plan, Review};
-use super::mapping::{Limits, Query};
+use super::mapping::Limits;
 use super::pool::{Connect, Lease, Pool};
 use super::proof::{self, Answer, Proving};
+use super::query::Query;
 use super::statements::{Dialect, Statement, Texts, numbers};
 use super::unwrapped::Named;
 use super::within::within;
@@ -43,9 +44,6 @@ pub(super) trait Speaks: Connect + 'static {
         people: &'a People<'a>,
         answer: &'a mut dyn Answer,
     ) -> BoxFuture<'a, Result<Afterwards, sqlx::Error>>;
-
-    /// Asks for nothing.
-    fn look(connection: &mut Self::Connection) -> BoxFuture<'_, Result<(), sqlx::Error>>;
 
     /// The columns of a query's own statement.
     fn columns<'a>(
@@ -263,20 +261,6 @@ impl<S: Speaks> Source for DatabaseServer<S> {
             let names: Vec<&str> = seen.iter().map(|(name, _)| name.as_str()).collect();
             let missing = self.texts(query)?.missing(&names, S::same_name);
             Ok(missing.into_iter().map(|text| SourceError::new(Reason::Schema, text)).collect())
-        })
-    }
-
-    fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>> {
-        within(until, async move {
-            let mut lease = self.pool.lease(until).await?;
-            let mut looked = S::look(&mut lease.connection).await;
-            if !lease.fresh && looked.is_err() {
-                lease.renew(until).await?;
-                looked = S::look(&mut lease.connection).await;
-            }
-            looked.map_err(|error| S::fault(&error))?;
-            lease.keep();
-            Ok(())
         })
     }
 

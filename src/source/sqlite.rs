@@ -16,8 +16,9 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::fault::{Reason, SourceError};
 use super::introspection::{Kind, Plan, Review};
-use super::mapping::{Limits, Query};
+use super::mapping::Limits;
 use super::proof::{self, Proving};
+use super::query::Query;
 use super::rows::MAX_ROWS_EACH;
 use super::sample::SAMPLED_ROWS;
 use super::statements::{Dialect, Statement, Texts, numbers};
@@ -192,18 +193,6 @@ impl Source for Sqlite {
                 Ok(Review { columns, plan: plan.ok() })
             });
             reviewed.await
-        })
-    }
-
-    fn probe<'a>(&'a self, until: Instant) -> BoxFuture<'a, Result<(), SourceError>> {
-        within(until, async move {
-            let looked = self.sessions.run(until, |connection| {
-                let looked = connection
-                    .prepare_cached("select 1 from sqlite_schema limit 1")
-                    .and_then(|mut look| look.exists([]));
-                looked.map_err(|error| fault(&error))
-            });
-            looked.await.map(|_| ())
         })
     }
 }

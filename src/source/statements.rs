@@ -13,10 +13,13 @@ use aws_lc_rs::digest::{SHA256, digest};
 use regex_lite::Regex;
 
 use super::Key;
-use super::mapping::{Ask, Query, SUBJECTS};
-use super::proof::PROOF_COLUMNS;
+use super::query::{Ask, Query};
 use super::sample::SAMPLED_ROWS;
-use crate::config::mapping::SubjectType;
+use crate::config::mapping::{SUBJECTS, SubjectType};
+
+/// Columns that stand before those of the mapping: label, nonce, the row's place, the
+/// count of rows, and whether it is a row of the mapping's statement at all.
+pub(super) const PROOF_COLUMNS: usize = 5;
 
 /// How a database takes its people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

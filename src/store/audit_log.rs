@@ -114,6 +114,9 @@ pub enum AuditError {
     },
 }
 
+/// The folder of files that have no final name yet.
+const TEMPORARY: &str = "tmp";
+
 /// Places in the queue for what is no request: counts, searches, answers taken back.
 const BESIDE: usize = 64;
 

@@ -18,6 +18,7 @@ mod postgres;
 mod postgres_rows;
 mod recent;
 mod recorded;
+mod retention;
 mod sqlite;
 mod tables;
 mod writer;

@@ -9,11 +9,6 @@ use super::syntax::{File, OURS, files};
 const ALLOWED: &[(&str, &str)] = &[
     ("domain/grant", "a verified grant and what it was verified from name each other's types"),
     ("app/demo", "the demo's parts are one story: people, consent, processes, their description"),
-    // To be opened.
-    ("link", "identity, TLS and trust"),
-    ("source", "columns and their conversion, mappings and places"),
-    ("store/audit_log", "opening, writing and publishing"),
-    ("store/frequency", "the writer and its stores"),
 ];
 
 /// The file that a path leads into: the longest module of it that is a file.

@@ -1,6 +1,6 @@
-//! The rooms of `service`: who may import whom, and by which door.
+//! The rooms of `service`: who may import whom, by which door, and how long a file is.
 
-use super::syntax::{File, OURS, files};
+use super::syntax::{File, OURS, Source, files, ours};
 
 /// Each room, and the other rooms that it may use. What stands beside the rooms is open
 /// to all of them, and uses none.
@@ -10,6 +10,10 @@ const ROOMS: [(&str, &[&str]); 4] = [
     ("agencies", &["audit"]),
     ("audit", &[]),
 ];
+
+/// So many lines has a file of `service` at most, tests in it included: what is longer is
+/// more than one idea.
+const MOST_LINES: usize = 350;
 
 fn room_of(module: &[String]) -> Option<&(&'static str, &'static [&'static str])> {
     let [top, room, ..] = module else { return None };
@@ -30,6 +34,40 @@ fn faults(files: &[File]) -> Vec<String> {
         }
     }
     faults
+}
+
+/// Files of `service` that are too long.
+fn too_long(sources: &[Source]) -> Vec<String> {
+    let inside = |path: &str| path == "src/service.rs" || path.starts_with("src/service/");
+    let lines = sources.iter().filter(|(path, _)| inside(path));
+    let lines = lines.map(|(path, text)| (path, text.lines().count()));
+    let long = lines.filter(|(_, lines)| *lines > MOST_LINES);
+    long.map(|(path, lines)| format!("{path} has {lines} lines, more than {MOST_LINES}")).collect()
+}
+
+#[test]
+fn no_file_of_service_is_too_long() {
+    let sources = ours();
+    let some = sources.iter().filter(|(path, _)| path.starts_with("src/service/")).count();
+    assert!(some > 40, "only {some} files of `service` were found");
+    let faults = too_long(&sources);
+    assert!(faults.is_empty(), "split along an idea of its own:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn a_file_of_service_that_is_too_long() {
+    let of = |path: &str, lines: usize| (path.to_owned(), "fn f() {}\n".repeat(lines));
+    let found = too_long(&[
+        of("src/service/gateway/answer.rs", MOST_LINES),
+        of("src/service/gateway/stream.rs", MOST_LINES + 1),
+        of("src/service/edge/tests.rs", MOST_LINES + 1),
+        of("src/service.rs", MOST_LINES + 1),
+        of("src/services/answer.rs", MOST_LINES + 1),
+        of("src/store/index.rs", MOST_LINES + 1),
+    ]);
+    let long = |path| format!("{path} has 351 lines, more than 350");
+    let paths = ["src/service/gateway/stream.rs", "src/service/edge/tests.rs", "src/service.rs"];
+    assert_eq!(found, paths.map(long));
 }
 
 #[test]

@@ -10,8 +10,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+use tributary::link::crypto;
 use tributary::link::pki::Issued;
-use tributary::link::tls;
 
 pub fn pem_chain(pem: &str) -> Vec<rustls_pki_types::CertificateDer<'static>> {
     use rustls_pki_types::pem::PemObject;
@@ -68,13 +68,13 @@ impl ServerCertVerifier for BelievesAll {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        tls::provider().signature_verification_algorithms.supported_schemes()
+        crypto::provider().signature_verification_algorithms.supported_schemes()
     }
 }
 
 /// What such a client shows and speaks.
 pub fn rude(pair: Option<&Pair>, alpn: &[&str]) -> Arc<rustls::ClientConfig> {
-    let config = rustls::ClientConfig::builder_with_provider(tls::provider())
+    let config = rustls::ClientConfig::builder_with_provider(crypto::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .dangerous()

@@ -195,7 +195,6 @@ async fn a_services_rows_become_values() {
     let service = Service::start(folder.path(), all);
     let holdings = holdings(folder.path());
     assert_eq!(holdings.check().await, Ok(()));
-    holdings.probe().await.unwrap();
     let (items, missing) = held(fetch(&holdings, "p1").await);
     let found: Vec<_> =
         items.iter().map(|item| (item.number.get(), *item.value.expose())).collect();

@@ -106,7 +106,7 @@ async fn a_postgresql_server_is_believed_by_its_authority() {
     // A reload takes a moment.
     let holdings = loop {
         let holdings = open(&format!("tls = \"verify-full\"\nca = \"{ca}\""));
-        if holdings.probe().await.is_ok() || clock::now() > patience {
+        if holdings.check().await.is_ok() || clock::now() > patience {
             break holdings;
         }
     };

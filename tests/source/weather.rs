@@ -6,7 +6,7 @@ use std::time::Duration;
 use tributary::clock;
 use tributary::domain::reason::Reason as Stated;
 use tributary::domain::section::{Absence, SectionStatus};
-use tributary::source::{Held, Holdings, Reason};
+use tributary::source::{Held, Holdings};
 
 use crate::kit::proxy::Proxy;
 use crate::kit::waiting::{becomes, until};
@@ -38,10 +38,8 @@ async fn a_server_that_is_away_comes_back_by_itself() {
         proxy.stop().await;
         let holdings = site.open(&mapping);
         assert_eq!(ask(&holdings, "p1", ALL).await, down(), "{kind:?}");
-        assert_eq!(holdings.probe().await.unwrap_err().reason, Reason::Down, "{kind:?}");
         proxy.resume().await;
         assert_eq!(held(ask(&holdings, "p1", ALL).await).0.len(), 7, "{kind:?}");
-        holdings.probe().await.unwrap();
         // Cut and at once back: the connections that were kept are dead.
         proxy.stop().await;
         proxy.resume().await;
@@ -71,11 +69,6 @@ async fn a_wrong_password_is_said_without_it_and_a_right_one_is_taken_at_once() 
         site.password("hunter2-wrong");
         let holdings = site.holdings();
         assert_eq!(ask(&holdings, "p1", ALL).await, down(), "{kind:?}");
-        // Whether a service takes its token is known when it is asked for somebody.
-        if kind != Kind::Http {
-            let error = holdings.probe().await.unwrap_err();
-            assert_eq!(error.reason, Reason::Down);
-        }
         let said = holdings.check().await.unwrap_err();
         let said = format!("{} {said:?}", said[0]);
         assert!(said.contains("refuses"), "{kind:?}: {said}");

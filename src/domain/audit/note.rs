@@ -102,14 +102,6 @@ impl fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// Reads an Ed25519 key from PKCS #8 (DER).
-    ///
-    /// # Errors
-    /// [`NoteError::SigningKey`] for anything else.
-    pub fn from_pkcs8(der: &[u8]) -> Result<Self, NoteError> {
-        Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Self).map_err(|_| NoteError::SigningKey)
-    }
-
     /// Takes the key's 32-byte seed (RFC 8032).
     ///
     /// # Errors

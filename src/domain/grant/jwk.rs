@@ -131,18 +131,6 @@ impl Jwk {
             Self { .. } => Err(KeyError::Kind),
         }
     }
-
-    /// The key, if it is a public one to seal to.
-    ///
-    /// # Errors
-    /// [`KeyError::Private`] or [`KeyError::Kind`].
-    pub fn into_sealing(self) -> Result<SealingKey, KeyError> {
-        match self {
-            Self { secret: Some(_), .. } => Err(KeyError::Private),
-            Self { public: PublicKey::Sealing(key), .. } => Ok(key),
-            Self { .. } => Err(KeyError::Kind),
-        }
-    }
 }
 
 impl PublicKey {

@@ -43,7 +43,8 @@ use crate::dial::dial;
 use crate::domain::reason::Reason;
 use crate::files;
 use crate::link::certificate;
-use crate::link::tls::{WallClock, provider};
+use crate::link::crypto;
+use crate::link::tls::WallClock;
 
 /// Bytes of an answer's headers at most, as hyper buffers them.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
@@ -292,10 +293,11 @@ impl HttpsClient {
         if roots.is_empty() {
             return Err(FetchError::AnchorsExpired(at(uri)));
         }
-        let mut config = ClientConfig::builder_with_details(provider(), Arc::new(WallClock))
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut config =
+            ClientConfig::builder_with_details(crypto::provider(), Arc::new(WallClock))
+                .with_protocol_versions(&[&rustls::version::TLS13])?
+                .with_root_certificates(roots)
+                .with_no_client_auth();
         config.alpn_protocols = vec![HTTP1.to_vec()];
         config.resumption = Resumption::disabled();
         config.enable_early_data = false;

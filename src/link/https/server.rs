@@ -36,9 +36,10 @@ use super::HTTP1;
 use crate::clock;
 use crate::domain::reason::Reason;
 use crate::link::certificate::{self, CertificateError};
+use crate::link::crypto;
 use crate::link::identity::{IdentityError, leaf, read_chain, read_key};
 use crate::link::listen::{self, Bounds};
-use crate::link::tls::{WallClock, provider};
+use crate::link::tls::WallClock;
 
 /// Bytes of a request's headers at most.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
@@ -121,7 +122,7 @@ fn read(file: &Path, key: &Path, now: OffsetDateTime) -> Result<CertifiedKey, Se
     if now < not_before || now > not_after {
         return Err(ServerPairError::NotNow { file: file.to_owned(), not_before, not_after });
     }
-    CertifiedKey::from_der(chain, private, &provider()).map_err(|source| {
+    CertifiedKey::from_der(chain, private, &crypto::provider()).map_err(|source| {
         IdentityError::Pair { key: key.to_owned(), certificate: file.to_owned(), source }.into()
     })
 }
@@ -220,7 +221,7 @@ where
 }
 
 fn acceptor(pair: Arc<ServerPair>) -> Result<TlsAcceptor, rustls::Error> {
-    let mut config = ServerConfig::builder_with_details(provider(), Arc::new(WallClock))
+    let mut config = ServerConfig::builder_with_details(crypto::provider(), Arc::new(WallClock))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
         .with_cert_resolver(pair);

@@ -13,7 +13,7 @@ use webpki::Error;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, GeneralSubtree};
 
-use crate::link::{certificate, tls};
+use crate::link::{certificate, crypto};
 
 /// The tags of a URI and of an X.400 address among general names. webpki refuses a path
 /// with a constraint for the latter if a certificate bears one, and so fails closed.
@@ -141,7 +141,7 @@ impl<'a> Shown<'a> {
 
     /// Our algorithms, each over what was signed.
     pub(super) fn algorithms(&self) -> Vec<OverOriginals<'_>> {
-        let (provider, changed) = (tls::provider(), &self.changed);
+        let (provider, changed) = (crypto::provider(), &self.changed);
         let all = provider.signature_verification_algorithms.all.iter();
         all.map(|algorithm| OverOriginals { algorithm: *algorithm, changed }).collect()
     }

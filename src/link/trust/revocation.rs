@@ -20,7 +20,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::unix_time;
-use crate::link::tls;
+use crate::link::crypto;
 
 /// What of an authority's certificate matters for the lists that it signs.
 #[derive(Debug, Clone)]
@@ -205,7 +205,7 @@ impl List {
 
     fn is_signed_by(&self, issuer: &Issuer) -> bool {
         let Ok(key) = RawPublicKeyEntity::try_from(&issuer.key) else { return false };
-        let provider = tls::provider();
+        let provider = crypto::provider();
         let all = provider.signature_verification_algorithms.all.iter();
         all.filter(|one| *one.signature_alg_id() == *self.algorithm)
             .any(|one| key.verify_signature(*one, &self.message, &self.signature).is_ok())

@@ -2,6 +2,8 @@
 //! is up is asked, within the agency's limit, the question's deadline and a budget of
 //! attempts.
 
+mod way;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,19 +19,19 @@ use crate::link::connect::Connector;
 use crate::service::audit::monitor::{Peer, Standing, Witnesses};
 use crate::wire::status::{AgencyNow, AgencyState};
 
+use self::way::Way;
 use super::agreement::{Agreement, Known};
 use super::budget::Budget;
-use super::circuit::Leave;
 use super::endpoint::{Endpoint, Refused, State};
 use super::gate::Gate;
 use super::hearing::Hearing;
-use super::keeper::{DOUBTED, Keeper};
+use super::keeper::Keeper;
 use super::limit::Limit;
 use super::outcome::Failure;
 use super::replies::Reply;
 use super::request::Question;
 use super::stream::{Asking, Stream};
-use super::ticket::{Account, Ticket, ToRemember};
+use super::ticket::{Account, ToRemember};
 use super::usual::Usual;
 
 /// What a client to an agency is made of.
@@ -284,32 +286,6 @@ impl AgencyClient {
         }
     }
 
-    /// Which endpoint a question is put to.
-    fn way(&self, question: &Question) -> Result<Way<'_>, Refused> {
-        if let Some(reason) = self.barred() {
-            return Err(Refused::No(reason));
-        }
-        let place = self.account.enter(question.asker());
-        let place = place.ok_or(Refused::No(Reason::AgencyBusy))?;
-        let mut refused = Refused::No(Reason::NotConfigured);
-        for keeper in self.least_busy() {
-            if keeper.is_doubted() && keeper.in_flight() >= DOUBTED {
-                refused = prefer(refused, Refused::No(Reason::AgencyBusy));
-                continue;
-            }
-            match keeper.gate().admit(clock::now(), question.until()) {
-                Ok(leave) => {
-                    let until = self.patience(question, leave);
-                    let (gate, kind) = (keeper.gate().clone(), question.kind());
-                    let ticket = Ticket::new(place, gate, leave, kind, clock::now(), until);
-                    return Ok(Way { keeper, ticket });
-                }
-                Err(why) => refused = prefer(refused, why),
-            }
-        }
-        Err(refused)
-    }
-
     /// Puts a question that was let through to one of an endpoint's streams.
     fn put_by(way: Way<'_>, question: &Question, mut reply: Reply) -> Option<Asking> {
         let Way { keeper, mut ticket } = way;
@@ -336,49 +312,6 @@ impl AgencyClient {
         ticket.unused();
         reply.fail(failure);
         None
-    }
-
-    /// Until when an answer is waited for: of a probe no longer than an agency that is
-    /// well would take, and twice as long with each probe that failed, so that one that
-    /// has become slow is found too.
-    fn patience(&self, question: &Question, leave: Leave) -> std::time::Instant {
-        let Some(failed) = leave.probe() else { return question.until() };
-        let enough = self.account.usual.lock().enough(question.kind());
-        let enough = enough * 2_u32.saturating_pow(failed.min(8));
-        (clock::now() + enough).min(question.until())
-    }
-
-    fn least_busy(&self) -> impl Iterator<Item = &Arc<Keeper>> {
-        let mut order: Vec<&Arc<Keeper>> = self.keepers.iter().collect();
-        if order.len() > 1 {
-            let rank = |keeper: &&Arc<Keeper>| {
-                let up = matches!(keeper.gate().state(), State::Up { .. });
-                (!up, keeper.is_doubted(), keeper.in_flight())
-            };
-            order.sort_by_cached_key(rank);
-        }
-        order.into_iter()
-    }
-}
-
-/// The endpoint that a question was let through to.
-struct Way<'a> {
-    keeper: &'a Keeper,
-    ticket: Ticket,
-}
-
-/// Of two endpoints' refusals the one that tells more: wait, if either will soon be
-/// known, and otherwise what somebody must act on, or the first that is said.
-const fn prefer(before: Refused, next: Refused) -> Refused {
-    match (before, next) {
-        (Refused::Wait, _) | (_, Refused::Wait) => Refused::Wait,
-        (Refused::No(Reason::NotConfigured), next) => next,
-        (Refused::No(passes), Refused::No(lasts))
-            if passes.retry_after().is_some() && lasts.retry_after().is_none() =>
-        {
-            next
-        }
-        (before, _) => before,
     }
 }
 

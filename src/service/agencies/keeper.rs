@@ -17,7 +17,7 @@ use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval, sleep_u
 
 use crate::clock;
 use crate::domain::reason::Reason;
-use crate::link::connect::{ConnectError, Connector};
+use crate::link::connect::Connector;
 use crate::service::audit::monitor::{Swap, Witnesses};
 
 use super::agreement::Agreement;
@@ -25,14 +25,12 @@ use super::endpoint::State;
 use super::gate::Gate;
 use super::hearing::{Heard, Hearing};
 use super::liveness::{self, Act, Liveness};
+use super::opening::{Opened, open};
 use super::outcome::Failure;
 use super::pending::Event;
 use super::rest::Rest;
-use super::stream::{self, Greeted, Stream};
+use super::stream::{Greeted, Stream};
 use super::ticket::Account;
-
-/// How long an agency may take to say Hello on a new stream.
-const HELLO_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a drained stream may go on beside its replacement.
 const DRAIN_GRACE: Duration = Duration::from_secs(15);
@@ -68,7 +66,7 @@ pub struct Keeper {
     rest: Arc<Rest>,
 }
 
-type Attempt<'a> = Pin<Box<dyn Future<Output = Result<Greeted, (Reason, String)>> + Send + 'a>>;
+type Attempt<'a> = Pin<Box<dyn Future<Output = Opened> + Send + 'a>>;
 
 /// A stream, and what is known of the process at its end.
 struct Watched {
@@ -137,7 +135,7 @@ impl Keeper {
         let mut watched: Vec<Watched> = Vec::new();
         loop {
             if attempts.is_empty() && self.gate.begin() {
-                attempts.push(Box::pin(self.open()));
+                attempts.push(Box::pin(open(&self.connector, &self.agreement, self.place)));
             }
             let due = self.gate.due();
             let again = async {
@@ -178,15 +176,6 @@ impl Keeper {
         self.streams.store(Arc::default());
         self.hearing.tell(heard, Heard::Gone);
         join_all(watched.into_iter().map(|watched| let_go(watched.stream))).await;
-    }
-
-    /// Connects, and holds what the agency says of itself against what is expected.
-    async fn open(&self) -> Result<Greeted, (Reason, String)> {
-        let channel =
-            self.connector.channel().await.map_err(|error| (reason_of(&error), chain(&error)))?;
-        let greeted = stream::greet(channel, HELLO_WITHIN).await?;
-        self.agreement.accept(self.place, &greeted.description)?;
-        Ok(greeted)
     }
 
     fn start(&self, greeted: Greeted, events: mpsc::Sender<(u64, Event)>) -> Watched {
@@ -327,32 +316,4 @@ async fn let_go(stream: Arc<Stream>) {
         }
     };
     let _ = tokio::time::timeout(DRAIN_GRACE, finishing).await;
-}
-
-/// An error and what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_words = cause.to_string();
-        if !words.contains(&cause_words) {
-            words.push_str(": ");
-            words.push_str(&cause_words);
-        }
-        source = cause.source();
-    }
-    words
-}
-
-/// A connection's failure as the reason that a section states.
-const fn reason_of(error: &ConnectError) -> Reason {
-    match error {
-        ConnectError::Address(_) => Reason::BadAddress,
-        ConnectError::Unreachable { .. } => Reason::Unreachable,
-        ConnectError::TimedOut { .. } => Reason::ConnectTimeout,
-        ConnectError::WrongIdentity { .. } => Reason::WrongIdentity,
-        ConnectError::Untrusted { .. } => Reason::Untrusted,
-        ConnectError::Refused { .. } => Reason::LinkRefused,
-        ConnectError::Protocol { .. } => Reason::LinkBroken,
-    }
 }

@@ -4,6 +4,10 @@
 //! counts for nothing. How questions and answers travel is in
 //! [`crate::service::agency::server`] and [`crate::service::agency::exchange`].
 
+mod counting;
+mod description;
+mod holding;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -11,13 +15,12 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::config::agency::AgencyLimitsConfig;
 use crate::config::reload::LastGood;
-use crate::domain::audit::{CountRecord, Counted, Decision};
+use crate::domain::audit::Decision;
 use crate::domain::catalogue::AgencyId;
 use crate::domain::grant::{GrantError, OpeningKeys, Receiver, VerifiedGrant};
 use crate::domain::peer::{PeerId, Role};
 use crate::domain::policy::Permit;
 use crate::domain::reason::Reason;
-use crate::domain::section::{Absence, HeldItem, Section, SectionStatus};
 use crate::domain::shares::{Full, Place, Shares};
 use crate::domain::subject::{Subject, SubjectFormat};
 use crate::domain::trace::TraceContext;
@@ -26,20 +29,16 @@ use crate::service::audit::recorder::{self, Line, Recorder};
 use crate::service::judge::{Authority, Ruling};
 use crate::service::rulebook::Rulebook;
 use crate::service::{random, traced};
-use crate::source::{Held, Holdings};
-use crate::store::frequency::{CounterError, Counters, Release, Use};
+use crate::source::Holdings;
+use crate::store::frequency::Counters;
 use crate::telemetry::metrics::{AgencyMeter, Metrics};
 use crate::telemetry::spans::{Spans, Step};
 use crate::wire::fetch::FetchRequest;
-use crate::wire::proto::pb;
 use crate::wire::refusal::Refusal;
 use crate::wire::section::RequestHash;
 use crate::wire::{fetch, section};
 use bytes::Bytes;
 use tokio::sync::watch;
-
-/// What counting is given in any case before the counters are called down.
-const COUNTING: Duration = Duration::from_secs(1);
 
 /// What an agency answers from, and by whose leave.
 pub struct Agency {
@@ -105,40 +104,6 @@ impl Agency {
         let instance = random::sixteen().map_or_else(|_| Bytes::new(), Bytes::from_owner);
         let meter = parts.metrics.agency(&parts.id);
         Self { parts, room, meter, instance }
-    }
-
-    /// What it states about itself.
-    pub fn describe(&self) -> pb::DescribeResponse {
-        let (limits, rules) = (&self.parts.limits, self.rules());
-        let catalogue = rules.catalogue();
-        let owned = catalogue.owned_by(&self.parts.id);
-        pb::DescribeResponse {
-            agency: self.parts.id.to_string(),
-            catalogue_digest: Bytes::copy_from_slice(&catalogue.digest().0),
-            owned: owned.to_bytes().into(),
-            owned_digests: catalogue.digests_of(&owned).into(),
-            items: rules.mapped.items().iter().map(|item| u32::from(item.get())).collect(),
-            freshness: prost_types::Duration::try_from(limits.freshness).ok(),
-            limits: Some(pb::AgencyLimits {
-                max_in_flight: limits.max_in_flight,
-                max_request_bytes: crate::wire::MAX_MESSAGE_BYTES.try_into().unwrap_or(u32::MAX),
-                max_stream_age: prost_types::Duration::try_from(limits.max_stream_age).ok(),
-                statement_limit: self
-                    .parts
-                    .statement_limit
-                    .and_then(|limit| prost_types::Duration::try_from(limit).ok()),
-            }),
-            features: vec![
-                pb::ProtocolFeature::Exchange.into(),
-                pb::ProtocolFeature::Witness.into(),
-                pb::ProtocolFeature::GrantDigest.into(),
-                pb::ProtocolFeature::Liveness.into(),
-                pb::ProtocolFeature::ItemDigests.into(),
-            ],
-            counters_domain: self.parts.counters_domain.clone(),
-            log_origin: self.parts.witnesses.origin().to_string(),
-            instance: self.instance.clone(),
-        }
     }
 
     /// Its limits.
@@ -347,112 +312,5 @@ impl Agency {
         };
         let opened = grant.open_subject(&self.parts.keys.current()).map_err(|_| refused(()))?;
         self.parts.format.parse(opened.expose()).map_err(|_| refused(()))
-    }
-
-    async fn look_up(
-        &self,
-        admitted: &Admitted,
-        permit: &Permit,
-        subject: &Subject,
-        until: Instant,
-    ) -> Section {
-        let FetchRequest { items: asked, alike, .. } = admitted.question;
-        let (permitted, holdings) = (permit.items_of(&self.parts.id), &admitted.rules.mapped);
-        let offered = permitted.and(&holdings.items());
-        let held = if offered.is_empty() {
-            Held::Answered { items: Vec::new(), missing: Vec::new() }
-        } else {
-            holdings.fetch(subject, &offered, until).await
-        };
-        let bare =
-            |status, reason| Section::without_values(self.parts.id.clone(), asked, status, reason);
-        let others = asked.without(&alike);
-        let others = others.iter().map(|item| (item, Absence::CatalogueDiffers));
-        match held {
-            Held::NoRecord => {
-                Section { missing: others.collect(), ..bare(SectionStatus::NoRecord, None) }
-            }
-            Held::Failed { status, reason } => bare(status, Some(reason)),
-            Held::Answered { items, mut missing } => {
-                let items = self.within_period(&admitted.grant, items, &mut missing);
-                missing.extend(others);
-                let denied = alike.without(&permitted);
-                missing.extend(denied.iter().map(|item| (item, Absence::Denied)));
-                let absent = permitted.without(&offered);
-                missing.extend(absent.iter().map(|item| (item, Absence::NotOffered)));
-                missing.sort_unstable_by_key(|(item, _)| *item);
-                Section { items, missing, ..bare(SectionStatus::Ok, None) }
-            }
-        }
-    }
-
-    /// Leaves out what lies outside the period of records that the grant opens.
-    fn within_period(
-        &self,
-        grant: &VerifiedGrant,
-        mut items: Vec<HeldItem>,
-        missing: &mut Vec<(crate::domain::item::ItemNumber, Absence)>,
-    ) -> Vec<HeldItem> {
-        let period = grant.period(&self.parts.id);
-        items.retain(|held| {
-            let inside =
-                period.is_some_and(|period| (period.from..=period.to).contains(&held.as_of));
-            if !inside {
-                missing.push((held.number, Absence::Denied));
-            }
-            inside
-        });
-        items
-    }
-
-    /// Counts the use before anything is released. What comes back is to stand in the
-    /// release's record: only then is the count sure to outlive the machine.
-    async fn count(
-        &self,
-        question: &FetchRequest,
-        grant: &VerifiedGrant,
-        until: Instant,
-    ) -> Result<CountRecord, Refusal> {
-        let now = self.parts.authority.now();
-        let one = Use {
-            issuer: grant.issuer(),
-            jti: grant.jti().as_str(),
-            window: grant.window(now),
-            limit: grant.frequency().count,
-            request_id: question.request_id.as_str(),
-            consumer: grant.client(),
-            items: &question.items,
-            expires: grant.expires_at(),
-            now,
-        };
-        let record = |counted| CountRecord {
-            issuer: grant.issuer().clone(),
-            window: one.window,
-            expires: u64::try_from(one.expires.unix_timestamp()).unwrap_or_default(),
-            counted,
-        };
-        let asked = clock::now();
-        match self.parts.counters.release(one, until).await {
-            Ok(Release::Counted { used }) => Ok(record(Counted::Use(used))),
-            Ok(Release::Repeated { times }) => Ok(record(Counted::Repeat(times))),
-            Ok(Release::Exhausted) => {
-                let message = "the grant has been used as often as it allows in this period";
-                Err(Refusal::new(Reason::FrequencyExhausted, message))
-            }
-            Ok(Release::Conflict) => {
-                let message = "the request id was used for another request; take a new one";
-                Err(Refusal::new(Reason::RequestIdReused, message))
-            }
-            // Who asked had left too little time; that says nothing of the counters.
-            Err(CounterError::Timeout) if asked.elapsed() < COUNTING => {
-                let message = "the use was not counted in the time given, so nothing is released";
-                Err(Refusal::new(Reason::Deadline, message))
-            }
-            Err(error) => {
-                tracing::error!(agency = %self.parts.id, reason = %Reason::CounterDown, "{error}");
-                let message = "the agency cannot count uses now, so it releases nothing";
-                Err(Refusal::new(Reason::CounterDown, message))
-            }
-        }
     }
 }

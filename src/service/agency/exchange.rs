@@ -5,6 +5,9 @@
 //! an error of the stream itself nothing more is read from it, since what
 //! follows a misread frame is not to be believed.
 
+mod lifetime;
+mod outbound;
+
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,15 +24,11 @@ use tonic::{Status, Streaming};
 
 use crate::clock;
 use crate::domain::reason::Reason;
-use crate::domain::shares::Place;
 use crate::domain::trace::TraceContext;
-use crate::link::budget::Charge;
 use crate::link::unread::Kept;
 use crate::link::validity::{Link, Phase};
 use crate::service::agency::answer::Agency;
 use crate::service::audit::monitor::Swap;
-use crate::service::ending::ending;
-use crate::service::random;
 use crate::wire::MAX_SECTION_BYTES;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::exchange_request::Message as Asked;
@@ -37,35 +36,15 @@ use crate::wire::proto::pb::exchange_response::Message as Told;
 use crate::wire::refusal::Refusal;
 use crate::wire::section::RequestHash;
 
+use self::lifetime::{due, spread};
+use self::outbound::{Answer, Answers, PLACE, Waiting, answer, failure};
+
 /// How long a drained stream may take to finish what is under way.
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
 
 /// Messages beside answers that may wait to be sent: Hello, Drain and refusals
 /// of a burst.
 const CONTROL_ROOM: usize = 64;
-
-type Answer = Result<pb::ExchangeResponse, Status>;
-
-type Answers = mpsc::Sender<Waiting>;
-
-/// An answer that waits to be taken.
-struct Waiting {
-    answer: Answer,
-    /// What it counts for until it is taken.
-    charge: Option<Charge>,
-    /// What it keeps until it has left.
-    place: Option<Place>,
-}
-
-impl Waiting {
-    /// One that counts for nothing: there are few.
-    const fn few(answer: Answer) -> Self {
-        Self { answer, charge: None, place: None }
-    }
-}
-
-/// What an answer takes in the queue beside its content.
-const PLACE: usize = 512;
 
 /// Serves one stream until either side ends it. The answers come out of the
 /// returned stream.
@@ -342,41 +321,4 @@ impl Session {
         let response = pb::ExchangeResponse { message: Some(message) };
         self.answers.send(Waiting::few(Ok(response))).await.map_err(|_| ())
     }
-}
-
-/// An age up to a tenth younger, so that streams that were opened together are not
-/// drained together.
-fn spread(age: Duration) -> Duration {
-    let random = random::sixteen().map_or(0, |bytes| bytes[0]);
-    age - age / 10 * u32::from(random) / 256
-}
-
-/// Waits until a stream must be drained or ended, and says why.
-async fn due(
-    link: &Link,
-    stop: &mut watch::Receiver<bool>,
-    catalogues: &mut watch::Receiver<u64>,
-    end: TokioInstant,
-) -> Option<Reason> {
-    tokio::select! {
-        () = sleep_until(end) => Some(Reason::Age),
-        // The next stream's Hello tells of the new one.
-        Ok(()) = catalogues.changed() => Some(Reason::CatalogueChanged),
-        reason = ending(link, stop) => reason,
-    }
-}
-
-fn answer(exchange_id: u64, hash: RequestHash, response: bytes::Bytes) -> pb::ExchangeResponse {
-    let answer = pb::ExchangeAnswer { exchange_id, request_hash: hash.to_bytes(), response };
-    pb::ExchangeResponse { message: Some(Told::Answer(answer)) }
-}
-
-fn failure(exchange_id: u64, hash: RequestHash, refusal: &Refusal) -> pb::ExchangeResponse {
-    let failure = pb::ExchangeFailure {
-        exchange_id,
-        request_hash: hash.to_bytes(),
-        code: refusal.code().into(),
-        reason: refusal.reason.to_string(),
-    };
-    pb::ExchangeResponse { message: Some(Told::Failure(failure)) }
 }

@@ -2,20 +2,17 @@
 //! disclosed without it.
 //!
 //! A record holds no value and no card number. What a record looks like is
-//! `domain::audit`'s business, and how it gets to disk is `store`'s.
+//! `domain::audit`'s business, and how it gets to disk is `store`'s; what is refused before it
+//! gets as far as a record is counted in `refusals`.
 
-use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
-
-use parking_lot::Mutex;
 
 use crate::clock;
 use crate::domain::audit::disclosed::names;
 use crate::domain::audit::{
-    CountRecord, Decision, Receipt, ReceiptProof, Record, RefusalCounts, RefusalsRecord, RequestId,
-    SearchRecord, SectionRecord, SubjectTag, Timestamp,
+    CountRecord, Decision, Receipt, ReceiptProof, Record, RequestId, SearchRecord, SectionRecord,
+    SubjectTag, Timestamp,
 };
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::grant::VerifiedGrant;
@@ -26,24 +23,19 @@ use crate::domain::section::SectionStatus;
 use crate::domain::sensitive::Sensitive;
 use crate::domain::subject::Subject;
 use crate::service::audit::denials::{Denials, Under};
+use crate::service::audit::refusals::Refusals;
 use crate::service::judge::Ruling;
 use crate::store::audit_log::{AuditError, AuditLog, Health, fresh_blind};
 use crate::wire::refusal::Refusal;
 use aws_lc_rs::hmac;
 use futures_util::FutureExt;
 use time::OffsetDateTime;
-use tokio::sync::Notify;
-
-/// How often it is looked which counted refusals are to be written, while there are any.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A role's audit log.
 #[derive(Debug)]
 pub struct Recorder {
     log: AuditLog,
-    refusals: Mutex<RefusalCounts>,
-    /// Told when there are counts again.
-    counted: Notify,
+    refusals: Refusals,
     denials: Denials,
     /// An agency's own key for tags of persons.
     tag: Option<hmac::Key>,
@@ -138,13 +130,7 @@ impl Recorder {
     /// Writes to `log`. An agency gives the secret for its tags of persons.
     pub fn new(log: AuditLog, tag: Option<&Sensitive<[u8; 32]>>) -> Self {
         let tag = tag.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose()));
-        Self {
-            log,
-            refusals: Mutex::default(),
-            counted: Notify::new(),
-            denials: Denials::default(),
-            tag,
-        }
+        Self { log, refusals: Refusals::default(), denials: Denials::default(), tag }
     }
 
     /// Refuses a request while the log cannot take its record, before anybody is
@@ -306,14 +292,7 @@ impl Recorder {
 
     /// Counts a refusal of what never got as far as a grant.
     pub fn count_refusal(&self, peer: &SpiffeId, reason: Reason) {
-        let now = Timestamp::new(clock::process().recorded());
-        let closed = self.counts(|counts| counts.count(now, peer, reason.into()));
-        if let Some(record) = closed {
-            let queued = self.log.append(vec![Record::Refusals(record.clone())]);
-            if let Some(Err(_)) = queued.now_or_never() {
-                self.counts(|counts| counts.take_back(record));
-            }
-        }
+        self.refusals.count(&self.log, peer, reason);
     }
 
     /// Writes counted refusals until the log is out of use: the process is to stop then. A
@@ -321,46 +300,13 @@ impl Recorder {
     pub async fn until_lost(&self) -> String {
         tokio::select! {
             why = self.log.lost() => why,
-            never = self.write_counts() => match never {},
-        }
-    }
-
-    /// Writes each count when its minute is over; sleeps while there is none.
-    async fn write_counts(&self) -> Infallible {
-        loop {
-            if self.counts(|counts| counts.is_empty()) {
-                self.counted.notified().await;
-            }
-            clock::beat(LOOK_EVERY).await;
-            let now = Timestamp::new(clock::process().recorded());
-            self.write(self.counts(|counts| counts.close(now))).await;
+            never = self.refusals.write_always(&self.log) => match never {},
         }
     }
 
     /// Writes what is counted and not yet written, before the log is closed.
     pub async fn flush(&self) {
-        let now = Timestamp::new(clock::process().recorded());
-        self.write(self.counts(|counts| counts.close_all(now))).await;
-    }
-
-    /// Writes counts; those that the log does not take now are open again.
-    async fn write(&self, closed: Vec<RefusalsRecord>) {
-        for some in closed.chunks(AuditLog::MAX_RECORDS) {
-            let records = some.iter().cloned().map(Record::Refusals).collect();
-            if self.log.append(records).await.is_err() {
-                self.counts(|counts| some.iter().cloned().for_each(|one| counts.take_back(one)));
-            }
-        }
-    }
-
-    fn counts<T>(&self, act: impl FnOnce(&mut RefusalCounts) -> T) -> T {
-        let mut counts = self.refusals.lock();
-        let before = counts.is_empty();
-        let acted = act(&mut counts);
-        if before && !counts.is_empty() {
-            self.counted.notify_one();
-        }
-        acted
+        self.refusals.flush(&self.log).await;
     }
 }
 

@@ -15,7 +15,7 @@ use crate::domain::grant::{Receiver, VerifiedGrant};
 use crate::domain::item::ItemSet;
 use crate::domain::names::RequestId;
 use crate::domain::peer::{PeerId, Role, SpiffeId};
-use crate::domain::plan::{self, Fetch, Plan};
+use crate::domain::plan::{self, Plan};
 use crate::domain::policy::Permit;
 use crate::domain::profile;
 use crate::domain::reason::Reason;
@@ -26,6 +26,7 @@ use crate::service::agencies::client::AgencyClient;
 use crate::service::audit::recorder::{self, Line, Recorder};
 use crate::service::gateway::fan_out::{self, Asked};
 use crate::service::gateway::ids::Ids;
+use crate::service::gateway::lines::{abandoned, asked, whole};
 use crate::service::gateway::routes::Routes;
 use crate::service::judge::{Authority, Ruling};
 use crate::service::rulebook::Rulebook;
@@ -333,24 +334,4 @@ fn spent(sections: &[Section]) -> Option<Reason> {
     let answered = sections.iter().any(|section| section.status.is_answered());
     let mut reasons = sections.iter().filter_map(|section| section.reason);
     reasons.find(|reason| lasting.contains(reason)).filter(|_| !answered)
-}
-
-/// A line for each agency of a plan, by its place there.
-fn asked(plan: &Plan, decision: impl Fn(usize) -> Decision) -> Vec<Line> {
-    let line = |(at, fetch): (usize, &Fetch)| Line {
-        agency: Some(fetch.agency.clone()),
-        items: fetch.items,
-        decision: decision(at),
-        count: None,
-    };
-    plan.fetches.iter().enumerate().map(line).collect()
-}
-
-/// A line about what no agency was asked.
-const fn whole(items: ItemSet, decision: Decision) -> Line {
-    Line { agency: None, items, decision, count: None }
-}
-
-fn abandoned() -> Decision {
-    recorder::refused(Reason::Abandoned)
 }

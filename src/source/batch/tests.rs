@@ -46,10 +46,6 @@ impl Source for Stub {
     ) -> BoxFuture<'_, Result<Vec<SourceError>, SourceError>> {
         async { Ok(Vec::new()) }.boxed()
     }
-
-    fn probe(&self, _: Instant) -> BoxFuture<'_, Result<(), SourceError>> {
-        async { Ok(()) }.boxed()
-    }
 }
 
 struct Bench {

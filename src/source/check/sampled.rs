@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Notes, Severity};
 use crate::config::mapping::QueryEntry;
 use crate::source::cell::Unfit;
-use crate::source::mapping::Query;
+use crate::source::query::Query;
 use crate::source::sample::{ItemSampled, Sampled};
 
 /// Says what does not fit, and lists all items.

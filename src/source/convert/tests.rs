@@ -15,7 +15,8 @@ fn mapping() -> Mapping {
 
 /// Reads a cell as the item with this id.
 fn read(mapping: &Mapping, id: &str, cell: Cell<'_>) -> Result<Value, Unfit> {
-    value(cell, mapping.queries[0].columns.iter().find(|column| &*column.id == id).unwrap())
+    let column = mapping.queries[0].columns.iter().find(|column| &*column.id == id).unwrap();
+    value(cell, &column.form)
 }
 
 const OUT_OF_RANGE: Unfit = Unfit::Catalogue(Misfit::Range);
@@ -168,9 +169,9 @@ proptest! {
     fn whatever_is_read_fits_the_catalogue(cell in any_cell(), scale in 0u32..=9) {
         let mut mapping = mapping();
         for column in &mut mapping.queries[0].columns {
-            column.figures.scale = scale;
-            if let Ok(value) = value(cell.cell(), column) {
-                prop_assert_eq!(column.value_type.check(&value), Ok(()));
+            column.form.figures.scale = scale;
+            if let Ok(value) = value(cell.cell(), &column.form) {
+                prop_assert_eq!(column.form.value_type.check(&value), Ok(()));
             }
         }
         let _ = (Days::default().read(cell.cell()), Words::default().read(cell.cell()));

@@ -14,11 +14,12 @@ use super::refused::Refused;
 use super::table::{Form, Table};
 use super::version::Version;
 use crate::clock;
+use crate::config::mapping::OF_FILE;
 use crate::domain::reason;
 use crate::files;
 use crate::source::fault::{Reason, SourceError};
-use crate::source::mapping::{Ask, OF_FILE, Query};
 use crate::source::place::CsvPlace;
+use crate::source::query::{Ask, Query};
 
 /// How long a file stays as it is before it is read: who writes it in place may be
 /// in the middle.

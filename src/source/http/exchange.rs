@@ -81,13 +81,6 @@ impl Service {
         self.auth.headers().await
     }
 
-    /// Whether anybody answers, whatever it says.
-    pub async fn is_there(&self, until: Instant) -> Result<(), SourceError> {
-        let left = until.saturating_duration_since(clock::now());
-        let asking = self.client.head(self.base.clone()).timeout(left);
-        asking.send().await.map(drop).map_err(|error| fault(&error))
-    }
-
     /// All rows about these people.
     pub async fn rows(
         &self,

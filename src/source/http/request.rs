@@ -5,9 +5,9 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use super::super::Key;
-use super::super::mapping::SUBJECTS;
 use super::reading::{Reading, Told};
 use super::rows_path::json_path;
+use crate::config::mapping::SUBJECTS;
 
 /// Where one person belongs in a path.
 pub(in crate::source) const SUBJECT: &str = "{subject}";

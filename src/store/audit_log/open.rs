@@ -8,8 +8,8 @@ use std::sync::mpsc::sync_channel;
 use super::publisher::Publisher;
 use super::sealer::Sealer;
 use super::shared::Shared;
-use super::writer::{Segment, Writer};
-use super::{AuditError, AuditLog, Lock, Options, Recovery};
+use super::writer::{Segment, Writer, create_segment};
+use super::{AuditError, AuditLog, Lock, Options, Recovery, TEMPORARY};
 use crate::domain::audit::{
     Checkpoint, Edge, Origin, Record, SignedCheckpoint, SigningKey, Timestamp,
 };
@@ -17,9 +17,6 @@ use crate::files::expect_file;
 use crate::store::disk::{is_full, place};
 use crate::store::wal;
 use crate::store::walk::{CHECKPOINT, MIRROR, Place, Step, walk};
-
-/// The folder of files that have no final name yet.
-pub(super) const TEMPORARY: &str = "tmp";
 
 pub(super) fn open(
     dir: &Path,
@@ -151,17 +148,6 @@ fn sign_empty(
         .and_then(|()| options.disk.sync_folder(dir))
         .map_err(|source| failed("write", &path, source))?;
     Ok(signed)
-}
-
-pub(super) fn create_segment(
-    dir: &Path,
-    path: &Path,
-    header: &[u8],
-    options: &Options,
-) -> io::Result<()> {
-    let temporary = dir.join(TEMPORARY).join("segment");
-    place(&*options.disk, &temporary, path, header)?;
-    options.disk.sync_folder(&dir.join(wal::FOLDER))
 }
 
 /// Opens the last segment, cuts what follows its last whole frame, and makes sure

@@ -10,9 +10,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::open::TEMPORARY;
 use super::shared::Shared;
-use super::{Health, Options};
+use super::{Health, Options, TEMPORARY};
 use crate::domain::audit::tiles::{TILE_WIDTH, Tile, TileBuilder};
 use crate::domain::audit::{SignedCheckpoint, leaf_hash};
 use crate::files;

@@ -7,16 +7,15 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::open::{TEMPORARY, create_segment};
 use super::shared::Shared;
-use super::{AuditError, Health, Job, Options};
+use super::{AuditError, Health, Job, Options, TEMPORARY};
 use crate::clock;
 use crate::domain::audit::{
     Checkpoint, Dictionary, Edge, Entry, Hash, NoteError, Origin, Receipt, Record,
@@ -39,6 +38,18 @@ const PROBE_BYTES: usize = 64 * 1024;
 pub(super) struct Segment {
     pub(super) file: File,
     pub(super) length: u64,
+}
+
+/// Puts an empty segment in its place, whole or not at all.
+pub(super) fn create_segment(
+    dir: &Path,
+    path: &Path,
+    header: &[u8],
+    options: &Options,
+) -> io::Result<()> {
+    let temporary = dir.join(TEMPORARY).join("segment");
+    place(&*options.disk, &temporary, path, header)?;
+    options.disk.sync_folder(&dir.join(wal::FOLDER))
 }
 
 pub(super) struct Writer {

@@ -7,6 +7,9 @@ use super::recorded::Recorded;
 use super::{Job, RELEASES, REPEAT_WITHIN, Release};
 use crate::domain::audit::Counted;
 
+/// Uses of one transaction at most.
+pub(super) const BATCH: usize = 1024;
+
 /// A request that was released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Released {

@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 
 use super::postgres_rows::{forget, lock, make, tables, write};
-use super::writer::latest;
+use super::retention::old;
 use super::{CounterError, Job, Release};
 use crate::domain::sensitive::Sensitive;
 
@@ -147,7 +147,7 @@ async fn transact(
     let outcomes = batch.iter().map(|job| state.count(job)).collect();
     write(&mut transaction, &before, &state, &keys, &requests).await?;
     if prune {
-        forget(&mut transaction, latest(batch)).await?;
+        forget(&mut transaction, old(batch)).await?;
     }
     *committing = true;
     transaction.commit().await?;

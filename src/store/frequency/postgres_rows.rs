@@ -7,8 +7,8 @@ use sqlx::{Connection, Row};
 
 use super::CounterError;
 use super::batch::{Released, State};
+use super::retention;
 use super::tables::{Tables, TablesError, UPGRADE};
-use super::writer::{KEEP, PRUNE_ROWS};
 
 /// Replicas that start together look after the tables one after the other. A table
 /// of many rows takes longer to change than to use.
@@ -209,15 +209,15 @@ fn all(affected: u64, expected: usize) -> Result<(), sqlx::Error> {
     if affected == expected as u64 { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
 }
 
-/// Deletes old rows that nobody is using, and waits for none.
-pub(super) async fn forget(database: &mut PgConnection, now: i64) -> Result<(), sqlx::Error> {
+/// Deletes rows that had ended before `old` and that nobody is using, and waits for none.
+pub(super) async fn forget(database: &mut PgConnection, old: i64) -> Result<(), sqlx::Error> {
     for statement in [
         "delete from releases where request in (select request from releases \
              where first < $1 and times > 0 limit $2 for update skip locked)",
         "delete from uses where grant_window in (select grant_window from uses \
              where expires < $1 and used > 0 limit $2 for update skip locked)",
     ] {
-        sqlx::query(statement).bind(now - KEEP).bind(PRUNE_ROWS).execute(&mut *database).await?;
+        sqlx::query(statement).bind(old).bind(retention::ROWS).execute(&mut *database).await?;
     }
     Ok(())
 }

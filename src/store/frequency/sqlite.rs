@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, Statement};
 
-use super::batch::{Released, State};
+use super::batch::{BATCH, Released, State};
 use super::recent::{self, Recent};
 use super::recorded::{Newest, Recorded};
+use super::retention::{self, old};
 use super::tables::{Tables, TablesError, UPGRADE};
-use super::writer::{BATCH, KEEP, PRUNE_ROWS, latest};
 use super::{CounterError, Job, Release, SYNC_EVERY};
 use crate::clock;
 use crate::files::expect_file;
@@ -96,7 +96,7 @@ impl<'c> File<'c> {
         batch: &[Job],
         prune: bool,
     ) -> Result<Vec<Release>, CounterError> {
-        let old = prune.then(|| latest(batch) - KEEP);
+        let old = prune.then(|| old(batch));
         let keys: Vec<_> = batch.iter().map(|job| (job.key, job.request)).collect();
         self.transact(&keys, old, |state| batch.iter().map(|job| state.count(job)).collect())
     }
@@ -150,8 +150,8 @@ impl<'c> File<'c> {
             self.recent.take_in()?;
         }
         if let Some(old) = old {
-            self.forget_releases.execute([old, PRUNE_ROWS])?;
-            self.forget_uses.execute([old, PRUNE_ROWS])?;
+            self.forget_releases.execute([old, retention::ROWS])?;
+            self.forget_uses.execute([old, retention::ROWS])?;
         }
         let before = self.read(keys)?;
         let mut state = before.clone();

@@ -8,29 +8,17 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::batch::BATCH;
 use super::postgres::Server;
 use super::recorded::Newest;
 use super::sqlite::{self, File};
 use super::{CounterError, Job, Release};
 use crate::config::counters::{CountersConfig, CountersDatabase};
 
-/// Uses of one transaction at most.
-pub(super) const BATCH: usize = 1024;
-
-/// After so many batches old rows are deleted, so many at a time, and a file's newest
+/// After so many batches [old](super::retention) rows are deleted, and a file's newest
 /// counts go into its tables: rarely enough that they share pages, and often enough that
 /// a batch does not wait long for it.
 const PRUNE_EVERY: u32 = 64;
-pub(super) const PRUNE_ROWS: i64 = 1000;
-
-/// Requests are forgotten after a week; uses a week after the grant expired, for
-/// the clocks of replicas may differ.
-pub(super) const KEEP: i64 = 7 * 86_400;
-
-/// The moment of a batch, by which old rows are old.
-pub(super) fn latest(batch: &[Job]) -> i64 {
-    batch.iter().map(|job| job.at).max().unwrap_or_default()
-}
 
 /// Opens the database and starts its writer, which ends with the last sender: on a
 /// thread of its own where each statement would block one, else as a task. Gives the name

@@ -8,7 +8,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tributary::link::tls::{LinkTls, provider};
+use tributary::link::crypto::provider;
+use tributary::link::tls::LinkTls;
 
 use super::proxy::Service;
 

@@ -13,6 +13,8 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 use tonic::transport::Channel;
 use tributary::domain::reason::Reason;
+use tributary::wire::proto::pb;
+use tributary::wire::proto::pb::status_service_client::StatusServiceClient;
 
 use super::answers::{AGENCY, OTHERS, RATIO};
 use crate::kit::federation::{DEADLINE, Federation, Served, outcome, within};
@@ -107,8 +109,9 @@ fn server(test: &str) -> Option<String> {
     server
 }
 
-async fn fresh(server: &str) -> String {
-    let name = format!("replicas_{}", std::process::id());
+/// A database of its own.
+async fn fresh(server: &str, about: &str) -> String {
+    let name = format!("replicas_{about}_{}", std::process::id());
     let mut connection = PgConnection::connect(server).await.unwrap();
     let statement = format!("create database {name} template template0");
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
@@ -120,7 +123,7 @@ async fn replicas_that_come_and_go_under_load_count_each_use_once() {
     let Some(server) = server("replicas_that_come_and_go_under_load_count_each_use_once") else {
         return;
     };
-    let url = fresh(&server).await;
+    let url = fresh(&server, "load").await;
     let federation = Federation::start();
     let mut one = Replica::new(&federation, Some(&url));
     let mut two = Replica::new(&federation, Some(&url));
@@ -158,10 +161,92 @@ async fn replicas_that_come_and_go_under_load_count_each_use_once() {
     let lost = lost.concat();
     // A replica that has just started has no status list yet and refuses, uncounted.
     assert!(lost.iter().all(|one| one.contains("GRANT_STATUS_STALE")), "{lost:?}");
-    let mut connection = PgConnection::connect(&url).await.unwrap();
+    assert_eq!(used(&url).await, callers.answered());
+}
+
+/// How many uses were counted.
+async fn used(url: &str) -> usize {
+    let mut connection = PgConnection::connect(url).await.unwrap();
     let sum = "select coalesce(sum(used), 0)::bigint from uses";
     let used: i64 = sqlx::query_scalar(sum).fetch_one(&mut connection).await.unwrap();
-    assert_eq!(usize::try_from(used).unwrap(), callers.answered());
+    usize::try_from(used).unwrap()
+}
+
+/// A catalogue that defines one of the agency's items otherwise, and that item.
+fn with_another_meaning(federation: &Federation) -> (PathBuf, String) {
+    let folder = federation.home.join("catalogue-replicas");
+    std::fs::create_dir(&folder).unwrap();
+    let mut redefined = String::new();
+    for entry in std::fs::read_dir(federation.home.join("catalogue")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        if path.ends_with(format!("{AGENCY}.toml")) {
+            let mut document: toml_edit::DocumentMut = text.parse().unwrap();
+            let items = document["item"].as_array_of_tables_mut().unwrap();
+            let item = items.iter_mut().find(|item| item["id"].as_str() != Some(RATIO)).unwrap();
+            item["meaning"] = toml_edit::value("It means something else from now on.");
+            redefined = item["id"].as_str().unwrap().to_owned();
+            text = document.to_string();
+        }
+        std::fs::write(folder.join(path.file_name().unwrap()), text).unwrap();
+    }
+    (folder, redefined)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_69_replicas_take_a_catalogue_one_after_the_other_and_no_section_is_lost() {
+    let test = "row_69_replicas_take_a_catalogue_one_after_the_other_and_no_section_is_lost";
+    let Some(server) = server(test) else { return };
+    let url = fresh(&server, "catalogue").await;
+    let federation = Arc::new(Federation::fresh());
+    let (catalogue, redefined) = with_another_meaning(&federation);
+    let mut one = Replica::new(&federation, Some(&url));
+    let mut two = Replica::new(&federation, Some(&url));
+    let (_gateway, channel) = gateway(&federation, &[&one, &two]).await;
+    let status = async || {
+        let mut status = StatusServiceClient::new(channel.clone());
+        let status = status.get_status(pb::GetStatusRequest {}).await.unwrap().into_inner();
+        let agency = status.agencies.into_iter().find(|agency| agency.agency == AGENCY).unwrap();
+        (agency.endpoints_up, agency.differing_items)
+    };
+    until("both replicas", status, |now| *now == (2, Vec::new())).await;
+    let (asked, answered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let callers = Callers { federation, channel: channel.clone(), asked, answered };
+    let over = AtomicBool::new(false);
+    let asking = join_all((0..4).map(async |person| {
+        while !over.load(Ordering::Relaxed) {
+            let found = callers.ask(person).await;
+            assert!(["OK", "NO_RECORD"].contains(&&*found), "{found}");
+        }
+    }));
+    let turn = |replica: &Replica| {
+        let text = std::fs::read_to_string(&replica.config).unwrap();
+        let mut document: toml_edit::DocumentMut = text.parse().unwrap();
+        document["catalogue"] = toml_edit::value(catalogue.to_str().unwrap());
+        std::fs::write(&replica.config, document.to_string()).unwrap();
+    };
+    let other = (2, vec![redefined]);
+    let changes = async {
+        callers.more(40).await;
+        // One takes it while it runs, and the other by being started anew.
+        turn(&one);
+        until("the item that one defines otherwise", status, |now| *now == other).await;
+        callers.more(40).await;
+        two.stop().await;
+        turn(&two);
+        callers.more(40).await;
+        two.start();
+        until("both again", status, |now| *now == other).await;
+        callers.more(40).await;
+        one.stop().await;
+        callers.more(40).await;
+        one.start();
+        until("both again", status, |now| *now == other).await;
+        over.store(true, Ordering::Relaxed);
+    };
+    // Each wait in it has its own limit.
+    join(asking, changes).await;
+    assert_eq!(used(&url).await, callers.answered());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,9 +28,9 @@ use tributary::domain::grant::{
 use tributary::domain::now::Reading;
 use tributary::domain::peer::{Role, SpiffeId, TrustDomain};
 use tributary::issuer::SigningKey;
+use tributary::link::crypto;
 use tributary::link::https::{self, Anchors, Document, FetchLimits, PublishLimits, ServerPair};
 use tributary::link::pki::{Authority, Issued, Request, Validity};
-use tributary::link::tls;
 use tributary::service::status_lists::{MEDIA_TYPE, StatusPlan, StatusPoll, fetch_limits};
 
 pub const DOMAIN: &str = "consent.city.example";
@@ -81,7 +81,7 @@ impl Pki {
         let mut roots = rustls::RootCertStore::empty();
         let text = std::fs::read(self.anchors_file())?;
         roots.add(CertificateDer::from_pem_slice(&text).unwrap()).unwrap();
-        let config = rustls::ClientConfig::builder_with_provider(tls::provider())
+        let config = rustls::ClientConfig::builder_with_provider(crypto::provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
             .with_root_certificates(roots)
@@ -173,7 +173,7 @@ where
     let chain = CertificateDer::pem_file_iter(&issued.certificate).unwrap();
     let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
     let key = PrivateKeyDer::from_pem_file(&issued.key).unwrap();
-    let config = ServerConfig::builder_with_provider(tls::provider())
+    let config = ServerConfig::builder_with_provider(crypto::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_no_client_auth()

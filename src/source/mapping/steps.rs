@@ -3,12 +3,12 @@
 use aws_lc_rs::{digest, hmac};
 use toml::Spanned;
 
-use super::mapping::Compiler;
-use super::subject::{Hash, Step, SubjectForm};
+use super::Compiler;
 use crate::config::mapping::{HashAlgorithm, HashEntry, QueryEntry, StepEntry};
 use crate::config::private_file;
 use crate::domain::subject::MAX_BYTES;
 use crate::files;
+use crate::source::subject::{Hash, Step, SubjectForm};
 
 /// The shortest key of a hash: less could be found by trying.
 const MIN_KEY_BYTES: usize = 16;

@@ -5,12 +5,12 @@ use std::sync::atomic::AtomicU64;
 
 use toml::Spanned;
 
-use super::column::Column;
-use super::convert::{Days, NumberForm, Words};
-use super::mapping::Compiler;
+use super::Compiler;
 use crate::config::mapping::{ItemEntry, QueryEntry};
 use crate::domain::catalogue::Item;
 use crate::domain::value::{CodeIndex, ValueType};
+use crate::source::column::Column;
+use crate::source::convert::{Days, ItemForm, NumberForm, Words};
 
 /// More decimal places than any ledger keeps.
 const MAX_SCALE: u32 = 9;
@@ -132,14 +132,16 @@ fn column(
     Column {
         number: item.number,
         id: item.id.clone(),
-        value_type: item.value_type.clone(),
-        codes: match item.value_type {
-            ValueType::Boolean => Box::default(),
-            _ => self::codes(compiler, item, entry, codes.as_ref()),
+        form: ItemForm {
+            value_type: item.value_type.clone(),
+            codes: match item.value_type {
+                ValueType::Boolean => Box::default(),
+                _ => self::codes(compiler, item, entry, codes.as_ref()),
+            },
+            words,
+            figures,
+            days: Days { form, zone: compiler.zone.clone() },
         },
-        words,
-        figures,
-        days: Days { form, zone: compiler.zone.clone() },
         adverse_months: item.adverse_months,
         unfit: AtomicU64::new(0),
     }
