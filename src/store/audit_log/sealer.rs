@@ -19,10 +19,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::looking::Looking;
-use super::open::TEMPORARY;
 use super::reread::{Reread, differs};
 use super::shared::Shared;
-use super::{Health, Options};
+use super::{Health, Options, TEMPORARY};
 use crate::clock;
 use crate::domain::audit::VerifyingKey;
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, Tile, split_bundle};
