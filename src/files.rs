@@ -114,6 +114,17 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Has the system let go of what it holds in memory of a file, so that it is read from
+/// the disk the next time. A help and no promise; not every system has it.
+pub fn forget(path: &Path) {
+    #[cfg(target_os = "linux")]
+    if let Ok(file) = open(path, u64::MAX) {
+        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = path;
+}
+
 /// Whether an error says that something else lies at a path than the file that belongs
 /// there: a folder, a pipe, a link to itself, too many bytes. What is not there, or may
 /// not be read, is not that.

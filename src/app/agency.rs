@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::governing::authority::{self, First};
 use super::governing::rulebook::Governing;
 use super::governing::switch::kill_switch;
-use super::governing::{health, log, peers, ready};
+use super::governing::{health, log, mirror, peers, ready};
 use super::mapped::Mapped;
 use super::mapping_file::AsWritten;
 use super::reading::{self, Common};
@@ -27,7 +27,7 @@ use crate::service::agency::answer::{Agency, AgencyParts};
 use crate::service::agency::server::AgencyServer;
 use crate::service::health::Health;
 use crate::service::rulebook::Rulebook;
-use crate::store::audit_log::Options as LogOptions;
+use crate::store::audit_log::{AuditError, Options as LogOptions};
 use crate::store::enforced::Keeper;
 use crate::store::frequency::{Counters, Newest};
 use crate::telemetry::metrics::Metrics;
@@ -78,7 +78,9 @@ pub async fn run_with(
     let see = &mut |record: &_| newest.see(record);
     // Each request that is let in has a place in the log's queue.
     let options = options.with_room_for(config.limits.max_total);
+    let log_key = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
     let (recorder, witnesses) = log::open(&config.audit, keys, logs, options, see)?;
+    let mirroring = mirror::keep(&config.audit, log_key)?;
     peers::keep(standing.news(), &witnesses, &rounds);
     let counters = Counters::open(&config.counters, folder, newest).await?;
     let counters_domain = counters.domain(witnesses.origin().as_str());
@@ -112,6 +114,7 @@ pub async fn run_with(
         .rules(rules)
         .link(tls.clone())
         .statuses(statuses.clone())
+        .mirror(mirroring.as_ref())
         .peers(witnesses.clone())
         .counters(counters.clone())
         .spans(spans.clone());
@@ -147,7 +150,9 @@ pub async fn run_with(
     tracing::info!(agency = %config.id, %address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, &config.door, stop);
-    log::while_recorded(recorder, pages, serving).await?;
+    let served = log::while_recorded(recorder, pages, serving).await;
+    mirror::end(mirroring).await;
+    served?;
     sending.end().await;
     tracing::info!(agency = %config.id, "stopped");
     Ok(())

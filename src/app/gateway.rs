@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::governing::authority::{self, First};
 use super::governing::rulebook::{Governing, Nothing};
-use super::governing::{health, log, peers, ready};
+use super::governing::{health, log, mirror, peers, ready};
 use super::reading::{self, Common};
 use super::routes::{Roads, Route, Routes, routing};
 use super::running_out;
@@ -78,6 +78,7 @@ pub async fn run_with(
     // Each request that is let in has a place in the log's queue.
     let options = options.with_room_for(config.limits.max_in_flight);
     let (recorder, witnesses) = log::open(&config.audit, keys, logs, options, &mut |_| {})?;
+    let mirroring = mirror::keep(&config.audit, log_key.clone())?;
     peers::keep(standing.news(), &witnesses, &rounds);
     let health = Health::new(stop.clone());
     let roads = Roads {
@@ -152,6 +153,7 @@ pub async fn run_with(
         .rules(rules.clone())
         .link(tls.clone())
         .statuses(statuses)
+        .mirror(mirroring.as_ref())
         .peers(witnesses)
         .spans(spans)
         .agencies(move || of.upgrade().map(|gateway| gateway.clients()).unwrap_or_default());
@@ -186,7 +188,9 @@ pub async fn run_with(
     tracing::info!(%address, "listening");
     ready(address);
     let serving = serving::serve(listener, tls, service, &config.door, stop);
-    log::while_recorded(recorder, pages, serving).await?;
+    let served = log::while_recorded(recorder, pages, serving).await;
+    mirror::end(mirroring).await;
+    served?;
     sending.end().await;
     tracing::info!("stopped");
     Ok(())

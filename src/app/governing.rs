@@ -4,6 +4,7 @@
 pub(super) mod authority;
 pub(super) mod health;
 pub(super) mod log;
+pub(super) mod mirror;
 pub(super) mod peers;
 pub(super) mod ready;
 pub(super) mod rulebook;

@@ -7,6 +7,7 @@
 mod find;
 mod keygen;
 mod line;
+mod mirror;
 mod prove;
 mod reconcile;
 mod review;
@@ -55,6 +56,8 @@ enum AuditCommand {
     Subject(subject::SubjectArgs),
     /// Make, update or check the index that searches go by.
     Index(find::MakeIndexArgs),
+    /// Copy what is published to a folder, from which it can be verified alone.
+    Mirror(mirror::MirrorArgs),
     /// Print every record as a line of JSON.
     Export(find::ExportArgs),
     /// Read a gateway's log over the network, as a reviewer.
@@ -89,6 +92,7 @@ pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
         AuditCommand::Search(args) => find::search(&args, json),
         AuditCommand::Subject(args) => subject::run(&args, json),
         AuditCommand::Index(args) => find::make_index(&args, json),
+        AuditCommand::Mirror(args) => mirror::run(&args, json),
         AuditCommand::Export(args) => find::export(&args),
         AuditCommand::Review(args) => review::run(args, json),
         AuditCommand::Reconcile(args) => reconcile::run(&args, json),

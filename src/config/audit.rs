@@ -35,6 +35,8 @@ pub struct AuditConfig {
     /// An agency's secret for tags of persons, mode 0600. A gateway has none: its
     /// tags come from the grants.
     pub tag_key: Option<PathBuf>,
+    /// A folder on another disk, or a mounted share, in which a copy of the log is kept.
+    pub mirror: Option<PathBuf>,
     /// Where the highest checkpoint of each peer's log is kept; beside the log's own
     /// folder, with `.peers` to its name, unless set.
     pub peers_folder: Option<PathBuf>,
@@ -132,6 +134,7 @@ impl AuditConfig {
         self.folder = folder.join(&self.folder);
         self.key = folder.join(&self.key);
         self.tag_key = self.tag_key.map(|file| folder.join(file));
+        self.mirror = self.mirror.map(|mirror| folder.join(mirror));
         self.peers_folder = self.peers_folder.map(|peers| folder.join(peers));
         for peer in &mut self.peer {
             peer.logs.iter_mut().for_each(|file| *file = folder.join(&*file));
@@ -155,9 +158,23 @@ impl AuditConfig {
         let tag = self.tag_key.as_deref().map(secret).transpose();
         let tag = faults.take("audit.tag_key", tag);
         let before = faults.count();
+        self.judge_mirror(faults);
         let pinned = self.peers(faults).into_iter().map(|(pinned, _)| pinned).collect();
         let keys = AuditKeys { origin: origin?, signing: signing?, tag: tag? };
         (faults.count() == before).then_some((keys, pinned))
+    }
+
+    /// A copy that lies in the log, or the log in it, is none.
+    fn judge_mirror(&self, faults: &mut Faults) {
+        let Some(mirror) = &self.mirror else { return };
+        let peers = self.peers_folder();
+        let others = [("audit.folder", &self.folder), ("audit.peers_folder", &peers)];
+        for (name, other) in others {
+            if mirror.starts_with(other) || other.starts_with(mirror) {
+                let message = format!("must be a folder of its own, apart from {name}");
+                faults.add("audit.mirror", message);
+            }
+        }
     }
 
     /// Reads the peers' public keys. Beside each: whether they are all sound.

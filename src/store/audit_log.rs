@@ -3,15 +3,18 @@
 //! [`AuditLog::append`] puts the records of a request into a bounded queue; one
 //! writer thread takes all that is queued, appends it to the write-ahead segment,
 //! syncs, signs a checkpoint and only then gives receipts. A second thread derives
-//! tiles and the published checkpoint. Nothing here decides what a record says.
+//! tiles and the published checkpoint, a third seals what is published. Nothing here
+//! decides what a record says.
 //!
-//! In the log's folder: `checkpoint` and `tile/` for any C2SP tlog-tiles reader,
-//! `wal/` for what is not in tiles yet, `tmp/` for unfinished files, `lock`.
-//! A segment is removed once all its entries are in durable tiles.
+//! In the log's folder: `checkpoint` and `tile/` for any C2SP tlog-tiles reader that
+//! knows gzip, `wal/` for what is not sealed yet, `tmp/` for unfinished files, `lock`.
 
 mod figures;
+mod looking;
 mod open;
 mod publisher;
+mod reread;
+mod sealer;
 mod shared;
 mod tail;
 mod writer;
@@ -77,6 +80,11 @@ pub enum AuditError {
     /// Another process has the log open.
     #[error("the audit log {path} is open in another process: one process writes a log", path = .0.display())]
     Locked(PathBuf),
+    /// A mirror is no log to go on with.
+    #[error(
+        "{path} is a mirror of a log and holds none of what that log wrote last: begin a new log, in another folder and under another origin, and keep the mirror as evidence", path = .0.display()
+    )]
+    Mirror(PathBuf),
     /// The log is damaged and not opened.
     #[error(
         "the audit log is damaged, in {fault}. Restore the folder from a copy or move it away as evidence; do not edit it"
@@ -132,6 +140,10 @@ pub struct Options {
     pub segment_bytes: u64,
     /// How often tiles and checkpoint are derived.
     pub publish_every: Duration,
+    /// How often what is sealed is looked through.
+    pub look_every: Duration,
+    /// The rest between two bundles that are looked at.
+    pub look_rest: Duration,
     /// The file operations.
     pub disk: Arc<dyn Disk>,
     /// The time of day.
@@ -142,8 +154,10 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             queue: None,
-            segment_bytes: 64 * 1024 * 1024,
+            segment_bytes: 16 * 1024 * 1024,
             publish_every: Duration::from_secs(1),
+            look_every: Duration::from_secs(24 * 3600),
+            look_rest: Duration::from_millis(50),
             disk: Arc::new(RealDisk),
             utc: || crate::clock::process().recorded(),
         }
@@ -194,6 +208,7 @@ pub struct AuditLog {
     dir: PathBuf,
     writer: Option<JoinHandle<()>>,
     publisher: Option<JoinHandle<()>>,
+    sealer: Option<JoinHandle<()>>,
     recovery: Recovery,
     _lock: Lock,
 }
@@ -370,6 +385,10 @@ impl AuditLog {
         self.shared.stop();
         if let Some(publisher) = self.publisher.take() {
             let _ = publisher.join();
+        }
+        self.shared.end();
+        if let Some(sealer) = self.sealer.take() {
+            let _ = sealer.join();
         }
     }
 }

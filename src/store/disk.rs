@@ -67,6 +67,13 @@ pub trait Disk: Debug + Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
     }
+
+    /// Lets go of what is held in memory of a file that is synced, so that the next
+    /// reading of it asks the disk, as far as the system can. Whatever fails here is told
+    /// by that reading.
+    fn forget(&self, path: &Path) {
+        files::forget(path);
+    }
 }
 
 /// The machine's own disk.

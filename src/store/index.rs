@@ -1,9 +1,9 @@
 //! The search index of a log: an SQLite file beside it, made from the log and from
 //! nothing else.
 //!
-//! It holds of each entry the leaf hash and what can be searched by. It is never
-//! believed: it reaches as far as a signed checkpoint and its leaves are counted;
-//! each record that is found is read from the log again, and must lead to that
+//! It says of each bundle of entries what in it can be searched by. It is never
+//! believed: it reaches as far as a signed checkpoint and its rows are counted;
+//! each bundle that is found is read from the log again, and must lead to that
 //! checkpoint's root. Whatever does not fit is made anew. What a damaged row hides is
 //! found by [`Index::compare`].
 //!
@@ -18,15 +18,21 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use entries::{Entries, learn, read_hit};
-use file::{connect, remove};
-use rows::{Reading, Row};
+use file::{connect, is_older, remove};
+use rows::{Keys, Reading};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::proof::{self, ProveError, Tiles};
+use crate::domain::audit::tiles::TILE_WIDTH;
 use crate::domain::audit::{Checkpoint, Dictionary, Edge, Hash, Query, Record, VerifyingKey};
 
 /// Bundles that are read at a time: 16,384 entries.
 const BUNDLES: u64 = 64;
+
+/// Bundles that a search asks for at a time.
+const CANDIDATES: usize = 64;
+
+const CLEAR: &str = "delete from bundle; delete from name; delete from key; delete from reach;";
 
 /// Why there is no answer from the index.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +93,8 @@ pub struct Index {
     dictionary: Dictionary,
     reach: u64,
     root: Hash,
+    /// How many keys it has.
+    keys: i64,
     /// Why what was there was thrown away.
     rebuilt: Option<String>,
 }
@@ -109,6 +117,11 @@ impl Index {
         // No log, no file.
         proof::published(log, key)?;
         let (database, damage) = match connect(file) {
+            Ok(database) if is_older(&database)? => {
+                drop(database);
+                remove(file)?;
+                (connect(file)?, Some("an older version made it".to_owned()))
+            }
             Ok(database) => (database, None),
             Err(IndexError::Database(error)) => {
                 remove(file)?;
@@ -124,6 +137,7 @@ impl Index {
             dictionary: Dictionary::default(),
             reach: 0,
             root: empty_root()?,
+            keys: 0,
             rebuilt: damage,
         };
         match index.load() {
@@ -148,13 +162,16 @@ impl Index {
     /// Reads how far it reaches and holds that against the log; says what does not
     /// fit.
     fn load(&mut self) -> Result<Option<String>, IndexError> {
-        type Reach = (String, i64, Vec<u8>);
-        let reach = "select origin, size, root from reach";
+        type Reach = (String, i64, Vec<u8>, i64);
+        let reach = "select origin, size, root, keys from reach";
         let reach = self.database.query_row(reach, [], |row| Reach::try_from(row)).optional()?;
-        let Some((origin, size, root)) = reach else {
-            let rows = "select count(*) from entry";
-            let rows: i64 = self.database.query_row(rows, [], |row| row.get(0))?;
-            return Ok((rows != 0).then(|| "it holds entries and does not say of what".into()));
+        let counted = "select count(*), coalesce(max(n), -1), coalesce(min(n), 0), \
+                       (select count(*) from key) from bundle";
+        let counted: (i64, i64, i64, i64) =
+            self.database.query_row(counted, [], |row| row.try_into())?;
+        let Some((origin, size, root, keys)) = reach else {
+            let is_empty = (counted.0, counted.3) == (0, 0);
+            return Ok((!is_empty).then(|| "it holds bundles and does not say of what".into()));
         };
         let (Ok(size), Ok(root)) = (u64::try_from(size), <[u8; 32]>::try_from(root)) else {
             return Ok(Some("its reach is not in order".into()));
@@ -162,11 +179,12 @@ impl Index {
         if origin != self.key.origin().as_str() {
             return Ok(Some(format!("it is of the log `{origin}`")));
         }
-        let counted = "select count(*), coalesce(max(idx), -1), coalesce(min(idx), 0) from entry";
-        let (count, last, first): (i64, i64, i64) =
-            self.database.query_row(counted, [], |row| row.try_into())?;
-        if (count, last, first) != (rows::clamp(size), rows::clamp(size) - 1, 0) {
-            return Ok(Some(format!("it reaches over {size} entries and holds {count}")));
+        let bundles = rows::clamp(size.div_ceil(TILE_WIDTH));
+        if counted != (bundles, bundles - 1, 0, keys) {
+            return Ok(Some(format!(
+                "it reaches over {bundles} bundles with {keys} keys and holds {} with {}",
+                counted.0, counted.3
+            )));
         }
         let published = proof::published(&self.log, &self.key)?.checkpoint().size;
         if size > published {
@@ -180,11 +198,14 @@ impl Index {
             return Ok(Some("the log has another history".into()));
         }
         let row = match size.checked_sub(1) {
-            Some(last) => rows::range(&self.database, last, size)?.pop(),
+            Some(last) => {
+                let last = rows::clamp(last / TILE_WIDTH);
+                rows::range(&self.database, last, last)?.pop()
+            }
             None => None,
         };
         let names = rows::names(&self.database)?;
-        (self.reach, self.root) = (size, Hash(root));
+        (self.reach, self.root, self.keys) = (size, Hash(root), keys);
         let learnt = learn(&self.log, &self.under(), row.as_ref(), names)?;
         Ok(learnt.map(|dictionary| self.dictionary = dictionary).err().map(str::to_owned))
     }
@@ -200,13 +221,13 @@ impl Index {
     /// # Errors
     /// [`IndexError::File`] and [`IndexError::Database`].
     pub fn rebuild(&mut self, why: String) -> Result<(), IndexError> {
-        if self.database.execute_batch("delete from entry; delete from reach;").is_err() {
+        if self.database.execute_batch(CLEAR).is_err() {
             // Closed first: closing takes the helper files away by their names.
             self.database = Connection::open_in_memory()?;
             remove(&self.file)?;
             self.database = connect(&self.file)?;
         }
-        (self.reach, self.root) = (0, empty_root()?);
+        (self.reach, self.root, self.keys) = (0, empty_root()?, 0);
         self.dictionary = Dictionary::default();
         self.rebuilt = Some(why);
         Ok(())
@@ -237,25 +258,28 @@ impl Index {
                 Some(why) => self.rebuild(why),
             };
         }
+        let mut keys = Keys::default();
         loop {
-            let rows = reading.rows(BUNDLES)?;
-            if rows.is_empty() {
+            let added = reading.bundles(BUNDLES)?;
+            if added.is_empty() {
                 break;
             }
-            rows::insert(&transaction, &rows)?;
+            keys.insert(&transaction, &added)?;
             if progress(reading.edge.size()).is_break() {
                 return Err(IndexError::Ended);
             }
         }
+        keys.flush(&transaction)?;
         if reading.edge.root().map_err(|_| ProveError::Tiles)? != target.root {
             return Err(IndexError::Log(ProveError::Tiles));
         }
-        let reach = "insert into reach (one, origin, size, root) values (1, ?1, ?2, ?3) on conflict \
-                     (one) do update set size = excluded.size, root = excluded.root";
-        let size = rows::clamp(target.size);
-        transaction.execute(reach, params![self.key.origin().as_str(), size, target.root.0])?;
+        let reach = "insert or replace into reach (one, origin, size, root, keys) \
+                     values (1, ?1, ?2, ?3, ?4)";
+        let (size, keys) = (rows::clamp(target.size), self.keys + keys.new);
+        transaction
+            .execute(reach, params![self.key.origin().as_str(), size, target.root.0, keys])?;
         transaction.commit()?;
-        (self.reach, self.root) = (target.size, target.root);
+        (self.reach, self.root, self.keys) = (target.size, target.root, keys);
         self.dictionary = reading.dictionary;
         Ok(())
     }
@@ -278,12 +302,25 @@ impl Index {
     /// [`IndexError::Differs`]: make it anew and search again.
     pub fn search(&self, query: &Query, from: u64, limit: usize) -> Result<Found, IndexError> {
         let wanted = limit.saturating_add(1);
-        let found = rows::find(&self.database, query, from, wanted)?;
         let (log, under) = (&self.log, self.under());
-        let mut hits = Vec::with_capacity(found.len());
+        let mut hits = Vec::new();
         let mut entries = Entries::new(log, &under);
-        for (index, leaf) in found {
-            hits.push(read_hit(&mut entries, &self.dictionary, query, index, &leaf)?);
+        let mut next = from / TILE_WIDTH;
+        loop {
+            let found = rows::find(&self.database, query, next, CANDIDATES)?;
+            let Some(last) = found.last() else { break };
+            next = last + 1;
+            for number in found {
+                let first = number * TILE_WIDTH;
+                for index in first.max(from)..(first + TILE_WIDTH).min(under.size) {
+                    if hits.len() < wanted {
+                        hits.extend(read_hit(&mut entries, &self.dictionary, query, index)?);
+                    }
+                }
+            }
+            if hits.len() >= wanted {
+                break;
+            }
         }
         if hits.len() < wanted {
             let mut take = |index, leaf, record: Record| {
@@ -309,22 +346,29 @@ impl Index {
         let (log, size) = (self.log.clone(), self.reach);
         let dictionary = Dictionary::default();
         let mut reading = Reading { log, size, edge: Edge::default(), dictionary };
+        let mut keys = rows::keys_of_bundles(&self.database)?;
+        let differs = |number: i64| IndexError::Differs(number.unsigned_abs() * TILE_WIDTH);
         loop {
-            let from = reading.edge.size();
-            let expected = reading.rows(BUNDLES)?;
+            let expected = reading.bundles(BUNDLES)?;
             if expected.is_empty() {
                 break;
             }
-            let to = reading.edge.size();
-            let there = rows::range(&self.database, from, to)?;
-            let differs = |(expected, row): (&Row, Option<&Row>)| Some(expected) != row;
-            let rows = there.iter().map(Some).chain(std::iter::repeat(None));
-            if let Some(at) = expected.iter().zip(rows).position(differs) {
-                return Err(IndexError::Differs(from + at as u64));
+            for added in expected {
+                let number = added.row.number;
+                let there = rows::range(&self.database, number, number)?.pop();
+                // As many, and each of them there: then they are the same.
+                let as_many = keys.remove(&number).unwrap_or_default() == added.keys.len();
+                let same = there.as_ref() == Some(&added.row);
+                if !same || !as_many || !rows::has(&self.database, &added)? {
+                    return Err(differs(number));
+                }
             }
-            if progress(to).is_break() {
+            if progress(reading.edge.size()).is_break() {
                 return Err(IndexError::Ended);
             }
+        }
+        if let Some((number, _)) = keys.pop_first() {
+            return Err(differs(number));
         }
         if reading.edge.root().map_err(|_| ProveError::Tiles)? != self.root {
             return Err(IndexError::Log(ProveError::Tiles));

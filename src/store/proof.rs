@@ -11,6 +11,7 @@ use tlog_tiles::tlog::{
     split_stored_hash_index, tree_hash,
 };
 
+use super::sealed;
 use super::walk::CHECKPOINT;
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, Tile, split_bundle};
 use crate::domain::audit::{
@@ -224,11 +225,9 @@ pub(super) fn read_tile(
     };
     let width = count.saturating_sub(number.saturating_mul(TILE_WIDTH)).min(TILE_WIDTH);
     let tile = Tile { shelf, number, width };
-    let path = log.join(tile.path());
-    let most = shelf.max_bytes();
-    files::read(&path, most)
-        .or_else(|_| files::read(&log.join(tile.full_path()), most))
-        .map_err(|source| ProveError::Io { path, source })
+    let found = sealed::read(log, &tile)
+        .map_err(|source| ProveError::Io { path: log.join(tile.path()), source })?;
+    found.content.ok_or(ProveError::Tiles)
 }
 
 /// The tree's stored hashes, recomputed from tiles.

@@ -64,6 +64,8 @@ pub struct Report {
     pub root: String,
     /// Whether an older copy is excluded.
     pub rollback: Rollback,
+    /// Whether it is a mirror: what the log has after the checkpoint is not there.
+    pub mirror: bool,
     /// Whether an unfinished write stands at the end, as after a crash or while the
     /// log is being written. Nobody has a receipt for it.
     pub unfinished_write: bool,
@@ -152,6 +154,7 @@ fn unsigned(key: &VerifyingKey, error: &NoteError) -> Report {
         published: 0,
         root: String::new(),
         rollback: Rollback::NotExcluded,
+        mirror: false,
         unfinished_write: false,
         faults: vec![fault],
     }
@@ -186,6 +189,7 @@ fn report(key: &VerifyingKey, walk: Walk, known: &KnownRoot<'_>) -> Report {
         published: published.map_or(0, |checkpoint| checkpoint.size),
         root: published.map(|checkpoint| checkpoint.root.to_string()).unwrap_or_default(),
         rollback,
+        mirror: walk.mirror,
         unfinished_write: walk.torn.is_some(),
         faults,
     }

@@ -4,8 +4,8 @@
 //! entries and the root after them, under a CRC32C. The CRC finds accidents; what
 //! finds deliberate changes is the root under a signed checkpoint.
 //!
-//! Segments hold what the tiles do not hold yet. One whose entries are all in
-//! durable tiles is removed.
+//! Segments hold what the tiles do not hold yet, and for a while what they hold: one
+//! goes when all its entries are in sealed bundles.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ pub(super) const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
 /// No segment is longer: a writer that finds no room for the next one stops there.
 pub(super) const MAX_SEGMENT: u64 = 256 * 1024 * 1024;
 
-/// Most segments of a log at once; each is removed as soon as tiles hold it.
+/// Most segments of a log at once; each goes soon after tiles hold it.
 pub(super) const MAX_SEGMENTS: usize = 512;
 
 /// Most bytes that are read for frames after a damaged one.
@@ -54,6 +54,11 @@ pub(super) fn list(log: &Path) -> std::io::Result<Vec<PathBuf>> {
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "wal"));
     paths.sort();
     Ok(paths)
+}
+
+/// The first index of a segment, as its name says.
+pub(super) fn first_of(path: &Path) -> Option<u64> {
+    path.file_stem()?.to_str()?.parse().ok()
 }
 
 /// A segment's header.

@@ -23,6 +23,9 @@ use crate::files;
 /// The name of the checkpoint's file (C2SP tlog-tiles).
 pub(super) const CHECKPOINT: &str = "checkpoint";
 
+/// The name of the file that makes a folder a mirror.
+pub(super) const MIRROR: &str = "mirror";
+
 /// Whether a fault is something that is gone or something that is other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -108,6 +111,8 @@ pub struct Walk {
     pub high_water: Timestamp,
     /// Whether the last record says that the log was closed.
     pub closed: bool,
+    /// Whether it is a mirror, which ends with its checkpoint.
+    pub mirror: bool,
     pub(super) tiles: TileBuilder,
     pub(super) dictionary: Dictionary,
     /// Where the entries after the checkpoint begin.
@@ -168,8 +173,7 @@ impl Walker<'_> {
             return Ok(());
         }
         let first = segments.keys().next();
-        self.from =
-            first.and_then(|path| path.file_stem()?.to_str()?.parse().ok()).unwrap_or(u64::MAX);
+        self.from = first.and_then(|path| wal::first_of(path)).unwrap_or(u64::MAX);
         let checkpoint = match self.read(CHECKPOINT, files::SMALL)? {
             Ok(checkpoint) => checkpoint,
             Err(Stop) => return Ok(()),
@@ -197,8 +201,16 @@ impl Walker<'_> {
         if self.open_segments(&mut segments)?.is_err() {
             return Ok(());
         }
+        self.walk.mirror = match self.read(MIRROR, files::SMALL)? {
+            Ok(mark) => mark.is_some(),
+            Err(Stop) => return Ok(()),
+        };
         let size = self.size();
         if self.published(size)?.is_err() {
+            return Ok(());
+        }
+        if self.walk.mirror && segments.is_empty() {
+            self.walk.edge = self.walk.tiles.tree().clone();
             return Ok(());
         }
         if self.walk.checkpoint.is_some() && segments.is_empty() {

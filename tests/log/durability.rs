@@ -6,6 +6,7 @@ mod clock;
 mod counts;
 mod disk;
 mod kills;
+mod mirrored;
 mod points;
 mod ready;
 mod town;

@@ -1,6 +1,7 @@
 //! The own audit log: opened at the start, lost or closed at the end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::app::StartError;
 use crate::app::telemetry::Serving;
@@ -32,6 +33,9 @@ pub(in crate::app) fn open(
     Ok((recorder, Arc::new(witnesses)))
 }
 
+/// How long whoever waited for a record has, once the log is lost, to be told so.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
 /// Serves until it has stopped or the audit log is lost; without a log nothing may
 /// be served. The pages that tell of the process end after what they tell of, and before
 /// the log is closed.
@@ -42,7 +46,11 @@ pub(in crate::app) async fn while_recorded(
 ) -> Result<(), StartError> {
     // On a thread that is awake for others, and not on the one that takes connections.
     let watched = recorder.clone();
-    let mut watching = tokio::spawn(async move { watched.until_lost().await });
+    let mut watching = tokio::spawn(async move {
+        let why = watched.until_lost().await;
+        tokio::time::sleep(LAST_WORDS).await;
+        why
+    });
     let served = tokio::select! {
         () = serving => Ok(()),
         lost = &mut watching => Err(StartError::AuditLost(

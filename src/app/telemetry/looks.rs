@@ -17,6 +17,7 @@ use crate::service::rulebook::InForce;
 use crate::service::status_lists::StatusPoll;
 use crate::store::disk;
 use crate::store::frequency::Counters;
+use crate::store::mirror::Mirroring;
 use crate::telemetry::metrics::names::{self, Name};
 use crate::telemetry::metrics::sheet::{Look, Sheet};
 use crate::telemetry::metrics::{Metrics, Readable};
@@ -63,6 +64,20 @@ impl Looking {
                 }
                 sheet.put(&names::LIST_FRESH, labels(), truth(standing.fresh));
             }
+        })
+    }
+
+    /// The log's mirror, where one is kept.
+    pub(in crate::app) fn mirror(self, mirroring: Option<&Mirroring>) -> Self {
+        let Some(look) = mirroring.map(Mirroring::look) else { return self };
+        let log = self.recorder.clone();
+        self.with(move |sheet| {
+            let standing = look.standing();
+            let behind = log.log().published().checkpoint().size.saturating_sub(standing.entries);
+            // Exact up to 2^53, as every number here.
+            sheet.put(&names::MIRROR_BEHIND, Vec::new(), behind as f64);
+            let age = clock::now().saturating_duration_since(standing.since);
+            sheet.put(&names::MIRROR_AGE, Vec::new(), age.as_secs_f64());
         })
     }
 
@@ -169,6 +184,7 @@ fn of_log(sheet: &mut Sheet, recorder: &Recorder) {
     // Exact up to 2^53, as every number here.
     sheet.put(&names::LOG_ENTRIES, Vec::new(), recorder.size() as f64);
     sheet.put(&names::LOG_WRITTEN, Vec::new(), log.figures().written() as f64);
+    sheet.count(&names::LOG_DAMAGED, log.figures().damaged());
     if let Ok(room) = disk::room(log.folder()) {
         sheet.put(&names::DISK_FREE, Vec::new(), room.free as f64);
         sheet.put(&names::DISK_SIZE, Vec::new(), room.size as f64);

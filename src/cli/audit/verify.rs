@@ -54,6 +54,9 @@ fn print(report: &Report) -> anyhow::Result<()> {
         Rollback::ExcludedUpTo(size) => say!("rollback   excluded up to entry {size}")?,
         Rollback::Found => say!("rollback   FOUND")?,
     }
+    if report.mirror {
+        say!("mirror     it ends with its checkpoint; what was written later is in the log alone")?;
+    }
     if report.unfinished_write {
         say!("tail       an unfinished write, for which nobody has a receipt")?;
     }

@@ -56,6 +56,11 @@ impl Tile {
         format!("tile/{shelf}/{path}")
     }
 
+    /// The path of the sealed bundle with this number: only bundles of entries have one.
+    pub fn sealed_path(&self) -> Option<String> {
+        (self.shelf == Shelf::Entries).then(|| format!("{}.gz", self.full_path()))
+    }
+
     /// The folder of the partial tiles with this number.
     pub fn partial_folder(&self) -> String {
         format!("{}.p", self.full_path())

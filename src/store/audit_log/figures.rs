@@ -17,6 +17,7 @@ pub struct Figures {
     pub syncs: Histogram,
     waiting: AtomicUsize,
     written: AtomicU64,
+    damaged: AtomicUsize,
 }
 
 impl Default for Figures {
@@ -26,6 +27,7 @@ impl Default for Figures {
             syncs: Histogram::new(BOUNDS),
             waiting: AtomicUsize::new(0),
             written: AtomicU64::new(0),
+            damaged: AtomicUsize::new(0),
         }
     }
 }
@@ -39,6 +41,15 @@ impl Figures {
     /// Bytes that were appended.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
+    }
+
+    /// How many places were damaged when the log was last looked through.
+    pub fn damaged(&self) -> usize {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_damaged(&self, places: usize) {
+        self.damaged.store(places, Ordering::Relaxed);
     }
 
     /// One begins to wait: before it can be taken.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
 use super::publisher::Publisher;
+use super::sealer::Sealer;
 use super::shared::Shared;
 use super::writer::{Segment, Writer, create_segment};
 use super::{AuditError, AuditLog, Lock, Options, Recovery, TEMPORARY};
@@ -15,7 +16,7 @@ use crate::domain::audit::{
 use crate::files::expect_file;
 use crate::store::disk::{is_full, place};
 use crate::store::wal;
-use crate::store::walk::{CHECKPOINT, Place, Step, walk};
+use crate::store::walk::{CHECKPOINT, MIRROR, Place, Step, walk};
 
 pub(super) fn open(
     dir: &Path,
@@ -26,7 +27,8 @@ pub(super) fn open(
 ) -> Result<AuditLog, AuditError> {
     let lock = prepare(dir)?;
     let mut on_entry = |step: Step<'_>| step.record.into_iter().for_each(&mut *on_record);
-    let walk = walk(dir, Some(&key.verifying_key(origin)?), &mut on_entry)?;
+    let public = key.verifying_key(origin)?;
+    let walk = walk(dir, Some(&public), &mut on_entry)?;
     if let Some(fault) = walk.faults.into_iter().next() {
         return Err(AuditError::Damaged { fault });
     }
@@ -54,6 +56,7 @@ pub(super) fn open(
         walk.tiles,
         walk.unpublished.unwrap_or(place),
     );
+    let sealer = Sealer::new(dir, shared.clone(), &options, public);
     let mut writer = Writer {
         dir: dir.to_owned(),
         origin: origin.clone(),
@@ -77,6 +80,7 @@ pub(super) fn open(
     Ok(AuditLog {
         writer: Some(thread("audit-writer", Box::new(move || writer.run(&jobs)))?),
         publisher: Some(thread("audit-tiles", Box::new(move || publisher.run()))?),
+        sealer: Some(thread("audit-seals", Box::new(move || sealer.run()))?),
         shared,
         dir: dir.to_owned(),
         queue: Some(queue),
@@ -89,6 +93,9 @@ pub(super) fn open(
 /// Makes the folders, takes the lock, and clears what an interrupted write of a
 /// file has left.
 fn prepare(dir: &Path) -> Result<Lock, AuditError> {
+    if dir.join(MIRROR).exists() {
+        return Err(AuditError::Mirror(dir.to_owned()));
+    }
     let temporary = dir.join(TEMPORARY);
     for folder in [&dir.join(wal::FOLDER), &temporary] {
         std::fs::create_dir_all(folder).map_err(|e| failed("make the folder", folder, e))?;

@@ -1,8 +1,7 @@
 //! The publisher: derives tiles and the published checkpoint from the segments.
 //!
 //! A file is written under a temporary name, synced and renamed; the checkpoint
-//! comes last, and only then do segments and partial tiles go that it makes
-//! needless. A tile that is there already is never written with other content.
+//! comes last, and only then do partial tiles go that it makes needless. A tile that is there already is never written with other content.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -93,8 +92,9 @@ impl Publisher {
             return Err(io::Error::other("the segments do not give the root that was signed"));
         }
         self.place_all(&latest)?;
+        self.tidy();
         self.shared.set_published(latest);
-        self.tidy(size)
+        Ok(())
     }
 
     /// Takes the next frame from its segment into the tiles.
@@ -179,22 +179,11 @@ impl Publisher {
         Ok(())
     }
 
-    /// Removes what the published checkpoint makes needless. A file that stays by
-    /// accident is harmless, so errors are left aside.
-    fn tidy(&mut self, size: u64) -> io::Result<()> {
+    /// Removes the partial tiles whose full tile the published checkpoint covers. A file
+    /// that stays by accident is harmless, so errors are left aside.
+    fn tidy(&mut self) {
         for folder in std::mem::take(&mut self.needless) {
             let _ = std::fs::remove_dir_all(self.dir.join(folder));
         }
-        let segments = wal::list(&self.dir)?;
-        let ends = segments
-            .iter()
-            .skip(1)
-            .map(|path| path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok()));
-        for (path, end) in segments.iter().zip(ends) {
-            if end.is_some_and(|end| end <= size) && *path != self.next.path {
-                let _ = self.options.disk.remove(path);
-            }
-        }
-        Ok(())
     }
 }

@@ -18,6 +18,8 @@ struct State {
     published: SignedCheckpoint,
     tail: Tail,
     stopping: bool,
+    /// The last checkpoint is published.
+    ending: bool,
 }
 
 impl State {
@@ -32,6 +34,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// For the publisher: there is something to publish, or it is to stop.
     changed: Condvar,
+    /// For the sealer: more is published, or it is to end.
+    published: Condvar,
     /// Why the log is out of use, once it is.
     lost: watch::Sender<Option<Arc<str>>>,
     pub(super) figures: Figures,
@@ -40,10 +44,18 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(latest: SignedCheckpoint, published: SignedCheckpoint) -> Arc<Self> {
         let tail = Tail::after(latest.checkpoint().size);
-        let state = State { health: Health::Ready, latest, published, tail, stopping: false };
+        let state = State {
+            health: Health::Ready,
+            latest,
+            published,
+            tail,
+            stopping: false,
+            ending: false,
+        };
         Arc::new(Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
+            published: Condvar::new(),
             lost: watch::Sender::new(None),
             figures: Figures::default(),
         })
@@ -67,6 +79,7 @@ impl Shared {
         let reason: Arc<str> = reason.into();
         state.health = Health::Poisoned(reason.clone());
         self.changed.notify_all();
+        self.published.notify_all();
         self.lost.send_replace(Some(reason.clone()));
         reason
     }
@@ -109,6 +122,7 @@ impl Shared {
         let mut state = self.lock();
         state.tail.forget_before(checkpoint.checkpoint().size);
         state.published = checkpoint;
+        self.published.notify_all();
     }
 
     /// The size that the tiles hold, and the leaves after it.
@@ -129,5 +143,33 @@ impl Shared {
         self.changed.wait_while(&mut state, |state| !state.stopping && state.is_at_rest());
         self.changed.wait_while_for(&mut state, |state| !state.stopping, round);
         state.stopping
+    }
+
+    /// Nothing more will be published.
+    pub(super) fn end(&self) {
+        self.lock().ending = true;
+        self.published.notify_all();
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.lock().ending
+    }
+
+    /// Waits until more than `seen` entries are published, or so long; true when nothing
+    /// more will be.
+    pub(super) fn wait_for_more(&self, seen: u64, at_most: Duration) -> bool {
+        let mut state = self.lock();
+        let rests = |state: &mut State| {
+            let is_poisoned = matches!(state.health, Health::Poisoned(_));
+            !state.ending && !is_poisoned && state.published.checkpoint().size <= seen
+        };
+        self.published.wait_while_for(&mut state, rests, at_most);
+        state.ending
+    }
+
+    /// Rests so long, or until nothing more will be published.
+    pub(super) fn pause(&self, at_most: Duration) {
+        let mut state = self.lock();
+        self.published.wait_while_for(&mut state, |state| !state.ending, at_most);
     }
 }

@@ -83,32 +83,39 @@ pub(super) fn learn(
     let mut entries = Entries::new(log, under);
     let mut dictionary = Dictionary::default();
     for index in names {
+        if index >= under.size {
+            return Ok(Err("it has a name where the log has nothing"));
+        }
         let read = Entry::decode(entries.read(index)?).map_err(|_| ProveError::Tiles)?;
-        if dictionary.learn(index, &read).is_err() {
+        if !matches!(read, Entry::Term(_)) || dictionary.learn(index, &read).is_err() {
             return Ok(Err("it takes a record for a name"));
         }
     }
     if let Some(index) = under.size.checked_sub(1) {
-        let own = leaf_hash(entries.read(index)?);
-        if last.is_none_or(|row| row.leaf != own.0) {
-            return Ok(Err("its last entry is not the log's"));
+        let first = index / TILE_WIDTH * TILE_WIDTH;
+        let mut edge = Edge::default();
+        for index in first..under.size {
+            edge.push(leaf_hash(entries.read(index)?)).map_err(|_| ProveError::Tiles)?;
+        }
+        let own = edge.root().map_err(|_| ProveError::Tiles)?;
+        if last.is_none_or(|row| row.root != own.0) {
+            return Ok(Err("its last bundle is not the log's"));
         }
     }
     Ok(Ok(dictionary))
 }
 
-/// Reads a record that the index names from the log itself.
+/// Reads a record from the log itself; `None` for an entry that is no answer.
 pub(super) fn read_hit(
     entries: &mut Entries<'_>,
     dictionary: &Dictionary,
     query: &Query,
     index: u64,
-    leaf: &[u8],
-) -> Result<Hit, IndexError> {
+) -> Result<Option<Hit>, IndexError> {
     let bytes = entries.read(index)?;
-    let own = leaf_hash(bytes);
+    let leaf = leaf_hash(bytes);
     let entry = Entry::decode(bytes).map_err(|_| IndexError::Differs(index))?;
     let record = dictionary.resolve(&entry).map_err(|_| IndexError::Differs(index))?;
-    let record = record.filter(|record| own.0 == *leaf && query.takes(record));
-    record.map(|record| Hit { index, leaf: own, record }).ok_or(IndexError::Differs(index))
+    let record = record.filter(|record| query.takes(record));
+    Ok(record.map(|record| Hit { index, leaf, record }))
 }

@@ -12,22 +12,36 @@ use crate::files;
 /// How long another process on the same file may keep us waiting.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// Most bytes of SQLite's log once it was taken into the file.
+const LOG_BYTES: i64 = 4 << 20;
+
+/// Pages held in memory, in KiB.
+const CACHE_KIB: i64 = 16 << 10;
+
+/// A row of `bundle` says of each bundle of the log its root and its records' times, one
+/// of `name` where a name stands, and one of `key` that what has this hash is in that
+/// bundle.
 const SCHEMA: &str = "
 create table if not exists reach (
   one integer primary key check (one = 1), origin text not null, size integer not null,
-  root blob not null
+  root blob not null, keys integer not null
 );
-create table if not exists entry (
-  idx integer primary key, leaf blob not null, kind integer not null, time integer,
-  request text, peer text, agency text, tag blob
+create table if not exists bundle (
+  n integer primary key, root blob not null, first integer, last integer
 );
-create index if not exists entry_name on entry (idx) where kind = 1;
-create index if not exists entry_request on entry (request) where request is not null;
-create index if not exists entry_peer on entry (peer, idx) where peer is not null;
-create index if not exists entry_agency on entry (agency, idx) where agency is not null;
-create index if not exists entry_tag on entry (tag) where tag is not null;
-create index if not exists entry_time on entry (time) where time is not null;
+create table if not exists name (idx integer primary key);
+create table if not exists key (
+  hash integer not null, n integer not null, primary key (hash, n)
+) without rowid;
 ";
+
+/// The table of an older form, which had a row for each entry.
+const OLDER: &str = "select count(*) from sqlite_master where type = 'table' and name = 'entry'";
+
+/// Whether a file is of an older form.
+pub(super) fn is_older(database: &Connection) -> rusqlite::Result<bool> {
+    database.query_row(OLDER, [], |row| row.get::<_, i64>(0)).map(|tables| tables > 0)
+}
 
 /// Opens the file, or makes it, readable by its owner alone. Blocking.
 pub(super) fn connect(file: &Path) -> Result<Connection, IndexError> {
@@ -46,6 +60,11 @@ pub(super) fn connect(file: &Path) -> Result<Connection, IndexError> {
     database.busy_timeout(BUSY)?;
     database.pragma_update(None, "journal_mode", "wal")?;
     database.pragma_update(None, "synchronous", "normal")?;
+    database.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+    database.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    if is_older(&database)? {
+        return Ok(database);
+    }
     database.execute_batch(SCHEMA)?;
     Ok(database)
 }

@@ -3,9 +3,12 @@
 //! Tiles are computed from the entries and held against the files, those of
 //! earlier checkpoints included.
 
+use std::io;
+
 use super::{CHECKPOINT, FaultKind, Stop, WalkError, Walker};
 use crate::domain::audit::leaf_hash;
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, Tile, split_bundle};
+use crate::store::sealed::{self, Found};
 
 /// A tile's path and content.
 type Held = (String, Vec<u8>);
@@ -48,7 +51,7 @@ impl Walker<'_> {
         let mut offset = 0u64;
         let mut count = 0;
         for entry in split_bundle(&content) {
-            if count == tile.width && path == tile.full_path() {
+            if count == tile.width && path != tile.path() && tile.width < TILE_WIDTH {
                 break;
             }
             let Some(entry) = entry.filter(|_| count < tile.width) else {
@@ -82,34 +85,55 @@ impl Walker<'_> {
         Ok(Ok(()))
     }
 
-    /// A tile's file, or the full one's, for which a partial one may have gone.
+    /// A tile's file, or the full one's, for which a partial one may have gone, or that of
+    /// a sealed bundle.
     fn held(&mut self, tile: Tile) -> Result<Result<Option<Held>, Stop>, WalkError> {
-        for path in [tile.path(), tile.full_path()] {
-            match self.read(&path, tile.shelf.max_bytes())? {
+        for path in sealed::paths(&tile) {
+            match self.held_at(tile, path)? {
                 Ok(None) => {}
-                Ok(Some(content)) => return Ok(Ok(Some((path, content)))),
-                Err(Stop) => return Ok(Err(Stop)),
+                found => return Ok(found),
             }
         }
         Ok(Ok(None))
     }
 
-    /// Holds a tile's file, and the narrower ones before it, against what was
+    fn held_at(
+        &mut self,
+        tile: Tile,
+        path: String,
+    ) -> Result<Result<Option<Held>, Stop>, WalkError> {
+        match sealed::read_at(self.log, &tile, path.clone()) {
+            Ok(Found { path, content: Some(content) }) => Ok(Ok(Some((path, content)))),
+            Ok(Found { path, content: None }) => {
+                let what = "the sealed bundle is damaged";
+                self.fault(FaultKind::Changed, &path, None, what);
+                Ok(Err(Stop))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Ok(None)),
+            Err(error) => self.refused(&path, error).map(Err),
+        }
+    }
+
+    /// Holds a tile's files, and the narrower ones before it, against what was
     /// computed.
     fn tile(&mut self, tile: Tile, content: &[u8]) -> Result<(), WalkError> {
-        match self.held(tile)? {
-            Ok(Some((path, found))) if path == tile.path() => {
-                self.compare(&path, content, &found);
+        let mut is_there = false;
+        // A bundle may be there twice, where it was being sealed when the process ended.
+        for path in sealed::paths(&tile) {
+            match self.held_at(tile, path)? {
+                Ok(Some((path, found))) => {
+                    let is_wider = path != tile.path() && tile.width < TILE_WIDTH;
+                    let prefix = if is_wider { found.get(..content.len()) } else { None };
+                    self.compare(&path, content, prefix.unwrap_or(&found));
+                    is_there = true;
+                }
+                Ok(None) => {}
+                // Noted; the others can be looked at all the same.
+                Err(Stop) => is_there = true,
             }
-            Ok(Some((path, found))) => {
-                let prefix = found.get(..content.len()).unwrap_or(&found);
-                self.compare(&path, content, prefix);
-            }
-            Ok(None) => {
-                self.fault(FaultKind::Missing, &tile.path(), None, "the tile is missing");
-            }
-            // Noted; the others can be looked at all the same.
-            Err(Stop) => {}
+        }
+        if !is_there {
+            self.fault(FaultKind::Missing, &tile.path(), None, "the tile is missing");
         }
         let folder = self.log.join(tile.partial_folder());
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

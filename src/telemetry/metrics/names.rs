@@ -132,10 +132,16 @@ names! {
         "Entries of the audit log";
     LOG_WRITTEN = Counter Bytes "tributary_audit_log_written"
         "Bytes that were appended to the audit log since the start";
+    LOG_DAMAGED = Gauge Things "tributary_audit_log_damaged"
+        "Places that were damaged when the audit log was last looked through";
     DISK_FREE = Gauge Bytes "tributary_audit_log_disk_free"
         "Room that is left on the disk of the audit log";
     DISK_SIZE = Gauge Bytes "tributary_audit_log_disk_size"
         "Size of the disk of the audit log";
+    MIRROR_BEHIND = Gauge Things "tributary_audit_mirror_behind"
+        "Published entries of the audit log that its mirror does not have";
+    MIRROR_AGE = Gauge Seconds "tributary_audit_mirror_age"
+        "How long ago the mirror of the audit log had all that was published";
     PEER_LOG = Gauge Things "tributary_peer_log_sound"
         "1 where a peer's pinned audit log goes on from what was seen of it, 0 where it contradicts that";
     COUNTERS_WAITING = Gauge Things "tributary_counters_waiting"

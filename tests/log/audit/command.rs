@@ -7,6 +7,7 @@ use clap::Parser;
 use tributary::cli::audit::{AuditArgs, run};
 
 use super::support::{closed_log, verifying_key};
+use crate::kit::files::copy;
 
 #[derive(Debug, Parser)]
 struct Cli {
@@ -107,4 +108,23 @@ fn a_new_key_is_told_as_json_and_signs_a_log() {
     let origin = "gateway.city.example/2026".parse().unwrap();
     let key = key.unwrap().verifying_key(&origin).unwrap();
     assert_eq!(Some(&*key.to_string()), told["key"].as_str());
+}
+
+#[test]
+fn a_log_is_mirrored_once_and_a_mirror_of_more_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let [log, older, mirror] = ["log", "older", "mirror"].map(|name| dir.path().join(name));
+    closed_log(&log, 30);
+    copy(&log, &older);
+    closed_log(&log, 60);
+    let key = verifying_key().to_string();
+    let copy = |from: &Path| audit(&["mirror", text(from), "--key", &key, "--to", text(&mirror)]);
+    assert_eq!(copy(&log), None, "the folder is not there");
+    std::fs::create_dir(&mirror).unwrap();
+    assert_eq!(copy(&log), Some(ExitCode::SUCCESS));
+    assert_eq!(audit(&["verify", text(&mirror), "--key", &key]), Some(ExitCode::SUCCESS));
+    assert_eq!(copy(&older), Some(ExitCode::from(2)));
+    assert_eq!(copy(&log), Some(ExitCode::SUCCESS));
+    // Only a process that goes on keeping a mirror notes where.
+    assert!(!log.join("mirrored").exists());
 }

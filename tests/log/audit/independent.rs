@@ -3,6 +3,7 @@
 //! `ct-merkle`'s: see `second.rs`.
 
 use std::path::Path;
+use std::process::Command;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
@@ -64,14 +65,25 @@ fn number(n: u64) -> String {
     parts.join("/")
 }
 
+/// A bundle, or what `gzip` makes of it where it is sealed.
+fn bundle(path: &Path) -> Vec<u8> {
+    if let Ok(bundle) = std::fs::read(path) {
+        return bundle;
+    }
+    let gzip = Command::new("gzip").arg("-dc").arg(path.with_extension("gz")).output();
+    let gzip = gzip.unwrap();
+    assert!(gzip.status.success(), "{}: {gzip:?}", path.display());
+    gzip.stdout
+}
+
 /// Every entry of a log, as a monitor downloads them.
 pub fn entries(log: &Path, size: u64) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for n in 0..size.div_ceil(256) {
         let width = (size - n * 256).min(256);
         let part = if width == 256 { String::new() } else { format!(".p/{width}") };
-        let mut rest =
-            &std::fs::read(log.join(format!("tile/entries/{}{part}", number(n)))).unwrap()[..];
+        let bundle = bundle(&log.join(format!("tile/entries/{}{part}", number(n))));
+        let mut rest = &bundle[..];
         while let [high, low, after @ ..] = rest {
             let (entry, after) = after.split_at(usize::from(*high) * 256 + usize::from(*low));
             all.push(entry.to_vec());

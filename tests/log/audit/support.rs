@@ -124,6 +124,7 @@ pub fn segment(dir: &Path) -> std::path::PathBuf {
 }
 
 /// A small generator of pseudo-random numbers, the same in every run.
+#[derive(Debug)]
 pub struct Dice(pub u64);
 
 impl Dice {

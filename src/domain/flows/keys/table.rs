@@ -283,6 +283,7 @@ const SHARED: &[Row] = &[
         "",
         "the file of the secret for tags of persons in the log",
     ),
+    row(HOUSES, "audit.mirror", Release, Plain, "", "where a copy of the log of releases is kept"),
     row(
         HOUSES,
         "audit.peers_folder",

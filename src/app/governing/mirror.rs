@@ -1,0 +1,31 @@
+//! The mirror of the own audit log: begun with the log, ended after it was closed.
+
+use std::time::Duration;
+
+use crate::app::StartError;
+use crate::config::audit::AuditConfig;
+use crate::domain::audit::VerifyingKey;
+use crate::store::mirror::{Folder, Mirror, Mirroring};
+
+/// How often it is looked whether more was published, which is about as often as it is.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How long a stop waits for the last of it.
+const AT_THE_END: Duration = Duration::from_secs(3);
+
+/// Keeps the mirror that the configuration names, if it names one.
+pub(in crate::app) fn keep(
+    config: &AuditConfig,
+    key: VerifyingKey,
+) -> Result<Option<Mirroring>, StartError> {
+    let Some(folder) = &config.mirror else { return Ok(None) };
+    let place = Some(folder.display().to_string());
+    let mirror = Mirror::new(&config.folder, key, Box::new(Folder::new(folder)), place);
+    Mirroring::start(mirror, EVERY).map(Some).map_err(StartError::Thread)
+}
+
+/// Once the log is closed: gives the mirror its end.
+pub(in crate::app) async fn end(mirroring: Option<Mirroring>) {
+    let Some(mirroring) = mirroring else { return };
+    let _ = tokio::task::spawn_blocking(move || mirroring.end(AT_THE_END)).await;
+}
