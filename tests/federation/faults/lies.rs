@@ -146,8 +146,12 @@ fn stream_lies() -> Vec<Lie> {
         }),
         lie("two answers exchanged", "INVALID WRONG_ECHO", Lane::Lost, move |asked| {
             let mut waiting = waiting.lock().unwrap();
-            // The same question, asked again after its stream was lost, is no second one.
-            let first = waiting.take().filter(|first| first.bytes != asked.bytes);
+            // The same question, asked again after its stream was lost, is no second one; and
+            // what has the same number on another stream would be answered rightly.
+            let is_other = |first: &Asked| {
+                first.bytes != asked.bytes && first.exchange_id != asked.exchange_id
+            };
+            let first = waiting.take().filter(is_other);
             let Some(first) = first else {
                 *waiting = Some(asked.clone());
                 return Vec::new();
