@@ -12,8 +12,7 @@ use tributary::clock;
 use tributary::config::key_file;
 use tributary::domain::catalogue::{AgencyId, Catalogue};
 use tributary::domain::grant::{
-    Disclosure, Frequency, LegalBasis, Per, Presentation, PresentationDigest, PurposeCode,
-    VerifyingKey,
+    Disclosure, Frequency, JwsKey, LegalBasis, Per, Presentation, PresentationDigest, PurposeCode,
 };
 use tributary::domain::item::ItemSet;
 use tributary::domain::peer::SpiffeId;
@@ -52,7 +51,7 @@ pub struct Mint {
     settings: PathBuf,
     audience: SpiffeId,
     client: SpiffeId,
-    proof_key: VerifyingKey,
+    proof_key: JwsKey,
     /// Each agency with the ids of its items.
     agencies: Vec<(AgencyId, Vec<String>)>,
 }

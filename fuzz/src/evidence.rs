@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use prost::Message;
-use tributary::domain::audit::disclosed::{self, Disclosure};
+use tributary::domain::audit::disclosed::{self, Disclosed};
 use tributary::domain::audit::export::Line;
 use tributary::domain::audit::reconcile::reconcile as reconciled;
 use tributary::domain::audit::{
@@ -130,7 +130,7 @@ pub fn receipt(data: &[u8]) -> bool {
     assert_eq!(records.len(), file.entries.len());
     let Some(first) = records.first() else { return true };
     let nobody = GrantId::new("BBBBBBBBBBBBBBBBBBBBBB").unwrap();
-    let disclosure = Disclosure {
+    let disclosure = Disclosed {
         request: first.request.as_str(),
         consumer: &first.consumer,
         grant: first.grant.as_ref().unwrap_or(&nobody),

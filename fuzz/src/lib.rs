@@ -27,8 +27,8 @@ use time::OffsetDateTime;
 use tributary::domain::audit::{Entry, SignedCheckpoint, TlogProof};
 use tributary::domain::catalogue::{AgencyId, Catalogue, Source};
 use tributary::domain::grant::{
-    Algorithm, Contents, Disclosure, IssuerPin, IssuerPins, KeyId, LegalBasis, Presentation,
-    Presented, PurposeCode, SignedGrant, StatusList, VerifyingKey, base64, status_list as list,
+    Algorithm, Contents, Disclosure, IssuerPin, IssuerPins, JwsKey, KeyId, LegalBasis,
+    Presentation, Presented, PurposeCode, SignedGrant, StatusList, base64, status_list as list,
 };
 use tributary::domain::item::ItemSet;
 use tributary::domain::peer::SpiffeId;
@@ -64,7 +64,7 @@ pub static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
 });
 
 static PINS: LazyLock<IssuerPins> = LazyLock::new(|| {
-    let key = VerifyingKey::new(Algorithm::EdDsa, SIGNER.public_key().as_ref()).unwrap();
+    let key = JwsKey::new(Algorithm::EdDsa, SIGNER.public_key().as_ref()).unwrap();
     let keys = [(KeyId::new(KEY).unwrap(), key)];
     let pin = IssuerPin {
         keys: keys.clone().into(),

@@ -26,7 +26,7 @@ use crate::domain::audit::VerifyingKey;
 use crate::domain::catalogue::{AgencyId, Catalogue};
 use crate::domain::flows::acceptors::{Acceptor, Acceptors};
 use crate::domain::flows::federation::{Agency, Federation, House, Issuer, Own};
-use crate::domain::flows::places::{GATEWAY, Kind, Place, Places};
+use crate::domain::flows::places::{FilePlace, GATEWAY, Kind, Places};
 use crate::domain::grant::PurposeTable;
 use crate::domain::policy::engine::Engine;
 
@@ -353,7 +353,7 @@ fn house(
         .chain(names.purposes.iter().map(|code| code.as_str()))
         .chain(names.agencies.iter().map(|id| id.as_str()));
     places.vocabulary(name, &files.name(&policy.vocabulary), &text, listed);
-    let rules = Place { file: files.name(&policy.rules), line: 1 };
+    let rules = FilePlace { file: files.name(&policy.rules), line: 1 };
     places.note(Kind::Rule, name, "", rules);
     let issuers = grants.issuer.iter().map(|entry| Issuer {
         id: entry.id.clone(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::pem::{self, PemError};
 use super::private_file::{self, PrivateFileError};
 use crate::domain::grant::jwk::{Jwk, KeyError, PublicKey};
-use crate::domain::grant::{KeyId, SealingKey, VerifyingKey};
+use crate::domain::grant::{JwsKey, KeyId, SealingKey};
 use crate::domain::sensitive::Sensitive;
 use crate::files;
 
@@ -69,7 +69,7 @@ pub enum KeyFileError {
 ///
 /// # Errors
 /// [`KeyFileError`], also when the file names or is another key.
-pub fn pinned_key(path: &Path, kid: &KeyId, algorithm: &str) -> Result<VerifyingKey, KeyFileError> {
+pub fn pinned_key(path: &Path, kid: &KeyId, algorithm: &str) -> Result<JwsKey, KeyFileError> {
     let (name, key) = public_key(path)?;
     let PublicKey::Verifying(key) = key else {
         return Err(KeyFileError::Key { path: path.to_owned(), source: KeyError::Kind });
@@ -114,7 +114,7 @@ fn check_name(path: &Path, found: Option<KeyId>, wanted: &KeyId) -> Result<(), K
 ///
 /// # Errors
 /// [`KeyFileError`].
-pub fn verifying_key(path: &Path) -> Result<VerifyingKey, KeyFileError> {
+pub fn verifying_key(path: &Path) -> Result<JwsKey, KeyFileError> {
     match public_key(path)?.1 {
         PublicKey::Verifying(key) => Ok(key),
         PublicKey::Sealing(_) => {

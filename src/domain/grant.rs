@@ -41,9 +41,9 @@ pub use claims::{Claims, DIGEST_COUNTS, StatusRef, TYPE, is_status_uri};
 pub use disclosure::{
     AgencyDisclosure, Disclosure, DisclosureFault, GATEWAY_CLAIM, Period, digest, parse_date,
 };
-pub use error::{Ceiling, GrantError, Scope};
+pub use error::{AboveCeiling, GrantError, Scope};
 pub use jws::Jws;
-pub use key::{Algorithm, KeyId, SealingKey, VerifyingKey};
+pub use key::{Algorithm, JwsKey, KeyId, SealingKey};
 pub use part::Part;
 pub use pins::{IssuerPin, IssuerPins, Keys, PinError};
 pub use presentation::{MAX_BYTES, MAX_DISCLOSURES, Presentation, PresentationDigest};

@@ -77,7 +77,7 @@ pub struct Unasked {
 
 /// What the owners of an item did not say.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct Wholeness {
     /// Those that have not answered, in order of authority.
     pub(super) unanswered: Vec<Unanswered>,
     /// Whether any has answered, be it that it has no value.
@@ -86,14 +86,14 @@ pub(super) struct Standing {
     pub(super) absence: Absence,
 }
 
-impl Default for Standing {
+impl Default for Wholeness {
     /// Every owner has answered.
     fn default() -> Self {
         Self { unanswered: Vec::new(), any_answered: true, absence: Absence::NotRecorded }
     }
 }
 
-impl Standing {
+impl Wholeness {
     pub(super) fn of(item: &Item, sections: &[Section], unasked: &[Unasked]) -> Self {
         let mut standing = Self { any_answered: false, ..Self::default() };
         for owner in &item.owners {

@@ -13,7 +13,7 @@ use time::Date;
 
 use super::catalogue::{AgencyId, Catalogue, Item, Survivorship};
 use super::item::{ItemNumber, ItemSet};
-use super::owners::{Standing, Unanswered, Unasked};
+use super::owners::{Unanswered, Unasked, Wholeness};
 use super::section::{Absence, HeldItem, Section, SectionStatus};
 use super::sensitive::Sensitive;
 use super::value::Value;
@@ -92,8 +92,8 @@ pub fn merge(catalogue: &Catalogue, sections: &[Section], unasked: &[Unasked]) -
         let values = claims.of(number, &mut from);
         // The one owner of most items has answered if there is a value.
         let standing = match (&*item.owners, &*values) {
-            ([only], [claim]) if only == claim.agency => Standing::default(),
-            _ => Standing::of(item, sections, unasked),
+            ([only], [claim]) if only == claim.agency => Wholeness::default(),
+            _ => Wholeness::of(item, sections, unasked),
         };
         match survive(item, &mut *values, &standing) {
             Ok(survivor) => {
@@ -168,7 +168,7 @@ fn could_be_displaced(item: &Item, survivor: &ProfileItem, unanswered: &[Unanswe
 fn survive(
     item: &Item,
     claims: &mut [Claim<'_>],
-    standing: &Standing,
+    standing: &Wholeness,
 ) -> Result<ProfileItem, Absence> {
     let rule = item.survivorship;
     let parts_missing = item.owners.len() > 1 && !standing.unanswered.is_empty();

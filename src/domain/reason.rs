@@ -31,7 +31,7 @@ macro_rules! reasons {
                 match self {
                     $(Self::$name => super::Row {
                         word: $word,
-                        code: super::Code::$code,
+                        code: super::GrpcCode::$code,
                         retry: $retry,
                         actor: super::Actor::$actor,
                         reach: super::Reach::$reach,
@@ -53,7 +53,7 @@ pub use table::Reason;
 /// What the table says of a reason.
 struct Row {
     word: &'static str,
-    code: Code,
+    code: GrpcCode,
     retry: Option<Duration>,
     actor: Actor,
     reach: Reach,
@@ -71,7 +71,7 @@ const fn after(millis: u64) -> Option<Duration> {
 
 /// A gRPC code, with its number in google.rpc.Code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Code {
+pub enum GrpcCode {
     /// The caller gave up.
     Cancelled = 1,
     /// The request is wrong whatever the state of the server.
@@ -98,7 +98,7 @@ pub enum Code {
     Unauthenticated = 16,
 }
 
-impl Code {
+impl GrpcCode {
     /// The code as the gRPC documents write it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -189,7 +189,7 @@ impl Reason {
     }
 
     /// The gRPC code of a refusal for it.
-    pub const fn code(self) -> Code {
+    pub const fn code(self) -> GrpcCode {
         self.row().code
     }
 
@@ -211,9 +211,9 @@ impl Reason {
     /// What a section is called that fails for it.
     pub const fn section_status(self) -> SectionStatus {
         match self.row().code {
-            Code::Unavailable | Code::ResourceExhausted => SectionStatus::Unavailable,
-            Code::DeadlineExceeded => SectionStatus::Timeout,
-            Code::PermissionDenied | Code::Unauthenticated | Code::AlreadyExists => {
+            GrpcCode::Unavailable | GrpcCode::ResourceExhausted => SectionStatus::Unavailable,
+            GrpcCode::DeadlineExceeded => SectionStatus::Timeout,
+            GrpcCode::PermissionDenied | GrpcCode::Unauthenticated | GrpcCode::AlreadyExists => {
                 SectionStatus::Denied
             }
             _ => SectionStatus::Invalid,
@@ -272,7 +272,8 @@ mod tests {
     fn what_passes_by_itself_is_unavailable_and_says_when_to_ask_again() {
         for reason in Reason::ALL {
             let again = reason.retry_after();
-            let passing = matches!(reason.code(), Code::Unavailable | Code::ResourceExhausted);
+            let passing =
+                matches!(reason.code(), GrpcCode::Unavailable | GrpcCode::ResourceExhausted);
             assert!(passing || again.is_none(), "{reason}");
             if again.is_some() {
                 assert_eq!(reason.section_status(), SectionStatus::Unavailable, "{reason}");
@@ -282,7 +283,7 @@ mod tests {
         let transient =
             [Reason::GrantStatusStale, Reason::CounterDown, Reason::AuditDown, Reason::SourceDown];
         for reason in transient {
-            assert_eq!(reason.code(), Code::Unavailable);
+            assert_eq!(reason.code(), GrpcCode::Unavailable);
             assert!(reason.retry_after().is_some(), "{reason}");
         }
         assert_eq!(Reason::GrantRevoked.retry_after(), None);

@@ -14,7 +14,7 @@ use aws_lc_rs::signature::{
 use super::random::{self, RandomError};
 use crate::domain::grant::jwk::{Jwk, KeyError, PublicKey};
 use crate::domain::grant::subject::{length_prefixed, suite};
-use crate::domain::grant::{Algorithm, KeyId, SealingKey, VerifyingKey, base64};
+use crate::domain::grant::{Algorithm, JwsKey, KeyId, SealingKey, base64};
 use crate::domain::peer::SpiffeId;
 use crate::domain::sensitive::Sensitive;
 use crate::domain::subject::SubjectTag;
@@ -105,12 +105,12 @@ impl SigningKey {
     ///
     /// # Errors
     /// [`SigningKeyError::Mismatch`], if the library gave a key of another form.
-    pub fn verifying_key(&self) -> Result<VerifyingKey, SigningKeyError> {
+    pub fn verifying_key(&self) -> Result<JwsKey, SigningKeyError> {
         let bytes = match &self.pair {
             Pair::Ed25519(pair) => pair.public_key().as_ref(),
             Pair::P256(pair) => pair.public_key().as_ref(),
         };
-        VerifyingKey::new(self.algorithm(), bytes).ok_or(SigningKeyError::Mismatch)
+        JwsKey::new(self.algorithm(), bytes).ok_or(SigningKeyError::Mismatch)
     }
 
     /// The whole key as a JWK, for its private file.

@@ -13,9 +13,8 @@ use crate::domain::catalogue::AgencyId;
 use crate::domain::grant::jwk::PublicKey;
 use crate::domain::grant::subject::{SUITE, associated_data, pad};
 use crate::domain::grant::{
-    Contents, DIGEST_COUNTS, Frequency, GATEWAY_CLAIM, GrantError, KeyId, LegalBasis,
-    MAX_DISCLOSURES, Presentation, PurposeCode, SealError, SealingKey, TYPE, VerifyingKey, base64,
-    digest,
+    Contents, DIGEST_COUNTS, Frequency, GATEWAY_CLAIM, GrantError, JwsKey, KeyId, LegalBasis,
+    MAX_DISCLOSURES, Presentation, PurposeCode, SealError, SealingKey, TYPE, base64, digest,
 };
 use crate::domain::peer::SpiffeId;
 use crate::domain::sensitive::Sensitive;
@@ -42,7 +41,7 @@ pub struct GrantRequest {
     /// The consumer.
     pub client: SpiffeId,
     /// The consumer's proof key.
-    pub proof_key: VerifyingKey,
+    pub proof_key: JwsKey,
     /// What for, by code.
     pub purpose: PurposeCode,
     /// What for, in the words that the person saw.

@@ -17,7 +17,7 @@ use crate::domain::grant::{
     Context, GrantCache, GrantError, Presented, Receiver, StatusLists, VerifiedGrant,
 };
 use crate::domain::item::ItemSet;
-use crate::domain::policy::answer::{Decision, Question};
+use crate::domain::policy::answer::{PolicyDecision, Question};
 use crate::domain::policy::engine::Engine;
 use crate::domain::policy::{self, Permit};
 use crate::domain::reason::Reason;
@@ -39,7 +39,7 @@ pub struct Authority<M = ()> {
 pub struct Ruling {
     engine: Arc<Engine>,
     /// In the order of the grant's agencies.
-    decisions: Vec<Arc<Decision>>,
+    decisions: Vec<Arc<PolicyDecision>>,
 }
 
 impl Ruling {
@@ -198,7 +198,7 @@ async fn evaluate(
     engine: Arc<Engine>,
     grant: &VerifiedGrant,
     agency: &AgencyId,
-) -> Result<Arc<Decision>, Refusal> {
+) -> Result<Arc<PolicyDecision>, Refusal> {
     let (consumer, purpose) = (grant.client().clone(), grant.purpose().clone());
     let (basis, agency) = (grant.legal_basis(), agency.clone());
     let evaluated = tokio::task::spawn_blocking(move || {

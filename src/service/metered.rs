@@ -146,11 +146,13 @@ impl<B: Body + Unpin> Body for Measured<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::reason::Code;
+    use crate::domain::reason::GrpcCode;
 
     #[test]
     fn codes_have_the_names_that_reasons_use() {
-        for code in [Code::Cancelled, Code::NotFound, Code::Internal, Code::Unauthenticated] {
+        for code in
+            [GrpcCode::Cancelled, GrpcCode::NotFound, GrpcCode::Internal, GrpcCode::Unauthenticated]
+        {
             assert_eq!(name_of(&(code as i32).to_string()), code.as_str());
         }
         assert_eq!(name_of("0"), "OK");

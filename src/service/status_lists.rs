@@ -64,7 +64,7 @@ pub enum StatusPlanError {
 
 /// What is held of an issuer's lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct ListStanding {
     /// The age of the oldest; none where one is missing.
     pub age: Option<Duration>,
     /// Whether none is missing or too old.
@@ -152,12 +152,12 @@ impl StatusPoll {
 
     /// Each pinned issuer: how old the oldest of its lists is, if all are held, and
     /// whether all are fresh.
-    pub fn issuers(&self) -> BTreeMap<SpiffeId, Standing> {
+    pub fn issuers(&self) -> BTreeMap<SpiffeId, ListStanding> {
         let (now, lists) = (self.now(), self.lists.load());
-        let mut issuers: BTreeMap<SpiffeId, Standing> = BTreeMap::new();
+        let mut issuers: BTreeMap<SpiffeId, ListStanding> = BTreeMap::new();
         for (uri, issuer) in self.plan.borrow().plan.pins.status_uris() {
             let age = lists.get(uri).map(|list| now - list.issued_at());
-            let of_list = Standing { age, fresh: lists.is_fresh(uri, now) };
+            let of_list = ListStanding { age, fresh: lists.is_fresh(uri, now) };
             let standing = issuers.entry(issuer.clone()).or_insert(of_list);
             standing.age = standing.age.zip(age).map(|(one, other)| one.max(other));
             standing.fresh &= of_list.fresh;

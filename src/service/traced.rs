@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 
 use crate::clock;
 use crate::domain::catalogue::AgencyId;
-use crate::domain::reason::{Code, Reason};
+use crate::domain::reason::{GrpcCode, Reason};
 use crate::domain::section::Section;
 use crate::domain::trace::{SpanId, TraceContext};
 use crate::service::random;
@@ -85,7 +85,7 @@ impl Open {
         parent: Option<SpanId>,
         step: Step,
     ) -> Self {
-        let outcome = Outcome { word: Code::Cancelled.as_str(), reason: None, failed: false };
+        let outcome = Outcome { word: GrpcCode::Cancelled.as_str(), reason: None, failed: false };
         let (began, since) = (clock::utc(), clock::now());
         let took = Duration::ZERO;
         let span = Span { trace, id, parent, step, began, took, outcome };
@@ -123,7 +123,7 @@ impl Drop for Open {
 
 /// A server has failed where the cause is its own (OpenTelemetry, "gRPC").
 fn refused(reason: Reason) -> Outcome {
-    let own = [Code::DeadlineExceeded, Code::Internal, Code::Unavailable];
+    let own = [GrpcCode::DeadlineExceeded, GrpcCode::Internal, GrpcCode::Unavailable];
     let (word, failed) = (reason.code().as_str(), own.contains(&reason.code()));
     Outcome { word, reason: Some(reason), failed }
 }

@@ -10,7 +10,7 @@ use super::proto::pb;
 use super::refusal::{FieldFault, Refusal};
 use super::section::{decode_status, encode_absence, encode_status, reason_word};
 use super::{grant, value};
-use crate::domain::audit::disclosed::Told;
+use crate::domain::audit::disclosed::DisclosedSection;
 use crate::domain::audit::{Hash, NameFile, Receipt, ReceiptFile, ReceiptProof};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::grant::Presented;
@@ -201,7 +201,7 @@ pub fn receipt_file(receipt: &pb::Receipt) -> ReceiptFile {
 
 /// What an answer says of each agency, to be held against its receipt: nothing where a
 /// section has no status.
-pub fn told(response: &pb::GetProfileResponse) -> Option<Vec<Told>> {
+pub fn told(response: &pb::GetProfileResponse) -> Option<Vec<DisclosedSection>> {
     let items = || response.profile.iter().flat_map(|profile| &profile.items);
     let of = |agency: &str| {
         let given = items().filter(|item| {
@@ -211,7 +211,7 @@ pub fn told(response: &pb::GetProfileResponse) -> Option<Vec<Told>> {
         given.filter_map(|item| ItemNumber::new(item.number)).collect()
     };
     let told = |report: &pb::SectionReport| {
-        Some(Told {
+        Some(DisclosedSection {
             agency: report.agency.clone(),
             status: decode_status(report.status())?,
             asked: usize::try_from(report.asked).ok()?,

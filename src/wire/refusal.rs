@@ -168,18 +168,18 @@ fn any(name: &str, message: &impl Message) -> prost_types::Any {
 /// The gRPC code of a refusal for a reason.
 pub const fn code_of(reason: Reason) -> Code {
     match reason.code() {
-        reason::Code::Cancelled => Code::Cancelled,
-        reason::Code::InvalidArgument => Code::InvalidArgument,
-        reason::Code::DeadlineExceeded => Code::DeadlineExceeded,
-        reason::Code::NotFound => Code::NotFound,
-        reason::Code::AlreadyExists => Code::AlreadyExists,
-        reason::Code::PermissionDenied => Code::PermissionDenied,
-        reason::Code::ResourceExhausted => Code::ResourceExhausted,
-        reason::Code::FailedPrecondition => Code::FailedPrecondition,
-        reason::Code::Unimplemented => Code::Unimplemented,
-        reason::Code::Internal => Code::Internal,
-        reason::Code::Unavailable => Code::Unavailable,
-        reason::Code::Unauthenticated => Code::Unauthenticated,
+        reason::GrpcCode::Cancelled => Code::Cancelled,
+        reason::GrpcCode::InvalidArgument => Code::InvalidArgument,
+        reason::GrpcCode::DeadlineExceeded => Code::DeadlineExceeded,
+        reason::GrpcCode::NotFound => Code::NotFound,
+        reason::GrpcCode::AlreadyExists => Code::AlreadyExists,
+        reason::GrpcCode::PermissionDenied => Code::PermissionDenied,
+        reason::GrpcCode::ResourceExhausted => Code::ResourceExhausted,
+        reason::GrpcCode::FailedPrecondition => Code::FailedPrecondition,
+        reason::GrpcCode::Unimplemented => Code::Unimplemented,
+        reason::GrpcCode::Internal => Code::Internal,
+        reason::GrpcCode::Unavailable => Code::Unavailable,
+        reason::GrpcCode::Unauthenticated => Code::Unauthenticated,
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use syn::{Attribute, Fields, GenericArgument, Item, PathArguments, Type};
-use tributary::domain::flows::keys::{Form, Kind, identity, row, rows};
+use tributary::domain::flows::keys::{FileKind, ValueForm, identity, row, rows};
 
 use crate::syntax::{Source, ours};
 
@@ -21,16 +21,16 @@ const SHAPES: &[&str] = &[
     "src/issuer/settings.rs",
 ];
 
-const ROOTS: [(Kind, &str, &str); 9] = [
-    (Kind::Gateway, "src/config/gateway.rs", "GatewayConfig"),
-    (Kind::Agency, "src/config/agency.rs", "AgencyConfig"),
-    (Kind::Catalogue, "src/domain/catalogue/file.rs", "DomainFile"),
-    (Kind::Reserved, "src/domain/catalogue/file.rs", "ReservedFile"),
-    (Kind::Bundles, "src/domain/catalogue/file.rs", "BundlesFile"),
-    (Kind::Vocabulary, "src/domain/policy/vocabulary.rs", "Vocabulary"),
-    (Kind::Issuer, "src/issuer/settings.rs", "IssuerSettings"),
-    (Kind::Request, "src/issuer/settings.rs", "RequestFile"),
-    (Kind::Review, "src/config/federation.rs", "Manifest"),
+const ROOTS: [(FileKind, &str, &str); 9] = [
+    (FileKind::Gateway, "src/config/gateway.rs", "GatewayConfig"),
+    (FileKind::Agency, "src/config/agency.rs", "AgencyConfig"),
+    (FileKind::Catalogue, "src/domain/catalogue/file.rs", "DomainFile"),
+    (FileKind::Reserved, "src/domain/catalogue/file.rs", "ReservedFile"),
+    (FileKind::Bundles, "src/domain/catalogue/file.rs", "BundlesFile"),
+    (FileKind::Vocabulary, "src/domain/policy/vocabulary.rs", "Vocabulary"),
+    (FileKind::Issuer, "src/issuer/settings.rs", "IssuerSettings"),
+    (FileKind::Request, "src/issuer/settings.rs", "RequestFile"),
+    (FileKind::Review, "src/config/federation.rs", "Manifest"),
 ];
 
 /// Structs and enums by name and file.
@@ -86,7 +86,7 @@ fn stated(told: &[String], key: &str) -> Option<String> {
 
 struct Walk<'a> {
     shapes: &'a Shapes,
-    kind: Kind,
+    kind: FileKind,
     /// Every key, and whether it is a list of tables.
     keys: BTreeSet<String>,
     wrong: Vec<String>,
@@ -150,7 +150,8 @@ impl Walk<'_> {
                 self.field(inner[0], path, at);
             }
             "Vec" | "BTreeSet" if self.holds_shape(inner[0], path) => {
-                if row(self.kind, at).is_some_and(|row| matches!(row.form, Form::List | Form::Set))
+                if row(self.kind, at)
+                    .is_some_and(|row| matches!(row.form, ValueForm::List | ValueForm::Set))
                 {
                     self.keys.insert(at.to_owned());
                     return;

@@ -1,4 +1,4 @@
-//! What is said once about the sources stays true: floors, rooms, circles, proof types,
+//! What is said once about the sources stays true: floors, rooms, circles, names, proof types,
 //! reasons, and the page of the fault matrix. Each check is shown sources that break its
 //! rule, too.
 
@@ -14,6 +14,7 @@ mod circles;
 mod fault_matrix;
 mod floors;
 mod keys;
+mod names;
 mod proofs;
 mod reading;
 mod reasons;

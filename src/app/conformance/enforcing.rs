@@ -26,7 +26,7 @@ use crate::clock;
 use crate::config::catalogue::{self, CatalogueError};
 use crate::config::key_file::{self, KeyFileError};
 use crate::domain::catalogue::Catalogue;
-use crate::domain::grant::{Frequency, Per, VerifyingKey};
+use crate::domain::grant::{Frequency, JwsKey, Per};
 use crate::domain::item::ItemSet;
 use crate::domain::peer::SpiffeId;
 use crate::domain::reason::Reason;
@@ -153,7 +153,7 @@ pub(super) struct Bench {
     catalogue: Catalogue,
     items: ItemSet,
     issuer: Issuer,
-    proof_key: VerifyingKey,
+    proof_key: JwsKey,
     gateway: SpiffeId,
     connector: Connector,
     channel: OnceCell<Result<Channel, String>>,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::domain::flows::acceptance::Authors;
-use crate::domain::flows::places::Place;
+use crate::domain::flows::places::FilePlace;
 use crate::files;
 
 /// How long one call of git may take.
@@ -188,7 +188,7 @@ pub fn commit_of(
     repository: &Path,
     sides: [Option<&str>; 2],
     prefix: &str,
-    place: &Place,
+    place: &FilePlace,
     removed: bool,
 ) -> Option<String> {
     let git = Git { repository, index: None };

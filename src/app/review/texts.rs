@@ -10,7 +10,7 @@ use data_encoding::HEXLOWER;
 
 use super::{Files, ReviewError, Texts};
 use crate::config::{file, pem};
-use crate::domain::flows::keys::Kind;
+use crate::domain::flows::keys::FileKind;
 use crate::domain::flows::places::GATEWAY;
 use crate::domain::flows::settings::{Seen, Text, public_files};
 use crate::files;
@@ -28,22 +28,22 @@ pub(super) fn read(
     parties: &[(String, Vec<PathBuf>)],
 ) -> Result<Vec<Text>, ReviewError> {
     let mut reader = Reader { files, seen: HashMap::new(), found: Vec::new() };
-    reader.add(Kind::Gateway, GATEWAY, &files.gateway)?;
+    reader.add(FileKind::Gateway, GATEWAY, &files.gateway)?;
     for path in &files.agencies {
         let house = id(&file::read_text(path)?);
-        reader.add(Kind::Agency, &house, path)?;
+        reader.add(FileKind::Agency, &house, path)?;
     }
     for (house, paths) in parties {
-        let kind = if house == GATEWAY { Kind::Gateway } else { Kind::Agency };
+        let kind = if house == GATEWAY { FileKind::Gateway } else { FileKind::Agency };
         for path in paths {
             reader.add(kind, house, path)?;
         }
     }
     for (name, text) in texts {
         let kind = match &**name {
-            "reserved.toml" => Kind::Reserved,
-            "bundles.toml" => Kind::Bundles,
-            _ => Kind::Catalogue,
+            "reserved.toml" => FileKind::Reserved,
+            "bundles.toml" => FileKind::Bundles,
+            _ => FileKind::Catalogue,
         };
         reader.found.push(Text {
             kind,
@@ -54,7 +54,7 @@ pub(super) fn read(
         });
     }
     for (house, path) in vocabularies {
-        reader.add(Kind::Vocabulary, house, path)?;
+        reader.add(FileKind::Vocabulary, house, path)?;
     }
     for path in &files.issuers {
         let wrong = |path: &Path, error: &dyn std::error::Error| {
@@ -63,18 +63,18 @@ pub(super) fn read(
         };
         let settings = IssuerSettings::read(path).map_err(|error| wrong(path, &error))?;
         let house = id(&file::read_text(path)?);
-        reader.add(Kind::Issuer, &house, path)?;
+        reader.add(FileKind::Issuer, &house, path)?;
         for party in settings.parties() {
-            reader.add(Kind::Issuer, &house, party)?;
+            reader.add(FileKind::Issuer, &house, party)?;
         }
         for request in requests(path)? {
             RequestFile::read(&request).map_err(|error| wrong(&request, &error))?;
             let name = files.name(&request);
-            reader.add(Kind::Request, &name, &request)?;
+            reader.add(FileKind::Request, &name, &request)?;
         }
     }
     if let Some(path) = &files.manifest {
-        reader.add(Kind::Review, "review", path)?;
+        reader.add(FileKind::Review, "review", path)?;
     }
     Ok(reader.found)
 }
@@ -111,7 +111,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn add(&mut self, kind: Kind, house: &str, path: &Path) -> Result<(), ReviewError> {
+    fn add(&mut self, kind: FileKind, house: &str, path: &Path) -> Result<(), ReviewError> {
         let mut text = Text {
             kind,
             house: house.to_owned(),

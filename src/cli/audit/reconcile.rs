@@ -9,7 +9,7 @@ use clap::Args;
 use super::source;
 use crate::cli::output::say;
 use crate::domain::audit::Timestamp;
-use crate::domain::audit::reconcile::{Class, reconcile_all};
+use crate::domain::audit::reconcile::{Comparison, reconcile_all};
 
 #[derive(Debug, Args)]
 pub(super) struct ReconcileArgs {
@@ -48,11 +48,15 @@ pub(super) fn run(args: &ReconcileArgs, json: bool) -> anyhow::Result<ExitCode> 
         .map(|path| source::log_or_export(path, &keys))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let findings = reconcile_all(&gateways, &agencies, Duration::from_secs(args.leeway));
-    let count = |class: Class| findings.iter().filter(|finding| finding.class == class).count();
-    let shown: Vec<_> =
-        findings.iter().filter(|finding| args.all || finding.class != Class::Matched).collect();
+    let count =
+        |class: Comparison| findings.iter().filter(|finding| finding.class == class).count();
+    let shown: Vec<_> = findings
+        .iter()
+        .filter(|finding| args.all || finding.class != Comparison::Matched)
+        .collect();
     if json {
-        let counts = Class::ALL.map(|class| (class.as_str().to_lowercase(), count(class).into()));
+        let counts =
+            Comparison::ALL.map(|class| (class.as_str().to_lowercase(), count(class).into()));
         let mut report: serde_json::Map<_, _> = counts.into_iter().collect();
         report.insert("findings".to_owned(), serde_json::to_value(&shown)?);
         say!("{:#}", serde_json::Value::Object(report))?;
@@ -62,14 +66,14 @@ pub(super) fn run(args: &ReconcileArgs, json: bool) -> anyhow::Result<ExitCode> 
             let (request, agency) = (&finding.request, &finding.agency);
             say!("{class} {time} request {request} agency {agency}{}", finding.words())?;
         }
-        let counts = Class::ALL.map(|class| {
+        let counts = Comparison::ALL.map(|class| {
             format!("{} {}", count(class), class.as_str().to_lowercase().replace('_', " "))
         });
         say!("{}", counts.join(", "))?;
     }
     Ok(if findings.iter().any(|finding| finding.class.is_contradiction()) {
         ExitCode::from(2)
-    } else if count(Class::Late) > 0 {
+    } else if count(Comparison::Late) > 0 {
         ExitCode::from(3)
     } else {
         ExitCode::SUCCESS

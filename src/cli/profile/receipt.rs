@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::cli::output::tell;
 use crate::clock;
-use crate::domain::audit::disclosed::{Disclosure, records};
+use crate::domain::audit::disclosed::{Disclosed, records};
 use crate::domain::audit::{Timestamp, VerifyingKey};
 use crate::domain::grant::{Contents, Presentation};
 use crate::wire::profile::{receipt_file, told};
@@ -43,7 +43,7 @@ pub(super) fn check(
     let presentation = Presentation::parse(grant.as_bytes()).context("this is no grant")?;
     let contents = Contents::read(&presentation).context("the grant cannot be read")?;
     let records = records(&receipt_file(receipt), key)?;
-    let disclosure = Disclosure {
+    let disclosure = Disclosed {
         request: &response.request_id,
         consumer: &contents.claims.client,
         grant: &contents.claims.jti,

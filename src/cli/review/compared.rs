@@ -21,7 +21,7 @@ use crate::domain::flows::diff::diff;
 use crate::domain::flows::edits::{Edited, combine, edits};
 use crate::domain::flows::federation::Federation;
 use crate::domain::flows::lock::Lock;
-use crate::domain::flows::places::Place;
+use crate::domain::flows::places::FilePlace;
 
 /// Most lines whose commit is asked for: each is a question to git.
 const MOST_COMMITS: usize = 200;
@@ -49,7 +49,7 @@ pub(super) struct Compared {
 struct History {
     repository: PathBuf,
     sides: [Option<String>; 2],
-    known: RefCell<BTreeMap<(Place, bool), Option<String>>>,
+    known: RefCell<BTreeMap<(FilePlace, bool), Option<String>>>,
 }
 
 /// A change and what is said about it.
@@ -175,7 +175,7 @@ impl Compared {
     }
 
     /// The commit that wrote a line, or took it out.
-    pub(super) fn commit(&self, place: Option<&Place>, edit: Edit) -> Option<String> {
+    pub(super) fn commit(&self, place: Option<&FilePlace>, edit: Edit) -> Option<String> {
         let (history, place) = (self.history.as_ref()?, place?);
         let removed = edit == Edit::Removed;
         let mut known = history.known.borrow_mut();
@@ -193,7 +193,7 @@ impl Compared {
     }
 
     /// A line for people: file, line and commit.
-    pub(super) fn at(&self, place: Option<&Place>, edit: Edit) -> String {
+    pub(super) fn at(&self, place: Option<&FilePlace>, edit: Edit) -> String {
         let Some(place) = place else { return "a line that is not known".to_owned() };
         let mut text = match place.line {
             0 => place.file.clone(),

@@ -14,7 +14,7 @@ use super::forms;
 use crate::app::review;
 use crate::cli::audit::source::key_of;
 use crate::domain::audit::export::Line;
-use crate::domain::audit::reconcile::{Class, Finding, reconcile_all};
+use crate::domain::audit::reconcile::{Compared, Comparison, reconcile_all};
 use crate::domain::audit::{SignedCheckpoint, VerifyingKey};
 use crate::domain::flows::drift::{Drift, Incident};
 use crate::domain::flows::federation::Federation;
@@ -94,14 +94,14 @@ pub(super) struct Verified {
 pub(super) struct Found {
     pub logs: Vec<Verified>,
     pub drift: Drift,
-    pub reconciled: Vec<Finding>,
+    pub reconciled: Vec<Compared>,
     /// Agencies of the federation whose log was not given.
     pub missing: Vec<String>,
 }
 
 impl Found {
     /// What two logs do not have alike, unexplained.
-    pub(super) fn unreconciled(&self) -> impl Iterator<Item = &Finding> {
+    pub(super) fn unreconciled(&self) -> impl Iterator<Item = &Compared> {
         self.reconciled.iter().filter(|finding| finding.class.is_contradiction())
     }
 
@@ -257,8 +257,11 @@ pub(super) fn run(args: &DriftArgs) -> anyhow::Result<ExitCode> {
         text(&federation, &found, &mut out)?;
     }
     out.flush()?;
-    let explained = |finding: &Finding| {
-        matches!(finding.class, Class::Matched | Class::OtherCatalogue | Class::Repeated)
+    let explained = |finding: &Compared| {
+        matches!(
+            finding.class,
+            Comparison::Matched | Comparison::OtherCatalogue | Comparison::Repeated
+        )
     };
     let late = !found.reconciled.iter().all(explained);
     Ok(ExitCode::from(if !found.drift.incidents.is_empty() || found.omitted() > 0 {

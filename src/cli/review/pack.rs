@@ -18,7 +18,7 @@ use crate::app::review::Files;
 use crate::app::review::inside;
 use crate::app::review::revision::Revision;
 use crate::domain::flows::federation::Federation;
-use crate::domain::flows::keys::{Form, Kind};
+use crate::domain::flows::keys::{FileKind, ValueForm};
 use crate::domain::flows::open::flows;
 use crate::domain::flows::settings::{Seen, Text, read};
 use crate::files;
@@ -159,8 +159,9 @@ fn plain(house: &str) -> String {
 fn texts(pack: &mut Pack, root: &Path, federation: &Federation) -> anyhow::Result<()> {
     for text in &federation.files {
         let name = format!("inputs/{}", text.file);
-        let catalogue = matches!(text.kind, Kind::Catalogue | Kind::Reserved | Kind::Bundles);
-        if catalogue || text.kind == Kind::Vocabulary {
+        let catalogue =
+            matches!(text.kind, FileKind::Catalogue | FileKind::Reserved | FileKind::Bundles);
+        if catalogue || text.kind == FileKind::Vocabulary {
             continue;
         }
         pack.add(name, without_secrets(text));
@@ -182,7 +183,7 @@ fn without_secrets(text: &Text) -> String {
     let mut clean = text.text.clone();
     for setting in read(text).into_values() {
         let form = setting.row(text.kind).map(|row| row.form);
-        let secret = matches!(form, Some(Form::Address | Form::Hidden) | None);
+        let secret = matches!(form, Some(ValueForm::Address | ValueForm::Hidden) | None);
         if secret && setting.value != setting.shown && !setting.value.is_empty() {
             clean = clean.replace(&setting.value, &setting.shown);
         }

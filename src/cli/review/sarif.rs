@@ -10,7 +10,7 @@ use super::compared::{Compared, Judged, JudgedEdit, Judgement, what};
 use super::forms;
 use super::forms::By;
 use crate::domain::flows::change::{Blame, Class, Edit};
-use crate::domain::flows::places::Place;
+use crate::domain::flows::places::FilePlace;
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -134,7 +134,7 @@ fn locations(compared: &Compared, blames: &[Blame]) -> Vec<Value> {
     located.collect()
 }
 
-fn location(compared: &Compared, place: &Place, text: &str) -> Value {
+fn location(compared: &Compared, place: &FilePlace, text: &str) -> Value {
     let uri = match compared.prefix.as_str() {
         "" => place.file.clone(),
         prefix => format!("{prefix}/{}", place.file),

@@ -108,7 +108,7 @@ pub fn records(
 
 /// A disclosure as its consumer knows it.
 #[derive(Debug)]
-pub struct Disclosure<'a> {
+pub struct Disclosed<'a> {
     /// The request's id.
     pub request: &'a str,
     /// Who asked.
@@ -118,12 +118,12 @@ pub struct Disclosure<'a> {
     /// From before it asked until after it was answered, with what clocks may differ.
     pub within: (Timestamp, Timestamp),
     /// What became of each agency's section.
-    pub sections: Vec<Told>,
+    pub sections: Vec<DisclosedSection>,
 }
 
 /// What the consumer was told of one agency.
 #[derive(Debug)]
-pub struct Told {
+pub struct DisclosedSection {
     /// The agency.
     pub agency: String,
     /// The section's status.
@@ -134,7 +134,7 @@ pub struct Told {
     pub items: ItemSet,
 }
 
-impl Disclosure<'_> {
+impl Disclosed<'_> {
     /// Holds proved records against what is known.
     ///
     /// # Errors

@@ -15,12 +15,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::export::Line;
-use side::{Key, Log};
+use side::{Log, PairKey};
 
 /// What became of a record in the other log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Class {
+pub enum Comparison {
     /// Both logs have it, and say the same.
     Matched,
     /// Both logs have it, and say the same; each side decided under a catalogue of its own.
@@ -43,7 +43,7 @@ pub enum Class {
     Disordered,
 }
 
-impl Class {
+impl Comparison {
     /// All of them, in the order in which they are told.
     pub const ALL: [Self; 9] = [
         Self::Matched,
@@ -90,7 +90,7 @@ pub enum Side {
 
 /// What both sides say of one thing, where they do not say the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub struct FieldDifference {
     /// Of what.
     pub field: &'static str,
     /// What the gateway's log says.
@@ -101,9 +101,9 @@ pub struct Difference {
 
 /// One record, or one pair of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct Compared {
     /// Its class.
-    pub class: Class,
+    pub class: Comparison,
     /// Which request; empty for a line that is about none.
     pub request: String,
     /// Which agency; empty for a line that is about none.
@@ -115,13 +115,13 @@ pub struct Finding {
     pub missing_at: Option<Side>,
     /// In what the two sides differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub differences: Vec<Difference>,
+    pub differences: Vec<FieldDifference>,
     /// Where one log contradicts itself: which record, and in what.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,
 }
 
-impl Finding {
+impl Compared {
     /// What is wrong, for people, after class, time, request and agency.
     pub fn words(&self) -> String {
         let mut words = match (&self.line, self.missing_at) {
@@ -130,7 +130,7 @@ impl Finding {
             (None, Some(Side::Agency)) => ", missing at the agency".to_owned(),
             (None, None) => String::new(),
         };
-        for Difference { field, gateway, agency } in &self.differences {
+        for FieldDifference { field, gateway, agency } in &self.differences {
             words += &format!(", {field}: the gateway has {gateway}, the agency {agency}");
         }
         words
@@ -144,7 +144,7 @@ const UNDER_WAY: Duration = Duration::from_secs(60);
 /// Names every record that either side has of a request and an agency, and every line
 /// that is out of its order. Each log comes as a slice of its own; the logs of one agency's
 /// replicas are taken together, and agencies whose log is not given are left aside.
-pub fn reconcile(gateway: &[Line], agencies: &[Vec<Line>], leeway: Duration) -> Vec<Finding> {
+pub fn reconcile(gateway: &[Line], agencies: &[Vec<Line>], leeway: Duration) -> Vec<Compared> {
     reconcile_all(&[gateway], agencies, leeway)
 }
 
@@ -154,7 +154,7 @@ pub fn reconcile_all(
     gateways: &[&[Line]],
     agencies: &[Vec<Line>],
     leeway: Duration,
-) -> Vec<Finding> {
+) -> Vec<Compared> {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let leeway = micros(leeway);
     let within = leeway.saturating_add(micros(UNDER_WAY));
@@ -176,7 +176,7 @@ pub fn reconcile_all(
         log.sort();
         findings.extend(counts::contradictions(log));
         let claimed = gateway.of_agency(name);
-        let keys: std::collections::BTreeSet<Key<'_>> =
+        let keys: std::collections::BTreeSet<PairKey<'_>> =
             log.groups.keys().chain(claimed.iter()).copied().collect();
         for key in keys {
             let ours = gateway.groups.get(&key).map_or(&[][..], Vec::as_slice);

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use super::change::{Blame, Edit};
 use super::federation::{Federation, House};
 use super::lanes::{Answer, Asked, Lane, about};
-use super::places::{GATEWAY, Kind, Place};
+use super::places::{FilePlace, GATEWAY, Kind};
 use crate::domain::item::ItemNumber;
 use crate::domain::policy::engine::Explanation;
 
 /// One side of a comparison.
 #[derive(Clone, Copy)]
-pub(super) struct Side<'a> {
+pub(super) struct LaneSide<'a> {
     pub federation: &'a Federation,
     pub lane: &'a Lane,
 }
@@ -40,7 +40,12 @@ impl Found {
 }
 
 /// Why `item`, closed in `old`, is open in `new`.
-pub(super) fn opened(asked: Asked<'_>, item: ItemNumber, old: Side<'_>, new: Side<'_>) -> Found {
+pub(super) fn opened(
+    asked: Asked<'_>,
+    item: ItemNumber,
+    old: LaneSide<'_>,
+    new: LaneSide<'_>,
+) -> Found {
     let mut search = Search { asked, item, old, new, found: Found::default() };
     search.held();
     search.routed();
@@ -59,7 +64,12 @@ pub(super) fn opened(asked: Asked<'_>, item: ItemNumber, old: Side<'_>, new: Sid
 }
 
 /// Why a grant for `item` can be written in `new` and could not in `old`.
-pub(super) fn grantable(asked: Asked<'_>, item: ItemNumber, old: Side<'_>, new: Side<'_>) -> Found {
+pub(super) fn grantable(
+    asked: Asked<'_>,
+    item: ItemNumber,
+    old: LaneSide<'_>,
+    new: LaneSide<'_>,
+) -> Found {
     let mut search = Search { asked, item, old, new, found: Found::default() };
     search.ceilings();
     search.found
@@ -71,7 +81,7 @@ pub(super) fn place_of(
     kind: Kind,
     house: &str,
     name: &str,
-) -> Option<Place> {
+) -> Option<FilePlace> {
     if kind != Kind::Rule {
         return federation.places.find(kind, house, name).cloned();
     }
@@ -89,7 +99,7 @@ pub(super) fn place_of(
         }
         _ => place.file.clone(),
     };
-    Some(Place { file, line: place.line })
+    Some(FilePlace { file, line: place.line })
 }
 
 const BUILT_IN: &str = "built-in";
@@ -105,8 +115,8 @@ fn house_of<'a>(federation: &'a Federation, name: &str) -> Option<&'a House> {
 struct Search<'a> {
     asked: Asked<'a>,
     item: ItemNumber,
-    old: Side<'a>,
-    new: Side<'a>,
+    old: LaneSide<'a>,
+    new: LaneSide<'a>,
     found: Found,
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::places::{Kind, Place};
+use super::places::{FilePlace, Kind};
 use crate::domain::catalogue::AgencyId;
 use crate::domain::item::ItemSet;
 use crate::domain::peer::SpiffeId;
@@ -143,15 +143,15 @@ pub struct Blame {
     /// Whose file it is: `gateway` or an agency. Empty for the catalogue.
     pub house: String,
     /// The line, in the new files; in the old ones where it was removed.
-    pub place: Option<Place>,
+    pub place: Option<FilePlace>,
 }
 
 impl fmt::Display for Blame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.kind.as_str(), self.name, self.edit.as_str())?;
         match &self.place {
-            Some(Place { file, line: 0 }) => write!(f, " ({file})"),
-            Some(Place { file, line }) => write!(f, " ({file}:{line})"),
+            Some(FilePlace { file, line: 0 }) => write!(f, " ({file})"),
+            Some(FilePlace { file, line }) => write!(f, " ({file}:{line})"),
             None if self.house.is_empty() => Ok(()),
             None => write!(f, " ({})", self.house),
         }

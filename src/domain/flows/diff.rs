@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::blame::{Found, Side, grantable, opened, place_of};
+use super::blame::{Found, LaneSide, grantable, opened, place_of};
 use super::change::{Blame, Change, Class, Edit};
 use super::federation::Federation;
 use super::lanes::{Answers, Asked, Lane};
@@ -172,8 +172,8 @@ impl Differ<'_> {
     fn reasons(&self, of: &Of<'_>, item: ItemNumber, closed: bool) -> (Vec<LegalBasis>, Found) {
         let (mut bases, mut all) = (Vec::new(), Found::default());
         for (asked, old, new) in of.lanes() {
-            let old = Side { federation: self.old, lane: old };
-            let new = Side { federation: self.new, lane: new };
+            let old = LaneSide { federation: self.old, lane: old };
+            let new = LaneSide { federation: self.new, lane: new };
             let (from, to) = if closed { (new, old) } else { (old, new) };
             if to.lane.open().contains(item) {
                 bases.push(asked.basis);
@@ -316,8 +316,8 @@ impl Differ<'_> {
     }
 }
 
-const fn side<'a>(federation: &'a Federation, lane: &'a Lane) -> Side<'a> {
-    Side { federation, lane }
+const fn side<'a>(federation: &'a Federation, lane: &'a Lane) -> LaneSide<'a> {
+    LaneSide { federation, lane }
 }
 
 /// What is being compared.

@@ -77,7 +77,7 @@ pub struct Drift {
 /// One verified log that is being read, record by record: nothing of it is kept but
 /// what was found.
 #[derive(Debug)]
-pub struct Reading<'a> {
+pub struct LogReading<'a> {
     drift: &'a mut Drift,
     house: Option<String>,
     enforced: &'a Enforced,
@@ -86,9 +86,9 @@ pub struct Reading<'a> {
 
 impl Drift {
     /// Begins with a log. Without a house's name it is that of the first agency in it.
-    pub fn read<'a>(&'a mut self, house: Option<&str>, enforced: &'a Enforced) -> Reading<'a> {
+    pub fn read<'a>(&'a mut self, house: Option<&str>, enforced: &'a Enforced) -> LogReading<'a> {
         let house = house.map(str::to_owned);
-        Reading { drift: self, house, enforced, known: HashMap::new() }
+        LogReading { drift: self, house, enforced, known: HashMap::new() }
     }
 
     /// Says what is declared now and was not released, once all logs are read.
@@ -105,7 +105,7 @@ impl Drift {
     }
 }
 
-impl Reading<'_> {
+impl LogReading<'_> {
     /// Holds a record against what was enforced when it was made.
     pub fn take(&mut self, index: u64, record: &Record) {
         let Record::Section(section) = record else { return };

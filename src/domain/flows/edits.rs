@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::change::{Blame, Change, Class, Edit};
 use super::digest::digest;
 use super::federation::{Federation, House};
-use super::keys::{Form, Kind, Row};
-use super::places::{GATEWAY, Kind as What, Place};
+use super::keys::{FileKind, Row, ValueForm};
+use super::places::{FilePlace, GATEWAY, Kind as What};
 use super::settings::{self, Seen, Setting, Settings, Text};
 
 /// One key that says something else.
@@ -35,7 +35,7 @@ pub struct Edited {
     /// Ids of the items that are concerned, where it is not all.
     pub items: Vec<String>,
     /// The line: in the new files, in the old ones where it was removed.
-    pub place: Option<Place>,
+    pub place: Option<FilePlace>,
     /// The key without its names.
     pub pattern: String,
     /// SHA-256 of what stood and stands there in full, shown or not.
@@ -118,7 +118,7 @@ type Side<'a> = Vec<&'a Text>;
 /// Which file of the old side is which of the new: by house, then by name.
 fn pairs<'a>(old: &'a [Text], new: &'a [Text]) -> Vec<Paired<'a>> {
     let group = |texts: &'a [Text]| {
-        let mut groups: BTreeMap<(Kind, &str), Side<'a>> = BTreeMap::new();
+        let mut groups: BTreeMap<(FileKind, &str), Side<'a>> = BTreeMap::new();
         for text in texts {
             groups.entry((text.kind, &*text.house)).or_default().push(text);
         }
@@ -155,13 +155,13 @@ fn files(
         return;
     };
     let (kind, house) = (first.kind, first.house.clone());
-    let own = matches!(kind, Kind::Agency | Kind::Issuer | Kind::Request);
+    let own = matches!(kind, FileKind::Agency | FileKind::Issuer | FileKind::Request);
     if own && before.is_some() != after.is_some() {
         let texts = after.as_ref().or(before.as_ref()).map_or(&[][..], Vec::as_slice);
         return found.push(whole(first, texts, after.is_some()));
     }
     // Vocabularies come and go with their houses.
-    if kind == Kind::Vocabulary && before.is_some() != after.is_some() {
+    if kind == FileKind::Vocabulary && before.is_some() != after.is_some() {
         return;
     }
     let told = |side: &Option<Side<'_>>| -> Vec<_> {
@@ -191,15 +191,15 @@ fn files(
 fn whole(text: &Text, all: &[&Text], there: bool) -> Edited {
     let edit = if there { Edit::Added } else { Edit::Removed };
     let what = match text.kind {
-        Kind::Agency => format!("what {} decides itself", text.house),
-        Kind::Issuer => format!("the issuer {}", text.house),
+        FileKind::Agency => format!("what {} decides itself", text.house),
+        FileKind::Issuer => format!("the issuer {}", text.house),
         _ => format!("the request {}", text.file),
     };
     let says = match there {
         true => format!("{what} is part of the federation's files now"),
         false => format!("{what} is no longer part of the federation's files"),
     };
-    let place = Some(Place { file: text.file.clone(), line: 1 });
+    let place = Some(FilePlace { file: text.file.clone(), line: 1 });
     let edited = Edited {
         class: Class::Trust,
         houses: vec![text.house.clone()],
@@ -219,7 +219,7 @@ fn whole(text: &Text, all: &[&Text], there: bool) -> Edited {
 }
 
 struct Comparison<'a> {
-    kind: Kind,
+    kind: FileKind,
     house: String,
     texts: [Side<'a>; 2],
     settings: [Settings; 2],
@@ -284,15 +284,15 @@ impl Comparison<'_> {
             let (was, is) = (before.get(key), after.get(key));
             let Some(setting) = is.or(was) else { continue };
             let row = setting.row(self.kind);
-            let form = row.map_or(Form::Plain, |row| row.form);
+            let form = row.map_or(ValueForm::Plain, |row| row.form);
             match (form, was, is) {
-                (Form::Followed, ..) | (Form::Entry, Some(_), Some(_)) => {}
-                (Form::Entry, ..) => {
+                (ValueForm::Followed, ..) | (ValueForm::Entry, Some(_), Some(_)) => {}
+                (ValueForm::Entry, ..) => {
                     self.entry(key, setting, row, is.is_some());
                     told = Some(key.clone());
                 }
-                (Form::Public, ..) => self.public(key, was, is, row),
-                _ if self.kind == Kind::Vocabulary => self.vocabulary(key, was, is),
+                (ValueForm::Public, ..) => self.public(key, was, is, row),
+                _ if self.kind == FileKind::Vocabulary => self.vocabulary(key, was, is),
                 _ => self.leaf(key, was, is, row),
             }
         }
@@ -352,7 +352,7 @@ impl Comparison<'_> {
             "grants.purpose[].items" => fewer(old, new),
             _ => false,
         };
-        if lower && self.kind != Kind::Request { Class::Narrowed } else { class }
+        if lower && self.kind != FileKind::Request { Class::Narrowed } else { class }
     }
 
     /// A list of names, each of which is an edit of its own.
@@ -492,14 +492,14 @@ impl Comparison<'_> {
         let Pushed { key, at, row, class, edit, from, to } = pushed;
         let items = self.items(at);
         let mut names = at.names.clone();
-        if self.kind == Kind::Catalogue && at.pattern.starts_with("item[]") {
+        if self.kind == FileKind::Catalogue && at.pattern.starts_with("item[]") {
             // An item's permanent number says nothing to people.
             if let (Some(last), Some(id)) = (names.last_mut(), items.first()) {
                 last.clone_from(id);
             }
         }
         let side = edit != Edit::Removed;
-        let told = words::Told {
+        let told = words::Worded {
             row,
             pattern: &at.pattern,
             key,
@@ -513,8 +513,11 @@ impl Comparison<'_> {
         let line = self.settings.get(usize::from(side)).and_then(|settings| settings.get(key));
         let (file, line) =
             line.map_or_else(|| (at.file.clone(), at.line), |at| (at.file.clone(), at.line));
-        let (file, line) =
-            if self.kind == Kind::Vocabulary { (at.file.clone(), at.line) } else { (file, line) };
+        let (file, line) = if self.kind == FileKind::Vocabulary {
+            (at.file.clone(), at.line)
+        } else {
+            (file, line)
+        };
         let edited = Edited {
             class,
             houses: vec![self.house.clone()],
@@ -525,7 +528,7 @@ impl Comparison<'_> {
             to,
             names,
             items,
-            place: Some(Place { file, line }),
+            place: Some(FilePlace { file, line }),
             pattern: at.pattern.clone(),
             digest: String::new(),
         };
@@ -534,7 +537,7 @@ impl Comparison<'_> {
 
     /// The items that a key is about.
     fn items(&self, at: &Setting) -> Vec<String> {
-        if self.kind == Kind::Catalogue && at.pattern.starts_with("item[]") {
+        if self.kind == FileKind::Catalogue && at.pattern.starts_with("item[]") {
             let number = at.names.last().and_then(|name| name.parse::<u32>().ok());
             let number = number.and_then(crate::domain::item::ItemNumber::new);
             let id = number.and_then(|number| {
@@ -634,7 +637,7 @@ fn houses<'a>(old: &'a Federation, new: &'a Federation) -> Vec<(String, &'a Hous
 
 /// The same line of the same file is one edit, however many houses read it.
 fn merged(found: Vec<Edited>) -> Vec<Edited> {
-    let mut by: BTreeMap<(String, Option<Place>, Edit, String), Edited> = BTreeMap::new();
+    let mut by: BTreeMap<(String, Option<FilePlace>, Edit, String), Edited> = BTreeMap::new();
     let mut apart = Vec::new();
     for edited in found {
         let shared = matches!(&*edited.pattern, "rule" | "purposes" | "consumers" | "agencies");

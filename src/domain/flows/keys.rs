@@ -13,7 +13,7 @@ use super::change::Class;
 
 /// The kinds of file that a federation has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum FileKind {
     /// `gateway.toml`.
     Gateway,
     /// An agency's file, with its mapping.
@@ -34,7 +34,7 @@ pub enum Kind {
     Review,
 }
 
-impl Kind {
+impl FileKind {
     /// Every kind.
     pub const ALL: [Self; 9] = [
         Self::Gateway,
@@ -66,7 +66,7 @@ impl Kind {
 
 /// How a key's value is compared, and shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum ValueForm {
     /// As it is.
     Plain,
     /// A time, however it is written.
@@ -93,13 +93,13 @@ pub enum Form {
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
     /// The files in which it stands.
-    pub files: &'static [Kind],
+    pub files: &'static [FileKind],
     /// The key.
     pub key: &'static str,
     /// What a change of it is.
     pub class: Class,
     /// How it is compared.
-    pub form: Form,
+    pub form: ValueForm,
     /// What it is without being written, in the form in which it is compared.
     pub default: &'static str,
     /// What it says, for people; `{0}` is the innermost name, `{1}` the one around it.
@@ -107,7 +107,7 @@ pub struct Row {
 }
 
 /// The row of a key, if it has one.
-pub fn row(file: Kind, key: &str) -> Option<&'static Row> {
+pub fn row(file: FileKind, key: &str) -> Option<&'static Row> {
     table::ROWS
         .iter()
         .flat_map(|rows| rows.iter())
@@ -121,7 +121,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 
 /// The key that stands for a table of names or of a list, by which its entries are told
 /// apart; `None` where the entries have no name.
-pub fn identity(file: Kind, key: &str) -> Option<&'static str> {
+pub fn identity(file: FileKind, key: &str) -> Option<&'static str> {
     IDENTITIES.iter().find(|(kind, list, _)| *kind == file && *list == key).map(|(.., by)| *by)
 }
 
@@ -131,12 +131,12 @@ pub fn named(key: &str) -> bool {
 }
 
 /// The present name of a key that has another one of old.
-pub fn renamed(file: Kind, key: &str) -> &str {
+pub fn renamed(file: FileKind, key: &str) -> &str {
     match (file, key) {
-        (Kind::Gateway, "agency[].endpoint") => "agency[].endpoints",
-        (Kind::Gateway, "agency[].lanes") => "agency[].connections",
-        (Kind::Agency, "query[].items.*.round") => "query[].items.*.places",
-        (Kind::Agency, "query[].disputed.round") => "query[].disputed.places",
+        (FileKind::Gateway, "agency[].endpoint") => "agency[].endpoints",
+        (FileKind::Gateway, "agency[].lanes") => "agency[].connections",
+        (FileKind::Agency, "query[].items.*.round") => "query[].items.*.places",
+        (FileKind::Agency, "query[].disputed.round") => "query[].disputed.places",
         _ => key,
     }
 }

@@ -14,7 +14,7 @@ pub const GATEWAY: &str = "gateway";
 
 /// A line of a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Place {
+pub struct FilePlace {
     /// The file, from the federation's folder, with `/` between names.
     pub file: String,
     /// The line, from 1.
@@ -58,17 +58,17 @@ impl Kind {
 
 /// Every line that a change may be blamed on.
 #[derive(Debug, Default)]
-pub struct Places(BTreeMap<(Kind, String, String), Place>);
+pub struct Places(BTreeMap<(Kind, String, String), FilePlace>);
 
 impl Places {
     /// The line where `name` stands in what `house` reads. Items belong to no house.
-    pub fn find(&self, kind: Kind, house: &str, name: &str) -> Option<&Place> {
+    pub fn find(&self, kind: Kind, house: &str, name: &str) -> Option<&FilePlace> {
         let house = if kind == Kind::Item { "" } else { house };
         self.0.get(&(kind, house.to_owned(), name.to_owned()))
     }
 
     /// Notes a line.
-    pub fn note(&mut self, kind: Kind, house: &str, name: &str, place: Place) {
+    pub fn note(&mut self, kind: Kind, house: &str, name: &str, place: FilePlace) {
         let house = if kind == Kind::Item { "" } else { house };
         self.0.entry((kind, house.to_owned(), name.to_owned())).or_insert(place);
     }
@@ -84,7 +84,7 @@ impl Places {
         let Ok(File { item }) = toml::from_str(text) else { return };
         for entry in item {
             let line = line_at(text, entry.span().start);
-            self.note(Kind::Item, "", &entry.get_ref().id, Place { file: file.into(), line });
+            self.note(Kind::Item, "", &entry.get_ref().id, FilePlace { file: file.into(), line });
         }
     }
 
@@ -99,7 +99,7 @@ impl Places {
     ) {
         for name in names {
             if let Some(line) = line_of(text, &format!("\"{name}\"")) {
-                self.note(Kind::Vocabulary, house, name, Place { file: file.into(), line });
+                self.note(Kind::Vocabulary, house, name, FilePlace { file: file.into(), line });
             }
         }
     }
@@ -130,7 +130,7 @@ impl Places {
         struct Coded {
             code: String,
         }
-        let place = |line| Place { file: file.to_owned(), line };
+        let place = |line| FilePlace { file: file.to_owned(), line };
         if let Ok(File { agency, grants }) = toml::from_str(text) {
             for entry in agency {
                 let at = place(line_at(text, entry.span().start));

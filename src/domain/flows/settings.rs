@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, Form, Kind, Row};
+use super::keys::{self, FileKind, Row, ValueForm};
 use crate::domain::span::in_days;
 
 /// What is said under one key.
@@ -30,7 +30,7 @@ pub struct Setting {
 
 impl Setting {
     /// The key's row.
-    pub fn row(&self, kind: Kind) -> Option<&'static Row> {
+    pub fn row(&self, kind: FileKind) -> Option<&'static Row> {
         keys::row(kind, &self.pattern)
     }
 }
@@ -39,7 +39,7 @@ impl Setting {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
     /// What kind of file.
-    pub kind: Kind,
+    pub kind: FileKind,
     /// Whose it is: `gateway`, an agency, an issuer; the file's name for others.
     pub house: String,
     /// Its name, from the federation's folder.
@@ -74,7 +74,7 @@ pub fn read(text: &Text) -> Settings {
         .collect();
     // Each domain of the catalogue has a name of its own.
     let prefix = match (text.kind, table.get_ref().get("domain").map(Spanned::get_ref)) {
-        (Kind::Catalogue, Some(DeValue::String(domain))) => format!("{domain}:"),
+        (FileKind::Catalogue, Some(DeValue::String(domain))) => format!("{domain}:"),
         _ => String::new(),
     };
     let mut reader = Reader { text, starts, prefix, settings: Settings::new() };
@@ -87,7 +87,7 @@ pub fn public_files(text: &Text) -> BTreeSet<String> {
     let settings = read(text);
     let named = settings
         .values()
-        .filter(|setting| setting.row(text.kind).is_some_and(|row| row.form == Form::Public));
+        .filter(|setting| setting.row(text.kind).is_some_and(|row| row.form == ValueForm::Public));
     named.flat_map(|setting| setting.value.lines().map(str::to_owned)).collect()
 }
 
@@ -150,7 +150,7 @@ impl Reader<'_> {
 
     fn value(&mut self, at: &At, value: &Spanned<DeValue<'_>>, line: usize) {
         let row = keys::row(self.text.kind, &at.pattern);
-        let is_entry = row.is_some_and(|row| row.form == Form::Entry);
+        let is_entry = row.is_some_and(|row| row.form == ValueForm::Entry);
         if is_entry {
             self.note(at, String::new(), String::new(), line);
         }
@@ -169,7 +169,7 @@ impl Reader<'_> {
                 self.value(&column, value, line);
             }
             leaf => {
-                let form = row.map_or(Form::Plain, |row| row.form);
+                let form = row.map_or(ValueForm::Plain, |row| row.form);
                 let (value, shown) = compared(form, leaf);
                 self.note(at, value, shown, line);
             }
@@ -207,28 +207,28 @@ impl Reader<'_> {
 }
 
 /// What is compared of a value, and what is shown of it.
-fn compared(form: Form, value: &DeValue<'_>) -> (String, String) {
+fn compared(form: ValueForm, value: &DeValue<'_>) -> (String, String) {
     let plain = |text: String| (text.clone(), text);
     match form {
-        Form::Set => {
+        ValueForm::Set => {
             let set: BTreeSet<String> = elements(value).into_iter().collect();
             plain(set.into_iter().collect::<Vec<_>>().join(", "))
         }
-        Form::List => plain(elements(value).join(", ")),
-        Form::Public => {
+        ValueForm::List => plain(elements(value).join(", ")),
+        ValueForm::Public => {
             let files: BTreeSet<String> = elements(value).into_iter().collect();
             let files: Vec<String> = files.into_iter().collect();
             (files.join("\n"), files.join(", "))
         }
-        Form::Span => plain(span(&scalar(value))),
-        Form::Text => plain(layout_free(&scalar(value))),
-        Form::Address => {
+        ValueForm::Span => plain(span(&scalar(value))),
+        ValueForm::Text => plain(layout_free(&scalar(value))),
+        ValueForm::Address => {
             let address = scalar(value);
             let shown = without_password(&address);
             (address, shown)
         }
-        Form::Hidden => (scalar(value), "a value that is not shown".to_owned()),
-        Form::Plain | Form::Followed | Form::Entry => plain(scalar(value)),
+        ValueForm::Hidden => (scalar(value), "a value that is not shown".to_owned()),
+        ValueForm::Plain | ValueForm::Followed | ValueForm::Entry => plain(scalar(value)),
     }
 }
 
@@ -276,7 +276,7 @@ fn span(text: &str) -> String {
 
 /// A default in the form in which values are compared.
 pub fn default_of(row: &Row) -> String {
-    if row.form == Form::Span { span(row.default) } else { row.default.to_owned() }
+    if row.form == ValueForm::Span { span(row.default) } else { row.default.to_owned() }
 }
 
 /// How long a time is, if it is one.
@@ -320,7 +320,7 @@ fn without_password(address: &str) -> String {
 mod tests {
     use super::*;
 
-    fn text(kind: Kind, text: &str) -> Text {
+    fn text(kind: FileKind, text: &str) -> Text {
         let (house, file) = ("gateway".to_owned(), "gateway.toml".to_owned());
         Text { kind, house, file, text: text.to_owned(), public: BTreeMap::new() }
     }
@@ -332,11 +332,11 @@ mod tests {
         let other = "link.trust = [{ roles = ['gateway'], domain = 'b.example' },\n\
                      { domain = 'a.example', roles = ['consumer', 'agency'] }] # x\n";
         let values = |written| -> BTreeMap<String, String> {
-            let read = read(&text(Kind::Gateway, written));
+            let read = read(&text(FileKind::Gateway, written));
             read.into_iter().map(|(key, setting)| (key, setting.value)).collect()
         };
         assert_eq!(values(written), values(other));
-        let read = read(&text(Kind::Gateway, written));
+        let read = read(&text(FileKind::Gateway, written));
         let roles = &read["link.trust[a.example].roles"];
         assert_eq!((&*roles.value, roles.line), ("agency, consumer", 3));
         assert_eq!(read["link.trust[b.example]"].line, 4);
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn a_password_is_compared_and_never_shown() {
         let read = read(&text(
-            Kind::Agency,
+            FileKind::Agency,
             "[source.sql]\nurl = 'postgres://reader:hunter2@db:5432/hr?host=/run'\n",
         ));
         let url = &read["source.sql.url"];
@@ -363,7 +363,7 @@ mod tests {
     #[test]
     fn times_and_names_of_old_are_the_same_as_those_of_now() {
         let value =
-            |written: &str, key: &str| read(&text(Kind::Gateway, written))[key].value.clone();
+            |written: &str, key: &str| read(&text(FileKind::Gateway, written))[key].value.clone();
         assert_eq!(value("[grants]\nmax_age = '1m'", "grants.max_age"), "1m");
         assert_eq!(value("[grants]\nmax_age = '60s'", "grants.max_age"), "1m");
         let agency = |rest: &str| format!("[[agency]]\nid = 'x'\n{rest}");

@@ -12,7 +12,7 @@ use super::error::GrantError;
 use super::fields::Fields;
 use super::json::Json;
 use super::jwk::Jwk;
-use super::key::VerifyingKey;
+use super::key::JwsKey;
 use super::purpose::{Frequency, LegalBasis, Per, PurposeCode};
 use crate::domain::names::GrantId;
 use crate::domain::peer::{Role, SpiffeId};
@@ -54,7 +54,7 @@ pub struct Claims {
     /// The consumer that it is for.
     pub client: SpiffeId,
     /// The key with which the consumer will prove its requests.
-    pub proof_key: VerifyingKey,
+    pub proof_key: JwsKey,
     /// What it is for, by code.
     pub purpose: PurposeCode,
     /// What it is for, in the words that the person saw.

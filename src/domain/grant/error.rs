@@ -36,7 +36,7 @@ pub enum Scope {
 
 /// Which ceiling of its purpose a grant is above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Ceiling {
+pub enum AboveCeiling {
     /// Valid for longer.
     #[error("lifetime")]
     Lifetime,
@@ -133,7 +133,7 @@ pub enum GrantError {
     Purpose(String),
     /// Beyond the purpose's ceiling.
     #[error("the grant is above its purpose's ceiling in {0}")]
-    Ceiling(Ceiling),
+    Ceiling(AboveCeiling),
     /// An item that the agency does not own in the catalogue.
     #[error("the grant names an item that agency `{0}` does not own in the catalogue")]
     Items(AgencyId),

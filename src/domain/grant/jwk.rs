@@ -7,7 +7,7 @@ use serde_json::json;
 use super::base64;
 use super::fields::{FieldError, Fields};
 use super::json::{Json, JsonError};
-use super::key::{Algorithm, KeyId, SealingKey, VerifyingKey};
+use super::key::{Algorithm, JwsKey, KeyId, SealingKey};
 use crate::domain::sensitive::Sensitive;
 
 /// Why a text is not a key of ours.
@@ -37,7 +37,7 @@ pub enum KeyError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublicKey {
     /// Checks signatures.
-    Verifying(VerifyingKey),
+    Verifying(JwsKey),
     /// Is sealed to.
     Sealing(SealingKey),
 }
@@ -100,13 +100,13 @@ impl Jwk {
         };
         let (public, named, used) = match (kind.as_str(), curve.as_str()) {
             ("OKP", "Ed25519") => {
-                let key = VerifyingKey::new(Algorithm::EdDsa, &x).ok_or(KeyError::Kind)?;
+                let key = JwsKey::new(Algorithm::EdDsa, &x).ok_or(KeyError::Kind)?;
                 (PublicKey::Verifying(key), "EdDSA", "sig")
             }
             ("EC", "P-256") => {
                 let y = fields.parsed("y", expected, bytes)?;
                 let point = [&[4], x.as_slice(), y.as_slice()].concat();
-                let key = VerifyingKey::new(Algorithm::Es256, &point).ok_or(KeyError::Kind)?;
+                let key = JwsKey::new(Algorithm::Es256, &point).ok_or(KeyError::Kind)?;
                 (PublicKey::Verifying(key), "ES256", "sig")
             }
             ("OKP", "X25519") => (PublicKey::Sealing(SealingKey(x)), super::subject::SUITE, "enc"),
@@ -124,7 +124,7 @@ impl Jwk {
     ///
     /// # Errors
     /// [`KeyError::Private`] or [`KeyError::Kind`].
-    pub fn into_verifying(self) -> Result<VerifyingKey, KeyError> {
+    pub fn into_verifying(self) -> Result<JwsKey, KeyError> {
         match self {
             Self { secret: Some(_), .. } => Err(KeyError::Private),
             Self { public: PublicKey::Verifying(key), .. } => Ok(key),
@@ -175,14 +175,10 @@ impl PublicKey {
         const P256: &[u8] = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\
             \x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
         if let Some(bytes) = der.strip_prefix(ED25519) {
-            return VerifyingKey::new(Algorithm::EdDsa, bytes)
-                .map(Self::Verifying)
-                .ok_or(KeyError::Kind);
+            return JwsKey::new(Algorithm::EdDsa, bytes).map(Self::Verifying).ok_or(KeyError::Kind);
         }
         if let Some(bytes) = der.strip_prefix(P256) {
-            return VerifyingKey::new(Algorithm::Es256, bytes)
-                .map(Self::Verifying)
-                .ok_or(KeyError::Kind);
+            return JwsKey::new(Algorithm::Es256, bytes).map(Self::Verifying).ok_or(KeyError::Kind);
         }
         let bytes = der.strip_prefix(X25519).ok_or(KeyError::Kind)?;
         bytes.try_into().map(|x| Self::Sealing(SealingKey(x))).map_err(|_| KeyError::Kind)

@@ -8,7 +8,7 @@ use super::base64;
 use super::error::GrantError;
 use super::fields::Fields;
 use super::json::{Json, JsonError};
-use super::key::{KeyId, VerifyingKey};
+use super::key::{JwsKey, KeyId};
 
 /// A JWS whose signature has not been checked yet.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl<'a> Jws<'a> {
     /// # Errors
     /// [`GrantError::Algorithm`] when the header claims another algorithm than
     /// the key's, [`GrantError::Signature`] when the signature is not the key's.
-    pub fn check(&self, key: &VerifyingKey) -> Result<(), GrantError> {
+    pub fn check(&self, key: &JwsKey) -> Result<(), GrantError> {
         if self.algorithm != key.algorithm().as_str() {
             return Err(GrantError::Algorithm(key.algorithm().as_str()));
         }

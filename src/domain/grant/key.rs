@@ -78,13 +78,13 @@ impl From<KeyId> for String {
 
 /// A public key that checks signatures.
 #[derive(Clone, PartialEq, Eq)]
-pub struct VerifyingKey {
+pub struct JwsKey {
     algorithm: Algorithm,
     /// Ed25519: 32 bytes. P-256: the uncompressed point, 65 bytes.
     bytes: Box<[u8]>,
 }
 
-impl VerifyingKey {
+impl JwsKey {
     /// A key from its raw bytes: 32 for Ed25519, an uncompressed point of 65
     /// for P-256. `None` for another length. Whether the point is on its curve
     /// shows at the first signature.
@@ -119,9 +119,9 @@ impl VerifyingKey {
     }
 }
 
-impl fmt::Debug for VerifyingKey {
+impl fmt::Debug for JwsKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "VerifyingKey({})", self.algorithm.as_str())
+        write!(f, "JwsKey({})", self.algorithm.as_str())
     }
 }
 

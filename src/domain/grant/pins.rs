@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::claims::{Claims, is_status_uri};
 use super::edition::Edition;
 use super::error::Scope;
-use super::key::{KeyId, VerifyingKey};
+use super::key::{JwsKey, KeyId};
 use super::purpose::{LegalBasis, PurposeCode};
 use crate::domain::catalogue::AgencyId;
 use crate::domain::peer::{Role, SpiffeId};
 
 /// Keys by name, several for rotation.
-pub type Keys = BTreeMap<KeyId, VerifyingKey>;
+pub type Keys = BTreeMap<KeyId, JwsKey>;
 
 /// What is pinned for one issuer.
 #[derive(Debug, Clone, Default)]
@@ -171,7 +171,7 @@ impl IssuerPins {
     }
 
     /// The key that may sign the list at a status URI.
-    pub fn status_key(&self, uri: &str, kid: &KeyId) -> Option<&VerifyingKey> {
+    pub fn status_key(&self, uri: &str, kid: &KeyId) -> Option<&JwsKey> {
         self.issuers.get(self.status.get(uri)?)?.status_keys.get(kid)
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::Duration;
 
 use super::edition::Edition;
-use super::error::Ceiling;
+use super::error::AboveCeiling;
 use crate::domain::item::ItemSet;
 pub use crate::domain::purpose::{LegalBasis, PurposeCode};
 
@@ -116,15 +116,15 @@ impl Purpose {
         lifetime: i64,
         frequency: &Frequency,
         items: &ItemSet,
-    ) -> Result<(), Ceiling> {
+    ) -> Result<(), AboveCeiling> {
         if lifetime > self.max_lifetime.whole_seconds() {
-            return Err(Ceiling::Lifetime);
+            return Err(AboveCeiling::Lifetime);
         }
         if !frequency.is_within(&self.max_frequency, lifetime) {
-            return Err(Ceiling::Frequency);
+            return Err(AboveCeiling::Frequency);
         }
         if !items.is_subset(&self.items) {
-            return Err(Ceiling::Items);
+            return Err(AboveCeiling::Items);
         }
         Ok(())
     }

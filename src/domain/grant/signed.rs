@@ -15,7 +15,7 @@ use super::claims::{Claims, TYPE};
 use super::disclosure::{AgencyDisclosure, Disclosure, DisclosureFault, digest};
 use super::error::GrantError;
 use super::jws::Jws;
-use super::key::{KeyId, VerifyingKey};
+use super::key::{JwsKey, KeyId};
 use super::pins::IssuerPins;
 use super::presentation::{Presentation, PresentationDigest};
 use super::subject::{OpeningKeys, SealError, associated_data, open};
@@ -118,7 +118,7 @@ pub struct SignedGrant {
     pub(super) digest: PresentationDigest,
     /// The key that the signature holds under, compared on every use: a key
     /// that is no longer pinned takes its grants with it.
-    pub(super) key: VerifyingKey,
+    pub(super) key: JwsKey,
     /// What the agency opened; a gateway has no key to fill it.
     opened: OnceLock<Sensitive<Box<str>>>,
     /// Of the last use that was allowed.
@@ -199,7 +199,7 @@ pub(super) fn pinned_key<'a>(
     pins: &'a IssuerPins,
     claims: &Claims,
     kid: &KeyId,
-) -> Result<&'a VerifyingKey, GrantError> {
+) -> Result<&'a JwsKey, GrantError> {
     let pin = pins.get(&claims.issuer).ok_or_else(|| GrantError::Issuer(claims.issuer.clone()))?;
     pin.keys
         .get(kid)

@@ -13,8 +13,8 @@ use time::{Duration, OffsetDateTime};
 use super::claims::Claims;
 use super::disclosure::{AgencyDisclosure, DisclosureFault, Period};
 use super::edition::Edition;
-use super::error::{Ceiling, GrantError, Scope};
-use super::key::VerifyingKey;
+use super::error::{AboveCeiling, GrantError, Scope};
+use super::key::JwsKey;
 use super::part::Part;
 use super::pins::IssuerPins;
 use super::presentation::PresentationDigest;
@@ -169,7 +169,7 @@ impl SignedGrant {
             .get(&claims.purpose)
             .ok_or_else(|| GrantError::Purpose(claims.purpose.as_str().to_owned()))?
             .allows(claims.lifetime(), &claims.frequency, &all)
-            .map_err(|ceiling: Ceiling| GrantError::Ceiling(ceiling))
+            .map_err(|ceiling: AboveCeiling| GrantError::Ceiling(ceiling))
     }
 
     /// The key that the signature holds under must still be the pinned one.
@@ -274,7 +274,7 @@ impl VerifiedGrant {
     }
 
     /// The key with which the consumer will prove its requests.
-    pub fn proof_key(&self) -> &VerifyingKey {
+    pub fn proof_key(&self) -> &JwsKey {
         &self.claims().proof_key
     }
 

@@ -25,7 +25,7 @@ pub struct Question<'a> {
 
 /// What the rules open to a question.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Decision {
+pub struct PolicyDecision {
     /// The items that may be read.
     pub items: ItemSet,
     /// The items that are denied because a rule failed to evaluate: worth an
@@ -47,7 +47,7 @@ pub struct Determining {
     pub items: ItemSet,
 }
 
-impl Decision {
+impl PolicyDecision {
     /// The rules that determined whether these items may be read.
     pub fn determining(&self, items: &ItemSet) -> impl Iterator<Item = (u16, Arc<RuleId>)> {
         let rules = self.rules.iter().filter(|rule| !rule.items.and(items).is_empty());

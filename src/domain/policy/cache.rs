@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::answer::Decision;
+use super::answer::PolicyDecision;
 use crate::domain::purpose::LegalBasis;
 
 /// One combination, as places in the vocabulary's lists.
@@ -25,7 +25,7 @@ pub(super) struct Key {
 struct Entry {
     /// Counts up: the smallest is the oldest.
     age: u64,
-    decision: Arc<Decision>,
+    decision: Arc<PolicyDecision>,
 }
 
 #[derive(Debug)]
@@ -39,11 +39,11 @@ impl Cache {
         Self { entries: ArcSwap::default(), capacity: capacity.max(1) }
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<Arc<Decision>> {
+    pub(super) fn get(&self, key: &Key) -> Option<Arc<PolicyDecision>> {
         self.entries.load().get(key).map(|entry| Arc::clone(&entry.decision))
     }
 
-    pub(super) fn insert(&self, key: Key, decision: &Arc<Decision>) {
+    pub(super) fn insert(&self, key: Key, decision: &Arc<PolicyDecision>) {
         self.entries.rcu(|entries| {
             let mut next = HashMap::clone(entries);
             if next.len() >= self.capacity && !next.contains_key(&key) {

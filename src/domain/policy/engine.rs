@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 pub use super::answer::{
-    Decision, Determining, Explanation, Question, RuleError, UnknownName, Verdict,
+    Determining, Explanation, PolicyDecision, Question, RuleError, UnknownName, Verdict,
 };
 use super::answer::{explanation, failing_rule};
 use super::cache::{Cache, Key};
@@ -66,7 +66,7 @@ pub struct Engine {
     /// evaluated once.
     evaluating: Mutex<()>,
     /// The answer to whatever is in no list.
-    nothing: Arc<Decision>,
+    nothing: Arc<PolicyDecision>,
 }
 
 impl Engine {
@@ -214,7 +214,7 @@ impl Engine {
 
     /// The decision, if it needs no evaluation: it is remembered, or the question
     /// names something unknown and so opens nothing. Takes no lock.
-    pub fn cached(&self, question: &Question<'_>) -> Option<Arc<Decision>> {
+    pub fn cached(&self, question: &Question<'_>) -> Option<Arc<PolicyDecision>> {
         match self.key(question) {
             Some(key) => self.cache.get(&key),
             None => Some(Arc::clone(&self.nothing)),
@@ -224,7 +224,7 @@ impl Engine {
     /// Evaluates the rules for every item of the catalogue and remembers the
     /// decision: milliseconds of CPU. One evaluation runs at a time; who waits
     /// for the same one gets its result.
-    pub fn evaluate(&self, question: &Question<'_>) -> Arc<Decision> {
+    pub fn evaluate(&self, question: &Question<'_>) -> Arc<PolicyDecision> {
         let Some(key) = self.key(question) else {
             return Arc::clone(&self.nothing);
         };
@@ -238,7 +238,7 @@ impl Engine {
     }
 
     /// [`Engine::cached`], or else [`Engine::evaluate`].
-    pub fn decide(&self, question: &Question<'_>) -> Arc<Decision> {
+    pub fn decide(&self, question: &Question<'_>) -> Arc<PolicyDecision> {
         self.cached(question).unwrap_or_else(|| self.evaluate(question))
     }
 
@@ -293,8 +293,8 @@ impl Engine {
         self.classes.likeness(question)
     }
 
-    fn every_item(&self, question: &Question<'_>) -> Decision {
-        let mut decision = Decision::default();
+    fn every_item(&self, question: &Question<'_>) -> PolicyDecision {
+        let mut decision = PolicyDecision::default();
         let mut determined: BTreeMap<u16, ItemSet> = BTreeMap::new();
         let mut asker = Asker::new(self, question).ok();
         for (number, resource) in &self.world.items {

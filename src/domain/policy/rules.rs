@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::finding::PolicyFinding;
 use super::operand::Operands;
 use super::schema::World;
-use super::statement::{Statement, split};
+use super::statement::{RuleText, split};
 use super::vocabulary::Vocabulary;
 use crate::domain::audit::{RuleId, RuleSet};
 use crate::domain::catalogue::{Catalogue, Source};
@@ -97,7 +97,7 @@ pub(super) fn load(
 #[derive(Clone, Copy)]
 struct Place<'a> {
     file: &'a str,
-    statement: Statement<'a>,
+    statement: RuleText<'a>,
 }
 
 struct Loader<'a> {
@@ -113,7 +113,7 @@ impl<'a> Loader<'a> {
         self.findings.push(PolicyFinding { file: file.to_owned(), line, rule, message });
     }
 
-    fn statement(&mut self, file: &'a str, statement: Statement<'a>) {
+    fn statement(&mut self, file: &'a str, statement: RuleText<'a>) {
         if let Some(message) = statement.fault() {
             return self.find(file, statement.line, None, message);
         }
@@ -151,7 +151,7 @@ impl<'a> Loader<'a> {
     }
 
     /// The rule's `@id`, if it is there, well formed and new.
-    fn id(&mut self, file: &str, statement: Statement<'_>, rule: &Policy) -> Option<String> {
+    fn id(&mut self, file: &str, statement: RuleText<'_>, rule: &Policy) -> Option<String> {
         let id = rule.annotation("id").unwrap_or_default();
         let allowed = |byte: u8| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-')
@@ -262,7 +262,7 @@ fn append(text: &mut String, link: &str, more: impl Display) {
 }
 
 /// The line that an error points at; the rule's first when it points nowhere.
-fn line<E: Diagnostic + ?Sized>(statement: Statement<'_>, error: &E) -> usize {
+fn line<E: Diagnostic + ?Sized>(statement: RuleText<'_>, error: &E) -> usize {
     let label = error.labels().and_then(|mut labels| labels.next());
     label.map_or(statement.line, |label| statement.line_at(label.offset()))
 }

@@ -21,7 +21,7 @@ const MAX_LENGTH: usize = 64 * 1024;
 
 /// One rule as it is written, from its first character to its `;`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Statement<'a> {
+pub(super) struct RuleText<'a> {
     /// The rule's text.
     pub text: &'a str,
     /// The line of its first character, from 1.
@@ -32,7 +32,7 @@ pub(super) struct Statement<'a> {
     links: usize,
 }
 
-impl Statement<'_> {
+impl RuleText<'_> {
     /// Why the rule must not even be parsed.
     pub(super) fn fault(&self) -> Option<String> {
         [
@@ -71,7 +71,7 @@ enum Within {
 }
 
 /// Cuts at each `;` that stands in no comment and no quoted text.
-pub(super) fn split(text: &str) -> Vec<Statement<'_>> {
+pub(super) fn split(text: &str) -> Vec<RuleText<'_>> {
     let mut statements = Vec::new();
     let mut within = Within::Code;
     let mut current: Option<Cut> = None;
@@ -138,9 +138,9 @@ impl Cut {
         self.last = byte;
     }
 
-    fn ends(self, text: &str, end: usize) -> Option<Statement<'_>> {
+    fn ends(self, text: &str, end: usize) -> Option<RuleText<'_>> {
         let text = text.get(self.from..end)?;
-        Some(Statement { text, line: self.line, depth: self.depth, links: self.links })
+        Some(RuleText { text, line: self.line, depth: self.depth, links: self.links })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tributary::domain::audit::export::{CountLine, Line, SectionLine};
-use tributary::domain::audit::reconcile::{Class, Finding, reconcile};
+use tributary::domain::audit::reconcile::{Compared, Comparison, reconcile};
 use tributary::domain::audit::{ReasonWord, Record, RefusalsRecord, Timestamp};
 
 const SECOND: u64 = 1_000_000;
@@ -57,11 +57,11 @@ fn log(origin: &str, lines: impl IntoIterator<Item = SectionLine>) -> Vec<Line> 
     placed.collect()
 }
 
-fn run(gateway: &[Line], agencies: &[Vec<Line>]) -> Vec<Finding> {
+fn run(gateway: &[Line], agencies: &[Vec<Line>]) -> Vec<Compared> {
     reconcile(gateway, agencies, Duration::from_secs(5))
 }
 
-fn classes(gateway: &[SectionLine], agencies: &[&[SectionLine]]) -> Vec<Class> {
+fn classes(gateway: &[SectionLine], agencies: &[&[SectionLine]]) -> Vec<Comparison> {
     let agencies: Vec<Vec<Line>> = agencies
         .iter()
         .enumerate()
@@ -78,40 +78,43 @@ fn an_answer_that_was_lost_and_repeated_by_another_replica_is_one_use() {
     let second = counted(line("r", "lending", 11, "OK"), 0, 2);
     assert_eq!(
         classes(&gateway, &[std::slice::from_ref(&first), std::slice::from_ref(&second)]),
-        [Class::Matched, Class::Repeated]
+        [Comparison::Matched, Comparison::Repeated]
     );
     // In one log, with a stream lost in between, nobody can say that it never came.
     assert_eq!(
         classes(&gateway, &[&[first.clone(), second.clone()]]),
-        [Class::Matched, Class::Late]
+        [Comparison::Matched, Comparison::Late]
     );
     // Two uses are two releases.
     let use_of_its_own = counted(line("r", "lending", 11, "OK"), 2, 1);
     assert_eq!(
         classes(&gateway, &[std::slice::from_ref(&first), &[use_of_its_own]]),
-        [Class::Matched, Class::Unmatched]
+        [Comparison::Matched, Comparison::Unmatched]
     );
     // The first replica died before it answered.
     let gone = line("r", "lending", 10, "REFUSED ABANDONED");
-    assert_eq!(classes(&gateway, &[&[gone], &[second]]), [Class::Matched, Class::Matched]);
+    assert_eq!(
+        classes(&gateway, &[&[gone], &[second]]),
+        [Comparison::Matched, Comparison::Matched]
+    );
 }
 
 #[test]
 fn refusals_are_held_against_each_other_like_releases() {
     let agency = [line("r", "lending", 10, "REFUSED FREQUENCY_EXHAUSTED")];
     let said = |decision| classes(&[line("r", "lending", 10, decision)], &[&agency]);
-    assert_eq!(said("DENIED"), [Class::Matched]);
-    assert_eq!(said("OK"), [Class::Different]);
-    assert_eq!(said("NO_RECORD"), [Class::Different]);
-    assert_eq!(said("TIMEOUT"), [Class::Late]);
-    assert_eq!(classes(&[], &[&agency]), [Class::Omitted]);
+    assert_eq!(said("DENIED"), [Comparison::Matched]);
+    assert_eq!(said("OK"), [Comparison::Different]);
+    assert_eq!(said("NO_RECORD"), [Comparison::Different]);
+    assert_eq!(said("TIMEOUT"), [Comparison::Late]);
+    assert_eq!(classes(&[], &[&agency]), [Comparison::Omitted]);
     // An agency that was not reached, or refused without a record, has none.
     let other = line("s", "lending", 10, "OK");
     for silent in ["TIMEOUT", "UNAVAILABLE", "DENIED", "REFUSED ABANDONED"] {
         let gateway = [line("r", "lending", 10, silent), other.clone()];
         assert_eq!(
             classes(&gateway, &[std::slice::from_ref(&other)]),
-            [Class::Matched],
+            [Comparison::Matched],
             "{silent}"
         );
     }
@@ -134,7 +137,7 @@ fn a_refusal_that_the_gateway_counted_needs_no_record_of_its_own() {
     assert_eq!(run(&counted(consumer, 0), std::slice::from_ref(&agency)), []);
     for wrong in [counted(consumer, 90), counted("spiffe://bank.example/consumer/loan", 0)] {
         let found = run(&wrong, std::slice::from_ref(&agency));
-        assert_eq!(found[0].class, Class::Omitted);
+        assert_eq!(found[0].class, Comparison::Omitted);
     }
 }
 
@@ -147,12 +150,12 @@ fn an_agency_counts_each_use_once() {
         other.count.as_mut().unwrap().expires += second.1;
         classes(&gateway, &[&[first, other]])
     };
-    let matched = [Class::Matched, Class::Matched];
+    let matched = [Comparison::Matched, Comparison::Matched];
     assert_eq!(agency((2, 0)), matched);
     // A number that was used up and never released.
     assert_eq!(agency((3, 0)), matched);
-    assert_eq!(agency((1, 0)), [&matched[..], &[Class::Different]].concat());
-    assert_eq!(agency((2, 1)), [&matched[..], &[Class::Different]].concat());
+    assert_eq!(agency((1, 0)), [&matched[..], &[Comparison::Different]].concat());
+    assert_eq!(agency((2, 1)), [&matched[..], &[Comparison::Different]].concat());
 }
 
 #[test]
@@ -164,7 +167,7 @@ fn sides_that_decided_under_different_catalogues_are_told_and_contradict_nothing
         &[log("a.example/log", [agency.clone()])],
     );
     let [found] = &found[..] else { panic!("{found:?}") };
-    assert_eq!(found.class, Class::OtherCatalogue);
+    assert_eq!(found.class, Comparison::OtherCatalogue);
     assert!(!found.class.is_contradiction());
     let words = found.words();
     for catalogue in [&gateway.catalogue, &agency.catalogue] {
@@ -172,7 +175,7 @@ fn sides_that_decided_under_different_catalogues_are_told_and_contradict_nothing
     }
     // Beside it every other difference is found as before.
     let other = SectionLine { items: vec![3], ..agency };
-    assert_eq!(classes(&[gateway], &[&[other]]), [Class::Different]);
+    assert_eq!(classes(&[gateway], &[&[other]]), [Comparison::Different]);
 }
 
 #[test]
@@ -181,7 +184,7 @@ fn a_difference_is_shown_with_both_sides() {
     let ours = counted(SectionLine { items: vec![3], ..line("r", "lending", 10, "OK") }, 2, 1);
     let found = run(&log("g.example/log", [ours]), &[log("a.example/log", [theirs])]);
     let words = found[0].words();
-    assert_eq!(found[0].class, Class::Different);
+    assert_eq!(found[0].class, Comparison::Different);
     assert!(words.contains("items: the gateway has 3, the agency 3 6 9"), "{words}");
     assert!(words.contains("count: the gateway has"), "{words}");
 }
@@ -263,9 +266,9 @@ fn edited(line: &SectionLine, how: usize, to: usize) -> SectionLine {
     edited
 }
 
-fn named(findings: &[Finding], line: &SectionLine) -> bool {
+fn named(findings: &[Compared], line: &SectionLine) -> bool {
     findings.iter().any(|finding| {
-        finding.class != Class::Matched
+        finding.class != Comparison::Matched
             && finding.request == line.request
             && Some(&finding.agency) == line.agency.as_ref()
     })
@@ -291,7 +294,7 @@ proptest! {
             .collect();
         let ours = log("gateway.example/log", gateway.clone());
         let honest = run(&ours, &theirs);
-        prop_assert!(honest.iter().all(|finding| finding.class == Class::Matched), "{honest:?}");
+        prop_assert!(honest.iter().all(|finding| finding.class == Comparison::Matched), "{honest:?}");
 
         let chosen = at.index(ours.len());
         let Line::Section(line) = &ours[chosen] else { unreachable!() };

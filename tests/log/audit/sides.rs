@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tributary::domain::audit::access::subject_access;
 use tributary::domain::audit::export::Line;
-use tributary::domain::audit::reconcile::{Class, Finding, Side, reconcile};
+use tributary::domain::audit::reconcile::{Compared, Comparison, Side, reconcile};
 use tributary::domain::audit::{Decision, ReasonWord, Record, SubjectTag, Timestamp};
 use tributary::domain::catalogue::AgencyId;
 use tributary::domain::section::SectionStatus;
@@ -41,7 +41,7 @@ fn lines(records: &[Record]) -> Vec<Line> {
     text.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn run(gateway: &[Record], agency: &[Record]) -> Vec<Finding> {
+fn run(gateway: &[Record], agency: &[Record]) -> Vec<Compared> {
     reconcile(&lines(gateway), &[lines(agency)], Duration::from_secs(2))
 }
 
@@ -75,16 +75,16 @@ fn every_release_gets_its_class() {
         let finding = found.iter().find(|finding| finding.request == request)?;
         Some((finding.class, finding.missing_at))
     };
-    assert_eq!(class(1), Some((Class::Matched, None)));
-    assert_eq!(class(2), Some((Class::Late, None)));
-    assert_eq!(class(3), Some((Class::Matched, None)));
+    assert_eq!(class(1), Some((Comparison::Matched, None)));
+    assert_eq!(class(2), Some((Comparison::Late, None)));
+    assert_eq!(class(3), Some((Comparison::Matched, None)));
     // The gateway claims what the agency does not know of.
-    assert_eq!(class(4), Some((Class::Omitted, Some(Side::Agency))));
-    assert_eq!(class(5), Some((Class::CrashWindow, Some(Side::Gateway))));
-    assert_eq!(class(6), Some((Class::Omitted, Some(Side::Gateway))));
-    assert_eq!(class(7), Some((Class::Omitted, Some(Side::Gateway))));
+    assert_eq!(class(4), Some((Comparison::Omitted, Some(Side::Agency))));
+    assert_eq!(class(5), Some((Comparison::CrashWindow, Some(Side::Gateway))));
+    assert_eq!(class(6), Some((Comparison::Omitted, Some(Side::Gateway))));
+    assert_eq!(class(7), Some((Comparison::Omitted, Some(Side::Gateway))));
     // That the agency knows nobody is an answer too.
-    assert_eq!(class(8), Some((Class::Omitted, Some(Side::Gateway))));
+    assert_eq!(class(8), Some((Comparison::Omitted, Some(Side::Gateway))));
 }
 
 #[test]
@@ -99,10 +99,10 @@ fn what_was_withheld_counts_as_not_released() {
         let finding = found.iter().find(|finding| finding.request == request)?;
         Some((finding.class, finding.missing_at))
     };
-    assert_eq!(class(1), Some((Class::Different, None)));
-    assert_eq!(class(2), Some((Class::Matched, None)));
+    assert_eq!(class(1), Some((Comparison::Different, None)));
+    assert_eq!(class(2), Some((Comparison::Matched, None)));
     // Whatever the gateway then withheld, it had from the agency.
-    assert_eq!(class(3), Some((Class::Omitted, Some(Side::Agency))));
+    assert_eq!(class(3), Some((Comparison::Omitted, Some(Side::Agency))));
 
     let mine = SubjectTag::new([3; 32]);
     let tagged = once.iter().zip(10..).map(|(record, index)| (index, record));

@@ -15,7 +15,7 @@ use tributary::domain::audit::{
 use tributary::domain::catalogue::AgencyId;
 use tributary::domain::grant::jwk::PublicKey;
 use tributary::domain::grant::subject::SUITE;
-use tributary::domain::grant::{Algorithm, TYPE, VerifyingKey, base64, digest};
+use tributary::domain::grant::{Algorithm, JwsKey, TYPE, base64, digest};
 use tributary::domain::item::ItemSet;
 use tributary::domain::peer::{Role, SpiffeId};
 use tributary::domain::purpose::{LegalBasis, PurposeCode};
@@ -74,7 +74,7 @@ fn grants() -> (String, String) {
     for number in digests.len()..16 {
         digests.push(base64::encode(&digest(&format!("decoy {number}"))).into());
     }
-    let proof = VerifyingKey::new(Algorithm::EdDsa, &[3; 32]).unwrap();
+    let proof = JwsKey::new(Algorithm::EdDsa, &[3; 32]).unwrap();
     let claims = json!({
         "iss": ISSUER, "aud": "spiffe://gateway.city.example/gateway/main",
         "iat": NOW, "nbf": NOW, "exp": NOW + 86_400,

@@ -5,12 +5,12 @@ use maud::{Markup, html};
 
 use super::Review;
 use crate::cli::review::compared::refused;
-use crate::domain::flows::keys::{Form, Kind};
+use crate::domain::flows::keys::{FileKind, ValueForm};
 use crate::domain::flows::settings::{Seen, read};
 
 /// Reviewers and acceptors, with what was accepted.
 pub(super) fn reviewers(review: &Review) -> Markup {
-    let files = review.federation.files.iter().filter(|text| text.kind == Kind::Gateway);
+    let files = review.federation.files.iter().filter(|text| text.kind == FileKind::Gateway);
     let settings: Vec<_> = files.flat_map(read).collect();
     let may = settings.iter().filter(|(_, setting)| setting.pattern == "review.reviewer[].may");
     let may: Vec<(&str, &str)> = may
@@ -86,8 +86,8 @@ pub(super) fn unseen(review: &Review) -> Markup {
                 "key_file",
             ];
             let last = setting.pattern.rsplit('.').next().unwrap_or_default();
-            let open = setting.row(text.kind).is_some_and(|row| row.form == Form::Public);
-            if secret.contains(&last) && !open && text.kind != Kind::Review {
+            let open = setting.row(text.kind).is_some_and(|row| row.form == ValueForm::Public);
+            if secret.contains(&last) && !open && text.kind != FileKind::Review {
                 private.push(format!("{}: {key} = {}", text.file, setting.shown));
             }
         }

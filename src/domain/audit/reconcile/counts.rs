@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::side::{Entry, Log};
-use super::{Class, Finding};
+use super::side::{Candidate, Log};
+use super::{Compared, Comparison};
 
 /// The records that contradict others of the same agency.
-pub(super) fn contradictions(log: &Log<'_>) -> Vec<Finding> {
+pub(super) fn contradictions(log: &Log<'_>) -> Vec<Compared> {
     let mut uses = BTreeMap::new();
     let mut ends = BTreeMap::new();
     let mut findings = Vec::new();
@@ -25,10 +25,10 @@ pub(super) fn contradictions(log: &Log<'_>) -> Vec<Finding> {
     findings
 }
 
-fn finding(entry: &Entry<'_>, words: &str) -> Finding {
+fn finding(entry: &Candidate<'_>, words: &str) -> Compared {
     let line = entry.line;
-    Finding {
-        class: Class::Different,
+    Compared {
+        class: Comparison::Different,
         request: line.request.clone(),
         agency: line.agency.clone().unwrap_or_default(),
         time_us: line.time_us,

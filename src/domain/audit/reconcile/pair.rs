@@ -2,8 +2,8 @@
 //! the same, then what may be the same told differently, and of the rest what is nearest,
 //! so that a difference is shown with both sides.
 
-use super::side::{Entry, Key, same};
-use super::{Class, Difference, Finding, Missing, Side};
+use super::side::{Candidate, PairKey, same};
+use super::{Compared, Comparison, FieldDifference, Missing, Side};
 use crate::domain::audit::export::{SectionLine, WITHHELD};
 use crate::domain::reason::Reason;
 use crate::domain::section::SectionStatus;
@@ -14,15 +14,15 @@ const CANDIDATES: usize = 1024;
 
 /// Both sides' records in the order of their times.
 pub(super) fn pair(
-    key: Key<'_>,
-    gateway: &[Entry<'_>],
-    agency: &[Entry<'_>],
+    key: PairKey<'_>,
+    gateway: &[Candidate<'_>],
+    agency: &[Candidate<'_>],
     within: u64,
     missing: &Missing<'_>,
-) -> Vec<Finding> {
+) -> Vec<Compared> {
     let mut rest = Rest { ours: gateway.to_vec(), theirs: agency.to_vec(), within };
     let mut findings = Vec::new();
-    let finding = |class, time_us| Finding {
+    let finding = |class, time_us| Compared {
         class,
         request: key.0.to_owned(),
         agency: key.1.to_owned(),
@@ -31,17 +31,17 @@ pub(super) fn pair(
         differences: Vec::new(),
         line: None,
     };
-    for class in [Class::Matched, Class::Late] {
+    for class in [Comparison::Matched, Comparison::Late] {
         for (ours, theirs) in rest.take(|ours, theirs| verdict(ours, theirs) == Some(class)) {
             let mut found = finding(class, theirs.line.time_us);
-            if class == Class::Late {
+            if class == Comparison::Late {
                 found.differences = differences(&ours, &theirs, within);
             }
             if ours.line.catalogue != theirs.line.catalogue {
                 let (gateway, agency) = (&ours.line.catalogue, &theirs.line.catalogue);
                 let (gateway, agency) = (gateway.clone(), agency.clone());
-                found.differences.push(Difference { field: "catalogue", gateway, agency });
-                found.class = class.max(Class::OtherCatalogue);
+                found.differences.push(FieldDifference { field: "catalogue", gateway, agency });
+                found.class = class.max(Comparison::OtherCatalogue);
             }
             findings.push(found);
         }
@@ -56,7 +56,8 @@ pub(super) fn pair(
     }
     for (ours, theirs) in rest.take_nearest() {
         let differences = differences(&ours, &theirs, within);
-        findings.push(Finding { differences, ..finding(Class::Different, theirs.line.time_us) });
+        findings
+            .push(Compared { differences, ..finding(Comparison::Different, theirs.line.time_us) });
     }
     for entry in &rest.theirs {
         let time = entry.line.time_us;
@@ -65,29 +66,29 @@ pub(super) fn pair(
             _ if !is_answered(entry) && missing.counted(&entry.line.consumer, time) => continue,
             class => class,
         };
-        findings.push(Finding { missing_at: Some(Side::Gateway), ..finding(class, time) });
+        findings.push(Compared { missing_at: Some(Side::Gateway), ..finding(class, time) });
     }
     // An agency that was not reached, or only counted a refusal, has no record.
     for entry in rest.ours.iter().filter(|entry| is_answered(entry) || entry.decision == WITHHELD) {
         let time = entry.line.time_us;
         let class = absent(missing, Side::Agency, time, agency.is_empty());
-        findings.push(Finding { missing_at: Some(Side::Agency), ..finding(class, time) });
+        findings.push(Compared { missing_at: Some(Side::Agency), ..finding(class, time) });
     }
     findings
 }
 
-fn absent(missing: &Missing<'_>, side: Side, time: u64, wholly: bool) -> Class {
+fn absent(missing: &Missing<'_>, side: Side, time: u64, wholly: bool) -> Comparison {
     match (missing.crashed(side, time), wholly) {
-        (true, _) => Class::CrashWindow,
-        (false, true) => Class::Omitted,
-        (false, false) => Class::Unmatched,
+        (true, _) => Comparison::CrashWindow,
+        (false, true) => Comparison::Omitted,
+        (false, false) => Comparison::Unmatched,
     }
 }
 
 /// What has no other half yet.
 struct Rest<'a> {
-    ours: Vec<Entry<'a>>,
-    theirs: Vec<Entry<'a>>,
+    ours: Vec<Candidate<'a>>,
+    theirs: Vec<Candidate<'a>>,
     within: u64,
 }
 
@@ -95,8 +96,8 @@ impl<'a> Rest<'a> {
     /// Takes out pairs about the same asking that fit; the earliest that fits is taken.
     fn take(
         &mut self,
-        fits: impl Fn(&Entry<'_>, &Entry<'_>) -> bool,
-    ) -> Vec<(Entry<'a>, Entry<'a>)> {
+        fits: impl Fn(&Candidate<'_>, &Candidate<'_>) -> bool,
+    ) -> Vec<(Candidate<'a>, Candidate<'a>)> {
         let mut pairs = Vec::new();
         self.ours.retain(|ours| {
             let from = self.theirs.partition_point(|theirs| {
@@ -116,7 +117,7 @@ impl<'a> Rest<'a> {
     }
 
     /// Takes out pairs of what differs least.
-    fn take_nearest(&mut self) -> Vec<(Entry<'a>, Entry<'a>)> {
+    fn take_nearest(&mut self) -> Vec<(Candidate<'a>, Candidate<'a>)> {
         let mut pairs = Vec::new();
         self.ours.retain(|ours| {
             // What an agency need not have is not held against what is another's.
@@ -135,32 +136,32 @@ impl<'a> Rest<'a> {
 }
 
 /// Whether the agency told something of the person.
-fn is_answered(entry: &Entry<'_>) -> bool {
+fn is_answered(entry: &Candidate<'_>) -> bool {
     [SectionStatus::Ok, SectionStatus::NoRecord].iter().any(|is| is.as_str() == entry.decision)
 }
 
 /// What a gateway records that got this agency's answer; nothing where any will do.
-fn expected(theirs: &Entry<'_>) -> Option<&'static str> {
+fn expected(theirs: &Candidate<'_>) -> Option<&'static str> {
     let status = SectionStatus::ALL.into_iter().find(|status| status.as_str() == theirs.decision);
     let refused = || Reason::from_word(theirs.reason?).map(Reason::section_status);
     status.or_else(refused).map(SectionStatus::as_str)
 }
 
 /// What two records about the same asking come to; nothing where they contradict.
-fn verdict(ours: &Entry<'_>, theirs: &Entry<'_>) -> Option<Class> {
+fn verdict(ours: &Candidate<'_>, theirs: &Candidate<'_>) -> Option<Comparison> {
     // Who asked was gone, so that there was no answer.
     let gone = theirs.reason == Some(Reason::Abandoned.as_str());
     let expected = expected(theirs).filter(|_| !gone);
     if expected == Some(ours.decision) {
-        return Some(Class::Matched);
+        return Some(Comparison::Matched);
     }
     let told = is_answered(ours) || ours.decision == SectionStatus::Denied.as_str();
     match (ours.decision, expected) {
-        (decision, None) if !is_answered(ours) && decision != WITHHELD => Some(Class::Matched),
+        (decision, None) if !is_answered(ours) && decision != WITHHELD => Some(Comparison::Matched),
         (WITHHELD, Some(expected)) => {
-            (expected == SectionStatus::Ok.as_str()).then_some(Class::Late)
+            (expected == SectionStatus::Ok.as_str()).then_some(Comparison::Late)
         }
-        (_, Some(_)) if !told => Some(Class::Late),
+        (_, Some(_)) if !told => Some(Comparison::Late),
         _ => None,
     }
 }
@@ -168,39 +169,44 @@ fn verdict(ours: &Entry<'_>, theirs: &Entry<'_>) -> Option<Class> {
 /// A question that was put again after its answer was lost has two records here, and
 /// one at the gateway.
 fn again(
-    entry: &Entry<'_>,
-    gateway: &[Entry<'_>],
-    agency: &[Entry<'_>],
+    entry: &Candidate<'_>,
+    gateway: &[Candidate<'_>],
+    agency: &[Candidate<'_>],
     within: u64,
-) -> Option<Class> {
-    let about = |other: &&Entry<'_>| same(other.line, entry.line) && near(other, entry, within);
+) -> Option<Comparison> {
+    let about = |other: &&Candidate<'_>| same(other.line, entry.line) && near(other, entry, within);
     gateway.iter().find(about)?;
     let others =
         || agency.iter().filter(about).filter(|other| !std::ptr::eq(other.line, entry.line));
     others().next()?;
     if entry.reason == Some(Reason::Abandoned.as_str()) {
-        return Some(Class::Matched);
+        return Some(Comparison::Matched);
     }
     if !is_answered(entry) {
-        return Some(Class::Late);
+        return Some(Comparison::Late);
     }
-    let released = |entry: &Entry<'_>| entry.line.count.as_ref().map_or(1, |count| count.released);
+    let released =
+        |entry: &Candidate<'_>| entry.line.count.as_ref().map_or(1, |count| count.released);
     let repeat = others().find(|other| released(other) != released(entry))?;
-    Some(if repeat.line.origin == entry.line.origin { Class::Late } else { Class::Repeated })
+    Some(if repeat.line.origin == entry.line.origin {
+        Comparison::Late
+    } else {
+        Comparison::Repeated
+    })
 }
 
-fn near(one: &Entry<'_>, other: &Entry<'_>, within: u64) -> bool {
+fn near(one: &Candidate<'_>, other: &Candidate<'_>, within: u64) -> bool {
     one.line.time_us.abs_diff(other.line.time_us) <= within
 }
 
 /// All in which two records differ.
-fn differences(ours: &Entry<'_>, theirs: &Entry<'_>, within: u64) -> Vec<Difference> {
-    let mut all: Vec<Difference> = differing(ours.line, theirs.line).collect();
+fn differences(ours: &Candidate<'_>, theirs: &Candidate<'_>, within: u64) -> Vec<FieldDifference> {
+    let mut all: Vec<FieldDifference> = differing(ours.line, theirs.line).collect();
     let mut add = |field, gateway: String, agency: String| {
-        all.push(Difference { field, gateway, agency });
+        all.push(FieldDifference { field, gateway, agency });
     };
-    if verdict(ours, theirs) != Some(Class::Matched) {
-        let words = |entry: &Entry<'_>| match entry.reason {
+    if verdict(ours, theirs) != Some(Comparison::Matched) {
+        let words = |entry: &Candidate<'_>| match entry.reason {
             Some(reason) => format!("{} {reason}", entry.decision),
             None => entry.decision.to_owned(),
         };
@@ -213,7 +219,7 @@ fn differences(ours: &Entry<'_>, theirs: &Entry<'_>, within: u64) -> Vec<Differe
 }
 
 /// In what two records differ, but for decision and time.
-fn differing(ours: &SectionLine, theirs: &SectionLine) -> impl Iterator<Item = Difference> {
+fn differing(ours: &SectionLine, theirs: &SectionLine) -> impl Iterator<Item = FieldDifference> {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
     let numbers = |line: &SectionLine| {
         let numbers: Vec<String> = line.items.iter().map(u16::to_string).collect();
@@ -221,7 +227,7 @@ fn differing(ours: &SectionLine, theirs: &SectionLine) -> impl Iterator<Item = D
     };
     let counts = ours.count.as_ref().zip(theirs.count.as_ref());
     let count = counts.filter(|(ours, theirs)| ours != theirs);
-    let count = count.map(|(ours, theirs)| Difference {
+    let count = count.map(|(ours, theirs)| FieldDifference {
         field: "count",
         gateway: format!("{ours:?}"),
         agency: format!("{theirs:?}"),
@@ -235,6 +241,6 @@ fn differing(ours: &SectionLine, theirs: &SectionLine) -> impl Iterator<Item = D
     ]
     .into_iter()
     .filter(|(_, ours, theirs)| ours != theirs)
-    .map(|(field, gateway, agency)| Difference { field, gateway, agency })
+    .map(|(field, gateway, agency)| FieldDifference { field, gateway, agency })
     .chain(count)
 }

@@ -4,24 +4,24 @@
 use std::collections::BTreeMap;
 
 use super::super::export::{Line, SectionLine, WITHHELD};
-use super::{Class, Finding};
+use super::{Compared, Comparison};
 use crate::domain::section::SectionStatus;
 
 /// How many records of one request and agency are looked back at for one that is repeated.
 const NEIGHBOURS: usize = 16;
 
 /// Request and agency.
-pub(super) type Key<'a> = (&'a str, &'a str);
+pub(super) type PairKey<'a> = (&'a str, &'a str);
 
 /// A record, with what became of its answer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry<'a> {
+pub(super) struct Candidate<'a> {
     pub(super) line: &'a SectionLine,
     pub(super) decision: &'a str,
     pub(super) reason: Option<&'a str>,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> Candidate<'a> {
     fn new(line: &'a SectionLine) -> Self {
         Self { line, decision: &line.decision, reason: line.reason.as_deref() }
     }
@@ -30,12 +30,12 @@ impl<'a> Entry<'a> {
 /// One log, or those of one agency's replicas.
 #[derive(Debug, Default)]
 pub(super) struct Log<'a> {
-    pub(super) groups: BTreeMap<Key<'a>, Vec<Entry<'a>>>,
+    pub(super) groups: BTreeMap<PairKey<'a>, Vec<Candidate<'a>>>,
     /// From the last record before an unclean stop to the start after it.
     pub(super) windows: Vec<(u64, u64)>,
     /// When refusals were counted, by who was refused.
     pub(super) counted: BTreeMap<&'a str, Vec<(u64, u64)>>,
-    pub(super) disorder: Vec<Finding>,
+    pub(super) disorder: Vec<Compared>,
 }
 
 impl<'a> Log<'a> {
@@ -65,8 +65,8 @@ impl<'a> Log<'a> {
     fn add(&mut self, line: &'a SectionLine) {
         let Some(agency) = &line.agency else { return };
         let group = self.groups.entry((&line.request, agency)).or_default();
-        let mut entry = Entry::new(line);
-        let repeats = |before: &Entry<'_>| {
+        let mut entry = Candidate::new(line);
+        let repeats = |before: &Candidate<'_>| {
             before.line.time_us == line.time_us
                 && before.line.decision == line.decision
                 && same(before.line, line)
@@ -76,12 +76,12 @@ impl<'a> Log<'a> {
             self.disorder.push(disordered(&line, "it repeats an earlier record"));
         }
         if line.decision == WITHHELD {
-            let taken_back = |before: &Entry<'_>| {
+            let taken_back = |before: &Candidate<'_>| {
                 before.decision == SectionStatus::Ok.as_str() && same(before.line, line)
             };
             if let Some(at) = group.iter().rposition(taken_back) {
                 // The answer's own record, with its time and its count.
-                entry = Entry { line: group.remove(at).line, ..entry };
+                entry = Candidate { line: group.remove(at).line, ..entry };
             }
         }
         group.push(entry);
@@ -118,7 +118,7 @@ impl<'a> Log<'a> {
     }
 
     /// What it has about an agency.
-    pub(super) fn of_agency(&self, name: &str) -> Vec<Key<'a>> {
+    pub(super) fn of_agency(&self, name: &str) -> Vec<PairKey<'a>> {
         self.groups.keys().filter(|(_, agency)| *agency == name).copied().collect()
     }
 }
@@ -149,7 +149,7 @@ fn disorder(before: Option<&Line>, line: &Line) -> Option<&'static str> {
     (time < time_before).then_some("its time is before that of the one before")
 }
 
-fn disordered(line: &Line, words: &str) -> Finding {
+fn disordered(line: &Line, words: &str) -> Compared {
     let (origin, index, time) = line.place();
     let (request, agency) = match line {
         Line::Section(section) => {
@@ -157,8 +157,8 @@ fn disordered(line: &Line, words: &str) -> Finding {
         }
         _ => Default::default(),
     };
-    Finding {
-        class: Class::Disordered,
+    Compared {
+        class: Comparison::Disordered,
         request,
         agency,
         time_us: time.0,

@@ -3,7 +3,7 @@
 use super::{Edit, Row};
 
 /// An edit, to be told.
-pub(super) struct Told<'a> {
+pub(super) struct Worded<'a> {
     pub row: Option<&'static Row>,
     pub pattern: &'a str,
     pub key: &'a str,
@@ -15,7 +15,7 @@ pub(super) struct Told<'a> {
     pub to: Option<&'a str>,
 }
 
-impl Told<'_> {
+impl Worded<'_> {
     pub fn words(&self) -> String {
         self.plain().unwrap_or_else(|| self.generic())
     }

@@ -4,37 +4,39 @@
 //! CEILINGS how far a grant may go; REMAPPED and RECLASSIFIED what an item means and
 //! where it comes from; REROUTED who is asked; OPERATIONS how fast and where it runs.
 
-use super::{Form, Kind, Row};
+use super::{FileKind, Row, ValueForm};
 use crate::domain::flows::change::Class;
 
 use Class::{Ceilings, Operations, Reclassified, Release, Remapped, Rerouted, Reviewers, Trust};
-use Form::{Address, Entry, Followed, Hidden, List, Plain, Public, Set, Span, Text};
-use Kind::{Agency, Bundles, Catalogue, Gateway, Issuer, Request, Reserved, Review, Vocabulary};
+use FileKind::{
+    Agency, Bundles, Catalogue, Gateway, Issuer, Request, Reserved, Review, Vocabulary,
+};
+use ValueForm::{Address, Entry, Followed, Hidden, List, Plain, Public, Set, Span, Text};
 
 const fn row(
-    files: &'static [Kind],
+    files: &'static [FileKind],
     key: &'static str,
     class: Class,
-    form: Form,
+    form: ValueForm,
     default: &'static str,
     says: &'static str,
 ) -> Row {
     Row { files, key, class, form, default, says }
 }
 
-const G: &[Kind] = &[Gateway];
-const A: &[Kind] = &[Agency];
-const HOUSES: &[Kind] = &[Gateway, Agency];
-const C: &[Kind] = &[Catalogue];
-const R: &[Kind] = &[Reserved];
-const B: &[Kind] = &[Bundles];
-const V: &[Kind] = &[Vocabulary];
-const I: &[Kind] = &[Issuer];
-const Q: &[Kind] = &[Request];
-const M: &[Kind] = &[Review];
+const G: &[FileKind] = &[Gateway];
+const A: &[FileKind] = &[Agency];
+const HOUSES: &[FileKind] = &[Gateway, Agency];
+const C: &[FileKind] = &[Catalogue];
+const R: &[FileKind] = &[Reserved];
+const B: &[FileKind] = &[Bundles];
+const V: &[FileKind] = &[Vocabulary];
+const I: &[FileKind] = &[Issuer];
+const Q: &[FileKind] = &[Request];
+const M: &[FileKind] = &[Review];
 
 /// By which key the entries of a list of tables are told apart.
-pub const IDENTITIES: &[(Kind, &str, &str)] = &[
+pub const IDENTITIES: &[(FileKind, &str, &str)] = &[
     (Gateway, "link.trust", "domain"),
     (Agency, "link.trust", "domain"),
     (Gateway, "grants.issuer", "id"),
