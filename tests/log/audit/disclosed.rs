@@ -1,7 +1,9 @@
 //! A receipt is evidence of one disclosure: one of another consumer, request, grant, time,
 //! decision or set of items is told from it, and so is one whose parts were exchanged.
 
-use tributary::domain::audit::disclosed::{DisclosedError, Disclosure, Told, names, records};
+use tributary::domain::audit::disclosed::{
+    Disclosed, DisclosedError, DisclosedSection, names, records,
+};
 use tributary::domain::audit::{GrantId, ReceiptFile, Record, SectionRecord, Timestamp};
 use tributary::domain::item::{ItemNumber, ItemSet};
 use tributary::domain::peer::SpiffeId;
@@ -29,17 +31,17 @@ fn receipts() -> Vec<(SectionRecord, ReceiptFile)> {
 
 fn check(
     record: &SectionRecord,
-    change: impl FnOnce(&mut Disclosure<'_>),
+    change: impl FnOnce(&mut Disclosed<'_>),
     proved: &[SectionRecord],
 ) -> Result<(), DisclosedError> {
     let grant = record.grant.clone().unwrap();
     let within = (Timestamp(record.time.0 - 5), Timestamp(record.time.0 + 5));
-    let mut disclosure = Disclosure {
+    let mut disclosure = Disclosed {
         request: record.request.as_str(),
         consumer: &record.consumer,
         grant: &grant,
         within,
-        sections: vec![Told {
+        sections: vec![DisclosedSection {
             agency: record.agency.as_ref().unwrap().to_string(),
             status: SectionStatus::Ok,
             asked: record.items.len(),
@@ -65,7 +67,7 @@ fn a_receipt_proves_this_disclosure_and_no_other() {
     let other: SpiffeId = "spiffe://bank.city.example/consumer/loan".parse().unwrap();
     let another = GrantId::new("another").unwrap();
     let beyond: ItemSet = [ItemNumber::new(400).unwrap()].into_iter().collect();
-    type Change<'a> = Box<dyn FnOnce(&mut Disclosure<'_>) + 'a>;
+    type Change<'a> = Box<dyn FnOnce(&mut Disclosed<'_>) + 'a>;
     let changes: Vec<(&str, Change<'_>)> = vec![
         ("request", Box::new(|of| of.request = "another")),
         ("time", Box::new(|of| of.within.1 = Timestamp(1))),
@@ -82,7 +84,7 @@ fn a_receipt_proves_this_disclosure_and_no_other() {
     for (consumer, grant) in
         [(&other, record.grant.as_ref().unwrap()), (&record.consumer, &another)]
     {
-        let of = Disclosure {
+        let of = Disclosed {
             request: record.request.as_str(),
             consumer,
             grant,
