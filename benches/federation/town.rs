@@ -2,7 +2,7 @@
 //! process of the real binary with its own keys, database and log. For growth,
 //! which the demo's seven agencies do not show.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use tempfile::TempDir;
@@ -10,12 +10,10 @@ use tributary::app::demo::people::People;
 use tributary::app::demo::{ConsumerEntry, Federation, GatewayEntry, IssuerEntry};
 use tributary::clock;
 use tributary::config::catalogue;
-use tributary::domain::audit::{Origin, SigningKey as LogKey};
 use tributary::domain::catalogue::AgencyId;
-use tributary::domain::grant::jwk::PublicKey;
-use tributary::domain::grant::{Algorithm, KeyId, base64};
+use tributary::domain::grant::{Algorithm, KeyId};
 use tributary::domain::peer::Role;
-use tributary::issuer::{PersonKeys, SealingKeyPair, SigningKey, write_private, write_public};
+use tributary::issuer::key_files;
 use tributary::link::pki::{Authority, Issued, Request, Validity};
 
 use crate::child::Server;
@@ -179,48 +177,22 @@ fn build(spec: &Spec, home: &TempDir) -> anyhow::Result<Town> {
 }
 
 fn keys(town: &Town) -> anyhow::Result<()> {
-    signing_key(&town.home.join("consent/signing"))?;
-    signing_key(&town.home.join("consent/status"))?;
-    signing_key(&town.consumer.folder.join("proof"))?;
-    let secret = PersonKeys::generate_secret()?;
-    let file = town.home.join("consent/person.secret");
-    write_private(&file, base64::encode(secret.expose()).as_bytes())?;
+    let kid = kid()?;
+    for stem in ["consent/signing", "consent/status"] {
+        key_files::signing(&town.home.join(stem), Algorithm::EdDsa, &kid)?;
+    }
+    key_files::signing(&town.consumer.folder.join("proof"), Algorithm::EdDsa, &kid)?;
+    key_files::secret(&town.home.join("consent/person.secret"))?;
     for agency in &town.agencies {
-        let pair = SealingKeyPair::generate(kid()?)?;
-        let public = PublicKey::Sealing(pair.public);
-        key_pair(&agency.folder.join("sealing"), pair.to_jwk().expose(), &public)?;
-        seed(&agency.folder.join("tags.seed"))?;
-        log_key(&agency.folder.join("audit"), &town.origin(&agency.name))?;
+        key_files::sealing(&agency.folder.join("sealing"), &kid)?;
+        key_files::secret(&agency.folder.join("tags.seed"))?;
+        key_files::log(&agency.folder.join("audit"), &town.origin(&agency.name).parse()?)?;
     }
     for number in 0..town.gateways {
         let name = format!("gateway-{number}");
-        log_key(&town.gateway.folder.join(&name), &town.origin(&name))?;
+        key_files::log(&town.gateway.folder.join(&name), &town.origin(&name).parse()?)?;
     }
     Ok(())
-}
-
-fn log_key(path: &Path, origin: &str) -> anyhow::Result<()> {
-    let seed = seed(&path.with_extension("seed"))?;
-    let origin: Origin = origin.parse()?;
-    let key = LogKey::from_seed(&seed)?.verifying_key(&origin)?;
-    Ok(write_public(&path.with_extension("vkey"), format!("{key}\n").as_bytes())?)
-}
-
-fn seed(path: &Path) -> anyhow::Result<[u8; 32]> {
-    let seed = PersonKeys::generate_secret()?;
-    write_private(path, base64::encode(seed.expose()).as_bytes())?;
-    Ok(*seed.expose())
-}
-
-fn signing_key(path: &Path) -> anyhow::Result<()> {
-    let key = SigningKey::generate(Algorithm::EdDsa, kid()?)?;
-    key_pair(path, key.to_jwk()?.expose(), &PublicKey::Verifying(key.verifying_key()?))
-}
-
-fn key_pair(path: &Path, secret: &str, public: &PublicKey) -> anyhow::Result<()> {
-    write_private(&path.with_extension("jwk"), secret.as_bytes())?;
-    let public = format!("{}\n", public.to_json(Some(&kid()?)));
-    Ok(write_public(&path.with_extension("pub.jwk"), public.as_bytes())?)
 }
 
 fn kid() -> anyhow::Result<KeyId> {
