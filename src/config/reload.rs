@@ -55,11 +55,6 @@ impl<T> LastGood<T> {
         }
     }
 
-    /// Puts a part of what is in force in its place, and leaves the alarm as it is.
-    pub fn keep(&self, part: T) {
-        self.current.store(Arc::new(part));
-    }
-
     /// Whether the latest load failed, so that what is in force is not what
     /// stands in the files.
     pub fn is_stale(&self) -> bool {

@@ -16,7 +16,7 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::policy::engine::Engine;
 
 /// What requests are judged by at one moment. `M` is what an agency maps to the items.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rulebook<M = ()> {
     /// Pinned issuers, and purposes with their ceilings.
     pub grants: Arc<Grants>,

@@ -226,20 +226,19 @@ impl<M: Clone + 'static> Watched<M> {
     fn judged(&self, now: &Changing, faults: &mut Faults) -> Option<(Rulebook<M>, Texts)> {
         let Governing { folder, catalogue, policy, .. } = &self.governing;
         let (catalogue, texts) = catalogue::judge(catalogue, faults)?;
-        let (catalogue, before) = (Arc::new(catalogue), self.rules.now());
+        let (catalogue, mut next) = (Arc::new(catalogue), self.in_force());
         for (at, agency) in now.agencies.iter().enumerate() {
             check_agency(&format!("agency[{at}].id"), &agency.id, &catalogue, faults);
         }
         let grants = now.grants.load(folder, &catalogue, faults);
         let engine = policy.judge(&catalogue, faults);
-        let mut earlier = before.earlier.clone();
-        if before.catalogue().digest() != catalogue.digest() {
-            earlier.insert(0, before.catalogue().clone());
-            earlier.retain(|known| known.digest() != catalogue.digest());
-            earlier.truncate(EARLIER);
+        if next.catalogue().digest() != catalogue.digest() {
+            next.earlier.insert(0, next.catalogue().clone());
+            next.earlier.retain(|known| known.digest() != catalogue.digest());
+            next.earlier.truncate(EARLIER);
         }
         let (grants, engine) = (Arc::new(grants?), Arc::new(engine?));
-        Some((Rulebook { grants, engine, earlier, mapped: before.mapped.clone() }, texts))
+        Some((Rulebook { grants, engine, ..next }, texts))
     }
 
     fn pins(&self, now: &Changing) {
@@ -275,7 +274,7 @@ impl<M: Clone + 'static> Watched<M> {
     }
 
     fn put_grants(&self, grants: Grants) {
-        self.put(|before| Rulebook { grants: Arc::new(grants), ..before });
+        self.rules.put(Rulebook { grants: Arc::new(grants), ..self.in_force() });
     }
 
     fn policy(&self) {
@@ -285,7 +284,7 @@ impl<M: Clone + 'static> Watched<M> {
             Ok(engine) => {
                 let (rules, engine) = (engine.rule_ids().len(), Arc::new(engine));
                 warm(engine.clone(), self.governing.own.clone());
-                self.put(|before| Rulebook { engine, ..before });
+                self.rules.put(Rulebook { engine, ..self.in_force() });
                 tracing::info!(rules, "the changed policy is in force");
             }
             Err(error) => tracing::error!(
@@ -309,22 +308,16 @@ impl<M: Clone + 'static> Watched<M> {
         match self.governing.mapper.map(now, before.catalogue(), &before) {
             Ok(None) => {}
             Ok(Some(mapped)) => {
-                self.put(|before| Rulebook { mapped, ..before });
+                self.rules.put(Rulebook { mapped, ..self.in_force() });
                 tracing::info!("the changed mapping is in force");
             }
             Err(why) => kept_as(Reason::MappingKept, why),
         }
     }
 
-    /// Puts the rulebook in force that is made of the one before: nobody else puts any.
-    fn put(&self, change: impl FnOnce(Rulebook<M>) -> Rulebook<M>) {
-        let Rulebook { grants, engine, earlier, mapped } = &*self.rules.now();
-        self.rules.put(change(Rulebook {
-            grants: grants.clone(),
-            engine: engine.clone(),
-            earlier: earlier.clone(),
-            mapped: mapped.clone(),
-        }));
+    /// The one in force, of which the next is made: nobody else puts any.
+    fn in_force(&self) -> Rulebook<M> {
+        Rulebook::clone(&self.rules.now())
     }
 }
 
