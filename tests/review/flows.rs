@@ -224,6 +224,7 @@ proptest! {
             for basis in [LegalBasis::Consent, LegalBasis::WrittenConsent] {
                 let question = Question { consumer, purpose: "credit_profile", basis, agency };
                 let openings = engine.openings(&question).unwrap();
+                let decision = engine.decide(&question);
                 let mut covered = ItemSet::EMPTY;
                 for opening in &openings {
                     prop_assert!(covered.and(&opening.items).is_empty());
@@ -235,6 +236,8 @@ proptest! {
                     let opening =
                         openings.iter().find(|opening| opening.items.contains(item.number));
                     prop_assert_eq!(&opening.unwrap().explanation, &alone, "{}", item.id);
+                    let opened = decision.items.contains(item.number);
+                    prop_assert_eq!(opened, alone.allowed(), "{}", item.id);
                 }
             }
         }

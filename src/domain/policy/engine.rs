@@ -221,9 +221,9 @@ impl Engine {
         }
     }
 
-    /// Evaluates the rules for every item of the catalogue and remembers the
-    /// decision: milliseconds of CPU. One evaluation runs at a time; who waits
-    /// for the same one gets its result.
+    /// Evaluates the rules, once for each class of items that they tell apart, and
+    /// remembers the decision: up to milliseconds of CPU where rules name many items. One
+    /// evaluation runs at a time; who waits for the same one gets its result.
     pub fn evaluate(&self, question: &Question<'_>) -> Arc<PolicyDecision> {
         let Some(key) = self.key(question) else {
             return Arc::clone(&self.nothing);
@@ -232,7 +232,7 @@ impl Engine {
         if let Some(decision) = self.cache.get(&key) {
             return decision;
         }
-        let decision = Arc::new(self.every_item(question));
+        let decision = Arc::new(self.every_class(question));
         self.cache.insert(key, &decision);
         decision
     }
@@ -293,28 +293,29 @@ impl Engine {
         self.classes.likeness(question)
     }
 
-    fn every_item(&self, question: &Question<'_>) -> PolicyDecision {
+    fn every_class(&self, question: &Question<'_>) -> PolicyDecision {
         let mut decision = PolicyDecision::default();
         let mut determined: BTreeMap<u16, ItemSet> = BTreeMap::new();
         let mut asker = Asker::new(self, question).ok();
-        for (number, resource) in &self.world.items {
+        for (resource, items) in &self.classes.members {
             let response = asker.as_mut().and_then(|asker| asker.ask(resource).ok());
             let Some(response) = response else {
-                decision.failed.insert(*number);
+                decision.failed = decision.failed.or(items);
                 continue;
             };
             let failed = response.diagnostics().errors().next().is_some();
             let denied = response.decision() == CedarDecision::Deny;
             if failed {
-                decision.failed.insert(*number);
+                decision.failed = decision.failed.or(items);
             } else if !denied {
-                decision.items.insert(*number);
+                decision.items = decision.items.or(items);
             }
             let errors = response.diagnostics().errors().map(failing_rule);
             // Permits determine nothing where a rule failed.
             let reasons = response.diagnostics().reason().filter(|_| denied || !failed);
             for rule in errors.chain(reasons).filter_map(|rule| self.number(rule)) {
-                determined.entry(rule).or_default().insert(*number);
+                let determines = determined.entry(rule).or_default();
+                *determines = determines.or(items);
             }
         }
         let rules = determined.into_iter().filter_map(|(number, items)| {
