@@ -114,10 +114,10 @@ impl Connection {
             () = self.memory.pays() => Why::Broken(Reason::HeaviestPeer),
         };
 
-        let (bound, distrusted) = match why {
+        let (bound, ends) = match why {
             Why::Silence => {
                 refused(&self.peer, self.number, Reason::IdleTimeout, "no request came in time");
-                (SILENT_GOODBYE, false)
+                (SILENT_GOODBYE, Phase::Draining(Reason::IdleTimeout))
             }
             Why::Broken(reason) => {
                 refused(&self.peer, self.number, reason, "it takes more than a peer may");
@@ -125,25 +125,25 @@ impl Connection {
                     // Not at once, or it would be the next handshake that it floods with.
                     tokio::time::sleep(FLOODED).await;
                 }
-                (SILENT_GOODBYE, false)
+                (SILENT_GOODBYE, Phase::Draining(reason))
             }
             Why::Age => {
                 tracing::debug!(peer = %self.peer, connection = self.number, "connection has its age: draining");
-                (limits.drain, false)
+                (limits.drain, Phase::Draining(Reason::ConnectionAge))
             }
-            Why::Stop => (limits.drain, false),
+            Why::Stop => (limits.drain, Phase::Draining(Reason::Stopping)),
             Why::Distrust(error) => {
                 distrust(&self.peer, self.number, &error);
-                (limits.distrust, true)
+                (limits.distrust, Phase::Distrusted)
             }
         };
-        phase.send_replace(if distrusted { Phase::Distrusted } else { Phase::Draining });
+        phase.send_replace(ends);
         connection.as_mut().graceful_shutdown();
 
         let left = tokio::select! {
             _ = connection.as_mut() => return,
             () = tokio::time::sleep(bound) => None,
-            error = lost.as_mut(), if !distrusted => Some(error),
+            error = lost.as_mut(), if ends != Phase::Distrusted => Some(error),
         };
         if let Some(error) = left {
             distrust(&self.peer, self.number, &error);

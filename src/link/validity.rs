@@ -15,6 +15,7 @@ use super::budget::Held;
 use super::trust::{Trust, TrustError, TrustStore, Usage};
 use crate::clock;
 use crate::domain::peer::PeerId;
+use crate::domain::reason::Reason;
 
 /// Longest sleep before the time of day is read again: it may be set while we
 /// sleep, and an expired certificate is to be noticed within ten seconds.
@@ -25,8 +26,8 @@ const CLOCK_CHECK: Duration = Duration::from_secs(5);
 pub enum Phase {
     /// Everything is in order.
     Open,
-    /// The connection goes soon: no new work, finish the old.
-    Draining,
+    /// The connection goes soon, for this reason: no new work, finish the old.
+    Draining(Reason),
     /// The peer is no longer believed: release nothing.
     Distrusted,
 }
@@ -92,7 +93,7 @@ impl Link {
         // with it.
         match phase.wait_for(|phase| *phase != Phase::Open).await {
             Ok(phase) => *phase,
-            Err(_) => Phase::Draining,
+            Err(_) => Phase::Draining(Reason::ConnectionAge),
         }
     }
 }

@@ -15,7 +15,9 @@ pub async fn ending(link: &Link, stop: &mut watch::Receiver<bool>) -> Option<Rea
         _ = stop.wait_for(|stop| *stop) => Some(Reason::Stopping),
         phase = link.closing() => match phase {
             Phase::Distrusted => None,
-            Phase::Open | Phase::Draining => Some(Reason::ConnectionAge),
+            Phase::Draining(reason) => Some(reason),
+            // Not what was waited for.
+            Phase::Open => Some(Reason::ConnectionAge),
         },
     }
 }

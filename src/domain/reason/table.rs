@@ -376,7 +376,7 @@ reasons! {
     /// A handshake ended well and no peer was verified in it, so the connection is refused.
     NotVerified = "NOT_VERIFIED", Unauthenticated, NEVER, Operator, Log;
     /// No request came on a connection in the time that it may be idle, so it was closed.
-    IdleTimeout = "IDLE_TIMEOUT", DeadlineExceeded, NEVER, Nobody, Log;
+    IdleTimeout = "IDLE_TIMEOUT", DeadlineExceeded, NEVER, Nobody, Ours;
     /// The peer shows no certificate.
     NoCertificate = "NO_CERTIFICATE", Unauthenticated, NEVER, Caller, Log;
     /// The peer does not offer HTTP/2.
@@ -412,10 +412,10 @@ reasons! {
     UnknownTrustDomain = "UNKNOWN_TRUST_DOMAIN", Unauthenticated, NEVER, Operator, Log;
     /// A connection brought more frames that ask for nothing than any honest peer sends, so
     /// it was closed.
-    FramesWithoutWork = "FRAMES_WITHOUT_WORK", ResourceExhausted, NEVER, Caller, Log;
+    FramesWithoutWork = "FRAMES_WITHOUT_WORK", ResourceExhausted, NEVER, Caller, Ours;
     /// The process holds as much as it may for its peers, so the connections of the one that
     /// makes it hold most were closed.
-    HeaviestPeer = "HEAVIEST_PEER", ResourceExhausted, NEVER, Caller, Log;
+    HeaviestPeer = "HEAVIEST_PEER", ResourceExhausted, NEVER, Caller, Ours;
     /// An answer was not read in its time, so its stream was reset.
     Unread = "UNREAD", DeadlineExceeded, NEVER, Caller, Log;
 
