@@ -283,7 +283,13 @@ impl AuditLog {
         if records.len() > Self::MAX_RECORDS {
             return Err(AuditError::TooManyRecords { count: records.len() });
         }
-        if records.iter().any(|is| matches!(is, Record::Started { .. } | Record::Stopped { .. })) {
+        let is_own = |record: &Record| {
+            matches!(
+                record,
+                Record::Started { .. } | Record::Stopped { .. } | Record::Succeeds { .. }
+            )
+        };
+        if records.iter().any(is_own) {
             return Err(AuditError::NotYours);
         }
         if let Health::Poisoned(reason) = self.health() {

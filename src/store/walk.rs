@@ -261,6 +261,11 @@ impl Walker<'_> {
                 self.fault(FaultKind::Changed, file, Some(offset), &what);
             }
             self.walk.high_water = self.walk.high_water.max(record.time());
+            if matches!(record, Record::Succeeds { .. }) && index > 0 {
+                let what =
+                    format!("entry {index} says which log went before, as only the first may");
+                self.fault(FaultKind::Changed, file, Some(offset), &what);
+            }
             self.walk.closed = matches!(record, Record::Stopped { .. });
         }
         (self.on_entry)(Step { index, bytes, record: record.as_ref() });

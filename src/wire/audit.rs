@@ -154,6 +154,11 @@ pub fn encode_record(index: u64, leaf: Hash, record: &Record) -> pb::AuditRecord
             audit_record::Record::Opened(pb::LogOpened { clean: *clean })
         }
         Record::Stopped { .. } => audit_record::Record::Closed(pb::LogClosed {}),
+        Record::Succeeds { ended, .. } => audit_record::Record::Succeeds(pb::LogSucceeds {
+            origin: ended.origin.to_string(),
+            size: ended.size,
+            root: bytes(&ended.root.0),
+        }),
     };
     pb::AuditRecord {
         index,
@@ -221,5 +226,14 @@ pub fn decode_record(origin: &str, record: pb::AuditRecord) -> Option<Line> {
             Line::Started { origin, index, time, time_us, clean: opened.clean }
         }
         audit_record::Record::Closed(_) => Line::Stopped { origin, index, time, time_us },
+        audit_record::Record::Succeeds(before) => Line::Succeeds {
+            origin,
+            index,
+            time,
+            time_us,
+            log: before.origin,
+            size: before.size,
+            root: HEXLOWER.encode(&before.root),
+        },
     })
 }

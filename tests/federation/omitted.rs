@@ -24,7 +24,10 @@ fn forge(audit: &AuditConfig, to: &Path, request: &str, agency: &str) {
         let left_out = matches!(record, Record::Section(section)
             if section.request.as_str() == request
                 && section.agency.as_ref().is_some_and(|of| of.as_str() == agency));
-        let own = matches!(record, Record::Started { .. } | Record::Stopped { .. });
+        let own = matches!(
+            record,
+            Record::Started { .. } | Record::Stopped { .. } | Record::Succeeds { .. }
+        );
         if !left_out && !own {
             records.push(record.clone());
         }

@@ -29,6 +29,9 @@ fn text(line: &Line) -> String {
             format!("{index} {time} log opened{after}")
         }
         Line::Stopped { index, time, .. } => format!("{index} {time} log closed"),
+        Line::Succeeds { index, time, log, size, .. } => {
+            format!("{index} {time} goes on from the log {log}, which ended with {size} entries")
+        }
     }
 }
 

@@ -86,6 +86,9 @@ impl Dictionary {
             },
             Record::Started { time, clean } => Entry::Started { time: *time, clean: *clean },
             Record::Stopped { time } => Entry::Stopped { time: *time },
+            Record::Succeeds { time, ended } => {
+                Entry::Succeeds { time: *time, ended: ended.clone() }
+            }
         };
         let mut entries = interning.fresh;
         entries.push(entry);
@@ -128,6 +131,9 @@ impl Dictionary {
             }),
             Entry::Started { time, clean } => Record::Started { time: *time, clean: *clean },
             Entry::Stopped { time } => Record::Stopped { time: *time },
+            Entry::Succeeds { time, ended } => {
+                Record::Succeeds { time: *time, ended: ended.clone() }
+            }
         }))
     }
 

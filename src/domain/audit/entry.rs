@@ -11,6 +11,7 @@
 //! | 4 started | time, 1 if the log had been closed |
 //! | 5 stopped | time |
 //! | 6 search | time, reviewer→, 1 list or 2 subject access, kinds of key, count |
+//! | 7 succeeds | time, origin, size and root (32) of the log that it goes on from, as that ended |
 //!
 //! Times are microseconds since 1970 in 8 bytes, big-endian. `→` is the index of the
 //! name's entry, and like a count an unsigned LEB128. Texts, items and rules have a
@@ -20,8 +21,10 @@
 //! 0 (use) or 1 (repeat) with the number, all as unsigned LEB128.
 
 use super::codec::{DecodeError, Put, Take};
+use super::note::Checkpoint;
 use super::record::{Blind, Counted, RuleSet, SearchKeys, SearchKind, Timestamp};
 use super::term::Term;
+use super::tree::Hash;
 
 use crate::domain::item::ItemSet;
 use crate::domain::names::{GrantId, RequestId};
@@ -174,6 +177,13 @@ pub enum Entry {
         /// When.
         time: Timestamp,
     },
+    /// The log goes on from another.
+    Succeeds {
+        /// When.
+        time: Timestamp,
+        /// That log as it ended.
+        ended: Checkpoint,
+    },
     /// A search of the log.
     Search {
         /// When.
@@ -230,6 +240,13 @@ impl Entry {
             Self::Stopped { time } => {
                 put.u8(5);
                 put.u64(time.0);
+            }
+            Self::Succeeds { time, ended } => {
+                put.u8(7);
+                put.u64(time.0);
+                put.short(ended.origin.as_str().as_bytes());
+                put.varint(ended.size);
+                put.fixed(&ended.root.0);
             }
             Self::Search { time, reviewer, kind, keys, hits } => {
                 put.u8(6);
@@ -290,6 +307,14 @@ impl Entry {
                     .ok_or(DecodeError::Form("kinds of key"))?,
                 hits: take.varint("count")?,
             },
+            7 => Self::Succeeds {
+                time: Timestamp(take.u64("time")?),
+                ended: Checkpoint {
+                    origin: take.text("origin")?,
+                    size: take.varint("size")?,
+                    root: Hash(take.array("root")?),
+                },
+            },
             _ => return Err(DecodeError::Form("kind")),
         };
         take.end()?;
@@ -304,6 +329,7 @@ impl Entry {
             Self::Refusals { time, .. }
             | Self::Started { time, .. }
             | Self::Stopped { time }
+            | Self::Succeeds { time, .. }
             | Self::Search { time, .. } => Some(*time),
         }
     }

@@ -82,6 +82,23 @@ pub enum Line {
         /// The same in microseconds since 1970.
         time_us: u64,
     },
+    /// The log goes on from another.
+    Succeeds {
+        /// The log.
+        origin: String,
+        /// Index in the log.
+        index: u64,
+        /// When, RFC 3339, UTC.
+        time: String,
+        /// The same in microseconds since 1970.
+        time_us: u64,
+        /// The origin of the log before.
+        log: String,
+        /// How many entries that had when it ended.
+        size: u64,
+        /// The root over them, in hexadecimal digits.
+        root: String,
+    },
 }
 
 /// A request and an agency.
@@ -240,6 +257,15 @@ impl Line {
                 Self::Started { origin, index, time, time_us, clean: *clean }
             }
             Record::Stopped { .. } => Self::Stopped { origin, index, time, time_us },
+            Record::Succeeds { ended, .. } => Self::Succeeds {
+                origin,
+                index,
+                time,
+                time_us,
+                log: ended.origin.to_string(),
+                size: ended.size,
+                root: to_hex(&ended.root.0),
+            },
         }
     }
 
@@ -250,7 +276,10 @@ impl Line {
             Self::Refusals { origin, index, time_us, .. }
             | Self::Search { origin, index, time_us, .. }
             | Self::Started { origin, index, time_us, .. }
-            | Self::Stopped { origin, index, time_us, .. } => (origin, *index, Timestamp(*time_us)),
+            | Self::Stopped { origin, index, time_us, .. }
+            | Self::Succeeds { origin, index, time_us, .. } => {
+                (origin, *index, Timestamp(*time_us))
+            }
         }
     }
 
@@ -261,7 +290,8 @@ impl Line {
             Self::Refusals { time, .. }
             | Self::Search { time, .. }
             | Self::Started { time, .. }
-            | Self::Stopped { time, .. } => time,
+            | Self::Stopped { time, .. }
+            | Self::Succeeds { time, .. } => time,
         }
     }
 

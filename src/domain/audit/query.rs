@@ -41,7 +41,7 @@ impl Query {
             Record::Section(section) => self.takes_section(section) && is_peer(&section.consumer),
             Record::Refusals(refusals) => of_no_section && is_peer(&refusals.peer),
             Record::Search(search) => of_no_section && is_peer(&search.reviewer),
-            Record::Started { .. } | Record::Stopped { .. } => {
+            Record::Started { .. } | Record::Stopped { .. } | Record::Succeeds { .. } => {
                 of_no_section && self.consumer.is_none()
             }
         }

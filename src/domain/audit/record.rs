@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
+use super::note::Checkpoint;
+
 use crate::domain::catalogue::{AgencyId, CatalogueDigest};
 use crate::domain::item::ItemSet;
 use crate::domain::names::{GrantId, ReasonWord, RequestId, RuleId};
@@ -291,6 +293,14 @@ pub enum Record {
         /// When.
         time: Timestamp,
     },
+    /// The log goes on from another that has ended: the first entry or none. The log
+    /// writes this record itself.
+    Succeeds {
+        /// When.
+        time: Timestamp,
+        /// That log as it ended.
+        ended: Checkpoint,
+    },
 }
 
 impl Record {
@@ -300,7 +310,9 @@ impl Record {
             Self::Section(section) => section.time,
             Self::Refusals(refusals) => refusals.time,
             Self::Search(search) => search.time,
-            Self::Started { time, .. } | Self::Stopped { time } => *time,
+            Self::Started { time, .. } | Self::Stopped { time } | Self::Succeeds { time, .. } => {
+                *time
+            }
         }
     }
 }

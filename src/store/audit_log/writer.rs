@@ -293,7 +293,9 @@ fn raise(record: &mut Record, high_water: &mut Timestamp) {
         Record::Section(section) => &mut section.time,
         Record::Refusals(refusals) => &mut refusals.time,
         Record::Search(search) => &mut search.time,
-        Record::Started { time, .. } | Record::Stopped { time } => time,
+        Record::Started { time, .. } | Record::Stopped { time } | Record::Succeeds { time, .. } => {
+            time
+        }
     };
     *time = (*time).max(*high_water);
     *high_water = *time;

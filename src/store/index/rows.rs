@@ -67,7 +67,7 @@ impl Added {
             Record::Search(search) => {
                 key(Kind::Peer, search.reviewer.as_str().as_bytes());
             }
-            Record::Started { .. } | Record::Stopped { .. } => {}
+            Record::Started { .. } | Record::Stopped { .. } | Record::Succeeds { .. } => {}
         }
     }
 }

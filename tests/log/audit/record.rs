@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use tributary::domain::audit::export::Line;
 use tributary::domain::audit::{
-    Blind, CountRecord, Counted, Decision, Dictionary, Entry, GrantId, MAX_ENTRY_BYTES, ReasonWord,
-    Record, RefusalsRecord, RequestId, RuleId, RuleSet, SearchKeys, SearchKind, SearchRecord,
-    SectionRecord, SubjectTag, Timestamp, leaf_hash,
+    Blind, Checkpoint, CountRecord, Counted, Decision, Dictionary, Entry, GrantId, Hash,
+    MAX_ENTRY_BYTES, ReasonWord, Record, RefusalsRecord, RequestId, RuleId, RuleSet, SearchKeys,
+    SearchKind, SearchRecord, SectionRecord, SubjectTag, Timestamp, leaf_hash,
 };
 use tributary::domain::catalogue::{AgencyId, CatalogueDigest};
 use tributary::domain::item::ItemNumber;
@@ -134,6 +134,12 @@ fn any_record() -> impl Strategy<Value = Record> {
         1 => (any::<u64>(), any::<bool>())
             .prop_map(|(time, clean)| Record::Started { time: Timestamp(time), clean }),
         1 => any::<u64>().prop_map(|time| Record::Stopped { time: Timestamp(time) }),
+        1 => (any::<u64>(), "[a-z./]{1,128}", any::<u64>(), any::<[u8; 32]>()).prop_map(
+            |(time, origin, size, root)| Record::Succeeds {
+                time: Timestamp(time),
+                ended: Checkpoint { origin: origin.parse().unwrap(), size, root: Hash(root) },
+            }
+        ),
     ]
 }
 

@@ -54,7 +54,10 @@ impl<'a> Log<'a> {
                 Line::Refusals { since_us, time_us, peer, .. } => {
                     log.counted.entry(peer).or_default().push((*since_us, *time_us));
                 }
-                Line::Started { .. } | Line::Stopped { .. } | Line::Search { .. } => {}
+                Line::Started { .. }
+                | Line::Stopped { .. }
+                | Line::Succeeds { .. }
+                | Line::Search { .. } => {}
             }
             before = Some(line);
         }
