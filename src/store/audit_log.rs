@@ -17,6 +17,8 @@ mod reread;
 mod sealer;
 mod shared;
 mod tail;
+mod turn;
+mod workers;
 mod writer;
 
 use std::fs::File;
@@ -28,6 +30,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use figures::Figures;
+pub use shared::Folder;
 use shared::Shared;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
@@ -80,6 +83,14 @@ pub enum AuditError {
     /// Another process has the log open.
     #[error("the audit log {path} is open in another process: one process writes a log", path = .0.display())]
     Locked(PathBuf),
+    /// The folder in which the log is to go on holds one.
+    #[error(
+        "{path} holds entries of a log already: a log goes on in a folder that holds none, under an origin of its own", path = .0.display()
+    )]
+    Begun(PathBuf),
+    /// A log does not succeed itself.
+    #[error("the log `{0}` is to go on under its own origin: give the next one another")]
+    SameOrigin(Origin),
     /// A mirror is no log to go on with.
     #[error(
         "{path} is a mirror of a log and holds none of what that log wrote last: begin a new log, in another folder and under another origin, and keep the mirror as evidence", path = .0.display()
@@ -193,9 +204,10 @@ pub struct Recovery {
     pub clean: bool,
 }
 
-struct Job {
-    records: Vec<Record>,
-    reply: oneshot::Sender<Result<Receipt, AuditError>>,
+/// What waits for the writer.
+enum Job {
+    Append { records: Vec<Record>, reply: oneshot::Sender<Result<Receipt, AuditError>> },
+    Turn { next: Box<turn::Next>, reply: oneshot::Sender<Result<(), AuditError>> },
 }
 
 /// An open log. Dropping it closes it: what is queued is written, then tiles and
@@ -205,12 +217,9 @@ pub struct AuditLog {
     shared: Arc<Shared>,
     queue: Option<SyncSender<Job>>,
     capacity: usize,
-    dir: PathBuf,
+    options: Options,
     writer: Option<JoinHandle<()>>,
-    publisher: Option<JoinHandle<()>>,
-    sealer: Option<JoinHandle<()>>,
     recovery: Recovery,
-    _lock: Lock,
 }
 
 impl AuditLog {
@@ -298,7 +307,7 @@ impl AuditLog {
         let queue = self.queue.as_ref().ok_or(AuditError::Closed)?;
         let (reply, receipt) = oneshot::channel();
         self.shared.figures.enter();
-        queue.try_send(Job { records, reply }).map_err(|refused| {
+        queue.try_send(Job::Append { records, reply }).map_err(|refused| {
             self.shared.figures.leave();
             match refused {
                 TrySendError::Full(_) => AuditError::Overloaded { capacity: self.capacity },
@@ -306,6 +315,36 @@ impl AuditLog {
             }
         })?;
         Ok(receipt)
+    }
+
+    /// Ends this log and goes on in another folder, under another origin and key; the first
+    /// entry there says which log went before and how it ended. Records that wait meanwhile
+    /// go into the next one. `before` is done once the old log has ended and before the next
+    /// one begins: what it fails with stops the turn. Blocking, up to a few syncs long.
+    ///
+    /// # Errors
+    /// [`AuditError::Begun`], [`AuditError::SameOrigin`] and those of
+    /// [`open`](Self::open). The log then goes on as it was.
+    pub fn turn(
+        &self,
+        dir: &Path,
+        origin: &Origin,
+        key: SigningKey,
+        before: impl FnOnce() -> Result<(), String> + Send + 'static,
+    ) -> Result<(), AuditError> {
+        let next = turn::prepare(dir, origin, key, &self.options, Box::new(before))?;
+        if next.origin() == self.shared.folder().key.origin() {
+            return Err(AuditError::SameOrigin(origin.clone()));
+        }
+        let queue = self.queue.as_ref().ok_or(AuditError::Closed)?;
+        let (reply, turned) = oneshot::channel();
+        self.shared.figures.enter();
+        let queued = queue.send(Job::Turn { next: Box::new(next), reply });
+        if queued.is_err() {
+            self.shared.figures.leave();
+            return Err(AuditError::Closed);
+        }
+        turned.blocking_recv().unwrap_or(Err(AuditError::Closed))
     }
 
     /// Whether records can be taken; to be asked before any agency is.
@@ -349,18 +388,19 @@ impl AuditLog {
     /// # Errors
     /// [`ProveError::Tiles`] when tiles are missing or forged, or far behind.
     pub fn prove(&self, receipt: &Receipt, names: Vec<Named>) -> Result<ReceiptProof, ProveError> {
-        let (published, tail) = self.shared.tail();
+        let at = self.shared.tail_of(&receipt.checkpoint().checkpoint().origin);
+        let (dir, published, tail) = at.ok_or(ProveError::Tiles)?;
         let records = receipt.indexes().zip(receipt.leaf_hashes().iter().copied());
         let named = names.iter().map(|(index, entry)| (*index, leaf_hash(entry)));
         let (checkpoint, leaves) = (receipt.checkpoint().checkpoint(), records.chain(named));
-        let mut paths = tail::prove(&self.dir, checkpoint, leaves, published, &tail)?;
+        let mut paths = tail::prove(&dir, checkpoint, leaves, published, &tail)?;
         let of_names = paths.split_off(receipt.leaf_hashes().len());
         Ok(ReceiptProof { paths, names: names.into_iter().zip(of_names).collect() })
     }
 
-    /// The log's folder.
-    pub fn folder(&self) -> &Path {
-        &self.dir
+    /// Where the log lies now, and the key by which it is known.
+    pub fn folder(&self) -> Folder {
+        self.shared.folder()
     }
 
     /// What opening found.
@@ -387,14 +427,6 @@ impl AuditLog {
         self.queue = None;
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
-        }
-        self.shared.stop();
-        if let Some(publisher) = self.publisher.take() {
-            let _ = publisher.join();
-        }
-        self.shared.end();
-        if let Some(sealer) = self.sealer.take() {
-            let _ = sealer.join();
         }
     }
 }

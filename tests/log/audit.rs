@@ -21,3 +21,4 @@ mod sides;
 mod size;
 mod support;
 mod tamper;
+mod turn;

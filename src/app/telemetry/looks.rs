@@ -185,7 +185,7 @@ fn of_log(sheet: &mut Sheet, recorder: &Recorder) {
     sheet.put(&names::LOG_ENTRIES, Vec::new(), recorder.size() as f64);
     sheet.put(&names::LOG_WRITTEN, Vec::new(), log.figures().written() as f64);
     sheet.count(&names::LOG_DAMAGED, log.figures().damaged());
-    if let Ok(room) = disk::room(log.folder()) {
+    if let Ok(room) = disk::room(&log.folder().dir) {
         sheet.put(&names::DISK_FREE, Vec::new(), room.free as f64);
         sheet.put(&names::DISK_SIZE, Vec::new(), room.size as f64);
     }

@@ -7,8 +7,9 @@ use std::sync::mpsc::sync_channel;
 
 use super::publisher::Publisher;
 use super::sealer::Sealer;
-use super::shared::Shared;
-use super::writer::{Segment, Writer, create_segment};
+use super::shared::{Folder, Position, Shared};
+use super::workers::Workers;
+use super::writer::{Segment, Volume, Writer, create_segment};
 use super::{AuditError, AuditLog, Lock, Options, Recovery, TEMPORARY};
 use crate::domain::audit::{
     Checkpoint, Edge, Origin, Record, SignedCheckpoint, SigningKey, Timestamp,
@@ -38,14 +39,15 @@ pub(super) fn open(
         Some(place) => place,
         None => begin(dir, origin, &options)?,
     };
-    let segment = Segment { file: reopen(&place, &options)?, length: place.offset };
+    let segment = segment(&place, &options)?;
     let root = walk.edge.root()?;
     let latest = key.sign(&Checkpoint { origin: origin.clone(), size, root })?;
     let published = match walk.checkpoint {
         Some(published) => published,
         None => sign_empty(dir, origin, &key, &options)?,
     };
-    let shared = Shared::new(latest, published);
+    let at = Position { folder: Folder::new(dir, public.clone()), latest, published };
+    let shared = Shared::new(at);
     let clean = walk.closed || is_new || size == 0;
 
     let (queue, jobs) = sync_channel(options.queue());
@@ -58,41 +60,39 @@ pub(super) fn open(
     );
     let sealer = Sealer::new(dir, shared.clone(), &options, public);
     let mut writer = Writer {
-        dir: dir.to_owned(),
-        origin: origin.clone(),
-        key,
-        segment,
-        edge: walk.edge,
-        dictionary: walk.dictionary,
+        volume: Volume {
+            dir: dir.to_owned(),
+            origin: origin.clone(),
+            key,
+            segment,
+            edge: walk.edge,
+            dictionary: walk.dictionary,
+            _lock: lock,
+        },
         high_water: walk.high_water,
         shared: shared.clone(),
         options: options.clone(),
+        workers: None,
     };
     let time = Timestamp::new((options.utc)());
     writer.write_own(Record::Started { time, clean })?;
+    writer.workers = Some(Workers::start(&shared, publisher, sealer)?);
 
-    let thread = |name: &str, run: Box<dyn FnOnce() + Send>| {
-        std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(run)
-            .map_err(|source| failed("start a thread for", dir, source))
-    };
+    let writing = std::thread::Builder::new().name("audit-writer".to_owned());
+    let writing = writing.spawn(move || writer.run(&jobs));
     Ok(AuditLog {
-        writer: Some(thread("audit-writer", Box::new(move || writer.run(&jobs)))?),
-        publisher: Some(thread("audit-tiles", Box::new(move || publisher.run()))?),
-        sealer: Some(thread("audit-seals", Box::new(move || sealer.run()))?),
+        writer: Some(writing.map_err(|source| failed("start a thread for", dir, source))?),
         shared,
-        dir: dir.to_owned(),
         queue: Some(queue),
         capacity: options.queue(),
+        options,
         recovery: Recovery { size, cut: walk.torn, last: walk.high_water, clean },
-        _lock: lock,
     })
 }
 
 /// Makes the folders, takes the lock, and clears what an interrupted write of a
 /// file has left.
-fn prepare(dir: &Path) -> Result<Lock, AuditError> {
+pub(super) fn prepare(dir: &Path) -> Result<Lock, AuditError> {
     if dir.join(MIRROR).exists() {
         return Err(AuditError::Mirror(dir.to_owned()));
     }
@@ -121,7 +121,7 @@ fn prepare(dir: &Path) -> Result<Lock, AuditError> {
 }
 
 /// Begins a new log with its first segment.
-fn begin(dir: &Path, origin: &Origin, options: &Options) -> Result<Place, AuditError> {
+pub(super) fn begin(dir: &Path, origin: &Origin, options: &Options) -> Result<Place, AuditError> {
     let path = wal::path(dir, 0);
     let header = wal::header(origin, 0);
     create_segment(dir, &path, &header, options)
@@ -134,7 +134,7 @@ fn begin(dir: &Path, origin: &Origin, options: &Options) -> Result<Place, AuditE
 
 /// Publishes the checkpoint of the empty log, so that there is one before the first
 /// tile, and tiles without one are a sign of damage.
-fn sign_empty(
+pub(super) fn sign_empty(
     dir: &Path,
     origin: &Origin,
     key: &SigningKey,
@@ -148,6 +148,11 @@ fn sign_empty(
         .and_then(|()| options.disk.sync_folder(dir))
         .map_err(|source| failed("write", &path, source))?;
     Ok(signed)
+}
+
+/// The last segment, ready to be written.
+pub(super) fn segment(place: &Place, options: &Options) -> Result<Segment, AuditError> {
+    Ok(Segment { file: reopen(place, options)?, length: place.offset })
 }
 
 /// Opens the last segment, cuts what follows its last whole frame, and makes sure

@@ -54,7 +54,8 @@ impl Publisher {
         }
     }
 
-    pub(super) fn run(mut self) {
+    /// Runs until the log stops or is out of use.
+    pub(super) fn run(&mut self) {
         loop {
             let is_last = self.shared.wait(self.options.publish_every);
             if matches!(self.shared.health(), Health::Poisoned(_)) {

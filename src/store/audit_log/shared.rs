@@ -1,5 +1,7 @@
-//! What the log's handle, writer and publisher tell each other.
+//! What the log's handle, writer and publisher tell each other, and which folder it is
+//! that they write.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,23 +11,58 @@ use tokio::sync::watch;
 use super::Health;
 use super::figures::Figures;
 use super::tail::Tail;
-use crate::domain::audit::{Hash, SignedCheckpoint};
+use crate::domain::audit::{Hash, Origin, SignedCheckpoint, VerifyingKey};
+
+/// Where a log lies, and the key by which it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    /// The folder.
+    pub dir: PathBuf,
+    /// What verifies its checkpoints, with its origin.
+    pub key: VerifyingKey,
+}
+
+impl Folder {
+    pub(super) fn new(dir: &Path, key: VerifyingKey) -> Self {
+        Self { dir: dir.to_owned(), key }
+    }
+}
+
+/// Where the log stands, in one folder.
+#[derive(Debug, Clone)]
+pub(super) struct Position {
+    pub(super) folder: Folder,
+    pub(super) latest: SignedCheckpoint,
+    pub(super) published: SignedCheckpoint,
+}
 
 #[derive(Debug)]
 struct State {
     health: Health,
-    latest: SignedCheckpoint,
-    published: SignedCheckpoint,
+    at: Position,
     tail: Tail,
+    /// The log that ended when this one began, in this process; all of it is published.
+    before: Option<Position>,
     stopping: bool,
     /// The last checkpoint is published.
     ending: bool,
 }
 
+/// How it was before a turn.
+pub(super) struct Back {
+    at: Position,
+    before: Option<Position>,
+}
+
 impl State {
+    fn move_to(&mut self, to: Position) -> Position {
+        self.tail = Tail::after(to.latest.checkpoint().size);
+        std::mem::replace(&mut self.at, to)
+    }
+
     fn is_at_rest(&self) -> bool {
         self.health == Health::Ready
-            && self.latest.checkpoint().size == self.published.checkpoint().size
+            && self.at.latest.checkpoint().size == self.at.published.checkpoint().size
     }
 }
 
@@ -42,16 +79,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(latest: SignedCheckpoint, published: SignedCheckpoint) -> Arc<Self> {
-        let tail = Tail::after(latest.checkpoint().size);
-        let state = State {
-            health: Health::Ready,
-            latest,
-            published,
-            tail,
-            stopping: false,
-            ending: false,
-        };
+    pub(super) fn new(at: Position) -> Arc<Self> {
+        let tail = Tail::after(at.latest.checkpoint().size);
+        let state =
+            State { health: Health::Ready, at, tail, before: None, stopping: false, ending: false };
         Arc::new(Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -99,8 +130,28 @@ impl Shared {
         }
     }
 
+    /// Goes on in another folder; everything is published in both. Whoever derives tiles
+    /// and seals has ended, and begins anew. Gives the way back.
+    pub(super) fn turn(&self, to: Position) -> Back {
+        let mut state = self.lock();
+        let ended = state.move_to(to);
+        let before = state.before.replace(ended.clone());
+        Back { at: ended, before }
+    }
+
+    /// Takes a turn back.
+    pub(super) fn turn_back(&self, back: Back) {
+        let mut state = self.lock();
+        state.move_to(back.at);
+        state.before = back.before;
+    }
+
+    pub(super) fn folder(&self) -> Folder {
+        self.lock().at.folder.clone()
+    }
+
     pub(super) fn latest(&self) -> SignedCheckpoint {
-        self.lock().latest.clone()
+        self.lock().at.latest.clone()
     }
 
     /// The leaves are those that came since the checkpoint before.
@@ -108,27 +159,40 @@ impl Shared {
         let mut state = self.lock();
         let first = state.is_at_rest();
         state.tail.extend(leaves);
-        state.latest = checkpoint;
+        state.at.latest = checkpoint;
         if first {
             self.changed.notify_all();
         }
     }
 
     pub(super) fn published(&self) -> SignedCheckpoint {
-        self.lock().published.clone()
+        self.lock().at.published.clone()
     }
 
     pub(super) fn set_published(&self, checkpoint: SignedCheckpoint) {
         let mut state = self.lock();
         state.tail.forget_before(checkpoint.checkpoint().size);
-        state.published = checkpoint;
+        state.at.published = checkpoint;
         self.published.notify_all();
     }
 
-    /// The size that the tiles hold, and the leaves after it.
-    pub(super) fn tail(&self) -> (u64, Tail) {
+    /// Where the log of this origin lies, the size that its tiles hold, and the leaves after
+    /// it: for the log that is written, and the one before.
+    pub(super) fn tail_of(&self, origin: &Origin) -> Option<(PathBuf, u64, Tail)> {
         let state = self.lock();
-        (state.published.checkpoint().size, state.tail.clone())
+        let is_of = |at: &&Position| at.folder.key.origin() == origin;
+        let size = |at: &Position| at.published.checkpoint().size;
+        if let Some(at) = Some(&state.at).filter(is_of) {
+            return Some((at.folder.dir.clone(), size(at), state.tail.clone()));
+        }
+        let before = state.before.as_ref().filter(is_of)?;
+        Some((before.folder.dir.clone(), size(before), Tail::after(size(before))))
+    }
+
+    /// There is somebody again who derives tiles and seals.
+    pub(super) fn begin(&self) {
+        let mut state = self.lock();
+        (state.stopping, state.ending) = (false, false);
     }
 
     pub(super) fn stop(&self) {
@@ -161,7 +225,7 @@ impl Shared {
         let mut state = self.lock();
         let rests = |state: &mut State| {
             let is_poisoned = matches!(state.health, Health::Poisoned(_));
-            !state.ending && !is_poisoned && state.published.checkpoint().size <= seen
+            !state.ending && !is_poisoned && state.at.published.checkpoint().size <= seen
         };
         self.published.wait_while_for(&mut state, rests, at_most);
         state.ending

@@ -15,7 +15,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::shared::Shared;
-use super::{AuditError, Health, Job, Options, TEMPORARY};
+use super::workers::Workers;
+use super::{AuditError, Health, Job, Lock, Options, TEMPORARY};
 use crate::clock;
 use crate::domain::audit::{
     Checkpoint, Dictionary, Edge, Entry, Hash, NoteError, Origin, Receipt, Record,
@@ -52,16 +53,24 @@ pub(super) fn create_segment(
     options.disk.sync_folder(&dir.join(wal::FOLDER))
 }
 
-pub(super) struct Writer {
+/// What is written: one log, in its folder.
+pub(super) struct Volume {
     pub(super) dir: PathBuf,
     pub(super) origin: Origin,
     pub(super) key: SigningKey,
     pub(super) segment: Segment,
     pub(super) edge: Edge,
     pub(super) dictionary: Dictionary,
+    pub(super) _lock: Lock,
+}
+
+pub(super) struct Writer {
+    pub(super) volume: Volume,
     pub(super) high_water: Timestamp,
     pub(super) shared: Arc<Shared>,
     pub(super) options: Options,
+    /// Of this folder, while they run.
+    pub(super) workers: Option<Workers>,
 }
 
 type Reply = oneshot::Sender<Result<Receipt, AuditError>>;
@@ -75,7 +84,7 @@ struct Pending {
 }
 
 /// Why a frame did not become durable.
-enum Failure {
+pub(super) enum Failure {
     Full,
     Poisoned(Arc<str>),
 }
@@ -107,6 +116,7 @@ impl Writer {
             // A log that could not say that it was closed counts as not closed.
             let _ = self.write_own(Record::Stopped { time });
         }
+        drop(self.workers.take());
     }
 
     /// Writes a record of the log about itself.
@@ -117,13 +127,22 @@ impl Writer {
     }
 
     fn serve(&mut self, first: Job, jobs: &Receiver<Job>) {
-        if let Health::Poisoned(reason) = self.shared.health() {
-            let _ = first.reply.send(Err(AuditError::Poisoned { reason }));
-            return;
-        }
+        let mut turning = None;
         let mut batch = Batch::new(self);
         let mut next = Some(first);
-        while let Some(Job { records, reply }) = next.take() {
+        while let Some(job) = next.take() {
+            let (records, reply) = match job {
+                Job::Append { records, reply } => (records, reply),
+                // What came before it goes into this log, what comes after it into the next.
+                Job::Turn { next, reply } => {
+                    turning = Some((next, reply));
+                    break;
+                }
+            };
+            if let Health::Poisoned(reason) = batch.writer.shared.health() {
+                let _ = reply.send(Err(AuditError::Poisoned { reason }));
+                continue;
+            }
             if let Err(error) = batch.add(records, Some(reply)) {
                 drop(batch);
                 self.shared.poison(&error.to_string());
@@ -136,22 +155,33 @@ impl Writer {
                 }
             }
         }
-        let _ = batch.commit();
-        if self.segment.length >= self.options.segment_bytes {
+        if batch.is_empty() {
+            drop(batch);
+        } else {
+            let _ = batch.commit();
+        }
+        if self.volume.segment.length >= self.options.segment_bytes {
             self.next_segment();
+        }
+        if let Some((next, reply)) = turning {
+            let turned = match self.shared.health() {
+                Health::Poisoned(reason) => Err(AuditError::Poisoned { reason }),
+                Health::Ready | Health::DiskFull => self.turn(*next),
+            };
+            let _ = reply.send(turned);
         }
     }
 
     /// Begins the next segment. Where there is no room for it, the present one goes
     /// on growing, up to the length that readers take.
     fn next_segment(&mut self) {
-        let first = self.edge.size();
-        let path = wal::path(&self.dir, first);
-        let header = wal::header(&self.origin, first);
-        let begun = create_segment(&self.dir, &path, &header, &self.options)
+        let first = self.volume.edge.size();
+        let path = wal::path(&self.volume.dir, first);
+        let header = wal::header(&self.volume.origin, first);
+        let begun = create_segment(&self.volume.dir, &path, &header, &self.options)
             .and_then(|()| File::options().append(true).open(&path));
         match begun {
-            Ok(file) => self.segment = Segment { file, length: header.len() as u64 },
+            Ok(file) => self.volume.segment = Segment { file, length: header.len() as u64 },
             Err(error) if is_full(&error) && !path.exists() => self.shared.set_full(true),
             Err(error) => {
                 self.shared.poison(&format!("the next segment could not be begun: {error}"));
@@ -164,8 +194,8 @@ impl Writer {
         if self.shared.health() != Health::DiskFull {
             return;
         }
-        let temporary = self.dir.join(TEMPORARY).join("probe");
-        let to = self.dir.join(TEMPORARY).join("room");
+        let temporary = self.volume.dir.join(TEMPORARY).join("probe");
+        let to = self.volume.dir.join(TEMPORARY).join("room");
         if place(&*self.options.disk, &temporary, &to, &[0; PROBE_BYTES]).is_ok() {
             let _ = self.options.disk.remove(&to);
             self.shared.set_full(false);
@@ -174,7 +204,7 @@ impl Writer {
 }
 
 /// What one sync is to make durable.
-struct Batch<'a> {
+pub(super) struct Batch<'a> {
     writer: &'a mut Writer,
     frame: FrameBuilder,
     leaves: Vec<Hash>,
@@ -185,10 +215,14 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(writer: &'a mut Writer) -> Self {
-        let frame = FrameBuilder::new(writer.edge.size());
-        let (edge, high_water) = (writer.edge.clone(), writer.high_water);
+    pub(super) fn new(writer: &'a mut Writer) -> Self {
+        let frame = FrameBuilder::new(writer.volume.edge.size());
+        let (edge, high_water) = (writer.volume.edge.clone(), writer.high_water);
         Self { writer, frame, leaves: Vec::new(), pending: Vec::new(), edge, high_water }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.pending.is_empty()
     }
 
     fn has_room(&self) -> bool {
@@ -197,29 +231,33 @@ impl<'a> Batch<'a> {
 
     /// Adds the records of one request. First come the names that they refer to and
     /// that are new, so that the records themselves stand side by side.
-    fn add(&mut self, mut records: Vec<Record>, reply: Option<Reply>) -> Result<(), TreeError> {
+    pub(super) fn add(
+        &mut self,
+        mut records: Vec<Record>,
+        reply: Option<Reply>,
+    ) -> Result<(), TreeError> {
         let writer = &mut *self.writer;
         let mut entries = Vec::with_capacity(records.len());
         for record in &mut records {
             raise(record, &mut writer.high_water);
-            let mut next = writer.dictionary.intern(writer.edge.size(), record);
+            let mut next = writer.volume.dictionary.intern(writer.volume.edge.size(), record);
             let own = next.pop();
             for name in next {
                 let bytes = name.encode();
                 self.frame.push(&bytes);
                 let leaf = leaf_hash(&bytes);
-                writer.edge.push(leaf)?;
+                writer.volume.edge.push(leaf)?;
                 self.leaves.push(leaf);
             }
             entries.extend(own);
         }
-        let first = writer.edge.size();
+        let first = writer.volume.edge.size();
         let mut leaves = Vec::with_capacity(entries.len());
         let entries: Arc<[Vec<u8>]> = entries.iter().map(Entry::encode).collect();
         for bytes in &*entries {
             let leaf = leaf_hash(bytes);
             self.frame.push(bytes);
-            writer.edge.push(leaf)?;
+            writer.volume.edge.push(leaf)?;
             leaves.push(leaf);
             self.leaves.push(leaf);
         }
@@ -228,7 +266,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Makes the frame durable, signs, and answers everyone in it.
-    fn commit(mut self) -> Result<SignedCheckpoint, Failure> {
+    pub(super) fn commit(mut self) -> Result<SignedCheckpoint, Failure> {
         let done = self.write();
         for pending in self.pending {
             let Some(reply) = pending.reply else { continue };
@@ -251,36 +289,40 @@ impl<'a> Batch<'a> {
     fn write(&mut self) -> Result<SignedCheckpoint, Failure> {
         let writer = &mut *self.writer;
         let poison = |reason: String| Failure::Poisoned(writer.shared.poison(&reason));
-        let root = writer.edge.root().map_err(|error| poison(error.to_string()))?;
+        let root = writer.volume.edge.root().map_err(|error| poison(error.to_string()))?;
         let frame = std::mem::replace(&mut self.frame, FrameBuilder::new(0)).finish(root);
         let disk = &*writer.options.disk;
-        let appended = match writer.segment.length + frame.len() as u64 {
-            0..=wal::MAX_SEGMENT => disk.append(&mut writer.segment.file, &frame),
+        let appended = match writer.volume.segment.length + frame.len() as u64 {
+            0..=wal::MAX_SEGMENT => disk.append(&mut writer.volume.segment.file, &frame),
             _ => Err(io::ErrorKind::StorageFull.into()),
         };
         if let Err(error) = appended {
-            let cut = disk.truncate(&writer.segment.file, writer.segment.length);
+            let cut = disk.truncate(&writer.volume.segment.file, writer.volume.segment.length);
             if !is_full(&error) || cut.is_err() {
                 return Err(poison(format!("a write failed: {error}")));
             }
             // Nothing of this frame exists: no sync, no signature, no receipt.
-            writer.dictionary.forget_from(self.edge.size());
-            std::mem::swap(&mut writer.edge, &mut self.edge);
+            writer.volume.dictionary.forget_from(self.edge.size());
+            std::mem::swap(&mut writer.volume.edge, &mut self.edge);
             writer.high_water = self.high_water;
             writer.shared.set_full(true);
             return Err(Failure::Full);
         }
         let began = clock::now();
-        let synced = disk.sync(&writer.segment.file);
+        let synced = disk.sync(&writer.volume.segment.file);
         writer.shared.figures.syncs.observe(began.elapsed().as_secs_f64());
         if let Err(error) = synced {
             return Err(poison(format!("a sync failed: {error}")));
         }
         writer.shared.figures.wrote(frame.len());
-        writer.segment.length += frame.len() as u64;
-        let checkpoint =
-            Checkpoint { origin: writer.origin.clone(), size: writer.edge.size(), root };
-        let signed = writer.key.sign(&checkpoint).map_err(|e: NoteError| poison(e.to_string()))?;
+        writer.volume.segment.length += frame.len() as u64;
+        let checkpoint = Checkpoint {
+            origin: writer.volume.origin.clone(),
+            size: writer.volume.edge.size(),
+            root,
+        };
+        let signed =
+            writer.volume.key.sign(&checkpoint).map_err(|e: NoteError| poison(e.to_string()))?;
         writer.shared.set_full(false);
         writer.shared.set_latest(signed.clone(), &self.leaves);
         Ok(signed)

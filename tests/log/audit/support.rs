@@ -149,6 +149,8 @@ pub enum Trouble {
     NoDescriptors,
     /// The machine stops at this operation: half of it is done, and none after it.
     StopsAt(u64),
+    /// There is no room from this operation on.
+    FullFrom(u64),
 }
 
 /// A disk that misbehaves on demand.
@@ -187,6 +189,9 @@ impl BadDisk {
         match *self.trouble.lock().unwrap() {
             Trouble::StopsAt(at) if number >= at => {
                 Err((number == at, io::Error::other("the machine stopped")))
+            }
+            Trouble::FullFrom(at) if writes && number >= at => {
+                Err((true, io::ErrorKind::StorageFull.into()))
             }
             Trouble::Full if writes => Err((true, io::ErrorKind::StorageFull.into())),
             Trouble::ReadOnly => Err((false, io::ErrorKind::ReadOnlyFilesystem.into())),
