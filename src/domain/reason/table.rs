@@ -288,6 +288,9 @@ reasons! {
     MappingKept = "MAPPING_KEPT", FailedPrecondition, NEVER, Agency, Log;
     /// The changed policy does not load; the last good one stays in force.
     PolicyKept = "POLICY_KEPT", FailedPrecondition, NEVER, PolicyOwner, Log;
+    /// A changed key of the configuration is not in force, since a running process does not take
+    /// it; everything else is.
+    RestartNeeded = "RESTART_NEEDED", FailedPrecondition, NEVER, Operator, Log;
     /// A new CSV file has far fewer rows than the last good one, or lacks people of it; the last
     /// good one stays in use, or those people are answered INVALID.
     SourceShrank = "SOURCE_SHRANK", FailedPrecondition, NEVER, Agency, Log;
