@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::governing::authority::{self, First};
 use super::governing::rulebook::{Governing, Nothing};
-use super::governing::{fixed, health, limits, log, mirror, peers, ready};
+use super::governing::{fixed, health, limits, log, mirror, peers, published, ready};
 use super::reading::{self, Common};
 use super::routes::{Roads, Route, Routes, routing};
 use super::running_out;
@@ -160,6 +160,7 @@ pub async fn run_with(
             gateway.replace_limits(limits.clone());
         }
     });
+    let published = published::keep(standing.news(), rules.clone(), &rounds);
     let of = Arc::downgrade(&gateway);
     let looking = Looking::new("gateway", &recorder, &readiness)
         .rules(rules.clone())
@@ -192,7 +193,7 @@ pub async fn run_with(
                 .max_encoding_message_size(MAX_ANSWER_BYTES),
         )
         .add_service(
-            CatalogueServiceServer::new(CatalogueServer::new(rules))
+            CatalogueServiceServer::new(CatalogueServer::new(rules, published))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_ANSWER_BYTES),
         );

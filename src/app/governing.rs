@@ -8,6 +8,7 @@ pub(super) mod limits;
 pub(super) mod log;
 pub(super) mod mirror;
 pub(super) mod peers;
+pub(super) mod published;
 pub(super) mod ready;
 pub(super) mod rulebook;
 pub(super) mod switch;

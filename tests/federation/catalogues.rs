@@ -3,6 +3,7 @@
 //! them, in whatever order and under load, are in [`any_order`].
 
 mod any_order;
+mod signed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

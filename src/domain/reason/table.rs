@@ -219,6 +219,8 @@ reasons! {
     /// The agency has taken another catalogue, and drains its Exchange streams so that the next
     /// ones begin with it.
     CatalogueChanged = "CATALOGUE_CHANGED", Unavailable, after(100), Nobody, Ours;
+    /// The gateway has no signed note of the catalogue in force, or no file of that digest in it.
+    CatalogueNotSigned = "CATALOGUE_NOT_SIGNED", NotFound, NEVER, Gateway, Ours;
     /// A stream is ended because its connection has reached its greatest age.
     ConnectionAge = "CONNECTION_AGE", Unavailable, after(100), Nobody, Ours;
     /// A message on an Exchange stream had no content; the stream was closed.
