@@ -22,6 +22,7 @@ mod rotation;
 mod routes;
 mod running_out;
 mod serving;
+pub mod signed_catalogue;
 mod standing;
 pub mod statuses;
 mod telemetry;

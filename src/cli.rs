@@ -63,7 +63,7 @@ enum Command {
     Subject(subject::SubjectArgs),
     /// Verify, search and prove the audit log
     Audit(audit::AuditArgs),
-    /// Check, list, explain and compare catalogues of items
+    /// Check, list, explain, compare, sign and fetch catalogues of items
     Catalogue(catalogue::CatalogueArgs),
     /// Check that a source or an agency in any language does what the protocol asks
     ///

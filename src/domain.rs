@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod catalogue;
+pub mod catalogue_note;
 pub mod dates;
 pub mod finding;
 pub mod flows;

@@ -21,7 +21,11 @@ fn edit(path: &Path, change: impl FnOnce(String) -> String) {
 fn large() -> Federation {
     let folder = tempfile::tempdir().unwrap();
     let from = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/city");
-    std::fs::copy(from.join("gateway.toml"), folder.path().join("gateway.toml")).unwrap();
+    std::fs::write(
+        folder.path().join("gateway.toml"),
+        include_str!("../../src/app/demo/gateway.toml"),
+    )
+    .unwrap();
     for part in ["agencies", "catalogue", "policies", "policies/agencies"] {
         let (from, to) = (from.join(part), folder.path().join(part));
         std::fs::create_dir_all(&to).unwrap();

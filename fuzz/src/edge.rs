@@ -14,7 +14,7 @@ use prost::Message;
 use tower::{Layer, ServiceExt, service_fn};
 use tributary::domain::catalogue::AgencyId;
 use tributary::service::agencies::agreement::Agreement;
-use tributary::service::edge::EdgeLayer;
+use tributary::service::edge::{EdgeLayer, Longest};
 use tributary::wire::proto::pb;
 
 use super::{AGENCY, CATALOGUE};
@@ -59,7 +59,7 @@ pub fn edge(data: &[u8]) -> bool {
     let Ok(request) = request.body(StreamBody::new(stream::iter(pieces))) else { return false };
     let read: Arc<Mutex<(Vec<u8>, bool)>> = Arc::default();
     let known = Arc::clone(&read);
-    let service = EdgeLayer { max_deadline: Duration::from_secs(2) }
+    let service = EdgeLayer { longest: Longest::new(Duration::from_secs(2)) }
         .layer(service_fn(move |request: Request<_>| take(request, Arc::clone(&known))));
     thread_local! {
         static RUNTIME: tokio::runtime::Runtime =

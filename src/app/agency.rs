@@ -9,12 +9,12 @@ use tokio::sync::watch;
 use super::governing::authority::{self, First};
 use super::governing::rulebook::Governing;
 use super::governing::switch::kill_switch;
-use super::governing::{health, log, mirror, peers, ready};
+use super::governing::{fixed, health, limits, log, mirror, peers, ready};
 use super::mapped::Mapped;
 use super::mapping_file::AsWritten;
 use super::reading::{self, Common};
 use super::serving::{self, StartError};
-use super::standing::Changing;
+use super::standing::{Changing, RoleLimits};
 use super::telemetry::{self, Looking, traces};
 use super::watching::Rounds;
 use super::{rotation, running_out};
@@ -23,8 +23,10 @@ use crate::config::faults::Faults;
 use crate::config::parties::Written;
 use crate::config::review::ReviewConfig;
 use crate::config::status::StatusConfig;
+use crate::link::limits::LinkLimits;
 use crate::service::agency::answer::{Agency, AgencyParts};
 use crate::service::agency::server::AgencyServer;
+use crate::service::edge::Longest;
 use crate::service::health::Health;
 use crate::service::rulebook::Rulebook;
 use crate::store::audit_log::{AuditError, Options as LogOptions};
@@ -68,6 +70,7 @@ pub async fn run_with(
     let folder = serving::folder_of(path);
     let opening_keys = rotation::opening_keys(opening_keys, standing.news(), folder, &rounds);
     let (listener, address) = serving::bind(config.listen).await?;
+    fixed::tell(standing.news(), address, &rounds);
     let pages = telemetry::bind(config.telemetry.as_ref()).await?;
 
     let own = (config.id.clone(), config.subject.format.clone(), folder);
@@ -77,7 +80,8 @@ pub async fn run_with(
     let mut newest = Newest::new(max_deadline);
     let see = &mut |record: &_| newest.see(record);
     // Each request that is let in has a place in the log's queue.
-    let options = options.with_room_for(config.limits.max_total);
+    let room = limits::room_for(config.limits.max_total);
+    let options = options.with_room_for(room);
     let log_key = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
     let (recorder, witnesses) = log::open(&config.audit, keys, logs, options, see)?;
     let mirroring = mirror::keep(&config.audit, log_key)?;
@@ -133,6 +137,15 @@ pub async fn run_with(
         metrics: metrics.clone(),
         spans,
     }));
+    let longest = Longest::new(max_deadline);
+    let (door, within) = watch::channel(LinkLimits::from(&config.door));
+    let (of, time) = (Arc::downgrade(&agency), longest.clone());
+    limits::keep(standing.news(), &rounds, room, door, move |limits| {
+        if let (RoleLimits::Agency(limits), Some(agency)) = (limits, of.upgrade()) {
+            time.change(limits.max_deadline);
+            agency.replace_limits(limits.clone());
+        }
+    });
     let health = Health::new(stop.clone());
     tokio::spawn(health::report_logs(witnesses, health.clone(), stop.clone()));
     prompt
@@ -146,10 +159,10 @@ pub async fn run_with(
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_FRAME_BYTES),
     );
-    let service = serving::with_standard_services(routes, health, max_deadline, metrics)?;
+    let service = serving::with_standard_services(routes, health, longest, metrics)?;
     tracing::info!(agency = %config.id, %address, "listening");
     ready(address);
-    let serving = serving::serve(listener, tls, service, &config.door, stop);
+    let serving = serving::serve(listener, tls, service, within, stop);
     let served = log::while_recorded(recorder, pages, serving).await;
     mirror::end(mirroring).await;
     served?;
@@ -161,6 +174,10 @@ pub async fn run_with(
 pub(super) fn changing(written: &Written) -> (Option<Changing>, Faults) {
     let (config, faults) = AgencyConfig::judge_written(written);
     let changing = config.map(|config| Changing {
+        fixed: fixed::of_agency(&config),
+        policy: config.policy,
+        limits: RoleLimits::Agency(config.limits),
+        door: config.door,
         catalogue: config.catalogue,
         link: config.link,
         grants: config.grants,

@@ -8,20 +8,22 @@ use tokio::sync::watch;
 
 use super::governing::authority::{self, First};
 use super::governing::rulebook::{Governing, Nothing};
-use super::governing::{health, log, mirror, peers, ready};
+use super::governing::{fixed, health, limits, log, mirror, peers, published, ready};
 use super::reading::{self, Common};
 use super::routes::{Roads, Route, Routes, routing};
 use super::running_out;
 use super::serving::{self, StartError};
-use super::standing::{Changing, Heard};
+use super::standing::{Changing, Heard, RoleLimits};
 use super::telemetry::{self, Looking, own, traces};
 use super::watching::Rounds;
 use crate::config::faults::Faults;
 use crate::config::gateway::GatewayConfig;
 use crate::config::parties::Written;
+use crate::link::limits::LinkLimits;
 use crate::service::agencies::hearing::Hearing;
 use crate::service::audit::server::{Review, ReviewServer};
 use crate::service::catalogue::CatalogueServer;
+use crate::service::edge::Longest;
 use crate::service::gateway::answer::Gateway;
 use crate::service::gateway::server::GatewayServer;
 use crate::service::gateway::status::{Readers, StatusServer};
@@ -73,10 +75,12 @@ pub async fn run_with(
     standing.start(&rounds);
     links.start(tls.clone(), standing.news(), &rounds);
     let (listener, address) = serving::bind(config.listen).await?;
+    fixed::tell(standing.news(), address, &rounds);
     let pages = telemetry::bind(config.telemetry.as_ref()).await?;
 
     // Each request that is let in has a place in the log's queue.
-    let options = options.with_room_for(config.limits.max_in_flight);
+    let room = limits::room_for(config.limits.max_in_flight);
+    let options = options.with_room_for(room);
     let (recorder, witnesses) = log::open(&config.audit, keys, logs, options, &mut |_| {})?;
     let mirroring = mirror::keep(&config.audit, log_key.clone())?;
     peers::keep(standing.news(), &witnesses, &rounds);
@@ -131,12 +135,13 @@ pub async fn run_with(
     let (asking, mut news) = (readers.clone(), standing.news());
     rounds.keep_looking(move || {
         if let (Some(Heard::Changed(now)), Some(review)) = (news.take(), reviewers.upgrade()) {
-            review.replace_policy(now.review.policy());
+            review.replace(now.review.policy(), now.review.max_page);
             asking.replace(now.status.may());
         }
     });
     let id = tls.identity().id();
-    let max_deadline = config.limits.max_deadline;
+    let longest = Longest::new(config.limits.max_deadline);
+    let (door, within) = watch::channel(LinkLimits::from(&config.door));
     let gateway = Arc::new(Gateway::new(
         id,
         authority,
@@ -148,6 +153,14 @@ pub async fn run_with(
     let gateway_of = Arc::downgrade(&gateway);
     Routes { roads, routes, gateway: gateway_of, keeper, rules: rules.clone() }
         .keep(standing.news(), &rounds);
+    let (of, time) = (Arc::downgrade(&gateway), longest.clone());
+    limits::keep(standing.news(), &rounds, room, door, move |limits| {
+        if let (RoleLimits::Gateway(limits), Some(gateway)) = (limits, of.upgrade()) {
+            time.change(limits.max_deadline);
+            gateway.replace_limits(limits.clone());
+        }
+    });
+    let published = published::keep(standing.news(), rules.clone(), &rounds);
     let of = Arc::downgrade(&gateway);
     let looking = Looking::new("gateway", &recorder, &readiness)
         .rules(rules.clone())
@@ -180,14 +193,14 @@ pub async fn run_with(
                 .max_encoding_message_size(MAX_ANSWER_BYTES),
         )
         .add_service(
-            CatalogueServiceServer::new(CatalogueServer::new(rules))
+            CatalogueServiceServer::new(CatalogueServer::new(rules, published))
                 .max_decoding_message_size(MAX_MESSAGE_BYTES)
                 .max_encoding_message_size(MAX_ANSWER_BYTES),
         );
-    let service = serving::with_standard_services(routes, health, max_deadline, metrics)?;
+    let service = serving::with_standard_services(routes, health, longest, metrics)?;
     tracing::info!(%address, "listening");
     ready(address);
-    let serving = serving::serve(listener, tls, service, &config.door, stop);
+    let serving = serving::serve(listener, tls, service, within, stop);
     let served = log::while_recorded(recorder, pages, serving).await;
     mirror::end(mirroring).await;
     served?;
@@ -199,6 +212,10 @@ pub async fn run_with(
 pub(super) fn changing(written: &Written) -> (Option<Changing>, Faults) {
     let (config, faults) = GatewayConfig::judge_written(written);
     let changing = config.map(|config| Changing {
+        fixed: fixed::of_gateway(&config),
+        policy: config.policy,
+        limits: RoleLimits::Gateway(config.limits),
+        door: config.door,
         catalogue: config.catalogue,
         link: config.link,
         grants: config.grants,

@@ -2,10 +2,13 @@
 //! kill switch. Which certificates are believed is watched by [`super::rotation`].
 
 pub(super) mod authority;
+pub(super) mod fixed;
 pub(super) mod health;
+pub(super) mod limits;
 pub(super) mod log;
 pub(super) mod mirror;
 pub(super) mod peers;
+pub(super) mod published;
 pub(super) mod ready;
 pub(super) mod rulebook;
 pub(super) mod switch;

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -12,7 +11,6 @@ use tonic_health::pb::health_server::HealthServer;
 use tower::Layer;
 
 use crate::config::catalogue::CatalogueError;
-use crate::config::door::DoorConfig;
 use crate::config::file::FileError;
 use crate::config::policy::PolicyLoadError;
 use crate::issuer::{SettingsError, StatusStateError};
@@ -21,7 +19,7 @@ use crate::link::connect::ConnectError;
 use crate::link::https::{AnchorsError, HttpsUriError, ServerPairError};
 use crate::link::limits::LinkLimits;
 use crate::link::tls::LinkTls;
-use crate::service::edge::{Edge, EdgeLayer};
+use crate::service::edge::{Edge, EdgeLayer, Longest};
 use crate::service::health::Health;
 use crate::service::metered::{Metered, MeteredLayer};
 use crate::service::status_lists::StatusPlanError;
@@ -122,7 +120,7 @@ pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr
 pub(super) fn with_standard_services(
     mut routes: tonic::service::RoutesBuilder,
     health: Health,
-    max_deadline: Duration,
+    longest: Longest,
     metrics: Arc<Metrics>,
 ) -> Result<Metered<Edge<Routes>>, StartError> {
     let reflection = tonic_reflection::server::Builder::configure()
@@ -130,7 +128,7 @@ pub(super) fn with_standard_services(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     routes.add_service(HealthServer::new(health)).add_service(reflection);
-    let edge = EdgeLayer { max_deadline }.layer(routes.routes().prepare());
+    let edge = EdgeLayer { longest }.layer(routes.routes().prepare());
     Ok(MeteredLayer(metrics).layer(edge))
 }
 
@@ -139,13 +137,13 @@ pub(super) async fn serve(
     listener: TcpListener,
     tls: LinkTls,
     service: Metered<Edge<Routes>>,
-    door: &DoorConfig,
+    limits: watch::Receiver<LinkLimits>,
     mut stop: watch::Receiver<bool>,
 ) {
     let stopped = async move {
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    accept::serve(listener, tls, service, LinkLimits::from(door), stopped).await;
+    accept::serve_within(listener, tls, service, limits, stopped).await;
 }
 
 /// A file's name for messages.

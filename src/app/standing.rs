@@ -19,13 +19,16 @@ use super::named::judge_parties;
 use super::serving::folder_of;
 use super::watching::Rounds;
 use crate::clock;
+use crate::config::agency::AgencyLimitsConfig;
 use crate::config::audit::AuditConfig;
+use crate::config::door::DoorConfig;
 use crate::config::faults::Faults;
 use crate::config::file::FileError;
-use crate::config::gateway::AgencyEntry;
+use crate::config::gateway::{AgencyEntry, GatewayLimitsConfig};
 use crate::config::grants::GrantsConfig;
 use crate::config::link::LinkConfig;
 use crate::config::parties::{Party, Written};
+use crate::config::policy::PolicyConfig;
 use crate::config::reload::{Look, Watch};
 use crate::config::review::ReviewConfig;
 use crate::config::status::StatusConfig;
@@ -55,10 +58,22 @@ pub(super) struct Changing {
     pub(super) agencies: Vec<AgencyEntry>,
     pub(super) review: ReviewConfig,
     pub(super) status: StatusConfig,
+    pub(super) policy: PolicyConfig,
+    pub(super) limits: RoleLimits,
+    pub(super) door: DoorConfig,
+    /// What is as it was at the start, whatever the files say: each key, and what it says.
+    pub(super) fixed: Vec<(&'static str, String)>,
     /// Of an agency.
     pub(super) mapping: Option<Arc<AsWritten>>,
     /// None yet; it knows the lines of the files.
     pub(super) faults: Faults,
+}
+
+/// The `[limits]` of a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RoleLimits {
+    Gateway(GatewayLimitsConfig),
+    Agency(AgencyLimitsConfig),
 }
 
 /// Judges a configuration as its role does.

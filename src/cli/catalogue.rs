@@ -1,9 +1,10 @@
 //! `tributary catalogue`: checks a catalogue, lists it, shows one item, compares two.
 //!
-//! It reads files and prints; it asks no gateway. `wire` serves the same facts
-//! to programs.
+//! These read files and print. What signs a catalogue, and fetches a signed one from a
+//! gateway, is in [`signed`]. `wire` serves the same facts to programs.
 
 mod diff;
+mod signed;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -22,7 +23,7 @@ use crate::domain::catalogue::{Catalogue, Item, Sensitivity};
 
 const DEFAULT_FOLDER: &str = "examples/city/catalogue";
 
-/// Checks the catalogue of items, lists it, shows one item, compares two.
+/// Checks the catalogue of items, lists it, shows one item, compares two, signs and fetches.
 #[derive(Debug, clap::Args)]
 pub struct CatalogueArgs {
     #[command(subcommand)]
@@ -74,6 +75,13 @@ CATALOGUE_DIFFERS until both ends of a link have the same.")]
         #[arg(long)]
         json: bool,
     },
+    /// Make the key with which the federation's operator signs catalogues.
+    Keygen(signed::KeygenArgs),
+    /// Sign a catalogue as a version: the note is put beside its files.
+    Sign(signed::SignArgs),
+    /// Fetch the signed catalogue of a gateway into a folder.
+    #[command(after_help = signed::FETCH_HELP)]
+    Fetch(Box<signed::FetchArgs>),
 }
 
 #[derive(Debug, clap::Args)]
@@ -116,6 +124,9 @@ fn answer(command: Command, out: &mut impl Write) -> anyhow::Result<ExitCode> {
             }
         }
         Command::Diff { old, new, json } => code = diff::run(&old, &new, json, out)?,
+        Command::Keygen(args) => signed::keygen(&args, out)?,
+        Command::Sign(args) => signed::sign(&args, out)?,
+        Command::Fetch(args) => signed::fetch(&args, out)?,
     }
     out.flush()?;
     Ok(code)

@@ -78,7 +78,7 @@ const fn yes() -> bool {
 }
 
 /// Limits of an agency.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AgencyLimitsConfig {
     /// Requests under way on one stream.

@@ -16,6 +16,9 @@ pub const MAX_FILES: usize = 64;
 /// Most bytes of one file.
 pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
+/// The note by which a catalogue is signed, beside its files.
+pub const NOTE: &str = "catalogue.note";
+
 /// Why there is no catalogue.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
@@ -70,14 +73,12 @@ pub fn load(folder: &Path) -> Result<Catalogue, CatalogueError> {
     load_with_texts(folder).map(|(catalogue, _)| catalogue)
 }
 
-/// As [`load`], with what was read, for whoever keeps it.
-fn load_with_texts(folder: &Path) -> Result<(Catalogue, Texts), CatalogueError> {
-    let mut files = Texts::new();
-    for path in list(folder)? {
-        let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-        let name = name.ok_or_else(|| CatalogueError::NotUtf8 { path: path.clone() })?;
-        files.push((name, read(path)?));
-    }
+/// As [`load`], with what was read, for whoever keeps it or hands it on.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_texts(folder: &Path) -> Result<(Catalogue, Texts), CatalogueError> {
+    let files = texts(folder)?;
     let sources: Vec<Source<'_>> = files.iter().map(|(name, text)| Source { name, text }).collect();
     match Catalogue::parse(&sources) {
         Ok(catalogue) => Ok((catalogue, files)),
@@ -85,6 +86,33 @@ fn load_with_texts(folder: &Path) -> Result<(Catalogue, Texts), CatalogueError> 
             let findings = Findings(findings);
             Err(CatalogueError::Unsound { path: folder.into(), findings })
         }
+    }
+}
+
+/// Name and text of each file, whatever they say.
+///
+/// # Errors
+/// The first file that cannot be read.
+pub fn texts(folder: &Path) -> Result<Texts, CatalogueError> {
+    let mut files = Texts::new();
+    for path in list(folder)? {
+        let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        let name = name.ok_or_else(|| CatalogueError::NotUtf8 { path: path.clone() })?;
+        files.push((name, read(path)?));
+    }
+    Ok(files)
+}
+
+/// The note beside a catalogue's files, if there is one.
+///
+/// # Errors
+/// [`CatalogueError::File`].
+pub fn note(folder: &Path) -> Result<Option<String>, CatalogueError> {
+    let path = folder.join(NOTE);
+    match files::read_text(&path, files::SMALL) {
+        Ok(note) => Ok(Some(note)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(CatalogueError::File { path, source }),
     }
 }
 

@@ -19,7 +19,7 @@ const MAX_ADDRESS: u64 = 4096;
 
 /// Where uses are counted. Always a database of its own, never the records' and
 /// never another agency's: one grant is counted at each agency apart.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Hash, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CountersConfig {
     /// `sqlite:` and a file, which is made if need be; a relative path starts at

@@ -68,7 +68,7 @@ pub struct GatewayConfig {
 }
 
 /// Limits of a gateway.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GatewayLimitsConfig {
     /// Longest time given to one request.

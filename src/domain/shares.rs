@@ -1,6 +1,7 @@
 //! Places that are shared out: so many altogether, of those so many of one peer and of
 //! one trust domain, so that no flood of one takes all of them; the last ones are kept
 //! for domains that have few. Nobody waits for a place: who finds none is refused at once.
+//! How many there are may change meanwhile; what was taken before stays taken.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -19,14 +20,30 @@ const FEW: usize = 64;
 /// Places, and who has taken how many of them.
 #[derive(Debug)]
 pub struct Shares {
-    total: usize,
-    of_peer: usize,
-    of_domain: usize,
     taken: Mutex<Taken>,
 }
 
-#[derive(Debug, Default)]
+/// How many places there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Altogether.
+    pub total: usize,
+    /// Of those, for one peer.
+    pub of_peer: usize,
+    /// Of those, for one trust domain.
+    pub of_domain: usize,
+}
+
+impl Sizes {
+    /// `total` places, of which one domain takes all but those that are kept for others.
+    pub const fn for_domains(total: usize, of_peer: usize) -> Self {
+        Self { total, of_peer, of_domain: total - total / KEPT }
+    }
+}
+
+#[derive(Debug)]
 struct Taken {
+    sizes: Sizes,
     all: usize,
     peers: HashMap<SpiffeId, usize>,
     domains: HashMap<TrustDomain, usize>,
@@ -51,19 +68,21 @@ pub struct Place {
 }
 
 impl Shares {
-    /// `total` places, of which one peer and one trust domain take so many at most.
-    pub fn new(total: usize, of_peer: usize, of_domain: usize) -> Arc<Self> {
-        Arc::new(Self { total, of_peer, of_domain, taken: Mutex::default() })
+    /// So many places, all of them free.
+    pub fn new(sizes: Sizes) -> Arc<Self> {
+        let (peers, domains) = (HashMap::new(), HashMap::new());
+        Arc::new(Self { taken: Mutex::new(Taken { sizes, all: 0, peers, domains }) })
     }
 
-    /// `total` places, of which one domain takes all but those that are kept for others.
-    pub fn for_domains(total: usize, of_peer: usize) -> Arc<Self> {
-        Self::new(total, of_peer, total - total / KEPT)
+    /// So many from now on. Who has taken more keeps them, and gets no further one.
+    pub fn resize(&self, sizes: Sizes) {
+        self.taken().sizes = sizes;
     }
 
     /// How many places are taken, and how many there are.
     pub fn in_use(&self) -> (usize, usize) {
-        (self.taken().all, self.total)
+        let taken = self.taken();
+        (taken.all, taken.sizes.total)
     }
 
     /// Takes a place.
@@ -72,15 +91,16 @@ impl Shares {
     /// [`Full`].
     pub fn enter(self: &Arc<Self>, peer: &SpiffeId) -> Result<Place, Full> {
         let mut taken = self.taken();
-        if taken.all >= self.total {
+        let Sizes { total, of_peer, of_domain } = taken.sizes;
+        if taken.all >= total {
             return Err(Full::Altogether);
         }
-        if count(&taken.peers, peer) >= self.of_peer {
+        if count(&taken.peers, peer) >= of_peer {
             return Err(Full::OfPeer);
         }
-        let of_domain = count(&taken.domains, peer.trust_domain());
-        let last = taken.all >= self.total - self.total / KEPT;
-        if of_domain >= self.of_domain || (last && of_domain >= (self.total / FEW).max(1)) {
+        let taken_of_domain = count(&taken.domains, peer.trust_domain());
+        let last = taken.all >= total - total / KEPT;
+        if taken_of_domain >= of_domain || (last && taken_of_domain >= (total / FEW).max(1)) {
             return Err(Full::OfDomain);
         }
         take(&mut taken.peers, peer);
@@ -134,8 +154,25 @@ mod tests {
     }
 
     #[test]
+    fn fewer_or_more_places_hold_for_who_comes_next_and_take_nothing_away() {
+        let of = |total, of_peer| Sizes { total, of_peer, of_domain: total };
+        let room = Shares::new(of(2, 2));
+        let (one, other) = (peer("scoring", "one"), peer("bank", "other"));
+        let taken = [room.enter(&one).unwrap(), room.enter(&one).unwrap()];
+        room.resize(of(1, 1));
+        assert_eq!(room.in_use(), (2, 1));
+        assert_eq!(room.enter(&other).unwrap_err(), Full::Altogether);
+        room.resize(of(3, 1));
+        assert_eq!(room.enter(&one).unwrap_err(), Full::OfPeer);
+        let third = room.enter(&other).unwrap();
+        drop(taken);
+        assert_eq!(room.in_use(), (1, 3));
+        drop(third);
+    }
+
+    #[test]
     fn row_45_one_peer_takes_no_more_than_its_share_and_gives_it_back() {
-        let room = Shares::new(3, 2, 3);
+        let room = Shares::new(Sizes { total: 3, of_peer: 2, of_domain: 3 });
         let (greedy, other) = (peer("scoring", "greedy"), peer("scoring", "other"));
         let first = room.enter(&greedy).unwrap();
         let second = room.enter(&greedy).unwrap();
@@ -153,7 +190,7 @@ mod tests {
 
     #[test]
     fn row_62_no_number_of_identities_of_two_domains_takes_every_place() {
-        let room = Shares::new(128, 4, 64);
+        let room = Shares::new(Sizes { total: 128, of_peer: 4, of_domain: 64 });
         let mut places = Vec::new();
         for domain in ["crowd", "mob"] {
             let taken: Vec<_> = (0..200)

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
@@ -30,7 +32,7 @@ use super::validity::Believed;
 use crate::domain::finding::causes;
 use crate::domain::peer::SpiffeId;
 use crate::domain::reason::Reason;
-use crate::domain::shares::{Full, Place, Shares};
+use crate::domain::shares::{Full, Place, Shares, Sizes};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -56,34 +58,78 @@ pub async fn serve<S, B>(
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    // Who has a place is decided once it is known who it is.
-    let bounds = Bounds { most: limits.connections + limits.handshakes, drain: limits.drain };
+    // Its sender is gone, so that they never change.
+    let (_, limits) = watch::channel(limits);
+    serve_within(listener, tls, service, limits, shutdown).await;
+}
+
+/// As [`serve`], within limits that may change: places and memory for everybody at once, the
+/// rest for connections that come later.
+pub async fn serve_within<S, B>(
+    listener: TcpListener,
+    tls: LinkTls,
+    service: S,
+    mut limits: watch::Receiver<LinkLimits>,
+    shutdown: impl Future<Output = ()>,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError> + Send,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    let first = limits.borrow_and_update().clone();
+    let bounds = Bounds { most: Arc::new(AtomicUsize::new(most(&first))), drain: first.drain };
     let door = Arc::new(Door {
         tls,
         handshakes: Mutex::default(),
-        places: Shares::new(
-            limits.connections,
-            limits.connections_per_peer,
-            limits.connections_per_domain,
-        ),
-        budget: Budget::new(limits.peer_bytes, limits.all_peers_bytes),
-        limits,
+        most: bounds.most.clone(),
+        places: Shares::new(sizes(&first)),
+        budget: Budget::new(first.peer_bytes, first.all_peers_bytes),
+        limits: ArcSwap::from_pointee(first),
     });
+    let changing = door.clone();
     let converse = move |stream, connection, stopping| {
         let (door, service) = (Arc::clone(&door), service.clone());
         async move {
-            if let Some((connection, _place)) = door.admit(stream, connection, stopping).await {
-                connection.serve(service, &door.limits).await;
+            let limits = door.limits.load_full();
+            let admitted = door.admit(stream, connection, &limits, stopping).await;
+            if let Some((connection, _place)) = admitted {
+                connection.serve(service, &limits).await;
             }
         }
     };
-    listen::each(listener, bounds, converse, shutdown).await;
+    let changes = async {
+        while limits.changed().await.is_ok() {
+            changing.change(limits.borrow_and_update().clone());
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        () = listen::each(listener, bounds, converse, shutdown) => {}
+        () = changes => {}
+    }
+}
+
+/// Connections at once. Who has a place is decided once it is known who it is.
+const fn most(limits: &LinkLimits) -> usize {
+    limits.connections + limits.handshakes
+}
+
+const fn sizes(limits: &LinkLimits) -> Sizes {
+    Sizes {
+        total: limits.connections,
+        of_peer: limits.connections_per_peer,
+        of_domain: limits.connections_per_domain,
+    }
 }
 
 /// What all connections share before they are served.
 struct Door {
     tls: LinkTls,
-    limits: LinkLimits,
+    /// For connections that come from now on.
+    limits: ArcSwap<LinkLimits>,
+    most: Arc<AtomicUsize>,
     /// Handshakes under way, oldest first; dropping the sender closes one.
     handshakes: Mutex<BTreeMap<u64, oneshot::Sender<()>>>,
     places: Arc<Shares>,
@@ -91,18 +137,26 @@ struct Door {
 }
 
 impl Door {
+    fn change(&self, limits: LinkLimits) {
+        self.most.store(most(&limits), Ordering::Relaxed);
+        self.places.resize(sizes(&limits));
+        self.budget.resize(limits.peer_bytes, limits.all_peers_bytes);
+        self.limits.store(Arc::new(limits));
+    }
+
     /// Takes a TCP connection through the handshake. None means refused.
     async fn admit(
         self: &Arc<Self>,
         stream: TcpStream,
         connection: u64,
+        limits: &LinkLimits,
         mut stopping: watch::Receiver<bool>,
     ) -> Option<(Connection, Place)> {
         let changes = self.tls.trust().changes();
-        let evicted = self.enter(connection);
+        let evicted = self.enter(connection, limits);
         let handshake = self.handshake(stream, connection);
         let outcome = tokio::select! {
-            outcome = tokio::time::timeout(self.limits.handshake, handshake) => {
+            outcome = tokio::time::timeout(limits.handshake, handshake) => {
                 if outcome.is_err() {
                     refuse(connection, None, Reason::HandshakeTimeout, "");
                 }
@@ -128,17 +182,17 @@ impl Door {
         let held =
             Believed::new(self.tls.trust().clone(), changes, chain, Usage::Client, verified.until);
         tracing::debug!(%peer, connection, "connection accepted");
-        let memory = self.budget.connection(&peer, self.limits.connection_window);
+        let memory = self.budget.connection(&peer, limits.connection_window);
         let accepted =
             Connection { stream, peer: verified.peer, number: connection, held, memory, stopping };
         Some((accepted, place))
     }
 
     /// Notes a handshake, and closes the oldest when there are too many.
-    fn enter(&self, connection: u64) -> oneshot::Receiver<()> {
+    fn enter(&self, connection: u64, limits: &LinkLimits) -> oneshot::Receiver<()> {
         let (evict, evicted) = oneshot::channel();
         let mut handshakes = self.handshakes.lock();
-        while handshakes.len() >= self.limits.handshakes.max(1) {
+        while handshakes.len() >= limits.handshakes.max(1) {
             handshakes.pop_first();
         }
         handshakes.insert(connection, evict);

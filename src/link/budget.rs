@@ -25,8 +25,8 @@ const FRAME: usize = 256;
 /// The budgets, and what is held.
 #[derive(Debug)]
 pub(super) struct Budget {
-    of_peer: i64,
-    of_all: i64,
+    of_peer: AtomicI64,
+    of_all: AtomicI64,
     held: AtomicI64,
     accounts: Mutex<HashMap<SpiffeId, Weak<Account>>>,
 }
@@ -42,9 +42,15 @@ struct Account {
 
 impl Budget {
     pub(super) fn new(of_peer: usize, of_all: usize) -> Arc<Self> {
-        let bytes = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let bytes = |bytes: usize| AtomicI64::new(signed(bytes));
         let (of_peer, of_all) = (bytes(of_peer), bytes(of_all));
         Arc::new(Self { of_peer, of_all, held: AtomicI64::new(0), accounts: Mutex::default() })
+    }
+
+    /// Other budgets from now on. What is held beyond them is let go of as the next is held.
+    pub(super) fn resize(&self, of_peer: usize, of_all: usize) {
+        self.of_peer.store(signed(of_peer), Relaxed);
+        self.of_all.store(signed(of_all), Relaxed);
     }
 
     /// A new connection of this peer, whose window for data is so large.
@@ -86,7 +92,7 @@ impl Budget {
         let stay = accounts.iter().filter(|account| !*account.pays.borrow());
         let mut stay: Vec<(&Account, i64)> =
             stay.map(|account| (&**account, account.held.load(Relaxed))).collect();
-        while stay.iter().map(|(_, held)| held).sum::<i64>() > self.of_all {
+        while stay.iter().map(|(_, held)| held).sum::<i64>() > self.of_all.load(Relaxed) {
             let mut domains: HashMap<&TrustDomain, i64> = HashMap::new();
             for (account, held) in &stay {
                 *domains.entry(account.peer.trust_domain()).or_default() += held;
@@ -105,7 +111,7 @@ impl Account {
     fn change(&self, by: i64) {
         self.held.fetch_add(by, Relaxed);
         let all = self.budget.held.fetch_add(by, Relaxed).saturating_add(by);
-        if by > 0 && all > self.budget.of_all {
+        if by > 0 && all > self.budget.of_all.load(Relaxed) {
             self.budget.relieve();
         }
     }
@@ -179,12 +185,12 @@ impl Held {
 
     /// Whether the peer has reached its budget.
     pub fn is_spent(&self) -> bool {
-        self.0.account.held.load(Relaxed) > self.0.account.budget.of_peer
+        self.0.account.held.load(Relaxed) > self.0.account.budget.of_peer.load(Relaxed)
     }
 
     /// Whether it is so far beyond it that refusing streams is not enough.
     pub(super) fn is_overdrawn(&self) -> bool {
-        let of_peer = self.0.account.budget.of_peer;
+        let of_peer = self.0.account.budget.of_peer.load(Relaxed);
         self.0.account.held.load(Relaxed) > of_peer.saturating_add(of_peer / 4)
     }
 

@@ -4,6 +4,8 @@
 //! Who is at the other end, and what is spoken, is no matter of it.
 
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -15,8 +17,8 @@ use crate::domain::reason::Reason;
 
 /// Bounds of one port.
 pub(super) struct Bounds {
-    /// Connections at once; what comes beyond is closed.
-    pub(super) most: usize,
+    /// Connections at once; what comes beyond is closed. It may change meanwhile.
+    pub(super) most: Arc<AtomicUsize>,
     /// How long a stop waits for what is under way.
     pub(super) drain: Duration,
 }
@@ -55,7 +57,7 @@ pub(super) async fn each<F>(
         };
         pause = Pause::default();
         connection += 1;
-        if tasks.len() >= bounds.most {
+        if tasks.len() >= bounds.most.load(Ordering::Relaxed) {
             tracing::warn!(reason = %Reason::TooManyConnections, connection, "connection refused");
             continue;
         }

@@ -1,24 +1,31 @@
-//! The catalogue service: what the items mean. It holds nothing about people.
+//! The catalogue service: what the items mean, and the signed files that say it. It holds
+//! nothing about people.
+
+pub mod published;
 
 use std::sync::Arc;
 
+use self::published::Published;
 use arc_swap::ArcSwap;
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
 use crate::domain::catalogue::Catalogue;
+use crate::domain::reason::Reason;
 use crate::link::unread::Shared;
 use crate::service::rulebook::InForce;
 use crate::wire::catalogue;
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::catalogue_service_server::CatalogueService;
+use crate::wire::refusal::Refusal;
 
 /// Serves the catalogue in force.
 #[derive(Debug, Clone)]
 pub struct CatalogueServer {
     rules: Arc<InForce>,
     encoded: Arc<ArcSwap<Encoded>>,
+    published: Arc<Published>,
 }
 
 /// The whole of a catalogue, encoded once for everybody.
@@ -40,10 +47,10 @@ impl Encoded {
 }
 
 impl CatalogueServer {
-    /// Serves the catalogue of this rulebook.
-    pub fn new(rules: Arc<InForce>) -> Self {
+    /// Serves the catalogue of this rulebook, and what of it is signed.
+    pub fn new(rules: Arc<InForce>, published: Arc<Published>) -> Self {
         let encoded = Encoded::new(rules.now().catalogue());
-        Self { rules, encoded: Arc::new(ArcSwap::new(encoded)) }
+        Self { rules, encoded: Arc::new(ArcSwap::new(encoded)), published }
     }
 
     fn encoded(&self) -> Arc<Encoded> {
@@ -92,5 +99,30 @@ impl CatalogueService for CatalogueServer {
         _: Request<pb::ListBundlesRequest>,
     ) -> Result<Response<pb::ListBundlesResponse>, Status> {
         Ok(shared(&self.encoded().bundles))
+    }
+
+    async fn get_catalogue_note(
+        &self,
+        _: Request<pb::GetCatalogueNoteRequest>,
+    ) -> Result<Response<pb::GetCatalogueNoteResponse>, Status> {
+        let signed = self.published.now();
+        let note = signed.as_ref().map(|signed| signed.note().to_owned()).ok_or_else(|| {
+            let message = "the catalogue in force has no signed note here";
+            Refusal::new(Reason::CatalogueNotSigned, message).into_status("")
+        })?;
+        Ok(Response::new(pb::GetCatalogueNoteResponse { note }))
+    }
+
+    async fn get_catalogue_file(
+        &self,
+        request: Request<pb::GetCatalogueFileRequest>,
+    ) -> Result<Response<pb::GetCatalogueFileResponse>, Status> {
+        let signed = self.published.now();
+        let wanted = request.into_inner().sha256;
+        let content = signed.as_ref().and_then(|signed| signed.file(&wanted)).ok_or_else(|| {
+            let message = "no file of the catalogue in force has this digest, or it is not signed";
+            Refusal::new(Reason::CatalogueNotSigned, message).into_status("")
+        })?;
+        Ok(Response::new(pb::GetCatalogueFileResponse { content }))
     }
 }

@@ -13,7 +13,9 @@ mod messages;
 mod told;
 
 use std::error::Error;
-use std::sync::LazyLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -45,25 +47,47 @@ const GRACE: Duration = Duration::from_secs(3);
 /// How long after that its answer may still be read.
 const READING: Duration = Duration::from_secs(1);
 
+/// The longest time that a caller may state. It may change while calls are served.
+#[derive(Debug, Clone)]
+pub struct Longest(Arc<AtomicU64>);
+
+impl Longest {
+    /// Begins with this time.
+    pub fn new(time: Duration) -> Self {
+        let longest = Self(Arc::default());
+        longest.change(time);
+        longest
+    }
+
+    /// For calls that come from now on.
+    pub fn change(&self, time: Duration) {
+        self.0.store(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_micros(self.0.load(Relaxed))
+    }
+}
+
 /// Wraps a service so that its calls are bounded and its codes mapped.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct EdgeLayer {
     /// The longest time that a caller may state.
-    pub max_deadline: Duration,
+    pub longest: Longest,
 }
 
 /// A service whose calls are bounded and whose codes are mapped.
 #[derive(Debug, Clone)]
 pub struct Edge<S> {
     inner: S,
-    max_deadline: Duration,
+    longest: Longest,
 }
 
 impl<S> Layer<S> for EdgeLayer {
     type Service = Edge<S>;
 
     fn layer(&self, inner: S) -> Edge<S> {
-        Edge { inner, max_deadline: self.max_deadline }
+        Edge { inner, longest: self.longest.clone() }
     }
 }
 
@@ -88,7 +112,7 @@ where
             let answer = refused(*no_call);
             return Box::pin(async move { Ok(answer) });
         }
-        let within = deadline::timeout(request.headers(), self.max_deadline) + GRACE;
+        let within = deadline::timeout(request.headers(), self.longest.now()) + GRACE;
         let until = clock::now() + within + READING;
         let path = request.uri().path();
         let (one, one_answer) = (UNARY.questions.contains(path), UNARY.answers.contains(path));

@@ -109,6 +109,12 @@ const LENDING: &[Fault] = &[
     ),
 ];
 
+/// The example city, the gateway's parties in its one file as the demo has them.
+fn city(to: &Path) {
+    copy(Path::new("examples/city"), to);
+    fs::copy("src/app/demo/gateway.toml", to.join("gateway.toml")).unwrap();
+}
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -153,7 +159,7 @@ fn assert_told(refused: &str, expected: &[String]) {
 #[tokio::test]
 async fn a_gateway_and_an_agency_say_everything_that_is_wrong_and_write_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    copy(Path::new("examples/city"), folder.path());
+    city(folder.path());
     let (file, lending) =
         (folder.path().join("gateway.toml"), folder.path().join("agencies/lending.toml"));
     let (of_gateway, of_agency) = (spoil(&file, GATEWAY), spoil(&lending, LENDING));
@@ -267,7 +273,7 @@ fn checked(file: &Path) -> (Option<i32>, serde_json::Value, Vec<String>) {
 #[test]
 fn a_check_names_sixty_faults_in_one_run_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    copy(Path::new("examples/city"), folder.path());
+    city(folder.path());
     let file = folder.path().join("gateway.toml");
     let mut expected = spoil(&file, &[GATEWAY, MORE].concat());
     let text = fs::read_to_string(&file).unwrap();
@@ -290,7 +296,7 @@ fn a_check_names_sixty_faults_in_one_run_and_writes_nothing() {
 #[test]
 fn an_unsound_catalogue_hides_nothing_else_that_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
-    copy(Path::new("examples/city"), folder.path());
+    city(folder.path());
     let file = folder.path().join("gateway.toml");
     let later =
         |fault: &&Fault| fault.2.contains("max_frequency") || fault.2.contains("fetch_evry");

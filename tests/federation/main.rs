@@ -22,6 +22,7 @@ mod exchange;
 mod faults;
 mod heap;
 mod intersection;
+mod limits;
 mod omitted;
 mod orders;
 mod outcomes;

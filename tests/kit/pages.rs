@@ -42,7 +42,8 @@ impl Pages {
     }
 }
 
-async fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+/// A page at any address.
+pub async fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).await.ok()?;
     let asked = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     stream.write_all(asked.as_bytes()).await.ok()?;

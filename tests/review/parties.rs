@@ -13,9 +13,23 @@ use crate::support::{BANK, City};
 const ISSUER: &str = "spiffe://consent.city.example/issuer/consent-service";
 const PARTY: &str = "parties.d/lending.toml";
 
+/// Those of the gateway's parties.
+const DOMAINS: [&str; 10] = [
+    "bank",
+    "education",
+    "employment",
+    "enterprise",
+    "lending",
+    "review",
+    "scoring",
+    "social-security",
+    "traffic",
+    "volunteering",
+];
+
 /// Public files, without which nothing is known of what they hold.
 fn files(city: &City) {
-    for domain in ["lending", "bank"] {
+    for domain in DOMAINS {
         let folder = format!("certs/dev/{domain}.city.example");
         std::fs::create_dir_all(city.path().join(&folder)).unwrap();
         for file in ["ca.pem", "audit.vkey", "other.vkey"] {
@@ -172,6 +186,31 @@ fn whom_an_issuer_may_open_to_is_the_same_flow_wherever_it_is_said() {
     };
     // What is compared with grants is what the issuer's own list would say.
     assert_eq!(issuers(&new), issuers(&City::new()));
+}
+
+#[test]
+fn the_example_with_a_file_for_each_party_opens_what_the_demos_one_file_opens() {
+    let (one, by_parties) = (City::new(), City::by_parties());
+    files(&one);
+    files(&by_parties);
+    let (changes, edits) = compared(&one, &by_parties);
+    assert_eq!(changes, Vec::new());
+    // What the issuer's one entry listed is said by each agency and consumer itself.
+    let mut keys: Vec<&str> = edits.iter().map(|edit| &*edit.key).collect();
+    keys.retain(|key| {
+        let parties = ["agency[", "consumer["].iter().any(|party| key.starts_with(party));
+        !parties && !key.starts_with(&format!("grants.issuer[{ISSUER}]"))
+    });
+    assert_eq!(keys, Vec::<&str>::new(), "{edits:#?}");
+    let issuers = |city: &City| -> Vec<_> {
+        let mut issuers = city.load().gateway.issuers;
+        for issuer in &mut issuers {
+            issuer.consumers.sort();
+            issuer.agencies.sort();
+        }
+        issuers.into_iter().map(|issuer| format!("{issuer:?}")).collect()
+    };
+    assert_eq!(issuers(&by_parties), issuers(&one));
 }
 
 /// Every file of docs/adding-a-party.md, read as part of the configuration that it is for.

@@ -12,15 +12,26 @@ pub const BANK: &str = "spiffe://bank.city.example/consumer/loan-desk";
 /// The folders that a review reads.
 const PARTS: [&str; 3] = ["agencies", "catalogue", "policies"];
 
-/// A copy of the city's configuration.
+/// A copy of the city's configuration, the gateway's in one file as the demo has it.
 pub struct City(tempfile::TempDir);
 
 impl City {
     pub fn new() -> Self {
         let city = Self(tempfile::tempdir().unwrap());
         let from = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/city");
-        std::fs::copy(from.join("gateway.toml"), city.path().join("gateway.toml")).unwrap();
+        city.write("gateway.toml", include_str!("../../src/app/demo/gateway.toml"));
         for part in PARTS {
+            copy(&from.join(part), &city.path().join(part));
+        }
+        city
+    }
+
+    /// The same with a file for each party of the gateway, as `examples/city` has them.
+    pub fn by_parties() -> Self {
+        let city = Self::new();
+        let from = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/city");
+        std::fs::copy(from.join("gateway.toml"), city.path().join("gateway.toml")).unwrap();
+        for part in ["agencies.d", "consumers.d", "issuers.d", "reviewers.d"] {
             copy(&from.join(part), &city.path().join(part));
         }
         city

@@ -1,5 +1,6 @@
 //! The city's files: what stands in `examples/city`, carried in the binary and
-//! written to the demo's folder, with certificates made anew.
+//! written to the demo's folder, with certificates made anew. The gateway's parties, which
+//! have a file each there, stand in its one file here.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -33,8 +34,11 @@ macro_rules! files {
     };
 }
 
+/// The gateway's configuration, with every party in the one file: who tries things out has
+/// one file to change.
+const GATEWAY_FILE: (&str, &str) = ("gateway.toml", include_str!("gateway.toml"));
+
 const FILES: &[(&str, &str)] = files![
-    "gateway.toml",
     "agencies/education.toml",
     "agencies/employment.toml",
     "agencies/enterprise.toml",
@@ -196,7 +200,7 @@ pub(super) fn claim(dir: &Path) -> Result<PathBuf, DemoError> {
 
 impl City {
     pub(super) fn build(home: &Path, options: &Options) -> Result<Self, DemoError> {
-        for (path, text) in FILES {
+        for (path, text) in FILES.iter().chain([&GATEWAY_FILE]) {
             write(&home.join(path), text)?;
         }
         std::fs::create_dir_all(home.join("data"))?;

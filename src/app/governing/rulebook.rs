@@ -132,7 +132,7 @@ struct Watched<M> {
 
 impl<M: Clone + 'static> Watched<M> {
     fn look(&mut self) {
-        let Governing { files, news, folder, catalogue, .. } = &mut self.governing;
+        let Governing { files, news, folder, catalogue, policy, .. } = &mut self.governing;
         let mut changed = false;
         match news.take() {
             Some(Heard::Changed(_)) => changed = true,
@@ -141,6 +141,11 @@ impl<M: Clone + 'static> Watched<M> {
         }
         let now = news.now();
         let moved = changed && now.catalogue != *catalogue;
+        let elsewhere = changed && now.policy != *policy;
+        if elsewhere {
+            policy.clone_from(&now.policy);
+            files.policy = policy.watch();
+        }
         if changed {
             files.pins = Watch::new(now.grants.issuer_files(folder), "");
         }
@@ -149,7 +154,7 @@ impl<M: Clone + 'static> Watched<M> {
             files.catalogue = watched_catalogue(catalogue);
         }
         let renewed = files.catalogue.look() == Look::Settled || moved;
-        let policy = files.policy.look() == Look::Settled;
+        let policy = files.policy.look() == Look::Settled || elsewhere;
         let pins = files.pins.look() == Look::Settled || changed;
         if !(renewed || policy || pins) {
             return;

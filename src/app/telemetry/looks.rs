@@ -113,8 +113,11 @@ impl Looking {
         self,
         in_flight: impl Fn() -> (usize, usize) + Send + Sync + 'static,
     ) -> Self {
+        let log = self.recorder.clone();
         self.with(move |sheet| {
             let (now, most) = in_flight();
+            // It has places for more, for when more are let in.
+            sheet.count(&names::LOG_QUEUE_LIMIT, log.log().capacity().min(most));
             sheet.count(&names::IN_FLIGHT, now);
             sheet.count(&names::IN_FLIGHT_LIMIT, most);
         })
@@ -180,7 +183,6 @@ fn of_readiness(sheet: &mut Sheet, readiness: &Readiness) {
 fn of_log(sheet: &mut Sheet, recorder: &Recorder) {
     let log = recorder.log();
     sheet.count(&names::LOG_QUEUE, log.figures().waiting());
-    sheet.count(&names::LOG_QUEUE_LIMIT, log.capacity());
     // Exact up to 2^53, as every number here.
     sheet.put(&names::LOG_ENTRIES, Vec::new(), recorder.size() as f64);
     sheet.put(&names::LOG_WRITTEN, Vec::new(), log.figures().written() as f64);

@@ -219,6 +219,8 @@ reasons! {
     /// The agency has taken another catalogue, and drains its Exchange streams so that the next
     /// ones begin with it.
     CatalogueChanged = "CATALOGUE_CHANGED", Unavailable, after(100), Nobody, Ours;
+    /// The gateway has no signed note of the catalogue in force, or no file of that digest in it.
+    CatalogueNotSigned = "CATALOGUE_NOT_SIGNED", NotFound, NEVER, Gateway, Ours;
     /// A stream is ended because its connection has reached its greatest age.
     ConnectionAge = "CONNECTION_AGE", Unavailable, after(100), Nobody, Ours;
     /// A message on an Exchange stream had no content; the stream was closed.
@@ -288,6 +290,9 @@ reasons! {
     MappingKept = "MAPPING_KEPT", FailedPrecondition, NEVER, Agency, Log;
     /// The changed policy does not load; the last good one stays in force.
     PolicyKept = "POLICY_KEPT", FailedPrecondition, NEVER, PolicyOwner, Log;
+    /// A changed key of the configuration is not in force, since a running process does not take
+    /// it; everything else is.
+    RestartNeeded = "RESTART_NEEDED", FailedPrecondition, NEVER, Operator, Log;
     /// A new CSV file has far fewer rows than the last good one, or lacks people of it; the last
     /// good one stays in use, or those people are answered INVALID.
     SourceShrank = "SOURCE_SHRANK", FailedPrecondition, NEVER, Agency, Log;

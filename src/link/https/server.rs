@@ -192,7 +192,10 @@ where
 {
     let open = AtomicUsize::new(0);
     let door = Arc::new(Door { tls: acceptor(pair)?, find, limits, open });
-    let bounds = Bounds { most: door.limits.connections, drain: door.limits.drain };
+    let bounds = Bounds {
+        most: Arc::new(AtomicUsize::new(door.limits.connections)),
+        drain: door.limits.drain,
+    };
     let converse = move |stream, _, stopping| {
         let door = Arc::clone(&door);
         async move {

@@ -10,6 +10,8 @@ mod holding;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
 use std::time::{Duration, Instant};
 
 use crate::clock;
@@ -21,7 +23,7 @@ use crate::domain::grant::{GrantError, OpeningKeys, Receiver, VerifiedGrant};
 use crate::domain::peer::{PeerId, Role};
 use crate::domain::policy::Permit;
 use crate::domain::reason::Reason;
-use crate::domain::shares::{Full, Place, Shares};
+use crate::domain::shares::{Full, Place, Shares, Sizes};
 use crate::domain::subject::{Subject, SubjectFormat};
 use crate::domain::trace::TraceContext;
 use crate::service::audit::monitor::Witnesses;
@@ -43,6 +45,7 @@ use tokio::sync::watch;
 /// What an agency answers from, and by whose leave.
 pub struct Agency {
     parts: AgencyParts,
+    limits: ArcSwap<AgencyLimitsConfig>,
     room: Arc<Shares>,
     meter: AgencyMeter,
     /// Random, and new at each start.
@@ -65,7 +68,7 @@ pub struct AgencyParts {
     pub witnesses: Arc<Witnesses>,
     /// The format of card numbers.
     pub format: SubjectFormat,
-    /// Its limits.
+    /// Its limits at the start.
     pub limits: AgencyLimitsConfig,
     /// The kill switch: nothing is released while it is false.
     pub enabled: Arc<AtomicBool>,
@@ -85,6 +88,11 @@ impl std::fmt::Debug for Agency {
     }
 }
 
+/// The places of questions: one gateway may take all of them.
+const fn sizes(limits: &AgencyLimitsConfig) -> Sizes {
+    Sizes::for_domains(limits.max_total, limits.max_total)
+}
+
 /// What questions are judged by, with what the agency holds of the catalogue's items.
 type Rules = Rulebook<Arc<Holdings>>;
 
@@ -99,16 +107,23 @@ struct Admitted {
 impl Agency {
     /// An agency of these parts.
     pub fn new(parts: AgencyParts) -> Self {
-        let max_total = parts.limits.max_total;
-        let room = Shares::for_domains(max_total, max_total);
+        let room = Shares::new(sizes(&parts.limits));
+        let limits = ArcSwap::from_pointee(parts.limits.clone());
         let instance = random::sixteen().map_or_else(|_| Bytes::new(), Bytes::from_owner);
         let meter = parts.metrics.agency(&parts.id);
-        Self { parts, room, meter, instance }
+        Self { parts, limits, room, meter, instance }
     }
 
-    /// Its limits.
-    pub const fn limits(&self) -> &AgencyLimitsConfig {
-        &self.parts.limits
+    /// Its limits, as they are now.
+    pub fn limits(&self) -> Arc<AgencyLimitsConfig> {
+        self.limits.load_full()
+    }
+
+    /// Keeps to these limits from now on. What was let in, and streams that are open, go on by
+    /// those before.
+    pub fn replace_limits(&self, limits: AgencyLimitsConfig) {
+        self.room.resize(sizes(&limits));
+        self.limits.store(Arc::new(limits));
     }
 
     /// How many questions are under way, and how many may be.

@@ -23,6 +23,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Status, Streaming};
 
 use crate::clock;
+use crate::config::agency::AgencyLimitsConfig;
 use crate::domain::reason::Reason;
 use crate::domain::trace::TraceContext;
 use crate::link::unread::Kept;
@@ -54,7 +55,9 @@ pub fn serve(
     inbound: Streaming<pb::ExchangeRequest>,
     stop: watch::Receiver<bool>,
 ) -> (impl Stream<Item = Answer>, Kept) {
-    let window = usize::try_from(agency.limits().max_in_flight).unwrap_or(usize::MAX);
+    // The stream keeps to the limits that its Hello states.
+    let limits = agency.limits();
+    let window = usize::try_from(limits.max_in_flight).unwrap_or(usize::MAX);
     let (answers, outbound) = mpsc::channel(window.saturating_add(CONTROL_ROOM));
     let swap = Swap::new(agency.witnesses(), link.peer().spiffe());
     let session = Session {
@@ -64,6 +67,7 @@ pub fn serve(
         agency,
         link,
         answers,
+        limits,
         window,
         last_id: None,
     };
@@ -96,6 +100,7 @@ struct Session {
     swap: Arc<Swap>,
     /// Told when the gateway has as much waiting as a peer may.
     spent: Arc<Notify>,
+    limits: Arc<AgencyLimitsConfig>,
     window: usize,
     last_id: Option<u64>,
 }
@@ -115,13 +120,13 @@ impl Session {
     ) {
         // Before it is described: whatever changes then ends the stream.
         let mut catalogues = self.agency.catalogues();
-        let description = Some(Box::new(self.agency.describe()));
+        let description = Some(Box::new(self.agency.describe(&self.limits)));
         let hello = pb::ExchangeHello { description };
         if self.tell(Told::Hello(hello)).await.is_err() {
             return;
         }
         let link = self.link.clone();
-        let age = spread(self.agency.limits().max_stream_age);
+        let age = spread(self.limits.max_stream_age);
         let end = TokioInstant::from_std(clock::now()) + age;
         let mut draining = false;
         // One future for the stream's life: its timer is not set anew for each

@@ -40,7 +40,7 @@ impl AgencyService for AgencyServer {
         &self,
         _: Request<pb::DescribeRequest>,
     ) -> Result<Response<pb::DescribeResponse>, Status> {
-        Ok(Response::new(self.agency.describe()))
+        Ok(Response::new(self.agency.describe(&self.agency.limits())))
     }
 
     async fn fetch_section(

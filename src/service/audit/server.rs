@@ -6,6 +6,7 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ const MAX_IN_FLIGHT: usize = 4;
 #[derive(Debug)]
 pub struct Review {
     policy: ArcSwap<ReviewPolicy>,
-    max_page: u32,
+    max_page: AtomicU32,
     asked: Mutex<Questions>,
     recorder: Arc<Recorder>,
     log: PathBuf,
@@ -63,7 +64,7 @@ impl Review {
     ) -> Self {
         Self {
             policy: ArcSwap::from_pointee(policy),
-            max_page,
+            max_page: AtomicU32::new(max_page),
             asked: Mutex::default(),
             recorder,
             log,
@@ -73,9 +74,10 @@ impl Review {
         }
     }
 
-    /// Lets these in from now on.
-    pub fn replace_policy(&self, policy: ReviewPolicy) {
+    /// Lets these in from now on, and gives no longer pages.
+    pub fn replace(&self, policy: ReviewPolicy, max_page: u32) {
         self.policy.store(Arc::new(policy));
+        self.max_page.store(max_page, Relaxed);
     }
 
     fn admit(&self, peer: &PeerId, act: Act) -> Result<(), Refusal> {
@@ -275,7 +277,7 @@ impl AuditService for ReviewServer {
         request: Request<pb::ListRecordsRequest>,
     ) -> Result<Response<pb::ListRecordsResponse>, Status> {
         let work = async |asked: Asked, peer: PeerId, request| {
-            let search = message::decode_list(&request, asked.review.max_page)?;
+            let search = message::decode_list(&request, asked.review.max_page.load(Relaxed))?;
             let (records, next_index) =
                 encode(asked.search(&peer, SearchKind::List, search).await?);
             Ok(pb::ListRecordsResponse { records, next_index })
@@ -288,7 +290,7 @@ impl AuditService for ReviewServer {
         request: Request<pb::GetSubjectAccessRequest>,
     ) -> Result<Response<pb::GetSubjectAccessResponse>, Status> {
         let work = async |asked: Asked, peer: PeerId, request| {
-            let search = message::decode_access(&request, asked.review.max_page)?;
+            let search = message::decode_access(&request, asked.review.max_page.load(Relaxed))?;
             let (records, next_index) =
                 encode(asked.search(&peer, SearchKind::SubjectAccess, search).await?);
             Ok(pb::GetSubjectAccessResponse { records, next_index })

@@ -20,7 +20,7 @@ use crate::domain::policy::Permit;
 use crate::domain::profile;
 use crate::domain::reason::Reason;
 use crate::domain::section::{Section, SectionStatus};
-use crate::domain::shares::{Full, Place, Shares};
+use crate::domain::shares::{Full, Place, Shares, Sizes};
 use crate::domain::trace::TraceContext;
 use crate::service::agencies::client::AgencyClient;
 use crate::service::audit::recorder::{self, Line, Recorder};
@@ -46,7 +46,7 @@ pub struct Gateway {
     recorder: Arc<Recorder>,
     /// Whom it asks; a request takes the list once.
     routes: ArcSwap<Routes>,
-    limits: GatewayLimitsConfig,
+    limits: ArcSwap<GatewayLimitsConfig>,
     room: Arc<Shares>,
     ids: Ids,
     metrics: Arc<Metrics>,
@@ -68,6 +68,11 @@ struct Admitted<'a> {
     until: Instant,
 }
 
+/// The places of requests.
+const fn sizes(limits: &GatewayLimitsConfig) -> Sizes {
+    Sizes::for_domains(limits.max_in_flight, limits.max_in_flight_per_consumer)
+}
+
 /// What policy, grant and agencies make of a request.
 type Decided = (Ruling, Permit, Plan, Arc<Routes>);
 
@@ -87,8 +92,8 @@ impl Gateway {
             authority,
             recorder,
             routes: ArcSwap::from_pointee(routes),
-            room: Shares::for_domains(limits.max_in_flight, limits.max_in_flight_per_consumer),
-            limits,
+            room: Shares::new(sizes(&limits)),
+            limits: ArcSwap::from_pointee(limits),
             ids: Ids::default(),
             metrics,
             spans,
@@ -114,9 +119,15 @@ impl Gateway {
         self.routes.load().clients().to_vec()
     }
 
-    /// Limits of its own.
-    pub const fn limits(&self) -> &GatewayLimitsConfig {
-        &self.limits
+    /// Limits of its own, as they are now.
+    pub fn limits(&self) -> Arc<GatewayLimitsConfig> {
+        self.limits.load_full()
+    }
+
+    /// Keeps to these limits from now on. What was let in goes on by those before.
+    pub fn replace_limits(&self, limits: GatewayLimitsConfig) {
+        self.room.resize(sizes(&limits));
+        self.limits.store(Arc::new(limits));
     }
 
     /// How many requests are under way, and how many may be.

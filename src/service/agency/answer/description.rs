@@ -3,14 +3,15 @@
 
 use bytes::Bytes;
 
+use crate::config::agency::AgencyLimitsConfig;
 use crate::wire::proto::pb;
 
 use super::Agency;
 
 impl Agency {
-    /// What it states about itself.
-    pub fn describe(&self) -> pb::DescribeResponse {
-        let (limits, rules) = (&self.parts.limits, self.rules());
+    /// What it states about itself, to who keeps to these limits.
+    pub fn describe(&self, limits: &AgencyLimitsConfig) -> pb::DescribeResponse {
+        let rules = self.rules();
         let catalogue = rules.catalogue();
         let owned = catalogue.owned_by(&self.parts.id);
         pb::DescribeResponse {

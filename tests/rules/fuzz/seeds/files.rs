@@ -82,7 +82,7 @@ fn constrained(which: u8, host: &[u8]) -> Vec<u8> {
 
 /// The city's, without comments and but for the first of what it has several of.
 fn gateway() -> String {
-    let text = include_str!("../../../../examples/city/gateway.toml");
+    let text = include_str!("../../../../src/app/demo/gateway.toml");
     let mut file: toml::Table = text.parse().unwrap();
     shorten(&mut file);
     toml::to_string(&file).unwrap()
