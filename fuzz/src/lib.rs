@@ -24,7 +24,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use prost::Message;
 use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
-use tributary::domain::audit::{Entry, SignedCheckpoint, TlogProof};
+use tributary::domain::audit::{Entry, SignedCheckpoint, Successor, TlogProof};
 use tributary::domain::catalogue::{AgencyId, Catalogue, Source};
 use tributary::domain::grant::{
     Algorithm, Contents, Disclosure, IssuerPin, IssuerPins, JwsKey, KeyId, LegalBasis,
@@ -227,6 +227,19 @@ pub fn audit_proof(data: &[u8]) -> bool {
         return true;
     }
     false
+}
+
+/// A note by which a log names its successor.
+pub fn successor_note(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let Ok(named) = Successor::parse_unverified(text) else { return false };
+    // It is read as it stands, whoever signed it, and verified by nobody who did not.
+    assert!(text.starts_with(&format!(
+        "tributary/log-successor/v1\nold {}\nnew {}\n\n",
+        named.before, named.key
+    )));
+    assert!(Successor::verify(text, &named.key).is_err());
+    true
 }
 
 /// A peer's certificate, before it is verified.

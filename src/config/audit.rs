@@ -1,5 +1,7 @@
 //! The `[audit]` section: where the log is, its origin, and the keys beside it.
 
+mod pins;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,11 +10,13 @@ use serde::Deserialize;
 
 use super::faults::Faults;
 use super::private_file::{self, PrivateFileError};
-use crate::domain::audit::{NoteError, Origin, SigningKey, VerifyingKey};
+use crate::domain::audit::{NoteError, Origin, SigningKey};
 use crate::domain::grant::base64;
 use crate::domain::peer::SpiffeId;
 use crate::domain::sensitive::Sensitive;
 use crate::files;
+
+pub use self::pins::{PinnedLog, PinnedLogs};
 
 /// Most logs of one peer; a question on the wire names them all.
 pub const MAX_LOGS: usize = 16;
@@ -73,17 +77,9 @@ pub struct AuditPeerConfig {
     /// Who writes them.
     pub identity: SpiffeId,
     /// Their public keys, each in a file as `tributary audit keygen` makes it: one
-    /// for each replica and year, at most 16.
+    /// for each replica and year, at most 16. A log that goes on from another of them may
+    /// have that one's successor note in the place of its key.
     pub logs: Vec<PathBuf>,
-}
-
-/// A peer's logs, by which it is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PinnedLogs {
-    /// Who writes them.
-    pub identity: SpiffeId,
-    /// Their keys.
-    pub keys: Vec<VerifyingKey>,
 }
 
 /// Why the section is refused.
@@ -106,14 +102,6 @@ pub enum AuditConfigError {
     /// The origin or the key is refused.
     #[error(transparent)]
     Note(#[from] NoteError),
-    /// A peer's public key.
-    #[error("`{}` is no public key of an audit log: {message}", path.display())]
-    PeerKey {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        message: String,
-    },
 }
 
 /// The section's keys, read.
@@ -177,7 +165,7 @@ impl AuditConfig {
         }
     }
 
-    /// Reads the peers' public keys. Beside each: whether they are all sound.
+    /// Reads the peers' public keys and successor notes. Beside each: whether they are all sound.
     pub fn peers(&self, faults: &mut Faults) -> Vec<(PinnedLogs, bool)> {
         if !(LOOK_EVERY.0..=LOOK_EVERY.1).contains(&self.look_every) {
             let message = format!("must be 100ms to 1h, not {:?}", self.look_every);
@@ -195,20 +183,12 @@ impl AuditConfig {
             if peer.logs.is_empty() || peer.logs.len() > MAX_LOGS {
                 let message = format!("must list 1 to {MAX_LOGS} logs, not {}", peer.logs.len());
                 faults.add(&format!("audit.peer[{at}].logs"), message);
-                pinned.push((PinnedLogs { identity, keys: Vec::new() }, false));
+                pinned.push((PinnedLogs { identity, logs: Vec::new() }, false));
                 continue;
             }
-            let mut keys = Vec::with_capacity(peer.logs.len());
-            for (log, path) in peer.logs.iter().enumerate() {
-                let name = format!("audit.peer[{at}].logs[{log}]");
-                let Some(key) = faults.take(&name, public_key(path)) else { continue };
-                if !origins.insert(key.origin().clone()) {
-                    let origin = key.origin();
-                    faults.add(&name, format!("is refused: the log `{origin}` is listed twice"));
-                }
-                keys.push(key);
-            }
-            pinned.push((PinnedLogs { identity, keys }, faults.count() == before));
+            let name = format!("audit.peer[{at}].logs");
+            let logs = pins::read(&name, &peer.logs, &mut origins, faults);
+            pinned.push((PinnedLogs { identity, logs }, faults.count() == before));
         }
         pinned
     }
@@ -228,13 +208,6 @@ impl AuditConfig {
     fn signing(&self) -> Result<SigningKey, AuditConfigError> {
         Ok(SigningKey::from_seed(secret(&self.key)?.expose())?)
     }
-}
-
-/// A log's public key.
-fn public_key(path: &Path) -> Result<VerifyingKey, AuditConfigError> {
-    let refused = |message| AuditConfigError::PeerKey { path: path.to_owned(), message };
-    let text = files::read_text(path, files::SMALL).map_err(|error| refused(error.to_string()))?;
-    text.parse().map_err(|error: NoteError| refused(error.to_string()))
 }
 
 /// A key's seed, as `tributary audit keygen` writes it.

@@ -21,6 +21,7 @@ mod receipt;
 pub mod reconcile;
 mod record;
 mod refusals;
+mod successor;
 mod term;
 pub mod tiles;
 mod tree;
@@ -39,5 +40,6 @@ pub use record::{
     SearchKeys, SearchKind, SearchRecord, SectionRecord, Timestamp,
 };
 pub use refusals::RefusalCounts;
+pub use successor::{Successor, SuccessorError};
 pub use term::Term;
 pub use tree::{Edge, Hash, TreeError, leaf_hash};

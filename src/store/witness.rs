@@ -3,6 +3,8 @@
 //! A log that was forked or put back to an older copy cannot continue what its
 //! peer holds. Asking the peer for checkpoints is the business of `service`.
 
+mod succession;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +16,8 @@ use crate::domain::audit::{
     Hash, NoteError, Origin, SignedCheckpoint, VerifyingKey, check_consistency, leaf_hash,
 };
 use crate::files;
+
+pub use self::succession::Succession;
 
 /// The file name extensions of the notes of a log that contradicts itself.
 const FORK: &str = "fork";
@@ -76,6 +80,48 @@ pub enum WitnessError {
         /// The held note, then the offered one.
         notes: Box<[SignedCheckpoint; 2]>,
     },
+    /// A log that has ended is longer than its successor says.
+    #[error(
+        "fork: the log `{origin}` has {offered} entries, and ended with {ended} as the log `{successor}` says that goes on from it: keep what both have signed as evidence"
+    )]
+    Outgrown {
+        /// Which log.
+        origin: Origin,
+        /// The log that goes on from it.
+        successor: Origin,
+        /// The size with which it ended.
+        ended: u64,
+        /// The size that was offered.
+        offered: u64,
+        /// The proof of the successor's first entry, then the offered note.
+        evidence: Box<[String; 2]>,
+    },
+    /// A log has two ends.
+    #[error(
+        "fork: the log `{origin}` has ended and `{first}` goes on from it, and now `{other}` is to go on from it otherwise: keep what both have signed as evidence"
+    )]
+    TwoSuccessors {
+        /// Which log.
+        origin: Origin,
+        /// The log that goes on from it.
+        first: Origin,
+        /// The one that says so too.
+        other: Origin,
+        /// The proof of each one's first entry.
+        evidence: Box<[String; 2]>,
+    },
+    /// It is not shown that a log goes on from the one before it. Nothing is proven.
+    #[error(
+        "the peer shows the log `{origin}`, which is pinned as the one that goes on from `{before}`, and it does not show that: {missing}"
+    )]
+    Unproven {
+        /// Which log.
+        origin: Origin,
+        /// The log before it.
+        before: Origin,
+        /// What is missing.
+        missing: &'static str,
+    },
     /// The note is not signed by the log.
     #[error(transparent)]
     Note(#[from] NoteError),
@@ -89,7 +135,26 @@ pub enum WitnessError {
     },
 }
 
-/// A folder of checkpoints, one file a log.
+impl WitnessError {
+    /// The log that has contradicted itself, how, and the two texts that prove it.
+    pub fn contradiction(&self) -> Option<(&Origin, Contradiction, [&str; 2])> {
+        match self {
+            Self::Rollback { origin, notes, .. } => {
+                Some((origin, Contradiction::Rollback, notes.each_ref().map(|note| note.as_str())))
+            }
+            Self::Fork { origin, notes, .. } => {
+                Some((origin, Contradiction::Fork, notes.each_ref().map(|note| note.as_str())))
+            }
+            Self::Outgrown { origin, evidence, .. }
+            | Self::TwoSuccessors { origin, evidence, .. } => {
+                Some((origin, Contradiction::Fork, evidence.each_ref().map(String::as_str)))
+            }
+            Self::Unproven { .. } | Self::Note(_) | Self::Io { .. } => None,
+        }
+    }
+}
+
+/// A folder of checkpoints, one file a log, and of logs that have ended with how they did.
 #[derive(Debug, Clone)]
 pub struct Witness {
     folder: PathBuf,
@@ -127,8 +192,8 @@ impl Witness {
     /// 2.1.2); it is empty when nothing was held or the size is the same.
     ///
     /// # Errors
-    /// [`WitnessError::Rollback`] and [`WitnessError::Fork`] are alarms, to be acted on
-    /// before anything else; then [`keep_evidence`](Self::keep_evidence).
+    /// What [`WitnessError::contradiction`] tells of is an alarm, to be acted on before
+    /// anything else; then [`keep_evidence`](Self::keep_evidence).
     pub fn offer(
         &self,
         key: &VerifyingKey,
@@ -136,8 +201,20 @@ impl Witness {
         note: &str,
         proof: &[Hash],
     ) -> Result<Offered, WitnessError> {
-        let signed = key.verify(note)?;
         let _offering = self.offering.lock();
+        self.take_up(key, asked, note, proof)
+    }
+
+    /// The same, for whoever has the lock.
+    fn take_up(
+        &self,
+        key: &VerifyingKey,
+        asked: u64,
+        note: &str,
+        proof: &[Hash],
+    ) -> Result<Offered, WitnessError> {
+        let signed = key.verify(note)?;
+        self.check_end(&signed)?;
         let Some(held) = self.held(key)? else {
             self.keep(&signed)?;
             return Ok(Offered::First);
@@ -174,7 +251,7 @@ impl Witness {
         Ok(Offered::Advanced { from })
     }
 
-    /// Keeps both notes of a contradiction, so that it outlives the process, see
+    /// Keeps both texts of a contradiction, so that it outlives the process, see
     /// [`contradicted`](Self::contradicted). Of anything else there is nothing to keep.
     ///
     /// # Errors
@@ -184,22 +261,21 @@ impl Witness {
         key: &VerifyingKey,
         found: &WitnessError,
     ) -> Result<(), WitnessError> {
-        let (notes, name) = match found {
-            WitnessError::Rollback { notes, .. } => (notes, ROLLBACK),
-            WitnessError::Fork { notes, .. } => (notes, FORK),
-            WitnessError::Note(_) | WitnessError::Io { .. } => return Ok(()),
+        let Some((_, how, [held, shown])) = found.contradiction() else { return Ok(()) };
+        let name = match how {
+            Contradiction::Rollback => ROLLBACK,
+            Contradiction::Fork => FORK,
         };
         // The first contradiction is the telling one.
         if self.contradicted(key).is_some() {
             return Ok(());
         }
-        let [held, shown] = &**notes;
-        let evidence = format!("{}\n{}", held.as_str(), shown.as_str());
+        let evidence = format!("{held}\n{shown}");
         self.write(&self.path(key.origin()).with_extension(name), evidence.as_bytes())
     }
 
     /// Whether a log was found to contradict itself, now or before a restart: then
-    /// a file beside its checkpoint holds both notes, until somebody takes it away.
+    /// a file beside its checkpoint holds both texts, until somebody takes it away.
     pub fn contradicted(&self, key: &VerifyingKey) -> Option<Contradiction> {
         let path = self.path(key.origin());
         if path.with_extension(FORK).exists() {

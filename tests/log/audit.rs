@@ -15,6 +15,7 @@ mod panics;
 mod reconciled;
 mod record;
 mod recovery;
+mod rotated;
 mod sealing;
 mod second;
 mod sides;

@@ -16,7 +16,7 @@ use mutations::Mutator;
 
 type Target = fn(&[u8]) -> bool;
 
-const TARGETS: [(&str, Target); 23] = [
+const TARGETS: [(&str, Target); 24] = [
     ("grant", targets::grant),
     ("grant_json", targets::grant_json),
     ("status_list", targets::status_list),
@@ -28,6 +28,7 @@ const TARGETS: [(&str, Target); 23] = [
     ("refusal", targets::refusal),
     ("audit_entry", targets::audit_entry),
     ("audit_proof", targets::audit_proof),
+    ("successor_note", targets::successor_note),
     ("certificate", targets::certificate),
     ("pem", targets::pem),
     ("revocation", targets::revocation),

@@ -29,7 +29,7 @@ pub(in crate::app) fn open(
     let (every, reaction) = (config.look_every, config.on_contradiction);
     let recorder = Arc::new(Recorder::new(log, keys.tag.as_ref()));
     let folder = config.folder.clone();
-    let witnesses = Witnesses::new(&recorder, folder, own, held, pinned, every, reaction);
+    let witnesses = Witnesses::new(&recorder, folder, own, None, held, pinned, every, reaction);
     Ok((recorder, Arc::new(witnesses)))
 }
 

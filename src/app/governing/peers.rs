@@ -1,5 +1,5 @@
-//! Peers' logs as they are pinned: their keys are read again when the configuration or a
-//! key file changes, and each peer's that cannot be read stays as it was.
+//! Peers' logs as they are pinned: their keys and successor notes are read again when the
+//! configuration or one of these files changes, and each peer's that cannot be read stays as it was.
 
 use std::sync::Arc;
 
@@ -24,8 +24,8 @@ fn look(now: &Changing, witnesses: &Witnesses) {
         if sound {
             return Some(pinned);
         }
-        let keys = witnesses.peer(&pinned.identity)?.keys().to_vec();
-        Some(PinnedLogs { keys, ..pinned })
+        let logs = witnesses.peer(&pinned.identity)?.logs().to_vec();
+        Some(PinnedLogs { logs, ..pinned })
     });
     witnesses.replace(pinned.collect());
     if faults.count() > 0 {

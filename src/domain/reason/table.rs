@@ -130,11 +130,12 @@ reasons! {
     /// The audit log cannot be searched now: its index cannot be made, or the log does not fit
     /// its checkpoint.
     IndexDown = "INDEX_DOWN", Unavailable, after(5_000), Gateway, Ours;
-    /// The peer's audit log does not go on from what was seen of it: it was rewritten. Nothing
-    /// is disclosed to that gateway, or asked of that agency.
+    /// The peer's audit log does not go on from what was seen of it: it was rewritten, or it has
+    /// ended and goes on all the same. Nothing is disclosed to that gateway, or asked of that
+    /// agency.
     LogForked = "LOG_FORKED", PermissionDenied, NEVER, Both, Agency;
-    /// The peer shows an audit log that is not pinned in `[[audit.peer]]`: rewriting it would
-    /// go undetected.
+    /// The peer shows an audit log that is not pinned in `[[audit.peer]]`, or does not show that
+    /// it goes on from the log whose successor it is there: rewriting it would go undetected.
     LogNotPinned = "LOG_NOT_PINNED", FailedPrecondition, NEVER, Both, Log;
     /// What the peer shows of its audit log is no checkpoint, or not signed with the pinned
     /// key.

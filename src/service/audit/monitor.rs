@@ -23,11 +23,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::config::audit::{OnContradiction, PinnedLogs};
+use crate::config::audit::{OnContradiction, PinnedLog, PinnedLogs};
 use crate::domain::audit::{Origin, VerifyingKey};
 use crate::domain::peer::SpiffeId;
 use crate::service::audit::recorder::Recorder;
-use crate::store::witness::{Contradiction, Witness, WitnessError};
+use crate::store::witness::{Contradiction, Witness};
 use crate::wire::refusal::Refusal;
 
 use self::own::Own;
@@ -38,7 +38,8 @@ pub use self::swap::Swap;
 /// Everything that an end knows of its peers' logs, and its own log to show.
 #[derive(Debug)]
 pub struct Witnesses {
-    own: Arc<Own>,
+    /// Replaced as a whole when another log goes on from it.
+    own: ArcSwap<Own>,
     held: Witness,
     every: Duration,
     /// Replaced as a whole when pins change.
@@ -49,12 +50,14 @@ pub struct Witnesses {
 }
 
 impl Witnesses {
-    /// Shows the recorder's log, which lies in `folder` and has this key; keeps what
-    /// peers show in `held`.
+    /// Shows the recorder's log, which lies in `folder` and has this key, and where it goes
+    /// on from another `before`, that this is so; keeps what peers show in `held`.
+    #[expect(clippy::too_many_arguments, reason = "each is another thing, named where it is given")]
     pub fn new(
         recorder: &Arc<Recorder>,
         folder: PathBuf,
         key: VerifyingKey,
+        before: Option<(PathBuf, VerifyingKey)>,
         held: Witness,
         pinned: Vec<PinnedLogs>,
         every: Duration,
@@ -62,9 +65,10 @@ impl Witnesses {
     ) -> Self {
         let refuse = reaction == OnContradiction::Refuse;
         let witnesses = Self {
-            own: Arc::new(Own {
+            own: ArcSwap::from_pointee(Own {
                 folder,
                 key,
+                before,
                 recorder: Arc::downgrade(recorder),
                 rolled_back: AtomicBool::new(false),
             }),
@@ -78,14 +82,29 @@ impl Witnesses {
         witnesses
     }
 
-    /// Knows these peers from now on. What was seen of one stays known, unless its keys
+    /// Shows this log of the recorder's from now on, which goes on from the one `before`. Its
+    /// first entry must be published.
+    pub fn turn(
+        &self,
+        folder: PathBuf,
+        key: VerifyingKey,
+        before: Option<(PathBuf, VerifyingKey)>,
+    ) {
+        let shown = self.own.load();
+        let recorder = shown.recorder.clone();
+        // Peers that refuse the log before refuse its owner, whatever it begins.
+        let rolled_back = AtomicBool::new(shown.rolled_back.load(Ordering::Acquire));
+        self.own.store(Arc::new(Own { folder, key, before, recorder, rolled_back }));
+    }
+
+    /// Knows these peers from now on. What was seen of one stays known, unless its logs
     /// are others.
     pub fn replace(&self, pinned: Vec<PinnedLogs>) {
         let before = self.peers.load_full();
-        let peers = pinned.into_iter().map(|PinnedLogs { identity, keys }| {
+        let peers = pinned.into_iter().map(|PinnedLogs { identity, logs }| {
             let peer = match before.get(&identity) {
-                Some(known) if known.keys() == keys => known.clone(),
-                _ => Arc::new(self.begin(identity.clone(), keys)),
+                Some(known) if known.logs() == logs => known.clone(),
+                _ => Arc::new(self.begin(identity.clone(), logs)),
             };
             (identity, peer)
         });
@@ -93,10 +112,10 @@ impl Witnesses {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// A peer of which nothing has been seen with these keys but what is kept.
-    fn begin(&self, identity: SpiffeId, keys: Vec<VerifyingKey>) -> Peer {
+    /// A peer of which nothing has been seen with these logs but what is kept.
+    fn begin(&self, identity: SpiffeId, logs: Vec<PinnedLog>) -> Peer {
         // Found before a restart, and nobody has taken the evidence away.
-        let standing = match keys.iter().find_map(|key| self.held.contradicted(key)) {
+        let standing = match logs.iter().find_map(|log| self.held.contradicted(&log.key)) {
             None => Standing::Unseen,
             Some(Contradiction::Fork) => Standing::Forked,
             Some(Contradiction::Rollback) => Standing::RolledBack,
@@ -104,18 +123,18 @@ impl Witnesses {
         if let Some(reason) = standing.fault() {
             tracing::error!(%reason, peer = %identity, "its log contradicted itself before");
         }
-        Peer::new(identity, keys, standing, self.refuse)
+        Peer::new(identity, logs, standing, self.refuse)
     }
 
     /// Whether the own log is known to have been put back to an older copy, so that peers
     /// refuse everything that it would record.
     pub fn own_is_rolled_back(&self) -> bool {
-        self.refuse && self.own.rolled_back.load(Ordering::Acquire)
+        self.refuse && self.own.load().rolled_back.load(Ordering::Acquire)
     }
 
     /// The own log's origin.
-    pub fn origin(&self) -> &Origin {
-        self.own.key.origin()
+    pub fn origin(&self) -> Origin {
+        self.own.load().key.origin().clone()
     }
 
     /// A peer, if its logs are pinned.
@@ -157,12 +176,9 @@ impl Witnesses {
         let (held, peer) = (self.held.clone(), peer.clone());
         let kept = tokio::task::spawn_blocking(move || {
             let Fault::Witness(found) = fault else { return };
-            let origin = match &found {
-                WitnessError::Fork { origin, .. } | WitnessError::Rollback { origin, .. } => origin,
-                WitnessError::Note(_) | WitnessError::Io { .. } => return,
-            };
-            let Some(key) = peer.keys().iter().find(|key| key.origin() == origin) else { return };
-            if let Err(error) = held.keep_evidence(key, &found) {
+            let Some((origin, ..)) = found.contradiction() else { return };
+            let Some(log) = peer.log(origin) else { return };
+            if let Err(error) = held.keep_evidence(&log.key, &found) {
                 tracing::error!(peer = %peer.identity(), "the evidence against a peer's log cannot be kept, so that a restart forgets it: {error}");
             }
         });

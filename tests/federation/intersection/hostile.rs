@@ -64,6 +64,7 @@ impl Hostile {
             &recorder,
             folder.path().join("none"),
             key,
+            None,
             Witness::open(&folder.path().join("held")).unwrap(),
             Vec::new(),
             Duration::from_secs(600),

@@ -3,9 +3,12 @@
 
 use std::path::Path;
 
+use tributary::config::agency::AgencyConfig;
 use tributary::config::audit::AuditConfig;
 use tributary::config::gateway::GatewayConfig;
-use tributary::domain::audit::{ReasonWord, Record, RefusalsRecord, Timestamp, VerifyingKey};
+use tributary::domain::audit::{
+    ReasonWord, Record, RefusalsRecord, SigningKey, Successor, Timestamp, VerifyingKey,
+};
 use tributary::domain::peer::Role;
 use tributary::store::audit_log::{AuditLog, Options};
 use tributary::store::witness::{Contradiction, Witness};
@@ -264,5 +267,46 @@ async fn another_log_than_the_pinned_one_is_named_until_the_pinned_one_is_back()
     std::fs::write(&config, own).unwrap();
     let agency = town.agency().await;
     becomes("the end of the alarm", "SERVING", standing).await;
+    stop(agency, gateway).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_note_is_taken_while_the_gateway_runs() {
+    const NEXT: &str = "log/employment.city.example/2027";
+    let town = Town::new();
+    let (agency, gateway) = run_until_seen(&town, 5).await;
+    let standing = async |log: &str| town.health(Role::Gateway, gateway.address, log).await;
+    becomes("a sound log", "SERVING", async || standing(ITS).await).await;
+    assert_eq!(standing(NEXT).await, "NotFound");
+
+    let own = AgencyConfig::load(&town.agency_config()).unwrap().0.audit.keys().unwrap();
+    let next = SigningKey::from_seed(&[27; 32]).unwrap();
+    let next = next.verifying_key(&"employment.city.example/2027".parse().unwrap()).unwrap();
+    let forger = SigningKey::from_seed(&[66; 32]).unwrap();
+    let note = |key: &SigningKey| Successor::sign(key, &own.origin, &next).unwrap();
+    let file = town.home.join("next.note");
+    std::fs::write(&file, note(&forger)).unwrap();
+    // One that its log did not sign changes nothing: what is pinned stays.
+    town.edit(&town.gateway_config(), |gateway| {
+        let peers = gateway["audit"]["peer"].as_array_of_tables_mut().unwrap();
+        let its = |peer: &&mut toml_edit::Table| peer.to_string().contains("employment");
+        let peer = peers.iter_mut().find(its).unwrap();
+        peer["logs"].as_array_mut().unwrap().push(file.to_str().unwrap());
+    });
+    let checked = GatewayConfig::judge(&town.gateway_config()).unwrap();
+    let (config, mut faults) = (checked.0.unwrap(), checked.1);
+    config.audit.peers(&mut faults);
+    let told = faults.refuse().to_string();
+    assert!(
+        told.contains("next.note` pins no audit log: the successor note is not signed"),
+        "{told}"
+    );
+    assert_eq!(standing(ITS).await, "SERVING");
+    assert_eq!(standing(NEXT).await, "NotFound");
+
+    // And the one that it did sign counts as soon as it is there.
+    std::fs::write(&file, note(&own.signing)).unwrap();
+    becomes("the next log as pinned", "SERVING", async || standing(NEXT).await).await;
+    assert_eq!(standing(ITS).await, "SERVING");
     stop(agency, gateway).await;
 }

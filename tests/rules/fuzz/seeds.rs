@@ -10,7 +10,7 @@ use tributary::domain::audit::export::Line;
 use tributary::domain::audit::{
     Blind, Checkpoint, CountRecord, Counted, Decision, Dictionary, Edge, GrantId, ReasonWord,
     Record, RefusalsRecord, RequestId, RuleId, RuleSet, SectionRecord, SigningKey, SubjectTag,
-    Timestamp, TlogProof, leaf_hash,
+    Successor, Timestamp, TlogProof, leaf_hash,
 };
 use tributary::domain::catalogue::AgencyId;
 use tributary::domain::grant::jwk::PublicKey;
@@ -292,7 +292,12 @@ fn audit() -> Vec<Seed> {
     let checkpoint = note.as_str().to_owned();
     let proof =
         TlogProof { index: 0, entry: first, path: Vec::new(), checkpoint: checkpoint.clone() };
+    let next = SigningKey::from_seed(&[9; 32]).unwrap();
+    let next = next.verifying_key(&"gateway.city.example/2027".parse().unwrap()).unwrap();
+    let old = ORIGIN.parse().unwrap();
+    let named = Successor::sign(&SigningKey::from_seed(&[8; 32]).unwrap(), &old, &next).unwrap();
     let mut seeds = vec![
+        seed("successor_note", "next", named),
         seed("audit_proof", "checkpoint", checkpoint),
         seed("audit_proof", "proof", proof.to_text()),
         seed("receipt", "released", receipt.encode_to_vec()),

@@ -1,8 +1,9 @@
-//! What is known of one peer's log: its keys, what it has shown of itself, and whether that
+//! What is known of one peer's log: how it is pinned, what it has shown of itself, and whether that
 //! bars the peer. Nothing is asked or judged here.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
+use crate::config::audit::PinnedLog;
 use crate::domain::audit::{Origin, VerifyingKey};
 use crate::domain::peer::SpiffeId;
 use crate::domain::reason::Reason;
@@ -22,7 +23,8 @@ pub enum Standing {
     Forked,
     /// It is shorter than what was seen: it was put back to an older copy.
     RolledBack,
-    /// The peer shows a log that is not one of its own as pinned here.
+    /// The peer shows a log that is not one of its own as pinned here, or does not show that
+    /// it goes on from the one from which it must.
     NotPinned,
     /// What the peer shows is not signed with the pinned key, or is no checkpoint.
     NotSigned,
@@ -60,7 +62,7 @@ impl Standing {
 #[derive(Debug)]
 pub struct Peer {
     identity: SpiffeId,
-    keys: Vec<VerifyingKey>,
+    logs: Vec<PinnedLog>,
     standing: AtomicU8,
     /// Questions in a row that got no answer.
     unanswered: AtomicU32,
@@ -72,12 +74,12 @@ impl Peer {
     /// A peer of which this much is known already.
     pub(super) const fn new(
         identity: SpiffeId,
-        keys: Vec<VerifyingKey>,
+        logs: Vec<PinnedLog>,
         standing: Standing,
         refuse: bool,
     ) -> Self {
         let (standing, unanswered) = (AtomicU8::new(standing as u8), AtomicU32::new(0));
-        Self { identity, keys, standing, unanswered, refuse }
+        Self { identity, logs, standing, unanswered, refuse }
     }
 
     /// Who it is.
@@ -91,14 +93,24 @@ impl Peer {
         Standing::ALL.get(at).copied().unwrap_or(Standing::Unseen)
     }
 
+    /// Its logs.
+    pub fn logs(&self) -> &[PinnedLog] {
+        &self.logs
+    }
+
+    /// One of its logs.
+    pub(super) fn log(&self, origin: &Origin) -> Option<&PinnedLog> {
+        self.logs.iter().find(|log| log.key.origin() == origin)
+    }
+
     /// The keys of its logs.
-    pub fn keys(&self) -> &[VerifyingKey] {
-        &self.keys
+    pub(super) fn keys(&self) -> impl Iterator<Item = &VerifyingKey> {
+        self.logs.iter().map(|log| &log.key)
     }
 
     /// The origins of its logs.
     pub fn origins(&self) -> impl Iterator<Item = &Origin> {
-        self.keys.iter().map(VerifyingKey::origin)
+        self.keys().map(VerifyingKey::origin)
     }
 
     /// Why nothing may be disclosed to it or asked of it. What is not proven bars

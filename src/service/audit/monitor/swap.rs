@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::config::audit::MAX_LOGS;
 use crate::domain::peer::SpiffeId;
 use crate::store::witness::WitnessError;
 use crate::wire::proto::pb;
 
 use super::Witnesses;
-use super::own::show;
+use super::own::{Claims, show};
 use super::peer::{Peer, Standing};
 use super::shown::{Seen, judge, size};
 
@@ -59,7 +58,7 @@ impl Swap {
         }
         let (held, keys) = (self.witnesses.held.clone(), peer.clone());
         let read = tokio::task::spawn_blocking(move || {
-            let seen = keys.keys().iter().map(|key| {
+            let seen = keys.keys().map(|key| {
                 let held = held.held(key)?;
                 Ok((key.origin().clone(), held))
             });
@@ -90,10 +89,8 @@ impl Swap {
         if self.showing.swap(true, Ordering::AcqRel) {
             return None;
         }
-        let own = self.witnesses.own.clone();
-        let origin = own.key.origin().as_str();
-        let seen = question.seen.into_iter().take(MAX_LOGS).find(|seen| seen.origin == origin);
-        let shown = show(&own, seen.unwrap_or_default()).await;
+        let own = self.witnesses.own.load_full();
+        let shown = show(&own, Claims::of(question, &own)).await;
         self.showing.store(false, Ordering::Release);
         match shown {
             Ok(shown) => Some(shown),
