@@ -21,9 +21,9 @@ pub(in crate::app) fn keep(news: News, rules: Arc<InForce>, rounds: &Rounds) -> 
     let published = Arc::new(Published::default());
     let folder = news.now().catalogue.clone();
     let (watch, digest) = (watched(&folder), None);
-    let told = String::new();
+    let [seen, told] = [String::new(), String::new()];
     let mut hands =
-        Handing { news, rules, published: published.clone(), folder, watch, digest, told };
+        Handing { news, rules, published: published.clone(), folder, watch, digest, seen, told };
     hands.look();
     rounds.keep_looking(move || hands.look());
     published
@@ -41,7 +41,8 @@ struct Handing {
     watch: Watch,
     /// The catalogue in force when the folder was read.
     digest: Option<CatalogueDigest>,
-    /// Why nothing is handed on, as it was told.
+    /// Why nothing is handed on, as it was seen in the last round and as it was told.
+    seen: String,
     told: String,
 }
 
@@ -71,6 +72,7 @@ impl Handing {
                     tracing::info!(version, %digest, "the signed catalogue is handed on");
                 }
                 self.published.put(Some(signed));
+                self.seen.clear();
                 self.told.clear();
             }
             Ok(None) => self.published.put(None),
@@ -81,10 +83,14 @@ impl Handing {
                 if self.published.now().is_some_and(stale) {
                     self.published.put(None);
                 }
-                if why != self.told {
+                if why != self.seen {
+                    // The rulebook may follow its files in a moment.
+                    self.digest = None;
+                } else if why != self.told {
                     tracing::warn!(error = why, "the catalogue's note is not handed on");
+                    self.told.clone_from(&why);
                 }
-                self.told = why;
+                self.seen = why;
             }
         }
     }

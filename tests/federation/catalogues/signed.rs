@@ -119,6 +119,7 @@ async fn row_69_a_signed_catalogue_is_fetched_by_who_pins_the_key_and_taken_whil
     let why = refused(&fetch(&city, &held, "operator.vkey", false));
     assert!(why.contains("version 1 is older than 2, which is held"), "{why}");
     assert_eq!(catalogue::load(&held).unwrap().digest(), new.digest());
+    assert!(!city.log("gateway").contains("is not handed on"), "{}", city.log("gateway"));
     let file = city.home.join("catalogue/traffic.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("{text}# altered\n")).unwrap();
