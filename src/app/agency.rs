@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::governing::authority::{self, First};
 use super::governing::rulebook::Governing;
 use super::governing::switch::kill_switch;
+use super::governing::turn::{Settled, Turning, keep_beside};
 use super::governing::{fixed, health, limits, log, mirror, peers, ready};
 use super::mapped::Mapped;
 use super::mapping_file::AsWritten;
@@ -29,7 +30,7 @@ use crate::service::agency::server::AgencyServer;
 use crate::service::edge::Longest;
 use crate::service::health::Health;
 use crate::service::rulebook::Rulebook;
-use crate::store::audit_log::{AuditError, Options as LogOptions};
+use crate::store::audit_log::Options as LogOptions;
 use crate::store::enforced::Keeper;
 use crate::store::frequency::{Counters, Newest};
 use crate::telemetry::metrics::Metrics;
@@ -82,11 +83,16 @@ pub async fn run_with(
     // Each request that is let in has a place in the log's queue.
     let room = limits::room_for(config.limits.max_total);
     let options = options.with_room_for(room);
-    let log_key = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
-    let (recorder, witnesses) = log::open(&config.audit, keys, logs, options, see)?;
-    let mirroring = mirror::keep(&config.audit, log_key)?;
-    peers::keep(standing.news(), &witnesses, &rounds);
+    let opened = log::open(&config.audit, keys, options, see)?;
     let counters = Counters::open(&config.counters, folder, newest).await?;
+    let settling = counters.clone();
+    let settled: Settled = Arc::new(move || {
+        settling.settle().map_err(|error| format!("the counters cannot be synced: {error}"))
+    });
+    let at_once = settled.clone();
+    let (recorder, witnesses) = opened.go_on(&config.audit, logs, move || at_once())?;
+    let mirroring = mirror::keep(&config.audit, recorder.log().folder().key)?;
+    peers::keep(standing.news(), &witnesses, &rounds);
     let counters_domain = counters.domain(witnesses.origin().as_str());
     let statement_limit = config.source.sql.as_ref().map(|sql| sql.get_ref().statement_timeout);
     let keeper = Keeper::new(&config.audit.folder, None);
@@ -98,7 +104,7 @@ pub async fn run_with(
         catalogue: config.catalogue.clone(),
         policy: config.policy.clone(),
         own: Some(config.id.clone()),
-        keeper,
+        keeper: keeper.clone(),
         mapper: Box::new(mapped),
     };
     let (grants, engine) = (Arc::new(grants), Arc::new(engine));
@@ -110,6 +116,9 @@ pub async fn run_with(
     running_out::watch_for(tls.clone(), config.audit.folder.clone(), &stop);
     let enabled = kill_switch(path, config.enabled, &prompt);
     let (rules, statuses) = (authority.rules().clone(), authority.statuses().clone());
+    let keeping = keep_beside(keeper, rules.clone());
+    Turning::new(&recorder, &witnesses, mirroring.as_ref(), settled, keeping)
+        .keep(standing.news(), &rounds);
     let checks = ready::checks(&recorder, &witnesses, &authority, &stop);
     let readiness = Arc::new(ready::with_switch(checks, enabled.clone()));
     let metrics = Metrics::new(telemetry::methods());

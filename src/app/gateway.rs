@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::governing::authority::{self, First};
 use super::governing::rulebook::{Governing, Nothing};
+use super::governing::turn::{Turning, keep_beside};
 use super::governing::{fixed, health, limits, log, mirror, peers, published, ready};
 use super::reading::{self, Common};
 use super::routes::{Roads, Route, Routes, routing};
@@ -29,7 +30,7 @@ use crate::service::gateway::server::GatewayServer;
 use crate::service::gateway::status::{Readers, StatusServer};
 use crate::service::health::Health;
 use crate::service::rulebook::Rulebook;
-use crate::store::audit_log::{AuditError, Options as LogOptions};
+use crate::store::audit_log::Options as LogOptions;
 use crate::store::enforced::Keeper;
 use crate::telemetry::metrics::Metrics;
 use crate::wire::MAX_MESSAGE_BYTES;
@@ -70,7 +71,6 @@ pub async fn run_with(
 ) -> Result<(), StartError> {
     let (config, read) = reading::gateway(path, changing)?;
     let Common { texts, standing, tls, links, grants, lists, engine, files, keys, logs } = read;
-    let log_key = keys.signing.verifying_key(&keys.origin).map_err(AuditError::from)?;
     let rounds = Rounds::start(&stop).map_err(StartError::Thread)?;
     standing.start(&rounds);
     links.start(tls.clone(), standing.news(), &rounds);
@@ -81,8 +81,9 @@ pub async fn run_with(
     // Each request that is let in has a place in the log's queue.
     let room = limits::room_for(config.limits.max_in_flight);
     let options = options.with_room_for(room);
-    let (recorder, witnesses) = log::open(&config.audit, keys, logs, options, &mut |_| {})?;
-    let mirroring = mirror::keep(&config.audit, log_key.clone())?;
+    let opened = log::open(&config.audit, keys, options, &mut |_| {})?;
+    let (recorder, witnesses) = opened.go_on(&config.audit, logs, || Ok(()))?;
+    let mirroring = mirror::keep(&config.audit, recorder.log().folder().key)?;
     peers::keep(standing.news(), &witnesses, &rounds);
     let health = Health::new(stop.clone());
     let roads = Roads {
@@ -115,6 +116,9 @@ pub async fn run_with(
     let prompt = Rounds::start(&stop).map_err(StartError::Thread)?;
     let authority = authority::start(governing, first, [&rounds, &prompt]).await?;
     let (rules, statuses) = (authority.rules().clone(), authority.statuses().clone());
+    let keeping = keep_beside(keeper.clone(), rules.clone());
+    Turning::new(&recorder, &witnesses, mirroring.as_ref(), Arc::new(|| Ok(())), keeping)
+        .keep(standing.news(), &rounds);
     let readiness = Arc::new(ready::checks(&recorder, &witnesses, &authority, &stop));
     let issuers = statuses.clone();
     prompt
@@ -122,13 +126,8 @@ pub async fn run_with(
     let metrics = Metrics::new(telemetry::methods());
     let (spans, sending) = traces::start(config.telemetry.as_ref(), "tributary-gateway");
     running_out::watch_for(tls.clone(), config.audit.folder.clone(), &stop);
-    let review = Arc::new(Review::new(
-        config.review.policy(),
-        config.review.max_page,
-        recorder.clone(),
-        config.audit.folder.clone(),
-        log_key,
-    ));
+    let review =
+        Arc::new(Review::new(config.review.policy(), config.review.max_page, recorder.clone()));
     let readers = Readers::new(config.status.may());
     // Weak, for they end with what serves them, and the log with them.
     let reviewers = Arc::downgrade(&review);

@@ -12,6 +12,7 @@ pub(super) mod published;
 pub(super) mod ready;
 pub(super) mod rulebook;
 pub(super) mod switch;
+pub(super) mod turn;
 
 use crate::domain::finding::causes;
 use crate::domain::reason::Reason;

@@ -57,6 +57,12 @@ pub enum StartError {
     /// The audit log went out of use while serving.
     #[error("the audit log is out of use, so nothing may be disclosed: {0}")]
     AuditLost(String),
+    /// The audit log is to go on from one that has not ended.
+    #[error(
+        "the audit log has not begun, and the one that audit.succeeds names has not ended: name \
+         the seed of that one's key as audit.succeeds.key, so that it can say how it ended"
+    )]
+    LogNotEnded,
     /// The counters.
     #[error(transparent)]
     Counters(#[from] CounterError),

@@ -1,7 +1,7 @@
 //! `tributary audit`: verify, prove, check, search, reconcile and export a log.
 //!
 //! Reads logs, by itself or through a gateway, and never writes one; `keygen` makes the
-//! key of a new one. Results go to standard output, progress and warnings to standard
+//! key of a new one, `rotate` makes ready the one that comes after another. Results go to standard output, progress and warnings to standard
 //! error.
 
 mod find;
@@ -11,6 +11,7 @@ mod mirror;
 mod prove;
 mod reconcile;
 mod review;
+mod rotate;
 pub(super) mod source;
 mod subject;
 mod verify;
@@ -42,6 +43,8 @@ pub struct AuditArgs {
 enum AuditCommand {
     /// Make the key that signs a log.
     Keygen(keygen::KeygenArgs),
+    /// Make ready the log in which another one is to go on.
+    Rotate(rotate::RotateArgs),
     /// Recompute everything in a log. Exit code 0 sound, 1 error, 2 tampered, 3 incomplete.
     Verify(verify::VerifyArgs),
     /// Make a self-contained proof (C2SP tlog-proof) that a record is in the log.
@@ -85,6 +88,7 @@ pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
     let AuditArgs { command, json } = args;
     match command {
         AuditCommand::Keygen(args) => keygen::run(&args, json),
+        AuditCommand::Rotate(args) => rotate::run(&args, json),
         AuditCommand::Verify(args) => verify::run(&args, json),
         AuditCommand::Prove(args) => prove::prove(&args, json),
         AuditCommand::CheckReceipt(args) => prove::check_receipt(&args, json),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::faults::Faults;
 use super::private_file::{self, PrivateFileError};
-use crate::domain::audit::{NoteError, Origin, SigningKey};
+use crate::domain::audit::{NoteError, Origin, SigningKey, VerifyingKey};
 use crate::domain::grant::base64;
 use crate::domain::peer::SpiffeId;
 use crate::domain::sensitive::Sensitive;
@@ -36,6 +36,8 @@ pub struct AuditConfig {
     /// The seed of the key that signs checkpoints, mode 0600; `tributary audit
     /// keygen` makes it.
     pub key: PathBuf,
+    /// The log that this one goes on from, once it has ended.
+    pub succeeds: Option<SucceedsConfig>,
     /// An agency's secret for tags of persons, mode 0600. A gateway has none: its
     /// tags come from the grants.
     pub tag_key: Option<PathBuf>,
@@ -57,6 +59,19 @@ pub struct AuditConfig {
 
 const fn ten_seconds() -> Duration {
     Duration::from_secs(10)
+}
+
+/// The log before: it is ended, and the next one's first entry says how.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SucceedsConfig {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its public key, as `tributary audit keygen` makes it.
+    pub log_key: PathBuf,
+    /// The seed of the key that signs its checkpoints: needed until the next log has begun,
+    /// and to be destroyed then.
+    pub key: Option<PathBuf>,
 }
 
 /// What follows when a peer's log was forked or put back.
@@ -102,6 +117,14 @@ pub enum AuditConfigError {
     /// The origin or the key is refused.
     #[error(transparent)]
     Note(#[from] NoteError),
+    /// The public key of the log before.
+    #[error("`{}` is no public key of an audit log: {message}", path.display())]
+    Public {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
 }
 
 /// The section's keys, read.
@@ -113,6 +136,19 @@ pub struct AuditKeys {
     pub signing: SigningKey,
     /// The secret for tags of persons.
     pub tag: Option<Sensitive<[u8; 32]>>,
+    /// The log before.
+    pub before: Option<Before>,
+}
+
+/// The log that another goes on from.
+#[derive(Debug)]
+pub struct Before {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What verifies its checkpoints.
+    pub key: VerifyingKey,
+    /// What signs them, until it has ended.
+    pub signing: Option<SigningKey>,
 }
 
 impl AuditConfig {
@@ -121,6 +157,11 @@ impl AuditConfig {
     pub fn resolved(mut self, folder: &Path) -> Self {
         self.folder = folder.join(&self.folder);
         self.key = folder.join(&self.key);
+        self.succeeds = self.succeeds.map(|before| SucceedsConfig {
+            folder: folder.join(before.folder),
+            log_key: folder.join(before.log_key),
+            key: before.key.map(|key| folder.join(key)),
+        });
         self.tag_key = self.tag_key.map(|file| folder.join(file));
         self.mirror = self.mirror.map(|mirror| folder.join(mirror));
         self.peers_folder = self.peers_folder.map(|peers| folder.join(peers));
@@ -147,9 +188,41 @@ impl AuditConfig {
         let tag = faults.take("audit.tag_key", tag);
         let before = faults.count();
         self.judge_mirror(faults);
+        let ended = self.judge_succeeds(faults);
         let pinned = self.peers(faults).into_iter().map(|(pinned, _)| pinned).collect();
-        let keys = AuditKeys { origin: origin?, signing: signing?, tag: tag? };
+        let keys = AuditKeys { origin: origin?, signing: signing?, tag: tag?, before: ended };
         (faults.count() == before).then_some((keys, pinned))
+    }
+
+    /// The log before, as it is named. A log that succeeds another has a folder and an origin
+    /// of its own, and what was seen of peers stays where it is.
+    fn judge_succeeds(&self, faults: &mut Faults) -> Option<Before> {
+        let named = self.succeeds.as_ref()?;
+        if named.folder == self.folder {
+            let message = "must be the folder of the log before, not audit.folder";
+            faults.add("audit.succeeds.folder", message.to_owned());
+        }
+        if self.peers_folder.is_none() {
+            let message = "is missing: where the log before kept what it has seen of peers, which \
+                           is its folder's name with `.peers` unless it named another";
+            faults.add("audit.peers_folder", message.to_owned());
+        }
+        let key = faults.take("audit.succeeds.log_key", public_key(&named.log_key));
+        let signing = named.key.as_deref().map(seed).transpose();
+        let signing = faults.take("audit.succeeds.key", signing)?;
+        let key = key?;
+        if key.origin().as_str() == self.origin {
+            let message = format!("is the key of `{}`, which is audit.origin too", self.origin);
+            faults.add("audit.succeeds.log_key", message);
+        }
+        let fits = |signing: &SigningKey| {
+            signing.verifying_key(key.origin()).is_ok_and(|public| public == key)
+        };
+        if !signing.as_ref().is_none_or(fits) {
+            let message = "does not belong to audit.succeeds.log_key";
+            faults.add("audit.succeeds.key", message.to_owned());
+        }
+        Some(Before { folder: named.folder.clone(), key, signing })
     }
 
     /// A copy that lies in the log, or the log in it, is none.
@@ -202,12 +275,20 @@ impl AuditConfig {
             origin: self.origin.parse()?,
             signing: self.signing()?,
             tag: self.tag_key.as_deref().map(secret).transpose()?,
+            before: None,
         })
     }
 
     fn signing(&self) -> Result<SigningKey, AuditConfigError> {
         Ok(SigningKey::from_seed(secret(&self.key)?.expose())?)
     }
+}
+
+/// A log's public key, as `tributary audit keygen` writes it.
+fn public_key(path: &Path) -> Result<VerifyingKey, AuditConfigError> {
+    let refused = |message| AuditConfigError::Public { path: path.to_owned(), message };
+    let text = files::read_text(path, files::SMALL).map_err(|error| refused(error.to_string()))?;
+    text.parse().map_err(|error: NoteError| refused(error.to_string()))
 }
 
 /// A key's seed, as `tributary audit keygen` writes it.

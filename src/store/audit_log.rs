@@ -41,7 +41,7 @@ use super::walk::{Fault, TornTail, WalkError};
 use crate::clock;
 use crate::domain::audit::{
     Blind, Named, NoteError, Origin, Receipt, ReceiptProof, Record, SignedCheckpoint, SigningKey,
-    Timestamp, TreeError, leaf_hash,
+    Timestamp, TreeError, VerifyingKey, leaf_hash,
 };
 
 /// Why the log gives no receipt, or does not open.
@@ -130,6 +130,10 @@ const TEMPORARY: &str = "tmp";
 
 /// Places in the queue for what is no request: counts, searches, answers taken back.
 const BESIDE: usize = 64;
+
+/// How long the first entry of a log that goes on from another may take to be published,
+/// before whoever turned it goes on.
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Whether the log can take records.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -263,6 +267,15 @@ impl AuditLog {
         open::open(dir, origin, key, options, on_record)
     }
 
+    /// Whether the log in a folder has entries, as far as can be told without its lock.
+    /// Blocking.
+    ///
+    /// # Errors
+    /// [`AuditError::Read`].
+    pub fn has_begun(dir: &Path, key: &VerifyingKey) -> Result<bool, AuditError> {
+        open::has_begun(dir, key)
+    }
+
     /// Appends the records of one request, all or none, and gives one receipt that
     /// covers them. The records are queued by this call; dropping the future does
     /// not take them back.
@@ -318,8 +331,8 @@ impl AuditLog {
     }
 
     /// Ends this log and goes on in another folder, under another origin and key; the first
-    /// entry there says which log went before and how it ended. Records that wait meanwhile
-    /// go into the next one. `before` is done once the old log has ended and before the next
+    /// entry there says which log went before and how it ended, and is published when this
+    /// returns. Records that wait meanwhile go into the next one. `before` is done once the old log has ended and before the next
     /// one begins: what it fails with stops the turn. Blocking, up to a few syncs long.
     ///
     /// # Errors
@@ -344,7 +357,10 @@ impl AuditLog {
             self.shared.figures.leave();
             return Err(AuditError::Closed);
         }
-        turned.blocking_recv().unwrap_or(Err(AuditError::Closed))
+        turned.blocking_recv().unwrap_or(Err(AuditError::Closed))?;
+        // So that whoever is shown the next log is shown its first entry.
+        self.shared.publish_soon(PUBLISHED_WITHIN);
+        Ok(())
     }
 
     /// Whether records can be taken; to be asked before any agency is.

@@ -62,7 +62,7 @@ struct Moment {
 /// Where a house keeps what it enforces.
 #[derive(Debug, Clone)]
 pub struct Keeper {
-    folder: PathBuf,
+    folder: Arc<Mutex<PathBuf>>,
     /// The texts of catalogues, the newest last.
     catalogues: Arc<Mutex<Vec<(CatalogueDigest, Texts)>>>,
     routing: Arc<Mutex<Option<String>>>,
@@ -81,7 +81,17 @@ impl Keeper {
     /// Keeps in the folder of a log. `routing` says whom a gateway asks, as JSON.
     pub fn new(log: &Path, routing: Option<String>) -> Self {
         let routing = Arc::new(Mutex::new(routing));
-        Self { folder: log.join(FOLDER), catalogues: Arc::default(), routing }
+        let folder = Arc::new(Mutex::new(log.join(FOLDER)));
+        Self { folder, catalogues: Arc::default(), routing }
+    }
+
+    /// Keeps in the folder of another log from now on, and what is in force there first.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn turn(&self, log: &Path, engine: &Engine, now: OffsetDateTime) -> io::Result<()> {
+        *self.folder.lock() = log.join(FOLDER);
+        self.keep(engine, now)
     }
 
     /// The files of a catalogue, to be kept with the policies over it.
@@ -103,54 +113,55 @@ impl Keeper {
     /// # Errors
     /// The disk's.
     pub fn keep(&self, engine: &Engine, now: OffsetDateTime) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
+        let folder = self.folder.lock().clone();
+        fs::create_dir_all(&folder)?;
         let catalogue = engine.catalogue().digest();
         if let Some((_, texts)) = self.catalogues.lock().iter().find(|(of, _)| *of == catalogue) {
-            self.file(&format!("catalogue-{catalogue}.json"), texts)?;
+            file(&folder, &format!("catalogue-{catalogue}.json"), texts)?;
         }
         let catalogue = catalogue.to_string();
         let policy = engine.digest().to_string();
-        let file = PolicyFile {
+        let kept = PolicyFile {
             catalogue: catalogue.clone(),
             vocabulary: engine.vocabulary().clone(),
             rules: engine.rule_texts().to_vec(),
         };
-        self.file(&format!("policy-{policy}.json"), &file)?;
+        file(&folder, &format!("policy-{policy}.json"), &kept)?;
         let routing = self.routing.lock().clone();
         let routing = routing.map(|routing| {
             let hash = digest(&SHA256, routing.as_bytes());
             let name: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-            self.text(&format!("routing-{name}.json"), &routing).map(|()| name)
+            text(&folder, &format!("routing-{name}.json"), &routing).map(|()| name)
         });
         let routing = routing.transpose()?;
         let time_us = Timestamp::new(now).0;
         let moment = Moment { time_us, policy, catalogue, routing };
         let mut line = serde_json::to_string(&moment)?;
         line.push('\n');
-        let path = self.folder.join(TIMELINE);
+        let path = folder.join(TIMELINE);
         files::expect_file(&path)?;
         let mut timeline = OpenOptions::new().create(true).append(true).open(path)?;
         timeline.write_all(line.as_bytes())?;
         timeline.sync_all()
     }
+}
 
-    fn file(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
-        self.text(name, &serde_json::to_string(value)?)
-    }
+fn file(folder: &Path, name: &str, value: &impl Serialize) -> io::Result<()> {
+    text(folder, name, &serde_json::to_string(value)?)
+}
 
-    /// Writes a file whole, unless it is there: its name says what is in it, and one
-    /// with something else in it is replaced.
-    fn text(&self, name: &str, text: &str) -> io::Result<()> {
-        let path = self.folder.join(name);
-        if files::read_text(&path, MAX_BYTES).is_ok_and(|found| found == text) {
-            return Ok(());
-        }
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        files::sync_folder(&self.folder)
+/// Writes a file whole, unless it is there: its name says what is in it, and one
+/// with something else in it is replaced.
+fn text(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+    let path = folder.join(name);
+    if files::read_text(&path, MAX_BYTES).is_ok_and(|found| found == text) {
+        return Ok(());
     }
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    files::sync_folder(folder)
 }
 
 /// Reads what was kept beside a log; nothing, where nothing was.
@@ -256,17 +267,16 @@ mod tests {
 
     #[test]
     fn a_file_with_something_else_in_it_is_replaced() {
-        let log = tempfile::tempdir().unwrap();
-        let keeper = Keeper::new(log.path(), None);
-        fs::create_dir_all(&keeper.folder).unwrap();
-        let path = keeper.folder.join("policy-1.json");
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, name) = (folder.path(), "policy-1.json");
+        let path = folder.join(name);
         for wrong in ["", "right and more", "wrong"] {
             fs::write(&path, wrong).unwrap();
-            keeper.text("policy-1.json", "right").unwrap();
+            text(folder, name, "right").unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), "right");
         }
         let before = fs::metadata(&path).unwrap().modified().unwrap();
-        keeper.text("policy-1.json", "right").unwrap();
+        text(folder, name, "right").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
     }
 }

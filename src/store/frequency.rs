@@ -39,6 +39,7 @@ pub use tables::TablesError;
 use crate::config::counters::{CountersConfig, CountersUrlError};
 use crate::domain::item::ItemSet;
 use crate::domain::peer::SpiffeId;
+use crate::files;
 
 /// Uses that may wait to be counted.
 const QUEUE: usize = 8192;
@@ -154,8 +155,16 @@ struct Job {
 #[derive(Debug, Clone)]
 pub struct Counters {
     queue: mpsc::Sender<Job>,
-    /// Names a server's database; none for a file.
-    shared: Option<Arc<str>>,
+    place: Place,
+}
+
+/// What is counted in.
+#[derive(Debug, Clone)]
+enum Place {
+    /// A file, of one process.
+    File(Arc<Path>),
+    /// A server's database, and its name.
+    Server(Arc<str>),
 }
 
 impl Counters {
@@ -172,8 +181,30 @@ impl Counters {
         newest: Newest,
     ) -> Result<Self, CounterError> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let shared = writer::start(config, folder, newest, jobs).await?;
-        Ok(Self { queue, shared })
+        let place = writer::start(config, folder, newest, jobs).await?;
+        Ok(Self { queue, place })
+    }
+
+    /// Makes sure that what was counted is on the disk: from then on no audit log need give
+    /// it back. Blocking.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn settle(&self) -> std::io::Result<()> {
+        // A server's commits are on its disk.
+        let Place::File(file) = &self.place else { return Ok(()) };
+        let mut log = file.as_os_str().to_owned();
+        log.push("-wal");
+        // Through whichever handle a file was written, a sync takes all of it; and what has
+        // gone from the one into the other was synced before.
+        for path in [Path::new(&log), &**file] {
+            match files::open(path, u64::MAX) {
+                Ok(open) => open.sync_all()?,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// How many uses wait to be counted, and how many may.
@@ -185,9 +216,9 @@ impl Counters {
     /// Names what is counted in: the same for processes that count together, and for no
     /// others. A file serves one process, which its audit log's origin names.
     pub fn domain(&self, origin: &str) -> Bytes {
-        let domain = match &self.shared {
-            Some(shared) => hash(&[b"database", shared.as_bytes()]),
-            None => hash(&[b"file", origin.as_bytes()]),
+        let domain = match &self.place {
+            Place::Server(name) => hash(&[b"database", name.as_bytes()]),
+            Place::File(_) => hash(&[b"file", origin.as_bytes()]),
         };
         Bytes::copy_from_slice(&domain)
     }

@@ -20,7 +20,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use folder::Folder;
-pub use keeping::{Look, Mirroring, Standing};
+pub use keeping::{Look, Mirroring, Standing, Turner};
 
 use super::disk::{RealDisk, is_full, place};
 use super::proof::{self, ProveError, Tiles};

@@ -39,4 +39,5 @@ mod spans;
 mod stopping;
 mod streaming;
 mod traces;
+mod turned;
 mod whole;

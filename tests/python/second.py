@@ -347,7 +347,7 @@ class Entries:
         demand(reader.u8() == 1, "version")
         kind = reader.u8()
         record = {1: self.name, 2: self.section, 3: self.refusals, 4: self.started}.get(kind)
-        record = record or {5: self.stopped, 6: self.search}[kind]
+        record = record or {5: self.stopped, 6: self.search, 7: self.succeeds}[kind]
         record = record(index, reader) | {"kind": kind}
         demand(not reader.rest, "bytes after the last field")
         return record
@@ -415,6 +415,12 @@ class Entries:
     @staticmethod
     def stopped(_, reader):
         return {"time": reader.time()}
+
+    @staticmethod
+    def succeeds(index, reader):
+        demand(index == 0, "an entry that names the log before, and is not the first")
+        record = {"time": reader.time(), "log": reader.short().decode()}
+        return record | {"size": reader.number(), "root": reader.bytes(32)}
 
     def search(self, _, reader):
         record = {"time": reader.time(), "reviewer": self.to(reader, "peer")}

@@ -43,9 +43,14 @@ fn hashed(section: &impl Hash) -> String {
     hasher.finish().to_string()
 }
 
+/// Where the log is: another place is the business of [`super::turn`], with all that belongs
+/// to a log.
+const PLACE: &str = "audit.folder";
+const OF_PLACE: [&str; 4] = ["audit.origin", "audit.key", "audit.mirror", "audit.peers_folder"];
+
 fn of_log(audit: &AuditConfig) -> Vec<Key> {
     vec![
-        ("audit.folder", audit.folder.display().to_string()),
+        (PLACE, audit.folder.display().to_string()),
         ("audit.origin", audit.origin.clone()),
         ("audit.key", audit.key.display().to_string()),
         ("audit.tag_key", format!("{:?}", audit.tag_key)),
@@ -84,5 +89,9 @@ pub(in crate::app) fn tell(mut news: News, bound: SocketAddr, rounds: &Rounds) {
 
 fn other(first: &[Key], bound: &Key, now: &[Key]) -> Vec<&'static str> {
     let changed = first.iter().zip(now).filter(|(was, is)| was != is && *is != bound);
-    changed.map(|((key, _), _)| *key).collect()
+    let mut changed: Vec<&str> = changed.map(|((key, _), _)| *key).collect();
+    if changed.contains(&PLACE) {
+        changed.retain(|key| *key != PLACE && !OF_PLACE.contains(key));
+    }
+    changed
 }

@@ -1,4 +1,5 @@
-//! The mirror of the own audit log: begun with the log, ended after it was closed.
+//! The mirror of the own audit log: begun with the log, turned with it, ended after it was
+//! closed.
 
 use std::time::Duration;
 
@@ -18,10 +19,15 @@ pub(in crate::app) fn keep(
     config: &AuditConfig,
     key: VerifyingKey,
 ) -> Result<Option<Mirroring>, StartError> {
-    let Some(folder) = &config.mirror else { return Ok(None) };
-    let place = Some(folder.display().to_string());
-    let mirror = Mirror::new(&config.folder, key, Box::new(Folder::new(folder)), place);
+    let Some(mirror) = of(config, key) else { return Ok(None) };
     Mirroring::start(mirror, EVERY).map(Some).map_err(StartError::Thread)
+}
+
+/// The mirror that the configuration names for the log with this key.
+pub(super) fn of(config: &AuditConfig, key: VerifyingKey) -> Option<Mirror> {
+    let folder = config.mirror.as_ref()?;
+    let place = Some(folder.display().to_string());
+    Some(Mirror::new(&config.folder, key, Box::new(Folder::new(folder)), place))
 }
 
 /// Once the log is closed: gives the mirror its end.

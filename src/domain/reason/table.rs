@@ -289,6 +289,9 @@ reasons! {
     CatalogueKept = "CATALOGUE_KEPT", FailedPrecondition, NEVER, Operator, Log;
     /// The changed mapping or source cannot be used; the last good one stays in force.
     MappingKept = "MAPPING_KEPT", FailedPrecondition, NEVER, Agency, Log;
+    /// The audit log cannot go on in the folder that the changed configuration names; it goes
+    /// on as it was.
+    LogKept = "LOG_KEPT", FailedPrecondition, NEVER, Operator, Log;
     /// The changed policy does not load; the last good one stays in force.
     PolicyKept = "POLICY_KEPT", FailedPrecondition, NEVER, PolicyOwner, Log;
     /// A changed key of the configuration is not in force, since a running process does not take

@@ -5,7 +5,7 @@
 //! for is found by the index.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -24,6 +24,7 @@ use crate::domain::reviewer::{Act, Questions, ReviewPolicy, ReviewRefusal};
 use crate::service::audit::recorder::Recorder;
 use crate::service::peer::peer_of;
 use crate::service::random;
+use crate::store::audit_log::Folder;
 use crate::store::index::{Found, Index, IndexError};
 use crate::store::proof::{self, ProveError};
 use crate::wire::audit as message;
@@ -46,29 +47,20 @@ pub struct Review {
     max_page: AtomicU32,
     asked: Mutex<Questions>,
     recorder: Arc<Recorder>,
-    log: PathBuf,
-    key: VerifyingKey,
-    /// Opened by the first search; held by whichever is under way, on its own thread.
-    index: Arc<AsyncMutex<Option<Index>>>,
+    /// Of the log that is written, with its folder; opened by the first search, and held by
+    /// whichever is under way, on its own thread.
+    index: Arc<AsyncMutex<Option<(PathBuf, Index)>>>,
     room: Arc<Semaphore>,
 }
 
 impl Review {
     /// Reviewers under this policy, of the log that the recorder writes.
-    pub fn new(
-        policy: ReviewPolicy,
-        max_page: u32,
-        recorder: Arc<Recorder>,
-        log: PathBuf,
-        key: VerifyingKey,
-    ) -> Self {
+    pub fn new(policy: ReviewPolicy, max_page: u32, recorder: Arc<Recorder>) -> Self {
         Self {
             policy: ArcSwap::from_pointee(policy),
             max_page: AtomicU32::new(max_page),
             asked: Mutex::default(),
             recorder,
-            log,
-            key,
             index: Arc::default(),
             room: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
         }
@@ -139,13 +131,13 @@ impl Asked {
     /// brings the index up to date ends, and the next search has it afterwards.
     async fn find(&self, search: message::Search) -> Result<Found, IndexError> {
         let mut index = Arc::clone(&self.review.index).lock_owned().await;
-        let (log, key) = (self.review.log.clone(), self.review.key.clone());
+        let log = self.review.recorder.log().folder();
         let room = Arc::clone(&self.room);
         let awaited = Arc::new(());
         let asker = Arc::downgrade(&awaited);
         let found = tokio::task::spawn_blocking(move || {
             let _room = room;
-            let mut once = || find(&mut index, (&log, &key), &search, &asker);
+            let mut once = || find(&mut index, &log, &search, &asker);
             match once() {
                 // What is there is not what the log says: once more, from nothing.
                 Err(IndexError::Differs(_)) => once(),
@@ -161,11 +153,11 @@ impl Asked {
         &self,
         work: impl FnOnce(PathBuf, VerifyingKey) -> Result<T, ProveError> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let (log, key) = (self.review.log.clone(), self.review.key.clone());
+        let log = self.review.recorder.log().folder();
         let room = Arc::clone(&self.room);
         let worked = tokio::task::spawn_blocking(move || {
             let _room = room;
-            work(log, key)
+            work(log.dir, log.key)
         });
         let worked = worked.await;
         match worked {
@@ -185,14 +177,14 @@ impl Asked {
 /// Blocking. Whatever fails or is cut off leaves nothing half-used: the index is then
 /// opened anew.
 fn find(
-    index: &mut Option<Index>,
-    (log, key): (&Path, &VerifyingKey),
+    index: &mut Option<(PathBuf, Index)>,
+    log: &Folder,
     search: &message::Search,
     asker: &Weak<()>,
 ) -> Result<Found, IndexError> {
     let mut open = match index.take() {
-        Some(open) => open,
-        None => Index::open(log, key, &Index::beside(log))?,
+        Some((of, open)) if of == log.dir => open,
+        _ => Index::open(&log.dir, &log.key, &Index::beside(&log.dir))?,
     };
     open.update(&mut |_| match asker.strong_count() {
         0 => ControlFlow::Break(()),
@@ -206,7 +198,7 @@ fn find(
         }
         found => found?,
     };
-    *index = Some(open);
+    *index = Some((log.dir.clone(), open));
     Ok(found)
 }
 

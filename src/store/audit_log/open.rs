@@ -12,9 +12,9 @@ use super::workers::Workers;
 use super::writer::{Segment, Volume, Writer, create_segment};
 use super::{AuditError, AuditLog, Lock, Options, Recovery, TEMPORARY};
 use crate::domain::audit::{
-    Checkpoint, Edge, Origin, Record, SignedCheckpoint, SigningKey, Timestamp,
+    Checkpoint, Edge, Origin, Record, SignedCheckpoint, SigningKey, Timestamp, VerifyingKey,
 };
-use crate::files::expect_file;
+use crate::files::{self, expect_file};
 use crate::store::disk::{is_full, place};
 use crate::store::wal;
 use crate::store::walk::{CHECKPOINT, MIRROR, Place, Step, walk};
@@ -88,6 +88,20 @@ pub(super) fn open(
         options,
         recovery: Recovery { size, cut: walk.torn, last: walk.high_water, clean },
     })
+}
+
+/// Whether a log has entries: one that is to succeed another has none until that has ended.
+pub(super) fn has_begun(dir: &Path, key: &VerifyingKey) -> Result<bool, AuditError> {
+    let note = files::read_text(&dir.join(CHECKPOINT), files::SMALL);
+    let published = note.ok().and_then(|note| SignedCheckpoint::parse_unverified(&note).ok());
+    if published.is_some_and(|signed| signed.checkpoint().size > 0) {
+        return Ok(true);
+    }
+    if !dir.exists() {
+        return Ok(false);
+    }
+    // What is not published yet is little.
+    Ok(walk(dir, Some(key), &mut |_| {})?.edge.size() > 0)
 }
 
 /// Makes the folders, takes the lock, and clears what an interrupted write of a

@@ -44,6 +44,8 @@ struct State {
     /// The log that ended when this one began, in this process; all of it is published.
     before: Option<Position>,
     stopping: bool,
+    /// What there is to publish is waited for.
+    soon: bool,
     /// The last checkpoint is published.
     ending: bool,
 }
@@ -81,8 +83,15 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(at: Position) -> Arc<Self> {
         let tail = Tail::after(at.latest.checkpoint().size);
-        let state =
-            State { health: Health::Ready, at, tail, before: None, stopping: false, ending: false };
+        let state = State {
+            health: Health::Ready,
+            at,
+            tail,
+            before: None,
+            stopping: false,
+            soon: false,
+            ending: false,
+        };
         Arc::new(Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -173,6 +182,7 @@ impl Shared {
         let mut state = self.lock();
         state.tail.forget_before(checkpoint.checkpoint().size);
         state.at.published = checkpoint;
+        state.soon = false;
         self.published.notify_all();
     }
 
@@ -205,7 +215,7 @@ impl Shared {
     pub(super) fn wait(&self, round: Duration) -> bool {
         let mut state = self.lock();
         self.changed.wait_while(&mut state, |state| !state.stopping && state.is_at_rest());
-        self.changed.wait_while_for(&mut state, |state| !state.stopping, round);
+        self.changed.wait_while_for(&mut state, |state| !state.stopping && !state.soon, round);
         state.stopping
     }
 
@@ -229,6 +239,13 @@ impl Shared {
         };
         self.published.wait_while_for(&mut state, rests, at_most);
         state.ending
+    }
+
+    /// Waits until something is published in this folder, at most so long.
+    pub(super) fn publish_soon(&self, at_most: Duration) {
+        self.lock().soon = true;
+        self.changed.notify_all();
+        self.wait_for_more(0, at_most);
     }
 
     /// Rests so long, or until nothing more will be published.

@@ -4,7 +4,6 @@
 //! gives one back.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -12,7 +11,7 @@ use super::batch::BATCH;
 use super::postgres::Server;
 use super::recorded::Newest;
 use super::sqlite::{self, File};
-use super::{CounterError, Job, Release};
+use super::{CounterError, Job, Place, Release};
 use crate::config::counters::{CountersConfig, CountersDatabase};
 
 /// After so many batches [old](super::retention) rows are deleted, and a file's newest
@@ -21,30 +20,31 @@ use crate::config::counters::{CountersConfig, CountersDatabase};
 const PRUNE_EVERY: u32 = 64;
 
 /// Opens the database and starts its writer, which ends with the last sender: on a
-/// thread of its own where each statement would block one, else as a task. Gives the name
-/// of a database that other processes may count in too.
+/// thread of its own where each statement would block one, else as a task. Gives what is
+/// counted in.
 pub(super) async fn start(
     config: &CountersConfig,
     folder: &Path,
     newest: Newest,
     jobs: mpsc::Receiver<Job>,
-) -> Result<Option<Arc<str>>, CounterError> {
+) -> Result<Place, CounterError> {
     match config.database(folder)? {
         CountersDatabase::Sqlite(file) => {
             let (opened, opening) = oneshot::channel();
             let thread = std::thread::Builder::new().name("counters".to_owned());
+            let place = Place::File(file.clone().into());
             thread
                 .spawn(move || on_thread(&file, newest, opened, jobs))
                 .map_err(|error| CounterError::Thread(error.into()))?;
             opening.await.map_err(|_| CounterError::Closed)??;
-            Ok(None)
+            Ok(place)
         }
         // Whose commits are on its disk, or its administrator has it otherwise.
         CountersDatabase::Postgres(url) => {
             let mut server = Server::open(&url).await?;
             let name = server.name().await?;
             tokio::spawn(as_task(server, jobs));
-            Ok(Some(name.into()))
+            Ok(Place::Server(name.into()))
         }
     }
 }

@@ -15,6 +15,10 @@ use crate::domain::finding::causes;
 /// How long until a store that failed is asked again.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// Rounds in which the mirror of a log that has ended may fail to get the rest of it, before
+/// the next log's is kept.
+const ROUNDS_AFTER_THE_END: u32 = 10;
+
 /// How it stands with a mirror.
 #[derive(Debug, Clone, Copy)]
 pub struct Standing {
@@ -30,6 +34,10 @@ pub struct Standing {
 struct State {
     standing: Standing,
     ending: bool,
+    /// The mirror of the log in which this one has gone on.
+    next: Option<Mirror>,
+    /// Rounds since there is one.
+    left: u32,
 }
 
 #[derive(Debug)]
@@ -43,6 +51,19 @@ struct Shared {
 pub struct Mirroring {
     shared: Arc<Shared>,
     ended: Receiver<()>,
+}
+
+/// For whoever turns the log.
+#[derive(Debug, Clone)]
+pub struct Turner(Arc<Shared>);
+
+impl Turner {
+    /// Keeps this mirror, of the log in which the mirrored one has gone on, once the mirror
+    /// that was kept has all of that.
+    pub fn turn(&self, next: Mirror) {
+        let mut state = self.0.state.lock();
+        (state.next, state.left) = (Some(next), ROUNDS_AFTER_THE_END);
+    }
 }
 
 /// What the metrics look at.
@@ -63,7 +84,7 @@ impl Mirroring {
     /// The system gives no thread.
     pub fn start(mut mirror: Mirror, every: Duration) -> io::Result<Self> {
         let standing = Standing { entries: 0, since: clock::now(), trouble: None };
-        let state = Mutex::new(State { standing, ending: false });
+        let state = Mutex::new(State { standing, ending: false, next: None, left: 0 });
         let shared = Arc::new(Shared { state, changed: Condvar::new() });
         let (end, ended) = sync_channel(1);
         let own = shared.clone();
@@ -77,6 +98,11 @@ impl Mirroring {
     /// For whoever wants to know how it stands.
     pub fn look(&self) -> Look {
         Look(self.shared.clone())
+    }
+
+    /// For whoever turns the log.
+    pub fn turner(&self) -> Turner {
+        Turner(self.shared.clone())
     }
 
     /// Ends it once the mirror has what the log has, or could not be given it, or after so
@@ -103,13 +129,21 @@ impl Shared {
 
     /// One round, and the rest after it; true when it was the last.
     fn round(&self, mirror: &mut Mirror, every: Duration) -> bool {
-        // One that begins when the end is known is the last, and is finished.
-        let is_last = self.state.lock().ending;
+        // One that begins when the end is known is the last, and is finished; of a log that
+        // had ended when it began it is too.
+        let (is_last, has_ended) = {
+            let state = self.state.lock();
+            (state.ending, state.next.is_some())
+        };
         let done = mirror.round(&|| is_last || !self.state.lock().ending);
         if matches!(done, Err(MirrorError::Ended)) {
             return false;
         }
         self.tell(&done);
+        if has_ended && let Some(next) = self.next(done.is_ok()) {
+            *mirror = next;
+            return false;
+        }
         if is_last {
             return true;
         }
@@ -117,6 +151,24 @@ impl Shared {
         let mut state = self.state.lock();
         self.changed.wait_while_for(&mut state, |state| !state.ending, rest);
         false
+    }
+
+    /// The next log's mirror, if this one has all of its log, or was given long enough.
+    fn next(&self, has_all: bool) -> Option<Mirror> {
+        let mut state = self.state.lock();
+        state.left = state.left.saturating_sub(1);
+        if !has_all && state.left > 0 && !state.ending {
+            return None;
+        }
+        let next = state.next.take()?;
+        if !has_all {
+            tracing::error!(
+                "the mirror of the audit log that has ended lacks its last entries: run \
+                 `tributary audit mirror` for it"
+            );
+        }
+        state.standing = Standing { entries: 0, since: clock::now(), trouble: None };
+        Some(next)
     }
 
     /// One line for each change of how it stands.

@@ -285,6 +285,23 @@ const SHARED: &[Row] = &[
         "",
         "the file of the secret for tags of persons in the log",
     ),
+    row(HOUSES, "audit.succeeds.folder", Release, Plain, "", "the log of releases before this one"),
+    row(
+        HOUSES,
+        "audit.succeeds.log_key",
+        Release,
+        Public,
+        "",
+        "the key by which the log of releases before this one is known",
+    ),
+    row(
+        HOUSES,
+        "audit.succeeds.key",
+        Release,
+        Plain,
+        "",
+        "the file of the key that signs the log of releases before this one",
+    ),
     row(HOUSES, "audit.mirror", Release, Plain, "", "where a copy of the log of releases is kept"),
     row(
         HOUSES,

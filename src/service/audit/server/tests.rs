@@ -9,11 +9,9 @@ async fn a_question_that_timed_out_keeps_its_place_until_its_proof_has_ended() {
     let folder = tempfile::tempdir().unwrap();
     let origin: Origin = "gateway.city.example/2026".parse().unwrap();
     let key = SigningKey::from_seed(&[7; 32]).unwrap();
-    let verifying = key.verifying_key(&origin).unwrap();
     let log = AuditLog::open(folder.path(), &origin, key).unwrap();
     let recorder = Arc::new(Recorder::new(log, None));
-    let (policy, log) = (ReviewPolicy::default(), folder.path().to_owned());
-    let review = Arc::new(Review::new(policy, 10, recorder, log, verifying));
+    let review = Arc::new(Review::new(ReviewPolicy::default(), 10, recorder));
 
     let room = Arc::clone(&review.room).try_acquire_owned().unwrap();
     let asked = Asked { review: Arc::clone(&review), room: Arc::new(room) };
