@@ -24,6 +24,7 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tributary audit verify audit/gateway --key gateway.vkey --known peers.checkpoint
+  tributary audit verify audit --key gateway.vkey --key lending.vkey
   tributary audit check-receipt receipt.json --key gateway.vkey --log audit/gateway
   tributary audit search audit/gateway --key gateway.vkey --agency lending
   tributary audit reconcile gateway.jsonl employment.jsonl
@@ -42,7 +43,7 @@ pub struct AuditArgs {
 enum AuditCommand {
     /// Make the key that signs a log.
     Keygen(keygen::KeygenArgs),
-    /// Recompute everything in a log. Exit code 0 sound, 1 error, 2 tampered, 3 incomplete.
+    /// Recompute everything in logs. Exit code 0 sound, 1 error, 2 tampered, 3 incomplete.
     Verify(verify::VerifyArgs),
     /// Make a self-contained proof (C2SP tlog-proof) that a record is in the log.
     Prove(prove::ProveArgs),
@@ -62,7 +63,7 @@ enum AuditCommand {
     Export(find::ExportArgs),
     /// Read a gateway's log over the network, as a reviewer.
     Review(review::ReviewArgs),
-    /// Hold the gateway's log against the agencies' logs.
+    /// Hold gateways' logs against agencies' logs.
     Reconcile(reconcile::ReconcileArgs),
 }
 
