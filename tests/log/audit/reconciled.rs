@@ -394,10 +394,8 @@ fn placed(of: &str, lines: Vec<Line>, from: u64) -> Vec<Line> {
     for (line, at) in lines.iter_mut().zip(from..) {
         match line {
             Line::Section(section) => (section.origin, section.index) = (of.to_owned(), at),
-            Line::Refusals { origin, index, .. }
-            | Line::Search { origin, index, .. }
-            | Line::Started { origin, index, .. }
-            | Line::Stopped { origin, index, .. } => (*origin, *index) = (of.to_owned(), at),
+            Line::Started { origin, index, .. } => (*origin, *index) = (of.to_owned(), at),
+            other => unreachable!("no such line is made here: {other:?}"),
         }
     }
     lines
