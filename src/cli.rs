@@ -11,6 +11,7 @@ mod explain;
 mod gateway;
 pub mod grant;
 mod html;
+mod logs;
 mod output;
 pub mod pki;
 pub mod policy;

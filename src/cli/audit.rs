@@ -25,6 +25,7 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tributary audit verify audit/gateway --key gateway.vkey --known peers.checkpoint
+  tributary audit verify audit --key gateway.vkey --key lending.vkey
   tributary audit check-receipt receipt.json --key gateway.vkey --log audit/gateway
   tributary audit search audit/gateway --key gateway.vkey --agency lending
   tributary audit reconcile gateway.jsonl employment.jsonl
@@ -45,7 +46,7 @@ enum AuditCommand {
     Keygen(keygen::KeygenArgs),
     /// Make ready the log in which another one is to go on.
     Rotate(rotate::RotateArgs),
-    /// Recompute everything in a log. Exit code 0 sound, 1 error, 2 tampered, 3 incomplete.
+    /// Recompute everything in logs. Exit code 0 sound, 1 error, 2 tampered, 3 incomplete.
     Verify(verify::VerifyArgs),
     /// Make a self-contained proof (C2SP tlog-proof) that a record is in the log.
     Prove(prove::ProveArgs),
@@ -65,7 +66,7 @@ enum AuditCommand {
     Export(find::ExportArgs),
     /// Read a gateway's log over the network, as a reviewer.
     Review(review::ReviewArgs),
-    /// Hold the gateway's log against the agencies' logs.
+    /// Hold gateways' logs against agencies' logs.
     Reconcile(reconcile::ReconcileArgs),
 }
 

@@ -4,20 +4,21 @@ mod page;
 mod words;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 
+use super::logs::Named;
 use crate::config::catalogue;
 use crate::domain::audit::access::AccessReport;
 use crate::domain::audit::export::{Line, parse_tag};
-use crate::domain::audit::{Record, SubjectTag, VerifyingKey};
+use crate::domain::audit::{Record, SubjectTag};
 use crate::domain::grant::base64;
 use crate::files;
-use crate::store::verify::{Verdict, verify};
-use crate::store::walk::{Step, walk};
+use crate::store::verify::{Reading, Verdict, read};
+use crate::store::walk::Step;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,7 +48,8 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct ReportArgs {
-    /// A gateway's log; may be repeated, for several gateways or years
+    /// A gateway's log, or a folder that holds several; may be repeated, for several
+    /// gateways or years
     #[arg(long, value_name = "DIR", required = true)]
     log: Vec<PathBuf>,
     /// A log's public key, or a file that holds it; one for each log
@@ -72,43 +74,32 @@ struct ReportArgs {
 pub fn run(args: SubjectArgs) -> anyhow::Result<ExitCode> {
     let Command::Report(args) = args.command;
     let tags = read_tags(&args)?;
-    let keys = args
-        .key
-        .iter()
-        .map(|key| super::audit::source::key(key))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let named = Named::all(&args.log, &args.key)?;
     let catalogue = catalogue::load(&args.catalogue)?;
-    let mut access = AccessReport::default();
-    let mut logs = Vec::with_capacity(args.log.len());
-    for folder in &args.log {
-        let key = key_of(folder, &keys)?;
-        let report = verify(folder, key, None, &mut |_| ())?;
-        if report.verdict != Verdict::Sound {
-            bail!("the log in {} is not sound: run `tributary audit verify`", folder.display());
-        }
-        let mut own = AccessReport::default();
-        walk(folder, Some(key), &mut |Step { index, record, .. }| {
-            if let Some(record @ Record::Section(section)) = record
-                && section.subject.is_some_and(|tag| tags.contains(&tag))
-            {
-                own.take(Line::new("", index, record, false));
+    let (mut lines, mut reports) = (Vec::new(), Vec::with_capacity(named.len()));
+    for log in &named {
+        let mut own = Vec::new();
+        let report = read(&log.folder, &log.key, None, &mut |told| match told {
+            Reading::Anew => own.clear(),
+            Reading::Entry(Step { index, record, .. }) => {
+                if let Some(record @ Record::Section(section)) = record
+                    && section.subject.is_some_and(|tag| tags.contains(&tag))
+                {
+                    own.push(Line::new(log.origin(), index, record, false));
+                }
             }
         })?;
-        access.requests.extend(own.requests);
-        logs.push(report);
+        if report.verdict != Verdict::Sound {
+            bail!("the log in {} is not sound: run `tributary audit verify`", log.folder.display());
+        }
+        lines.append(&mut own);
+        reports.push(report);
     }
-    access.requests.sort_by(|one, other| one.time.cmp(&other.time));
-    let page = page::render(&access, &catalogue, &logs);
+    let mut access = AccessReport::of_logs(lines);
+    access.requests.sort_by(|one, other| other.time.cmp(&one.time));
+    let page = page::render(&access, &catalogue, &reports);
     super::review::write(&args.output, page.as_bytes(), super::review::Reader::Owner)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The key of the log in a folder; of one log and one key, that key.
-fn key_of<'a>(folder: &Path, keys: &'a [VerifyingKey]) -> anyhow::Result<&'a VerifyingKey> {
-    if let [only] = keys {
-        return Ok(only);
-    }
-    Ok(super::audit::source::key_of(folder, keys)?.0)
 }
 
 /// Tags are pseudonyms of a person: they come from a file, since others can read

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::walk::{Fault, FaultKind, Walk, WalkError, walk};
+use super::walk::{Fault, FaultKind, Step, Walk, WalkError, walk};
 use crate::domain::audit::{Checkpoint, Edge, NoteError, SignedCheckpoint, VerifyingKey};
 
 /// How often a log that is being written is read anew when its files moved on.
@@ -85,8 +85,35 @@ pub fn verify(
     known: Option<&SignedCheckpoint>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Report, WalkError> {
+    read(log, key, known, &mut |told| {
+        if let Reading::Entry(step) = told {
+            progress(step.index + 1);
+        }
+    })
+}
+
+/// What [`read`] tells.
+pub enum Reading<'a> {
+    /// It begins, from the first entry; what was told before counts for nothing.
+    Anew,
+    /// The next entry.
+    Entry(Step<'a>),
+}
+
+/// As [`verify`], and tells each entry on the way: what is read is what is verified. It
+/// is so only once a report says that the log is sound.
+///
+/// # Errors
+/// As [`verify`].
+pub fn read(
+    log: &Path,
+    key: &VerifyingKey,
+    known: Option<&SignedCheckpoint>,
+    told: &mut dyn FnMut(Reading<'_>),
+) -> Result<Report, WalkError> {
     let mut tried = 1;
     loop {
+        told(Reading::Anew);
         let mut known_root = KnownRoot {
             known: known.map(SignedCheckpoint::checkpoint),
             edge: Edge::default(),
@@ -94,8 +121,8 @@ pub fn verify(
         };
         known_root.look();
         let walked = walk(log, Some(key), &mut |step| {
-            progress(step.index + 1);
             known_root.add(step.bytes);
+            told(Reading::Entry(step));
         });
         let walk = match walked {
             Err(WalkError::Note(error @ (NoteError::Form(_) | NoteError::Signature(_)))) => {

@@ -19,6 +19,7 @@ mod drift;
 mod edits;
 mod flows;
 mod keys;
+mod many;
 mod packed;
 mod page;
 mod parties;

@@ -10,19 +10,20 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{LogArgs, line, source};
+use crate::cli::logs::{LogsArgs, Named};
 use crate::cli::output::{say, tell};
 use crate::domain::audit::export::{Line, parse_tag};
-use crate::domain::audit::{Query, Record, RequestId, SubjectTag, Timestamp, VerifyingKey};
+use crate::domain::audit::{Query, Record, RequestId, SubjectTag, Timestamp};
 use crate::domain::catalogue::AgencyId;
 use crate::domain::grant::base64;
 use crate::domain::peer::SpiffeId;
-use crate::store::index::{Hit, Index, IndexError};
+use crate::store::index::{Index, IndexError};
 use crate::store::proof::ProveError;
 use crate::store::walk::{Step, walk};
 
@@ -32,7 +33,7 @@ const PAGE: usize = 1000;
 #[derive(Debug, Args)]
 pub(super) struct SearchArgs {
     #[command(flatten)]
-    log: LogArgs,
+    logs: LogsArgs,
     #[command(flatten)]
     query: QueryArgs,
     /// Records with this subject tag; may be repeated
@@ -65,10 +66,10 @@ pub(super) struct QueryArgs {
 /// How a log is searched.
 #[derive(Debug, Args)]
 pub(super) struct IndexArgs {
-    /// The index; LOG.index beside the log's folder if left out
+    /// The index of the only log; LOG.index beside each log's folder if left out
     #[arg(long, value_name = "FILE", conflicts_with = "scan")]
     index: Option<PathBuf>,
-    /// Read and recompute the whole log instead of using the index
+    /// Read and recompute the whole logs instead of using their indexes
     #[arg(long)]
     scan: bool,
 }
@@ -91,55 +92,97 @@ pub(super) struct MakeIndexArgs {
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     #[command(flatten)]
-    log: LogArgs,
+    logs: LogsArgs,
     /// Export subject tags too: pseudonyms of persons
     #[arg(long)]
     with_tags: bool,
 }
 
 pub(super) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
-    let key = source::key(&args.log.key)?;
     let mut out = std::io::BufWriter::new(crate::cli::output::stdout());
-    let code = source::lines(&args.log.log, &key, args.with_tags, &mut |line| {
-        serde_json::to_writer(&mut out, &line)?;
-        out.write_all(b"\n")
-    })?;
+    let (mut progress, mut codes) = (source::Progress::new(), Vec::new());
+    for log in args.logs.open()? {
+        codes.push(source::lines(&log, args.with_tags, &mut progress, &mut |line| {
+            serde_json::to_writer(&mut out, &line)?;
+            out.write_all(b"\n")
+        })?);
+    }
     out.flush().context("cannot write the records")?;
-    Ok(code)
+    Ok(ExitCode::from(source::worst(codes)))
 }
 
 pub(super) fn search(args: &SearchArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let key = source::key(&args.log.key)?;
     let mut query = args.query.query()?;
     query.tags = tags(&args.tags)?;
     let with_tags = !query.tags.is_empty();
-    let origin = key.origin().as_str();
+    let logs = args.logs.open()?;
+    let of_log = logs.len() > 1;
     let mut out = std::io::BufWriter::new(crate::cli::output::stdout());
-    let code = each(&args.log, &key, &args.index, &query, &mut |index, record| {
-        line::write(&mut out, &Line::new(origin, index, record, with_tags), json)
+    let code = each(&logs, &args.index, &query, &mut |log, index, record| {
+        line::write(&mut out, &Line::new(log.origin(), index, record, with_tags), json, of_log)
     })?;
     out.flush().context("cannot write the records")?;
-    Ok(code)
+    Ok(ExitCode::from(code))
 }
 
-/// Hands over every record that answers a query, by the index, or by a scan where
-/// that was asked for or there is no index to be had. The exit code tells whether
-/// what was read of the log was whole.
+/// Takes a record that was found: its log, its index, and what it says.
+type OnRecord<'a> = &'a mut dyn FnMut(&Named, u64, &Record) -> std::io::Result<()>;
+
+/// Hands over every record that answers a query, log after log: by the index, or by a scan
+/// where that was asked for or there is no index to be had. The exit code tells whether
+/// what was read of the logs was whole.
 pub(super) fn each(
-    log: &LogArgs,
-    key: &VerifyingKey,
+    logs: &[Named],
+    how: &IndexArgs,
+    query: &Query,
+    on_record: OnRecord<'_>,
+) -> anyhow::Result<u8> {
+    ensure!(
+        how.index.is_none() || logs.len() == 1,
+        "--index names the index of one log: of several logs each has its own beside it"
+    );
+    let mut codes = Vec::new();
+    for log in logs {
+        let mut once = Once::default();
+        let mut on_record = |index: u64, record: &Record| match once.is_first(index) {
+            true => on_record(log, index, record),
+            false => Ok(()),
+        };
+        codes.push(of_log(log, how, query, &mut on_record)?);
+    }
+    Ok(source::worst(codes))
+}
+
+/// Which records of a log were handed over: where its index turns out to be damaged half
+/// way, the search begins anew.
+#[derive(Default)]
+struct Once(Vec<u64>);
+
+impl Once {
+    fn is_first(&mut self, index: u64) -> bool {
+        // Nearly always it is the highest so far.
+        match self.0.binary_search(&index) {
+            Ok(_) => false,
+            Err(at) => {
+                self.0.insert(at, index);
+                true
+            }
+        }
+    }
+}
+
+fn of_log(
+    log: &Named,
     how: &IndexArgs,
     query: &Query,
     on_record: &mut dyn FnMut(u64, &Record) -> std::io::Result<()>,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<u8> {
     if !how.scan {
-        let file = how.index.clone().unwrap_or_else(|| Index::beside(&log.log));
-        match by_index(log, key, file, query) {
-            Ok(hits) => {
-                for hit in hits {
-                    on_record(hit.index, &hit.record).context("cannot write the records")?;
-                }
-                return Ok(ExitCode::SUCCESS);
+        let file = how.index.clone().unwrap_or_else(|| Index::beside(&log.folder));
+        match by_index(log, file, query, on_record) {
+            Ok(written) => {
+                written.context("cannot write the records")?;
+                return Ok(0);
             }
             // Another key, or no log: a scan would say no other.
             Err(error) if matches!(lookup(&error), Some(ProveError::Note(_))) => {}
@@ -148,7 +191,7 @@ pub(super) fn each(
     }
     let mut progress = source::Progress::new();
     let mut written = Ok(());
-    let walked = walk(&log.log, Some(key), &mut |Step { index, record, .. }| {
+    let walked = walk(&log.folder, Some(&log.key), &mut |Step { index, record, .. }| {
         progress.tell(index + 1);
         if let Some(record) = record
             && written.is_ok()
@@ -169,25 +212,30 @@ fn lookup(error: &anyhow::Error) -> Option<&ProveError> {
     }
 }
 
+/// The result within is that of writing the records.
 fn by_index(
-    log: &LogArgs,
-    key: &VerifyingKey,
+    log: &Named,
     file: PathBuf,
     query: &Query,
-) -> anyhow::Result<Vec<Hit>> {
-    let mut index = Index::open(&log.log, key, &file)?;
+    on_record: &mut dyn FnMut(u64, &Record) -> std::io::Result<()>,
+) -> anyhow::Result<std::io::Result<()>> {
+    let mut index = Index::open(&log.folder, &log.key, &file)?;
     let mut progress = source::Progress::new();
     if let Some(why) = index.rebuilt() {
         tell!("tributary: the index is made anew: {why}");
     }
     index.update(&mut |entries| told(&mut progress, entries))?;
-    let mut hits = Vec::new();
+    progress.end();
     let mut next = Some(0);
     let mut again = true;
     while let Some(from) = next {
         match index.search(query, from, PAGE) {
             Ok(found) => {
-                hits.extend(found.hits);
+                for hit in &found.hits {
+                    if let Err(error) = on_record(hit.index, &hit.record) {
+                        return Ok(Err(error));
+                    }
+                }
                 next = found.next;
             }
             Err(error @ IndexError::Differs(_)) if again => {
@@ -195,13 +243,13 @@ fn by_index(
                 again = false;
                 index.rebuild(error.to_string())?;
                 index.update(&mut |entries| told(&mut progress, entries))?;
-                (hits, next) = (Vec::new(), Some(0));
+                next = Some(0);
             }
             Err(error) => return Err(error.into()),
         }
     }
     progress.end();
-    Ok(hits)
+    Ok(Ok(()))
 }
 
 pub(super) fn make_index(args: &MakeIndexArgs, json: bool) -> anyhow::Result<ExitCode> {

@@ -4,12 +4,17 @@ use std::io::{self, Write};
 
 use crate::domain::audit::export::{Line, SectionLine};
 
-/// Writes one record.
-pub(super) fn write(out: &mut dyn Write, line: &Line, json: bool) -> io::Result<()> {
+/// Writes one record; for people with its log before it, where there are several. JSON
+/// always has it.
+pub(super) fn write(out: &mut dyn Write, line: &Line, json: bool, of_log: bool) -> io::Result<()> {
     if json {
         serde_json::to_writer(&mut *out, line)?;
         out.write_all(b"\n")
     } else {
+        if of_log {
+            let (origin, ..) = line.place();
+            write!(out, "{origin} ")?;
+        }
         writeln!(out, "{}", text(line))
     }
 }

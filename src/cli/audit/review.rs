@@ -130,7 +130,7 @@ async fn list(args: ListArgs, json: bool) -> anyhow::Result<ExitCode> {
         let Page { lines, next: after } = client.list(&query, from, size).await?;
         let mut out = std::io::BufWriter::new(crate::cli::output::stdout());
         for line in &lines {
-            line::write(&mut out, line, json).context("cannot write the records")?;
+            line::write(&mut out, line, json, false).context("cannot write the records")?;
         }
         out.flush().context("cannot write the records")?;
         (left, next) = (left.saturating_sub(lines.len()), after);

@@ -7,16 +7,18 @@ use std::process::ExitCode;
 use clap::Args;
 use comfy_table::{Table, presets};
 
-use super::{LogArgs, find, source};
+use super::find;
+use crate::cli::logs::LogsArgs;
 use crate::cli::output::say;
 use crate::config::catalogue;
 use crate::domain::audit::Query;
-use crate::domain::audit::access::{AccessReport, subject_access};
+use crate::domain::audit::access::AccessReport;
+use crate::domain::audit::export::Line;
 
 #[derive(Debug, Args)]
 pub(super) struct SubjectArgs {
     #[command(flatten)]
-    log: LogArgs,
+    logs: LogsArgs,
     /// A tag of the person, as `tributary grant inspect` and `grant tags` print it;
     /// may be repeated
     #[arg(long = "tag", value_name = "TAG", required = true, allow_hyphen_values = true)]
@@ -36,19 +38,19 @@ pub(super) struct NamesArgs {
 }
 
 pub(super) fn run(args: &SubjectArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let key = source::key(&args.log.key)?;
     let names = args.names.load()?;
     let query = Query { tags: find::tags(&args.tags)?, ..Query::default() };
-    let mut records = Vec::new();
-    let code = find::each(&args.log, &key, &args.index, &query, &mut |index, record| {
-        records.push((index, record.clone()));
+    let logs = args.logs.open()?;
+    let mut lines = Vec::new();
+    let code = find::each(&logs, &args.index, &query, &mut |log, index, record| {
+        let origin = if logs.len() > 1 { log.origin() } else { "" };
+        lines.push(Line::new(origin, index, record, false));
         Ok(())
     })?;
-    let records = records.iter().map(|(index, record)| (*index, record));
-    let mut report = subject_access(&query.tags, records);
+    let mut report = AccessReport::of_logs(lines);
     report.name_items(|number| names.get(&number).cloned());
     print(&report, json)?;
-    Ok(code)
+    Ok(ExitCode::from(code))
 }
 
 impl NamesArgs {
@@ -91,7 +93,7 @@ pub(super) fn print(report: &AccessReport, json: bool) -> anyhow::Result<()> {
                 asked.agency.clone(),
                 outcome,
                 asked.items.describe(),
-                asked.index.to_string(),
+                place(&asked.log, asked.index),
             ]);
         }
         for refused in &request.refused {
@@ -100,10 +102,18 @@ pub(super) fn print(report: &AccessReport, json: bool) -> anyhow::Result<()> {
                 refused.agency.clone().unwrap_or_else(|| "-".into()),
                 format!("refused: {reason}"),
                 refused.items.describe(),
-                refused.index.to_string(),
+                place(&refused.log, refused.index),
             ]);
         }
         say!("{table}\n")?;
     }
     Ok(())
+}
+
+/// Where a record stands: its index, and its log where there are several.
+fn place(log: &str, index: u64) -> String {
+    match log {
+        "" => index.to_string(),
+        log => format!("{index} of {log}"),
+    }
 }

@@ -4,38 +4,87 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
-use super::{LogArgs, source};
-use crate::cli::output::say;
-use crate::store::verify::{Report, Rollback, Verdict, verify};
+use super::source;
+use crate::cli::logs::{Known, LogsArgs, Named};
+use crate::cli::output::{say, tell};
+use crate::store::verify::{Reading, Report, Rollback, Verdict, read};
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
-    log: LogArgs,
-    /// A signed checkpoint of this log from outside, such as the one a peer keeps.
+    logs: LogsArgs,
+    /// A signed checkpoint of a log from outside, such as the one a peer keeps; one for
+    /// each log.
     #[arg(long)]
-    known: Option<PathBuf>,
+    known: Vec<PathBuf>,
+}
+
+/// A report, where there are several.
+#[derive(Debug, Serialize)]
+struct OfLog {
+    log: PathBuf,
+    #[serde(flatten)]
+    report: Report,
 }
 
 pub(super) fn run(args: &VerifyArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let log = &args.log.log;
-    anyhow::ensure!(
-        log.join("checkpoint").exists() || log.join("wal").exists(),
-        "{} holds no audit log: name the folder that has `checkpoint` and `tile` in it",
-        log.display()
-    );
-    let key = source::key(&args.log.key)?;
-    let known = args.known.as_ref().map(|path| source::checkpoint(path, &key)).transpose()?;
-    let mut progress = source::Progress::new();
-    let report = verify(log, &key, known.as_ref(), &mut |entries| progress.tell(entries))?;
-    progress.end();
-    if json {
-        say!("{}", serde_json::to_string_pretty(&report)?)?;
-    } else {
-        print(&report)?;
+    let logs = args.logs.each()?;
+    let known = Known::read(&args.known)?;
+    if logs.len() > 1 {
+        known.are_of(logs.iter().filter_map(|(_, named)| named.as_ref().ok()))?;
     }
-    Ok(ExitCode::from(report.verdict.exit_code()))
+    let mut progress = source::Progress::new();
+    let (mut codes, mut reports) = (Vec::new(), Vec::new());
+    let many = logs.len() > 1;
+    for (folder, named) in logs {
+        let report = named.and_then(|log| report(&log, &known, many, &mut progress));
+        progress.end();
+        let report = match report {
+            Ok(report) => report,
+            // The others can be verified all the same.
+            Err(error) if many => {
+                tell!("tributary: nothing can be said of {}: {error:#}", folder.display());
+                codes.push(1);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        codes.push(report.verdict.exit_code());
+        match (json, many) {
+            (true, false) => say!("{}", serde_json::to_string_pretty(&report)?)?,
+            (true, true) => reports.push(OfLog { log: folder, report }),
+            (false, false) => print(&report)?,
+            (false, true) => {
+                print(&report)?;
+                say!("folder     {}\n", folder.display())?;
+            }
+        }
+    }
+    if json && many {
+        say!("{}", serde_json::to_string_pretty(&reports)?)?;
+    } else if many {
+        let sound = codes.iter().filter(|code| **code == 0).count();
+        say!("{sound} of {} logs are sound", codes.len())?;
+    }
+    Ok(ExitCode::from(source::worst(codes)))
+}
+
+fn report(
+    log: &Named,
+    known: &Known,
+    many: bool,
+    progress: &mut source::Progress,
+) -> anyhow::Result<Report> {
+    // One checkpoint and one log: that it is of another log is a finding.
+    let known = if many { known.of(&log.key)? } else { known.only(&log.key)? };
+    let report = read(&log.folder, &log.key, known.as_ref(), &mut |told| {
+        if let Reading::Entry(_) = told {
+            progress.entry();
+        }
+    })?;
+    Ok(report)
 }
 
 fn print(report: &Report) -> anyhow::Result<()> {

@@ -1,8 +1,8 @@
 //! `review drift`: whether what verified logs say happened was declared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use serde_json::{Value, json};
 
 use super::forms;
 use crate::app::review;
-use crate::cli::audit::source::key_of;
-use crate::domain::audit::export::Line;
-use crate::domain::audit::reconcile::{Compared, Comparison, reconcile_all};
-use crate::domain::audit::{SignedCheckpoint, VerifyingKey};
-use crate::domain::flows::drift::{Drift, Incident};
+use crate::cli::audit::source::{Source, reconciled};
+use crate::cli::logs::{self, Known, Named};
+use crate::domain::audit::VerifyingKey;
+use crate::domain::audit::reconcile::{Bounds, Compared, Comparison, Reconciled};
+use crate::domain::flows::drift::{Drift, Incident, LogReading};
 use crate::domain::flows::federation::Federation;
 use crate::domain::flows::open::{Flow, flows};
 use crate::domain::flows::places::GATEWAY;
 use crate::files;
 use crate::store::enforced;
 use crate::store::proof::prove;
-use crate::store::verify::{Report, Verdict, verify};
-use crate::store::walk::{Step, walk};
+use crate::store::verify::{Reading, Report, Verdict, read};
+use crate::store::walk::Step;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -44,17 +44,18 @@ const CLOCKS: Duration = Duration::from_secs(5);
 /// Logs of a federation.
 #[derive(Debug, Default, Args)]
 pub(super) struct LogsArgs {
-    /// A gateway's log; may be repeated, for several gateways or years
+    /// A gateway's log, or a folder that holds several; may be repeated, for several
+    /// gateways or years
     #[arg(long, value_name = "DIR", requires = "key")]
     log: Vec<PathBuf>,
-    /// An agency's log; may be repeated
+    /// An agency's log, or a folder that holds several, of which those of the gateways
+    /// are left aside; may be repeated
     #[arg(long, value_name = "DIR", requires = "log")]
     agency_log: Vec<PathBuf>,
     /// A log's public key, or a file that holds it; one for each log
     #[arg(long, value_name = "KEY")]
     key: Vec<String>,
-    /// A signed checkpoint of a gateway's log from outside, such as a witness's; one
-    /// for each log
+    /// A signed checkpoint of a log from outside, such as a witness's; one for each log
     #[arg(long, value_name = "FILE", requires = "log")]
     known: Vec<PathBuf>,
 }
@@ -85,28 +86,43 @@ pub(super) struct Verified {
     pub key: VerifyingKey,
     pub report: Report,
     pub checkpoint: String,
-    enforced: enforced::Kept,
-    /// Its records, where another log is to be held against it.
-    lines: Vec<Line>,
+    /// How many policies were kept beside it, and what was left aside.
+    policies: usize,
+    notes: Vec<String>,
 }
 
 /// What the logs come to.
 pub(super) struct Found {
     pub logs: Vec<Verified>,
     pub drift: Drift,
-    pub reconciled: Vec<Compared>,
+    /// Nothing where there are no agencies' logs.
+    pub reconciled: Option<Reconciled>,
     /// Agencies of the federation whose log was not given.
     pub missing: Vec<String>,
 }
 
 impl Found {
-    /// What two logs do not have alike, unexplained.
+    /// What two logs do not have alike, unexplained; the first of them.
     pub(super) fn unreconciled(&self) -> impl Iterator<Item = &Compared> {
-        self.reconciled.iter().filter(|finding| finding.class.is_contradiction())
+        let all = self.reconciled.iter().flat_map(|done| &done.findings);
+        all.filter(|finding| finding.class.is_contradiction())
     }
 
-    pub(super) fn omitted(&self) -> usize {
-        self.unreconciled().count()
+    pub(super) fn omitted(&self) -> u64 {
+        self.reconciled.as_ref().map_or(0, Reconciled::contradictions)
+    }
+
+    /// What was found and is told by its number alone.
+    pub(super) fn unlisted(&self) -> Vec<String> {
+        let listed = self.drift.incidents.len() as u64;
+        let more = self.drift.undeclared.saturating_sub(listed);
+        let undeclared = (more > 0).then(|| format!("UNDECLARED {more} more"));
+        let unreconciled = Comparison::ALL.into_iter().filter(|class| class.is_contradiction());
+        let unreconciled = unreconciled.filter_map(|class| {
+            let more = self.reconciled.as_ref()?.unnamed(class);
+            (more > 0).then(|| format!("UNRECONCILED {} {more} more", class.as_str()))
+        });
+        undeclared.into_iter().chain(unreconciled).collect()
     }
 
     /// What was looked at and what not, in a sentence.
@@ -133,27 +149,26 @@ pub(super) fn find(args: &LogsArgs, declared: &[Flow]) -> anyhow::Result<Option<
     if args.log.is_empty() {
         return Ok(None);
     }
-    let keys = args.key.iter().map(|key| read_key(key)).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut drift = Drift::default();
-    let mut reader = Reader {
-        keys: &keys,
-        known: &args.known,
-        keep: !args.agency_log.is_empty(),
-        drift: &mut drift,
-        logs: Vec::new(),
-    };
-    for folder in &args.log {
-        reader.open(folder, Some(GATEWAY))?;
+    let (keys, known) = (logs::keys(&args.key)?, Known::read(&args.known)?);
+    let gateways = Source::all(&args.log, &keys, &BTreeSet::new())?;
+    let agencies = Source::all(&args.agency_log, &keys, &Source::places(&gateways))?;
+    let named = || gateways.iter().chain(&agencies).filter_map(Source::folder);
+    let is_only = named().count() == 1;
+    if !is_only {
+        known.are_of(named())?;
     }
-    for folder in &args.agency_log {
-        reader.open(folder, None)?;
+    let mut reader = Reader { known, is_only, drift: Drift::default(), logs: Vec::new() };
+    for (sources, house) in [(&gateways, Some(GATEWAY)), (&agencies, None)] {
+        for source in sources {
+            let log = source.folder().context("an export proves nothing: name a log's folder")?;
+            reader.open(log, house)?;
+        }
     }
-    let mut logs = reader.logs;
+    let Reader { mut drift, logs, .. } = reader;
     drift.hold_against(declared);
-    let lines: Vec<Vec<Line>> = logs.iter_mut().map(|log| std::mem::take(&mut log.lines)).collect();
-    let (gateways, agencies) = lines.split_at(args.log.len().min(lines.len()));
-    let gateways: Vec<&[Line]> = gateways.iter().map(Vec::as_slice).collect();
-    let reconciled = reconcile_all(&gateways, agencies, CLOCKS);
+    let bounds = Bounds::new(CLOCKS);
+    let reconciled = (!agencies.is_empty()).then(|| reconciled(&gateways, &agencies, &bounds));
+    let reconciled = reconciled.transpose()?;
     let mut missing: Vec<String> = declared
         .iter()
         .map(|flow| flow.agency.to_string())
@@ -164,83 +179,52 @@ pub(super) fn find(args: &LogsArgs, declared: &[Flow]) -> anyhow::Result<Option<
     Ok(Some(Found { logs, drift, reconciled, missing }))
 }
 
-fn read_key(text: &str) -> anyhow::Result<VerifyingKey> {
-    if text.contains('+') {
-        return Ok(text.parse()?);
-    }
-    let file = files::read_text(Path::new(text), files::SMALL)
-        .with_context(|| format!("cannot read the key's file {text}"))?;
-    file.parse().with_context(|| format!("in the key's file {text}"))
-}
-
-/// Reads logs, one after the other; of each only what was found is kept, and its lines
-/// where another log is to be held against them.
-struct Reader<'a> {
-    keys: &'a [VerifyingKey],
-    known: &'a [PathBuf],
-    keep: bool,
-    drift: &'a mut Drift,
+/// Reads logs, one after the other; of each only what was found is kept.
+struct Reader {
+    known: Known,
+    is_only: bool,
+    drift: Drift,
     logs: Vec<Verified>,
 }
 
-impl Reader<'_> {
-    fn open(&mut self, folder: &Path, house: Option<&str>) -> anyhow::Result<()> {
-        let shown = folder.display();
-        let (key, note) = key_of(folder, self.keys)?;
-        let origin = key.origin();
-        let known = match house {
-            Some(_) => known(self.known, key)?,
-            None => None,
+impl Reader {
+    fn open(&mut self, log: &Named, house: Option<&str>) -> anyhow::Result<()> {
+        let Named { folder, key } = log;
+        let (shown, origin) = (folder.display(), log.origin());
+        let note = files::read_text(&folder.join("checkpoint"), files::SMALL)
+            .with_context(|| format!("{shown} has no checkpoint: is it a log's folder?"))?;
+        let known = match self.is_only {
+            true => self.known.only(key)?,
+            false => self.known.of(key)?,
         };
-        let report = verify(folder, key, known.as_ref(), &mut |_| ())?;
+        let enforced = enforced::read(folder)
+            .with_context(|| format!("cannot read the policies that were kept in {shown}"))?;
+        let mut reading = LogReading::new(house, &enforced.enforced);
+        let report = read(folder, key, known.as_ref(), &mut |told| match told {
+            Reading::Anew => reading = LogReading::new(house, &enforced.enforced),
+            Reading::Entry(Step { index, record, .. }) => {
+                if let Some(record) = record {
+                    reading.take(index, record);
+                }
+            }
+        })?;
         if report.verdict != Verdict::Sound {
             let first = report.faults.first().map(ToString::to_string).unwrap_or_default();
             bail!("the log in {shown} is not sound, so it says nothing about drift: {first}");
         }
-        let enforced = enforced::read(folder)
-            .with_context(|| format!("cannot read the policies that were kept in {shown}"))?;
-        let taken = |name: &str| self.logs.iter().any(|log| log.house == name);
-        // A second gateway is told from the first by its log.
-        let house = match house {
-            Some(house) if taken(house) => Some(format!("{house} ({origin})")),
-            house => house.map(str::to_owned),
-        };
-        let before = self.drift.incidents.len();
-        let mut reading = self.drift.read(house.as_deref(), &enforced.enforced);
-        let mut lines = Vec::new();
-        walk(folder, Some(key), &mut |Step { index, record, .. }| {
-            let Some(record) = record else { return };
-            reading.take(index, record);
-            if self.keep {
-                lines.push(Line::new(&report.origin, index, record, false));
-            }
-        })?;
-        let house = reading.house().unwrap_or_else(|| origin.to_string());
+        let (drift, house) = reading.end();
+        // A second log of a house is told from the first by its origin.
+        let house = house.unwrap_or_else(|| origin.to_owned());
         let house = match self.logs.iter().any(|log| log.house == house) {
             true => format!("{house} ({origin})"),
             false => house,
         };
-        for incident in self.drift.incidents.iter_mut().skip(before) {
-            incident.house.clone_from(&house);
-        }
-        let (folder, key) = (folder.to_owned(), key.clone());
-        self.logs.push(Verified { folder, house, key, report, checkpoint: note, enforced, lines });
+        self.drift.absorb(drift, &house);
+        let (folder, key) = (folder.clone(), key.clone());
+        let (policies, notes) = (enforced.enforced.policies.len(), enforced.notes);
+        self.logs.push(Verified { folder, house, key, report, checkpoint: note, policies, notes });
         Ok(())
     }
-}
-
-/// The checkpoint from outside that is of this log, if one is.
-fn known(paths: &[PathBuf], key: &VerifyingKey) -> anyhow::Result<Option<SignedCheckpoint>> {
-    for path in paths {
-        let note = files::read_text(path, files::SMALL)
-            .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
-        let other = paths.len() > 1
-            && SignedCheckpoint::parse_unverified(&note)?.checkpoint().origin != *key.origin();
-        if !other {
-            return Ok(Some(key.verify(&note)?));
-        }
-    }
-    Ok(None)
 }
 
 pub(super) fn run(args: &DriftArgs) -> anyhow::Result<ExitCode> {
@@ -257,14 +241,12 @@ pub(super) fn run(args: &DriftArgs) -> anyhow::Result<ExitCode> {
         text(&federation, &found, &mut out)?;
     }
     out.flush()?;
-    let explained = |finding: &Compared| {
-        matches!(
-            finding.class,
-            Comparison::Matched | Comparison::OtherCatalogue | Comparison::Repeated
-        )
-    };
-    let late = !found.reconciled.iter().all(explained);
-    Ok(ExitCode::from(if !found.drift.incidents.is_empty() || found.omitted() > 0 {
+    let unexplained = [Comparison::Late, Comparison::CrashWindow];
+    let late = found
+        .reconciled
+        .as_ref()
+        .is_some_and(|done| unexplained.iter().any(|class| done.count(*class) > 0));
+    Ok(ExitCode::from(if found.drift.undeclared > 0 || found.omitted() > 0 {
         3
     } else if late || !found.drift.dormant.is_empty() {
         2
@@ -314,7 +296,7 @@ pub(super) fn report(federation: &Federation, found: &Found) -> Value {
         .map(|log| {
             json!({
                 "house": log.house, "report": log.report, "checkpoint": log.checkpoint,
-                "kept_policies": log.enforced.enforced.policies.len(), "notes": log.enforced.notes,
+                "kept_policies": log.policies, "notes": log.notes,
             })
         })
         .collect();
@@ -327,6 +309,7 @@ pub(super) fn report(federation: &Federation, found: &Found) -> Value {
         "logs_missing": found.missing,
         "undeclared": incidents,
         "unreconciled": found.unreconciled().collect::<Vec<_>>(),
+        "counts": { "undeclared": drift.undeclared, "unreconciled": found.omitted() },
         "dormant": dormant,
     })
 }
@@ -344,7 +327,7 @@ fn text(federation: &Federation, found: &Found, out: &mut dyn Write) -> anyhow::
             "checkpoint  {}: {} entries, root {}",
             log.report.origin, log.report.published, log.report.root
         )?;
-        for note in &log.enforced.notes {
+        for note in &log.notes {
             writeln!(out, "note        {note}")?;
         }
     }
@@ -381,6 +364,9 @@ fn text(federation: &Federation, found: &Found, out: &mut dyn Write) -> anyhow::
             finding.words()
         )?;
     }
+    for more in found.unlisted() {
+        writeln!(out, "{more}")?;
+    }
     let mut by: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for ((_, consumer, purpose), items) in &drift.dormant {
         *by.entry((consumer.as_str(), purpose)).or_default() += items.len();
@@ -388,6 +374,6 @@ fn text(federation: &Federation, found: &Found, out: &mut dyn Write) -> anyhow::
     for ((consumer, purpose), items) in by {
         writeln!(out, "DORMANT {consumer} for {purpose}: {items} declared and not released")?;
     }
-    writeln!(out, "\n{} undeclared, {} unreconciled", drift.incidents.len(), found.omitted())?;
+    writeln!(out, "\n{} undeclared, {} unreconciled", drift.undeclared, found.omitted())?;
     Ok(())
 }

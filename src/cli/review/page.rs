@@ -176,7 +176,7 @@ fn verdict(review: &Review, judged: Option<&Judgement<'_>>) -> Verdict {
             if !drift.incidents.is_empty() || found.omitted() > 0 {
                 grave = 2;
             }
-            let (looked, undeclared) = (drift.releases, drift.incidents.len());
+            let (looked, undeclared) = (drift.releases, drift.undeclared);
             let looked = format!("{looked} releases looked at, {undeclared} undeclared");
             more.push(match found.logs.len() {
                 // Nothing to hold it against.

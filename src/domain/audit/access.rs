@@ -54,6 +54,9 @@ pub struct AgencyAccess {
     /// Why it was withheld.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The log, where there are several.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub log: String,
     /// The record's index in the log.
     pub index: u64,
 }
@@ -69,6 +72,9 @@ pub struct Refused {
     pub items: Items,
     /// Why.
     pub reason: Option<String>,
+    /// The log, where there are several.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub log: String,
     /// The record's index in the log.
     pub index: u64,
 }
@@ -125,6 +131,16 @@ impl AccessReport {
         }
     }
 
+    /// Of lines of several logs, in the order of their times: a request that one log of a
+    /// party begins and its next one ends is one request.
+    pub fn of_logs(mut lines: Vec<Line>) -> Self {
+        // Lines of one log that have one time keep their order.
+        lines.sort_by_key(Line::time);
+        let mut report = Self::default();
+        lines.into_iter().for_each(|line| report.take(line));
+        report
+    }
+
     /// Adds a line of a log, the next one in its order; any but a section is left
     /// aside. That it is about the person is for the caller to know.
     pub fn take(&mut self, line: Line) {
@@ -139,21 +155,23 @@ impl AccessReport {
             .iter_mut()
             .rev()
             .find(|known| known.request == line.request && known.consumer == line.consumer);
-        let SectionLine { items, agency, decision, reason, index, .. } = line;
+        let SectionLine { origin: log, items, agency, decision, reason, index, .. } = line;
         let items = Items { numbers: items, ids: Vec::new() };
         let (asked, refused) = match agency {
             Some(agency) if decision != "REFUSED" => {
-                (Some(AgencyAccess { agency, items, decision, reason, index }), None)
+                (Some(AgencyAccess { agency, items, decision, reason, log, index }), None)
             }
-            agency => (None, Some(Refused { agency, items, reason, index })),
+            agency => (None, Some(Refused { agency, items, reason, log, index })),
         };
         match known {
             Some(known) => {
                 for taken_back in asked.iter().filter(|now| now.decision == WITHHELD) {
-                    let mut earlier = known.agencies.iter().rev();
-                    let at = earlier.position(|was| was.agency == taken_back.agency);
-                    if let Some(at) = at {
-                        known.agencies.remove(known.agencies.len() - 1 - at);
+                    let of_agency = |was: &AgencyAccess| was.agency == taken_back.agency;
+                    // Its own log's answer, or that of the log which this one goes on from.
+                    let own = |was: &AgencyAccess| of_agency(was) && was.log == taken_back.log;
+                    let at = known.agencies.iter().rposition(own);
+                    if let Some(at) = at.or_else(|| known.agencies.iter().rposition(of_agency)) {
+                        known.agencies.remove(at);
                     }
                 }
                 known.agencies.extend(asked);

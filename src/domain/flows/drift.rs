@@ -4,7 +4,7 @@
 //! the digest were kept when they came into force, and are evaluated again here: the
 //! log is not believed on what it says the rules allowed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::open::Flow;
 use crate::domain::audit::{Decision, Record, SectionRecord, Timestamp};
@@ -13,12 +13,15 @@ use crate::domain::item::ItemSet;
 use crate::domain::peer::SpiffeId;
 use crate::domain::policy::answer::Question;
 use crate::domain::policy::engine::Engine;
-use crate::domain::purpose::LegalBasis;
+use crate::domain::purpose::{LegalBasis, PurposeCode};
 use crate::domain::section::SectionStatus;
 
 /// How far a record may stand behind a change of policy, in microseconds: it was
 /// decided on before, and written after.
 const LEEWAY: u64 = 60_000_000;
+
+/// Most incidents that are told one by one; others are counted.
+pub const MOST_INCIDENTS: usize = 10_000;
 
 /// The policies that one house enforced.
 #[derive(Debug, Default)]
@@ -67,28 +70,58 @@ pub struct Drift {
     /// Those of them whose policy was kept.
     pub covered: u64,
     /// Releases that were not declared.
+    pub undeclared: u64,
+    /// The first [`MOST_INCIDENTS`] of them.
     pub incidents: Vec<Incident>,
+    /// What they released, by route.
+    pub slipped: BTreeMap<Route, ItemSet>,
     /// What was released, by route.
     pub observed: BTreeMap<Route, ItemSet>,
     /// What is declared now and was never released in the window.
     pub dormant: BTreeMap<Route, ItemSet>,
 }
 
-/// One verified log that is being read, record by record: nothing of it is kept but
-/// what was found.
+/// One log that is being read, record by record: nothing of it is kept but what was found.
 #[derive(Debug)]
 pub struct LogReading<'a> {
-    drift: &'a mut Drift,
+    drift: Drift,
     house: Option<String>,
     enforced: &'a Enforced,
-    known: Known,
+    /// What became of each way that a release can be.
+    ways: HashMap<Way, Passed>,
+}
+
+impl<'a> LogReading<'a> {
+    /// Begins with a log. Without a house's name it is that of the first agency in it.
+    pub fn new(house: Option<&str>, enforced: &'a Enforced) -> Self {
+        let house = house.map(str::to_owned);
+        Self { drift: Drift::default(), house, enforced, ways: HashMap::new() }
+    }
 }
 
 impl Drift {
-    /// Begins with a log. Without a house's name it is that of the first agency in it.
-    pub fn read<'a>(&'a mut self, house: Option<&str>, enforced: &'a Enforced) -> LogReading<'a> {
-        let house = house.map(str::to_owned);
-        LogReading { drift: self, house, enforced, known: HashMap::new() }
+    /// Takes up what was found in a log, under the name of its house.
+    pub fn absorb(&mut self, mut log: Self, house: &str) {
+        self.window = match (self.window, log.window) {
+            (Some((a, b)), Some((from, to))) => Some((a.min(from), b.max(to))),
+            (ours, theirs) => ours.or(theirs),
+        };
+        self.releases += log.releases;
+        self.covered += log.covered;
+        self.undeclared += log.undeclared;
+        let room = MOST_INCIDENTS.saturating_sub(self.incidents.len());
+        log.incidents.truncate(room);
+        for incident in &mut log.incidents {
+            house.clone_into(&mut incident.house);
+        }
+        self.incidents.append(&mut log.incidents);
+        for (ours, theirs) in [(&mut self.observed, log.observed), (&mut self.slipped, log.slipped)]
+        {
+            for (route, items) in theirs {
+                let all = ours.entry(route).or_default();
+                *all = all.or(&items);
+            }
+        }
     }
 
     /// Says what is declared now and was not released, once all logs are read.
@@ -110,31 +143,72 @@ impl LogReading<'_> {
     pub fn take(&mut self, index: u64, record: &Record) {
         let Record::Section(section) = record else { return };
         let Some(agency) = &section.agency else { return };
-        let house = self.house.get_or_insert_with(|| agency.to_string()).clone();
+        if self.house.is_none() {
+            self.house = Some(agency.to_string());
+        }
         if section.decision != Decision::Section(SectionStatus::Ok) {
             return;
         }
-        let drift = &mut *self.drift;
+        let drift = &mut self.drift;
         drift.releases += 1;
         drift.window = Some(match drift.window {
             None => (section.time, section.time),
             Some((from, to)) => (from.min(section.time), to.max(section.time)),
         });
-        let judged = judge(self.enforced, section, agency, &mut self.known);
+        let way = Way {
+            policy: section.rules.as_ref().map(|rules| *rules.policy()),
+            consumer: section.consumer.clone(),
+            purpose: section.purpose.clone(),
+            basis: section.basis,
+            agency: agency.clone(),
+        };
+        let passed = self.ways.entry(way).or_default();
+        passed.observed = passed.observed.or(&section.items);
+        let judged = judge(self.enforced, section, agency, &mut passed.declared);
         drift.covered += u64::from(judged.covered);
         if let Some((items, why)) = judged.wrong {
-            drift.incidents.push(incident(&house, index, section, agency, items, why));
+            passed.slipped = passed.slipped.or(&items);
+            drift.undeclared += 1;
+            if drift.incidents.len() < MOST_INCIDENTS {
+                drift.incidents.push(incident(index, section, agency, items, why));
+            }
         }
-        let purpose = section.purpose.as_ref().map(ToString::to_string).unwrap_or_default();
-        let route = (agency.clone(), section.consumer.clone(), purpose);
-        let items = drift.observed.entry(route).or_default();
-        *items = items.or(&section.items);
     }
 
-    /// Whose log it was, if anything in it says so.
-    pub fn house(self) -> Option<String> {
-        self.house
+    /// What was found, and whose log it was, if anything in it says so.
+    pub fn end(mut self) -> (Drift, Option<String>) {
+        for (way, passed) in self.ways {
+            let purpose = way.purpose.as_ref().map(ToString::to_string).unwrap_or_default();
+            let route = (way.agency, way.consumer, purpose);
+            let found = [
+                (&mut self.drift.observed, passed.observed),
+                (&mut self.drift.slipped, passed.slipped),
+            ];
+            for (routes, items) in found.into_iter().filter(|(_, items)| !items.is_empty()) {
+                let all = routes.entry(route.clone()).or_default();
+                *all = all.or(&items);
+            }
+        }
+        (self.drift, self.house)
     }
+}
+
+/// All that decides what a release may hold.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Way {
+    policy: Option<[u8; 32]>,
+    consumer: SpiffeId,
+    purpose: Option<PurposeCode>,
+    basis: Option<LegalBasis>,
+    agency: AgencyId,
+}
+
+#[derive(Debug, Default)]
+struct Passed {
+    /// What its policy declares, once it was asked.
+    declared: Option<ItemSet>,
+    observed: ItemSet,
+    slipped: ItemSet,
 }
 
 struct Judged {
@@ -142,13 +216,11 @@ struct Judged {
     wrong: Option<(ItemSet, String)>,
 }
 
-type Known = HashMap<([u8; 32], String, String, LegalBasis, String), ItemSet>;
-
 fn judge(
     enforced: &Enforced,
     section: &SectionRecord,
     agency: &AgencyId,
-    known: &mut Known,
+    declared: &mut Option<ItemSet>,
 ) -> Judged {
     let wrong =
         |covered, items: ItemSet, why: String| Judged { covered, wrong: Some((items, why)) };
@@ -169,14 +241,11 @@ fn judge(
         let why = format!("policy {} was not in force then", hex(&digest));
         return wrong(true, all, why);
     }
-    let purpose = section.purpose.as_ref().map(ToString::to_string).unwrap_or_default();
-    let basis = section.basis.as_ref().and_then(|basis| LegalBasis::from_name(basis.as_str()));
-    let Some(basis) = basis else {
+    let Some(basis) = section.basis else {
         return wrong(true, all, "the record names no legal basis".to_owned());
     };
-    let consumer = section.consumer.to_string();
-    let key = (digest, consumer, purpose.clone(), basis, agency.to_string());
-    let declared = *known.entry(key).or_insert_with(|| {
+    let declared = *declared.get_or_insert_with(|| {
+        let purpose = section.purpose.as_ref().map(ToString::to_string).unwrap_or_default();
         let question = Question { consumer: &section.consumer, purpose: &purpose, basis, agency };
         let openings = engine.openings(&question).unwrap_or_default();
         let open = openings.iter().filter(|opening| opening.explanation.allowed());
@@ -205,7 +274,6 @@ fn in_force(timeline: &[(Timestamp, [u8; 32])], digest: &[u8; 32], time: Timesta
 }
 
 fn incident(
-    house: &str,
     index: u64,
     section: &SectionRecord,
     agency: &AgencyId,
@@ -213,7 +281,7 @@ fn incident(
     why: String,
 ) -> Incident {
     Incident {
-        house: house.to_owned(),
+        house: String::new(),
         index,
         time: section.time,
         request: section.request.to_string(),
@@ -223,25 +291,6 @@ fn incident(
         basis: section.basis.as_ref().map(ToString::to_string),
         items,
         why,
-    }
-}
-
-impl Drift {
-    /// The incidents' items by route, for a picture.
-    pub fn undeclared(&self) -> BTreeMap<Route, ItemSet> {
-        let mut routes: BTreeMap<Route, ItemSet> = BTreeMap::new();
-        for incident in &self.incidents {
-            let purpose = incident.purpose.clone().unwrap_or_default();
-            let route = (incident.agency.clone(), incident.consumer.clone(), purpose);
-            let items = routes.entry(route).or_default();
-            *items = items.or(&incident.items);
-        }
-        routes
-    }
-
-    /// The agencies that released anything.
-    pub fn agencies(&self) -> BTreeSet<&AgencyId> {
-        self.observed.keys().map(|(agency, ..)| agency).collect()
     }
 }
 

@@ -1,11 +1,14 @@
 //! Two logs held against each other: whatever was changed in one of them is named, and
 //! what honest processes record of lost answers, repeats and crashes is not.
 
+use std::hash::RandomState;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use tributary::domain::audit::export::{CountLine, Line, SectionLine};
-use tributary::domain::audit::reconcile::{Compared, Comparison, reconcile};
+use tributary::domain::audit::reconcile::{
+    Bounds, Compared, Comparison, LogLine, Reconciled, Rereadable, reconcile, reconcile_logs,
+};
 use tributary::domain::audit::{ReasonWord, Record, RefusalsRecord, Timestamp};
 
 const SECOND: u64 = 1_000_000;
@@ -58,7 +61,8 @@ fn log(origin: &str, lines: impl IntoIterator<Item = SectionLine>) -> Vec<Line> 
 }
 
 fn run(gateway: &[Line], agencies: &[Vec<Line>]) -> Vec<Compared> {
-    reconcile(gateway, agencies, Duration::from_secs(5))
+    let agencies: Vec<&[Line]> = agencies.iter().map(Vec::as_slice).collect();
+    reconcile(&[gateway], &agencies, Duration::from_secs(5), &RandomState::new())
 }
 
 fn classes(gateway: &[SectionLine], agencies: &[&[SectionLine]]) -> Vec<Comparison> {
@@ -320,4 +324,259 @@ proptest! {
         let before = before.is_some_and(|before| matches!(before, Line::Section(before) if named(&findings, before)));
         prop_assert!(named(&findings, &line) || before, "{line:?}\n{findings:?}");
     }
+}
+
+/// What honest processes record that is more than one answer to one question: answers
+/// that were taken back, uses that were counted, and a gateway that was killed.
+fn eventful() -> impl Strategy<Value = (Vec<Line>, Vec<Vec<Line>>)> {
+    let request = (0..9_u64, honest(), any::<bool>(), 0..6_u8);
+    let requests = prop::collection::vec(request, 1..24);
+    (requests, any::<prop::sample::Index>(), any::<bool>()).prop_map(|(requests, killed, kills)| {
+        let (mut gateway, mut agencies) = (Vec::new(), vec![Vec::new(), Vec::new()]);
+        let killed = killed.index(requests.len()) as u64;
+        for ((id, (ours, theirs), other, event), number) in requests.into_iter().zip(0..) {
+            let at = usize::from(other);
+            // Of two askings that are alike it cannot be told which of them was lost.
+            let lost = kills && number == killed;
+            let name = if lost { "lost".to_owned() } else { format!("r{id}") };
+            let mut line = line(&name, AGENCIES[at], number * 7, ours);
+            line.grant = Some(format!("grant-{}", id % 3));
+            let mut answer = SectionLine { time_us: line.time_us - 300_000, ..line.clone() };
+            let (decision, reason) = match theirs.split_once(' ') {
+                Some((decision, reason)) => (decision, Some(reason.to_owned())),
+                None => (theirs, None),
+            };
+            (answer.decision, answer.reason) = (decision.to_owned(), reason);
+            if decision == "OK" {
+                answer = counted(answer, number as u32 + 1, 1);
+            }
+            agencies[at].push(answer.clone());
+            // Authority ended after it was answered: at the agency, whose gateway then
+            // hears that, or at the gateway.
+            let ended = event == 0 && ours == "OK";
+            let taken_back = |of: &SectionLine| SectionLine {
+                time_us: of.time_us + SECOND,
+                decision: "WITHHELD".to_owned(),
+                reason: Some("GRANT_REVOKED".to_owned()),
+                ..of.clone()
+            };
+            if ended && other {
+                agencies[at].push(taken_back(&answer));
+                line.decision = "DENIED".to_owned();
+            }
+            if lost {
+                continue;
+            }
+            gateway.push(line.clone());
+            if ended && !other {
+                gateway.push(taken_back(&line));
+            }
+        }
+        let mut gateway = log("gateway.example/2026", gateway);
+        let opened = Record::Started { time: Timestamp(START - SECOND), clean: true };
+        gateway.insert(0, Line::new("gateway.example/2026", 0, &opened, false));
+        if kills {
+            let time = Timestamp(START + killed * 7 * SECOND + 3 * SECOND);
+            let started = Record::Started { time, clean: false };
+            let at = gateway.partition_point(|line| line.time() < time);
+            gateway.insert(at, Line::new("gateway.example/2026", 0, &started, false));
+        }
+        let gateway = placed("gateway.example/2026", gateway, 7);
+        let agencies = agencies.into_iter().zip(AGENCIES);
+        let agencies = agencies.map(|(lines, name)| log(&format!("{name}.example/2026"), lines));
+        (gateway, agencies.collect())
+    })
+}
+
+/// Lines under an origin, numbered from a number on.
+fn placed(of: &str, lines: Vec<Line>, from: u64) -> Vec<Line> {
+    let mut lines = lines;
+    for (line, at) in lines.iter_mut().zip(from..) {
+        match line {
+            Line::Section(section) => (section.origin, section.index) = (of.to_owned(), at),
+            Line::Started { origin, index, .. } => (*origin, *index) = (of.to_owned(), at),
+            other => unreachable!("no such line is made here: {other:?}"),
+        }
+    }
+    lines
+}
+
+/// A log in parts: as they were exported, or each a log of its own, as from year to year.
+/// Not where it says.
+fn parts(
+    log: &[Line],
+    cuts: &[prop::sample::Index],
+    of_their_own: bool,
+    not_at: Option<usize>,
+) -> Vec<Vec<Line>> {
+    if log.is_empty() {
+        return Vec::new();
+    }
+    let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(log.len() + 1)).collect();
+    at.retain(|cut| Some(*cut) != not_at);
+    at.extend([0, log.len()]);
+    at.sort_unstable();
+    at.dedup();
+    let parts = at.windows(2).zip(2026..).map(|(ends, year)| {
+        let part = log[ends[0]..ends[1]].to_vec();
+        let (origin, ..) = log[0].place();
+        let name = origin.rsplit_once('/').unwrap().0;
+        if of_their_own { placed(&format!("{name}/{year}"), part, 0) } else { part }
+    });
+    let mut parts: Vec<_> = parts.collect();
+    // In whatever order they are named.
+    parts.reverse();
+    parts
+}
+
+/// Findings without the places in the logs, in an order.
+fn plain(findings: &[Compared]) -> Vec<String> {
+    let plain = findings.iter().map(|finding| {
+        let mut finding = finding.clone();
+        finding.line = finding.line.map(|line| line.split_once(": ").unwrap().1.to_owned());
+        format!("{finding:?}")
+    });
+    let mut plain: Vec<String> = plain.collect();
+    plain.sort();
+    plain
+}
+
+fn bounded(gateways: &[&[Line]], agencies: &[&[Line]], bounds: &Bounds) -> Reconciled {
+    reconcile_logs(gateways, agencies, bounds, &RandomState::new()).unwrap()
+}
+
+fn slices(logs: &[Vec<Line>]) -> Vec<&[Line]> {
+    logs.iter().map(Vec::as_slice).collect()
+}
+
+proptest! {
+    #[test]
+    fn logs_in_parts_come_to_the_same_as_whole_ones(
+        (gateway, agencies) in eventful(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+        of_their_own in any::<bool>(),
+        tampered in prop::option::of((0_usize..3, any::<prop::sample::Index>(), 0_usize..14, any::<usize>())),
+    ) {
+        let mut logs = [gateway, agencies[0].clone(), agencies[1].clone()];
+        // Two parts have the order of their indexes, however they are named.
+        let mut swapped = None;
+        if let Some((which, at, how, to)) = tampered {
+            prop_assume!(!logs[which].is_empty());
+            let log_of = &mut logs[which];
+            let chosen = at.index(log_of.len());
+            match (how, log_of[chosen].clone()) {
+                (10, _) => drop(log_of.remove(chosen)),
+                (11, line) if !of_their_own => {
+                    let index = log_of.last().unwrap().index() + 1;
+                    let origin = line.place().0.to_owned();
+                    log_of.extend(placed(&origin, vec![line.clone()], index));
+                }
+                (12, _) if !of_their_own && chosen > 0 => {
+                    log_of.swap(chosen, chosen - 1);
+                    swapped = Some((which, chosen));
+                }
+                (13, Line::Section(mut line)) => {
+                    if let Some(count) = &mut line.count {
+                        (count.used, count.expires) = (1, count.expires + to as u64 % 2);
+                    }
+                    log_of[chosen] = Line::Section(line);
+                }
+                (how, Line::Section(line)) if how < 9 => {
+                    log_of[chosen] = Line::Section(Box::new(edited(&line, how, to)));
+                }
+                _ => {}
+            }
+        } else {
+            let whole = run(&logs[0], &logs[1..]);
+            let wrong: Vec<_> = whole.iter().filter(|found| found.class.is_contradiction()).collect();
+            prop_assert!(wrong.is_empty(), "{wrong:?}");
+        }
+        let whole = run(&logs[0], &logs[1..]);
+        let mut all = logs.iter().enumerate().map(|(at, log)| {
+            let whole = swapped.and_then(|(which, chosen)| (which == at).then_some(chosen));
+            parts(log, &cuts, of_their_own, whole)
+        });
+        let gateways = all.next().unwrap();
+        let agencies: Vec<Vec<Line>> = all.flatten().collect();
+        let (gateways, agencies) = (slices(&gateways), slices(&agencies));
+        let split = reconcile(&gateways, &agencies, Duration::from_secs(5), &RandomState::new());
+        prop_assert_eq!(plain(&split), plain(&whole));
+        // However little is held at a time, and though what is alike is set aside unseen.
+        let little = Bounds { marks: 5, lines: 3, ..Bounds::new(Duration::from_secs(5)) };
+        let little = bounded(&gateways, &agencies, &little);
+        let found: Vec<Compared> =
+            whole.iter().filter(|found| found.class != Comparison::Matched).cloned().collect();
+        let named: Vec<Compared> = little
+            .findings
+            .iter()
+            .filter(|found| found.class != Comparison::Matched)
+            .cloned()
+            .collect();
+        prop_assert_eq!(plain(&named), plain(&found));
+        for class in Comparison::ALL {
+            let count = whole.iter().filter(|found| found.class == class).count() as u64;
+            prop_assert_eq!(little.count(class), count, "{:?}", class);
+        }
+    }
+}
+
+/// A side's log of so many records, made while it is read. Of each hundred requests the
+/// gateway says of one that it got no answer.
+struct Made {
+    records: u64,
+    agency: bool,
+}
+
+impl Rereadable for Made {
+    type Error = std::convert::Infallible;
+
+    fn each(&self, take: &mut dyn FnMut(LogLine<'_>)) -> Result<(), Self::Error> {
+        for number in 0..self.records {
+            let decision = if number % 100 == 7 && !self.agency { "TIMEOUT" } else { "OK" };
+            let mut line = line(&format!("r{number}"), "lending", number, decision);
+            line.grant = Some(format!("grant-{number}"));
+            let line = if self.agency { counted(line, 1, 1) } else { line };
+            let lines = log(if self.agency { "a.example/log" } else { "g.example/log" }, [line]);
+            take(LogLine::Exported(&placed(lines[0].place().0, lines.clone(), number)[0]));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_held_does_not_grow_with_the_logs() {
+    let bounds = Bounds { marks: 900, lines: 40, named: 25, ..Bounds::new(Duration::from_secs(5)) };
+    for records in [300, 6_000] {
+        let [gateway, agency] = [false, true].map(|agency| [Made { records, agency }]);
+        let found = reconcile_logs(&gateway, &agency, &bounds, &RandomState::new()).unwrap();
+        assert!(found.marks <= bounds.marks + 1, "{found:?}");
+        assert!(found.lines <= bounds.lines, "{found:?}");
+        let late = records / 100;
+        assert_eq!(found.count(Comparison::Late), late);
+        assert_eq!(found.count(Comparison::Matched), records - late);
+        let named: Vec<&str> =
+            found.findings.iter().map(|finding| finding.request.as_str()).collect();
+        let first: Vec<String> = (0..late.min(25)).map(|at| format!("r{}", at * 100 + 7)).collect();
+        assert_eq!(named, first, "the earliest of them");
+        assert_eq!(found.unnamed(Comparison::Late), late - late.min(25));
+        // 24 bytes for each record of either side and each count, 900 of them at a time, and
+        // again for each twenty pairs that differ.
+        let least = (records * 3).div_ceil(900) + (late * 2).div_ceil(40);
+        let passes = u64::from(found.passes);
+        assert!(least <= passes && passes <= 3 * least, "{least} passes at least: {found:?}");
+    }
+}
+
+#[test]
+fn parts_of_one_log_that_lie_over_each_other_are_named() {
+    let all = log("g.example/log", (0..6).map(|at| line(&format!("r{at}"), "lending", at, "OK")));
+    let agency =
+        log("a.example/log", (0..6).map(|at| line(&format!("r{at}"), "lending", at, "OK")));
+    let over = [&all[..4], &all[3..]];
+    let found = reconcile(&over, &[&agency], Duration::from_secs(5), &RandomState::new());
+    let disordered = found.iter().filter(|finding| finding.class == Comparison::Disordered).count();
+    assert!(disordered > 0, "{found:?}");
+    let beside = [&all[..4], &all[4..]];
+    let found = reconcile(&beside, &[&agency], Duration::from_secs(5), &RandomState::new());
+    assert!(found.iter().all(|finding| finding.class == Comparison::Matched), "{found:?}");
 }

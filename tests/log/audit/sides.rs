@@ -1,6 +1,7 @@
 //! What the log says to others: reconciliation and subject access.
 
 use std::collections::HashSet;
+use std::hash::RandomState;
 use std::time::Duration;
 
 use tributary::domain::audit::access::subject_access;
@@ -42,7 +43,8 @@ fn lines(records: &[Record]) -> Vec<Line> {
 }
 
 fn run(gateway: &[Record], agency: &[Record]) -> Vec<Compared> {
-    reconcile(&lines(gateway), &[lines(agency)], Duration::from_secs(2))
+    let (gateway, agency) = (lines(gateway), lines(agency));
+    reconcile(&[&gateway], &[&agency], Duration::from_secs(2), &RandomState::new())
 }
 
 #[test]

@@ -150,10 +150,9 @@ fn columns<'a>(review: &'a Review, judged: Option<&'a [Judged<'_>]>) -> BTreeMap
             let cell = columns.entry((consumer.as_str(), purpose)).or_default();
             cell.observed = cell.observed.or(items);
         }
-        for incident in &found.drift.incidents {
-            let purpose = incident.purpose.as_deref().unwrap_or_default();
-            let cell = columns.entry((incident.consumer.as_str(), purpose)).or_default();
-            cell.undeclared = cell.undeclared.or(&incident.items);
+        for ((_, consumer, purpose), items) in &found.drift.slipped {
+            let cell = columns.entry((consumer.as_str(), purpose)).or_default();
+            cell.undeclared = cell.undeclared.or(items);
         }
     }
     columns

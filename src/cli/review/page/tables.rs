@@ -254,6 +254,7 @@ pub(super) fn drift(review: &Review, found: &Found) -> Markup {
                         }
                     }
                 }
+                @for more in found.unlisted() { p { (more) } }
             }
         }
     }

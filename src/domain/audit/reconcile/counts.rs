@@ -3,17 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use super::side::{Candidate, Log};
+use super::side::{Candidate, Groups};
 use super::{Compared, Comparison};
 
 /// The records that contradict others of the same agency.
-pub(super) fn contradictions(log: &Log<'_>) -> Vec<Compared> {
+pub(super) fn contradictions(groups: &Groups<'_>) -> Vec<Compared> {
     let mut uses = BTreeMap::new();
     let mut ends = BTreeMap::new();
     let mut findings = Vec::new();
-    for entry in log.groups.values().flatten() {
+    for entry in groups.values().flatten() {
         let (Some(count), Some(grant)) = (&entry.line.count, &entry.line.grant) else { continue };
-        let of = (&count.issuer, grant);
+        let of = (&entry.line.agency, &count.issuer, grant);
         if *ends.entry(of).or_insert(count.expires) != count.expires {
             findings.push(finding(entry, "its grant ends at another time than in other records"));
         }

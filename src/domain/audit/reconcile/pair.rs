@@ -49,7 +49,7 @@ pub(super) fn pair(
     // What the agency answered more often than the gateway has it.
     let theirs = std::mem::take(&mut rest.theirs);
     for entry in theirs {
-        match again(&entry, gateway, agency, within) {
+        match again(&entry, gateway, agency, within, missing) {
             Some(class) => findings.push(finding(class, entry.line.time_us)),
             None => rest.theirs.push(entry),
         }
@@ -63,13 +63,17 @@ pub(super) fn pair(
         let time = entry.line.time_us;
         let class = match absent(missing, Side::Gateway, time, gateway.is_empty()) {
             // A counted refusal has no record of its own.
-            _ if !is_answered(entry) && missing.counted(&entry.line.consumer, time) => continue,
+            _ if !is_told(entry.decision) && missing.counted(&entry.line.consumer, time) => {
+                continue;
+            }
             class => class,
         };
         findings.push(Compared { missing_at: Some(Side::Gateway), ..finding(class, time) });
     }
     // An agency that was not reached, or only counted a refusal, has no record.
-    for entry in rest.ours.iter().filter(|entry| is_answered(entry) || entry.decision == WITHHELD) {
+    for entry in
+        rest.ours.iter().filter(|entry| is_told(entry.decision) || entry.decision == WITHHELD)
+    {
         let time = entry.line.time_us;
         let class = absent(missing, Side::Agency, time, agency.is_empty());
         findings.push(Compared { missing_at: Some(Side::Agency), ..finding(class, time) });
@@ -121,7 +125,7 @@ impl<'a> Rest<'a> {
         let mut pairs = Vec::new();
         self.ours.retain(|ours| {
             // What an agency need not have is not held against what is another's.
-            let must = is_answered(ours);
+            let must = is_told(ours.decision);
             let candidates = self.theirs.iter().take(CANDIDATES).enumerate();
             let counted =
                 candidates.map(|(at, theirs)| (differences(ours, theirs, self.within).len(), at));
@@ -136,14 +140,14 @@ impl<'a> Rest<'a> {
 }
 
 /// Whether the agency told something of the person.
-fn is_answered(entry: &Candidate<'_>) -> bool {
-    [SectionStatus::Ok, SectionStatus::NoRecord].iter().any(|is| is.as_str() == entry.decision)
+pub(super) fn is_told(decision: &str) -> bool {
+    [SectionStatus::Ok, SectionStatus::NoRecord].iter().any(|is| is.as_str() == decision)
 }
 
-/// What a gateway records that got this agency's answer; nothing where any will do.
-fn expected(theirs: &Candidate<'_>) -> Option<&'static str> {
-    let status = SectionStatus::ALL.into_iter().find(|status| status.as_str() == theirs.decision);
-    let refused = || Reason::from_word(theirs.reason?).map(Reason::section_status);
+/// What a gateway records that got an agency's answer; nothing where any will do.
+pub(super) fn expected(decision: &str, reason: Option<&str>) -> Option<&'static str> {
+    let status = SectionStatus::ALL.into_iter().find(|status| status.as_str() == decision);
+    let refused = || Reason::from_word(reason?).map(Reason::section_status);
     status.or_else(refused).map(SectionStatus::as_str)
 }
 
@@ -151,13 +155,13 @@ fn expected(theirs: &Candidate<'_>) -> Option<&'static str> {
 fn verdict(ours: &Candidate<'_>, theirs: &Candidate<'_>) -> Option<Comparison> {
     // Who asked was gone, so that there was no answer.
     let gone = theirs.reason == Some(Reason::Abandoned.as_str());
-    let expected = expected(theirs).filter(|_| !gone);
+    let expected = expected(theirs.decision, theirs.reason).filter(|_| !gone);
     if expected == Some(ours.decision) {
         return Some(Comparison::Matched);
     }
-    let told = is_answered(ours) || ours.decision == SectionStatus::Denied.as_str();
+    let told = is_told(ours.decision) || ours.decision == SectionStatus::Denied.as_str();
     match (ours.decision, expected) {
-        (decision, None) if !is_answered(ours) && decision != WITHHELD => Some(Comparison::Matched),
+        (decision, None) if !is_told(decision) && decision != WITHHELD => Some(Comparison::Matched),
         (WITHHELD, Some(expected)) => {
             (expected == SectionStatus::Ok.as_str()).then_some(Comparison::Late)
         }
@@ -173,6 +177,7 @@ fn again(
     gateway: &[Candidate<'_>],
     agency: &[Candidate<'_>],
     within: u64,
+    missing: &Missing<'_>,
 ) -> Option<Comparison> {
     let about = |other: &&Candidate<'_>| same(other.line, entry.line) && near(other, entry, within);
     gateway.iter().find(about)?;
@@ -182,13 +187,13 @@ fn again(
     if entry.reason == Some(Reason::Abandoned.as_str()) {
         return Some(Comparison::Matched);
     }
-    if !is_answered(entry) {
+    if !is_told(entry.decision) {
         return Some(Comparison::Late);
     }
     let released =
         |entry: &Candidate<'_>| entry.line.count.as_ref().map_or(1, |count| count.released);
     let repeat = others().find(|other| released(other) != released(entry))?;
-    Some(if repeat.line.origin == entry.line.origin {
+    Some(if missing.agencies.is_one_party(repeat.log, entry.log) {
         Comparison::Late
     } else {
         Comparison::Repeated
