@@ -137,14 +137,19 @@ impl AccessReport {
         // Lines of one log that have one time keep their order.
         lines.sort_by_key(Line::time);
         let mut report = Self::default();
-        lines.into_iter().for_each(|line| report.take(line));
+        for line in lines {
+            if let Line::Section(line) = line {
+                report.add(*line);
+            }
+        }
         report
     }
 
-    /// Adds a line of a log, the next one in its order; any but a section is left
+    /// Adds a line of the only log, the next one in its order; any but a section is left
     /// aside. That it is about the person is for the caller to know.
     pub fn take(&mut self, line: Line) {
-        if let Line::Section(line) = line {
+        if let Line::Section(mut line) = line {
+            line.origin.clear();
             self.add(*line);
         }
     }
