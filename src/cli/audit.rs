@@ -8,6 +8,7 @@ mod find;
 mod keygen;
 mod line;
 mod mirror;
+mod place;
 mod prove;
 mod reconcile;
 mod review;
@@ -56,7 +57,8 @@ enum AuditCommand {
     Subject(subject::SubjectArgs),
     /// Make, update or check the index that searches go by.
     Index(find::MakeIndexArgs),
-    /// Copy what is published to a folder, from which it can be verified alone.
+    /// Copy what is published to a folder or to object storage, from which it can be verified
+    /// alone; or fetch such a copy from object storage.
     Mirror(mirror::MirrorArgs),
     /// Print every record as a line of JSON.
     Export(find::ExportArgs),
@@ -69,7 +71,7 @@ enum AuditCommand {
 /// Which log, and the key that signs it.
 #[derive(Debug, Args)]
 struct LogArgs {
-    /// The log's folder.
+    /// The log's folder; for `verify` and `mirror` also s3://BUCKET/PREFIX.
     log: PathBuf,
     /// The log's public key, ORIGIN+HASH+BASE64, or a file that holds it.
     #[arg(long)]

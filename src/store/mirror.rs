@@ -9,8 +9,11 @@
 //! A mirror that holds another log, another history or more than the log is left as it
 //! is: then two copies of one log went on, or the log was put back, and the mirror may be
 //! the only one to tell. When rounds are made is `keeping`'s business, and where the
-//! copy lies is a [`Store`]'s: a folder now.
+//! copy lies is a [`Store`]'s: a folder, or a bucket of object storage. `fetch` brings a mirror
+//! from there into a folder.
 
+mod bucket;
+mod fetch;
 mod folder;
 mod keeping;
 
@@ -19,6 +22,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use bucket::Bucket;
+pub use fetch::fetch;
 pub use folder::Folder;
 pub use keeping::{Look, Mirroring, Standing};
 
@@ -39,8 +44,7 @@ const ENFORCED: &str = "enforced";
 /// In the log's folder: where its mirror was begun.
 const BEGUN: &str = "mirrored";
 
-/// Where a copy is kept. Names are paths as in a log, with slashes. Object storage has
-/// the same operations; its conditional put is [`exchange`](Self::exchange).
+/// Where a copy is kept. Names are paths as in a log, with slashes.
 pub trait Store: fmt::Debug + Send {
     /// What a name holds, up to `most` bytes; `None` where nothing is.
     ///
@@ -83,9 +87,12 @@ pub enum MirrorError {
     /// The store is full.
     #[error("there is no room in it: {0}")]
     Full(io::Error),
+    /// It cannot keep a mirror.
+    #[error("it is no store for a mirror: {0}")]
+    Unfit(io::Error),
     /// There is nothing where a mirror was kept.
     #[error(
-        "it is empty, and a mirror of this log was kept there: is the share mounted? To begin it anew, remove `{begun}` in the log's folder"
+        "it is empty, and a mirror of this log was kept there: is the share mounted, the bucket the right one? To begin it anew, remove its line from `{begun}` in the log's folder"
     )]
     Gone {
         /// The file that tells.
@@ -132,6 +139,7 @@ impl MirrorError {
         match self {
             Self::Away(_) => "away",
             Self::Full(_) => "full",
+            Self::Unfit(_) => "unfit",
             Self::Gone { .. } => "gone",
             Self::Other(_) => "other",
             Self::Longer { .. } => "longer",
@@ -151,7 +159,11 @@ impl MirrorError {
 
 impl From<io::Error> for MirrorError {
     fn from(error: io::Error) -> Self {
-        if is_full(&error) { Self::Full(error) } else { Self::Away(error) }
+        match error.kind() {
+            _ if is_full(&error) => Self::Full(error),
+            io::ErrorKind::Unsupported => Self::Unfit(error),
+            _ => Self::Away(error),
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::app::StartError;
 use crate::config::audit::AuditConfig;
+use crate::config::mirror::Place;
 use crate::domain::audit::VerifyingKey;
-use crate::store::mirror::{Folder, Mirror, Mirroring};
+use crate::store::mirror::{Bucket, Folder, Mirror, Mirroring, Store};
 
 /// How often it is looked whether more was published, which is about as often as it is.
 const EVERY: Duration = Duration::from_secs(1);
@@ -18,9 +19,18 @@ pub(in crate::app) fn keep(
     config: &AuditConfig,
     key: VerifyingKey,
 ) -> Result<Option<Mirroring>, StartError> {
-    let Some(folder) = &config.mirror else { return Ok(None) };
-    let place = Some(folder.display().to_string());
-    let mirror = Mirror::new(&config.folder, key, Box::new(Folder::new(folder)), place);
+    let Some(named) = &config.mirror else { return Ok(None) };
+    let store: Box<dyn Store> = match (Place::of(named), &config.store) {
+        (Ok(Place::Folder(folder)), _) => Box::new(Folder::new(&folder)),
+        (Ok(Place::Bucket { name, prefix }), Some(store)) => {
+            Box::new(Bucket::new(&name, &prefix, store).map_err(StartError::Mirror)?)
+        }
+        // The configuration was judged before.
+        (Ok(Place::Bucket { .. }), None) => return Ok(None),
+        (Err(why), _) => return Err(StartError::Mirror(why)),
+    };
+    let place = Some(named.display().to_string());
+    let mirror = Mirror::new(&config.folder, key, store, place);
     Mirroring::start(mirror, EVERY).map(Some).map_err(StartError::Thread)
 }
 

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
 
-use super::{LogArgs, source};
+use super::{LogArgs, place, source};
 use crate::cli::output::say;
+use crate::config::mirror::Place;
 use crate::store::verify::{Report, Rollback, Verdict, verify};
 
 #[derive(Debug, Args)]
@@ -16,16 +18,27 @@ pub(super) struct VerifyArgs {
     /// A signed checkpoint of this log from outside, such as the one a peer keeps.
     #[arg(long)]
     known: Option<PathBuf>,
+    #[command(flatten)]
+    store: place::StoreArgs,
 }
 
 pub(super) fn run(args: &VerifyArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let log = &args.log.log;
+    let key = source::key(&args.log.key)?;
+    let place = place::of(&args.log.log)?;
+    let (fetched, log);
+    match &place {
+        Place::Folder(folder) => log = folder.as_path(),
+        Place::Bucket { .. } => {
+            fetched = tempfile::tempdir().context("cannot make a folder to fetch it to")?;
+            place::bring(&*args.store.open(&place)?, &key, fetched.path())?;
+            log = fetched.path();
+        }
+    }
     anyhow::ensure!(
         log.join("checkpoint").exists() || log.join("wal").exists(),
         "{} holds no audit log: name the folder that has `checkpoint` and `tile` in it",
         log.display()
     );
-    let key = source::key(&args.log.key)?;
     let known = args.known.as_ref().map(|path| source::checkpoint(path, &key)).transpose()?;
     let mut progress = source::Progress::new();
     let report = verify(log, &key, known.as_ref(), &mut |entries| progress.tell(entries))?;
