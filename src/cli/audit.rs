@@ -1,15 +1,17 @@
 //! `tributary audit`: verify, prove, check, search, reconcile and export a log.
 //!
-//! Reads logs, by itself or through a gateway, and never writes one; `keygen` makes the
-//! key of a new one. Results go to standard output, progress and warnings to standard
+//! Reads logs, by itself or through a gateway, and writes none but with `prune`; `keygen`
+//! makes the key of a new one. Results go to standard output, progress and warnings to standard
 //! error.
 
 mod find;
+pub(super) mod gone;
 mod keygen;
 mod line;
 mod mirror;
 mod place;
 mod prove;
+mod prune;
 mod reconcile;
 mod review;
 pub(super) mod source;
@@ -60,6 +62,8 @@ enum AuditCommand {
     /// Copy what is published to a folder or to object storage, from which it can be verified
     /// alone; or fetch such a copy from object storage.
     Mirror(mirror::MirrorArgs),
+    /// Show what has been kept long enough, and with --yes take it away.
+    Prune(prune::PruneArgs),
     /// Print every record as a line of JSON.
     Export(find::ExportArgs),
     /// Read a gateway's log over the network, as a reviewer.
@@ -95,6 +99,7 @@ pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
         AuditCommand::Subject(args) => subject::run(&args, json),
         AuditCommand::Index(args) => find::make_index(&args, json),
         AuditCommand::Mirror(args) => mirror::run(&args, json),
+        AuditCommand::Prune(args) => prune::run(&args, json),
         AuditCommand::Export(args) => find::export(&args),
         AuditCommand::Review(args) => review::run(args, json),
         AuditCommand::Reconcile(args) => reconcile::run(&args, json),

@@ -28,6 +28,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use figures::Figures;
+pub(super) use open::prepare as lock;
 use shared::Shared;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
@@ -115,7 +116,7 @@ pub enum AuditError {
 }
 
 /// The folder of files that have no final name yet.
-const TEMPORARY: &str = "tmp";
+pub(super) const TEMPORARY: &str = "tmp";
 
 /// Places in the queue for what is no request: counts, searches, answers taken back.
 const BESIDE: usize = 64;
@@ -395,7 +396,7 @@ impl AuditLog {
 
 /// The lock on the folder.
 #[derive(Debug)]
-struct Lock(File);
+pub(super) struct Lock(File);
 
 impl Drop for Lock {
     fn drop(&mut self) {

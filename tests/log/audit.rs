@@ -13,6 +13,7 @@ mod index;
 mod load;
 mod mirror;
 mod panics;
+mod pruning;
 mod reconciled;
 mod record;
 mod recovery;

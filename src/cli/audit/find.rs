@@ -132,6 +132,7 @@ pub(super) fn each(
     query: &Query,
     on_record: &mut dyn FnMut(u64, &Record) -> std::io::Result<()>,
 ) -> anyhow::Result<ExitCode> {
+    super::gone::say_of(&log.log, key)?;
     if !how.scan {
         let file = how.index.clone().unwrap_or_else(|| Index::beside(&log.log));
         match by_index(log, key, file, query) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::source;
+use super::{gone, source};
 use crate::cli::output::say;
 use crate::domain::audit::Timestamp;
 use crate::domain::audit::reconcile::{Comparison, reconcile_all};
@@ -37,17 +37,26 @@ pub(super) struct ReconcileArgs {
 /// gateway says of an answer that it passed nothing of it on.
 pub(super) fn run(args: &ReconcileArgs, json: bool) -> anyhow::Result<ExitCode> {
     let keys = args.keys.iter().map(|key| source::key(key)).collect::<anyhow::Result<Vec<_>>>()?;
-    let gateways = std::iter::once(&args.gateway)
+    let leeway = Duration::from_secs(args.leeway);
+    let mut gateways = std::iter::once(&args.gateway)
         .chain(&args.more)
         .map(|path| source::log_or_export(path, &keys))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let gateways: Vec<&[_]> = gateways.iter().map(Vec::as_slice).collect();
-    let agencies = args
+    let mut agencies = args
         .agencies
         .iter()
         .map(|path| source::log_or_export(path, &keys))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let findings = reconcile_all(&gateways, &agencies, Duration::from_secs(args.leeway));
+    let paths = std::iter::once(&args.gateway).chain(&args.more).chain(&args.agencies);
+    // An export does not say.
+    let gone = paths
+        .filter(|path| path.is_dir())
+        .map(|path| gone::until(path, source::key_of(path, &keys)?.0))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut sides: Vec<&mut Vec<_>> = gateways.iter_mut().chain(&mut agencies).collect();
+    gone::leave_out(&mut sides, gone.into_iter().flatten().max(), leeway);
+    let gateways: Vec<&[_]> = gateways.iter().map(Vec::as_slice).collect();
+    let findings = reconcile_all(&gateways, &agencies, leeway);
     let count =
         |class: Comparison| findings.iter().filter(|finding| finding.class == class).count();
     let shown: Vec<_> = findings

@@ -38,6 +38,7 @@ pub(super) fn lines(
     with_tags: bool,
     on_line: &mut dyn FnMut(Line) -> std::io::Result<()>,
 ) -> anyhow::Result<ExitCode> {
+    super::gone::say_of(log, key)?;
     let mut progress = Progress::new();
     let mut written = Ok(());
     let walked = walk(log, Some(key), &mut |Step { index, record, .. }| {

@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use clap::Args;
 use comfy_table::{Table, presets};
 
-use super::{LogArgs, find, source};
+use super::{LogArgs, find, gone, source};
 use crate::cli::output::say;
 use crate::config::catalogue;
 use crate::domain::audit::Query;
 use crate::domain::audit::access::{AccessReport, subject_access};
+use crate::store::verify::PrunedReport;
 
 #[derive(Debug, Args)]
 pub(super) struct SubjectArgs {
@@ -47,7 +48,7 @@ pub(super) fn run(args: &SubjectArgs, json: bool) -> anyhow::Result<ExitCode> {
     let records = records.iter().map(|(index, record)| (*index, record));
     let mut report = subject_access(&query.tags, records);
     report.name_items(|number| names.get(&number).cloned());
-    print(&report, json)?;
+    print(&report, json, gone::of(&args.log.log, &key)?.as_ref())?;
     Ok(code)
 }
 
@@ -62,14 +63,26 @@ impl NamesArgs {
 }
 
 /// Prints a report: JSON, or a table.
-pub(super) fn print(report: &AccessReport, json: bool) -> anyhow::Result<()> {
+pub(super) fn print(
+    report: &AccessReport,
+    json: bool,
+    gone: Option<&PrunedReport>,
+) -> anyhow::Result<()> {
     if json {
-        say!("{}", serde_json::to_string_pretty(report)?)?;
+        match gone {
+            None => say!("{}", serde_json::to_string_pretty(report)?)?,
+            Some(gone) => {
+                let requests = &report.requests;
+                say!("{:#}", serde_json::json!({ "requests": requests, "pruned": gone }))?;
+            }
+        }
         return Ok(());
     }
     if report.requests.is_empty() {
         say!("nobody asked, as far as this log goes")?;
-        return Ok(());
+    }
+    if let Some(gone) = gone {
+        say!("{}\n", gone.words)?;
     }
     for request in &report.requests {
         let purpose = request.purpose.as_deref().unwrap_or("no purpose stated");

@@ -70,6 +70,9 @@ fn print(report: &Report) -> anyhow::Result<()> {
     if report.mirror {
         say!("mirror     it ends with its checkpoint; what was written later is in the log alone")?;
     }
+    if let Some(pruned) = &report.pruned {
+        say!("pruned     {}", pruned.words)?;
+    }
     if report.unfinished_write {
         say!("tail       an unfinished write, for which nobody has a receipt")?;
     }

@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 
 use super::forms;
 use crate::app::review;
+use crate::cli::audit::gone;
 use crate::cli::audit::source::key_of;
+use crate::cli::output::tell;
 use crate::domain::audit::export::Line;
 use crate::domain::audit::reconcile::{Compared, Comparison, reconcile_all};
 use crate::domain::audit::{SignedCheckpoint, VerifyingKey};
@@ -150,7 +152,11 @@ pub(super) fn find(args: &LogsArgs, declared: &[Flow]) -> anyhow::Result<Option<
     }
     let mut logs = reader.logs;
     drift.hold_against(declared);
-    let lines: Vec<Vec<Line>> = logs.iter_mut().map(|log| std::mem::take(&mut log.lines)).collect();
+    let mut lines: Vec<Vec<Line>> =
+        logs.iter_mut().map(|log| std::mem::take(&mut log.lines)).collect();
+    let pruned = logs.iter().filter_map(|log| log.report.pruned.as_ref());
+    let until = pruned.map(|pruned| pruned.until_us).max();
+    gone::leave_out(&mut lines.iter_mut().collect::<Vec<_>>(), until, CLOCKS);
     let (gateways, agencies) = lines.split_at(args.log.len().min(lines.len()));
     let gateways: Vec<&[Line]> = gateways.iter().map(Vec::as_slice).collect();
     let reconciled = reconcile_all(&gateways, agencies, CLOCKS);
@@ -196,6 +202,9 @@ impl Reader<'_> {
         if report.verdict != Verdict::Sound {
             let first = report.faults.first().map(ToString::to_string).unwrap_or_default();
             bail!("the log in {shown} is not sound, so it says nothing about drift: {first}");
+        }
+        if let Some(pruned) = &report.pruned {
+            tell!("tributary: {shown}: {}", pruned.words);
         }
         let enforced = enforced::read(folder)
             .with_context(|| format!("cannot read the policies that were kept in {shown}"))?;

@@ -56,7 +56,8 @@ pub(super) fn open(
         walk.tiles,
         walk.unpublished.unwrap_or(place),
     );
-    let sealer = Sealer::new(dir, shared.clone(), &options, public);
+    let pruned = walk.pruned.map_or(0, |pruned| pruned.bundles());
+    let sealer = Sealer::new(dir, shared.clone(), &options, public, pruned);
     let mut writer = Writer {
         dir: dir.to_owned(),
         origin: origin.clone(),
@@ -92,7 +93,7 @@ pub(super) fn open(
 
 /// Makes the folders, takes the lock, and clears what an interrupted write of a
 /// file has left.
-fn prepare(dir: &Path) -> Result<Lock, AuditError> {
+pub(in crate::store) fn prepare(dir: &Path) -> Result<Lock, AuditError> {
     if dir.join(MIRROR).exists() {
         return Err(AuditError::Mirror(dir.to_owned()));
     }

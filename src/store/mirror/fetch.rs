@@ -11,6 +11,7 @@ use super::{ENFORCED, ENFORCED_BYTES, MirrorError, Store};
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, Tile};
 use crate::domain::audit::{NoteError, SignedCheckpoint, VerifyingKey};
 use crate::files;
+use crate::store::pruned::{NAMES, NAMES_BYTES, STATEMENT};
 use crate::store::sealed;
 use crate::store::walk::{CHECKPOINT, MIRROR};
 
@@ -52,6 +53,11 @@ pub fn fetch(
             continue;
         }
         enforced(from, to)?;
+        for (name, most) in [(NAMES, NAMES_BYTES), (STATEMENT, files::SMALL)] {
+            if let Some(content) = from.get(name, most)? {
+                to.put(name, &content)?;
+            }
+        }
         let mark = from.get(MIRROR, files::SMALL)?;
         let mark = mark.ok_or_else(|| other("a log and no mirror"))?;
         to.put(MIRROR, &mark)?;

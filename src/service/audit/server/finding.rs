@@ -1,0 +1,37 @@
+//! One search by the index of the log, brought up to date before.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Weak;
+
+use crate::domain::audit::VerifyingKey;
+use crate::store::index::{Found, Index, IndexError};
+use crate::wire::audit as message;
+
+/// Blocking. Whatever fails or is cut off leaves nothing half-used: the index is then
+/// opened anew.
+pub(super) fn find(
+    index: &mut Option<Index>,
+    (log, key): (&Path, &VerifyingKey),
+    search: &message::Search,
+    asker: &Weak<()>,
+) -> Result<Found, IndexError> {
+    let mut open = match index.take() {
+        Some(open) => open,
+        None => Index::open(log, key, &Index::beside(log))?,
+    };
+    open.update(&mut |_| match asker.strong_count() {
+        0 => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })?;
+    let found = match open.search(&search.query, search.from, search.page) {
+        Err(error @ IndexError::Differs(_)) => {
+            tracing::warn!("the audit log's index is made anew: {error}");
+            open.rebuild(error.to_string())?;
+            return Err(error);
+        }
+        found => found?,
+    };
+    *index = Some(open);
+    Ok(found)
+}
