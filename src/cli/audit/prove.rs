@@ -26,8 +26,7 @@ pub(super) struct ProveArgs {
     /// it; it is held against the log on the way
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
-    /// The bytes of the record at --index, where the log has pruned it; as `entries` of a
-    /// receipt and proofs have them, in a file
+    /// The bytes of the record at --index, in a file, where the log has pruned it
     #[arg(long, value_name = "FILE", requires = "index", conflicts_with = "receipt")]
     entry: Option<PathBuf>,
     /// Where to write the proof: a file, or a folder for INDEX.tlog-proof of each
