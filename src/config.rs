@@ -18,6 +18,7 @@ pub mod grants;
 pub mod key_file;
 pub mod link;
 pub mod mapping;
+pub mod mirror;
 pub mod parties;
 pub mod pem;
 pub mod policy;

@@ -8,7 +8,7 @@
 //! | floor | modules |
 //! | --- | --- |
 //! | 0 | [`domain`]: the rules, pure |
-//! | 1 | [`wire`], [`config`], [`clock`], [`dial`], [`files`] |
+//! | 1 | [`wire`], [`config`], [`clock`], [`dial`], [`files`], [`outgoing`] |
 //! | 2 | [`issuer`], [`link`], [`source`], [`store`], [`telemetry`]: none imports another |
 //! | 3 | [`service`] |
 //! | 4 | [`app`], [`cli`] |
@@ -22,6 +22,7 @@ pub mod domain;
 pub mod files;
 pub mod issuer;
 pub mod link;
+pub mod outgoing;
 pub mod service;
 pub mod source;
 pub mod store;

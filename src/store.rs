@@ -11,6 +11,8 @@ pub mod frequency;
 pub mod index;
 pub mod mirror;
 pub mod proof;
+pub mod prune;
+pub mod pruned;
 mod sealed;
 pub mod verify;
 mod wal;

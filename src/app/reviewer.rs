@@ -25,6 +25,8 @@ pub struct Page {
     pub lines: Vec<Line>,
     /// Where the next page begins.
     pub next: Option<u64>,
+    /// What the gateway says of how far its log is pruned, unchecked; empty where it was not.
+    pub pruned: String,
 }
 
 impl ReviewClient {
@@ -59,7 +61,7 @@ impl ReviewClient {
             page_size,
         };
         let answer = self.client.list_records(request).await?.into_inner();
-        Ok(self.page(answer.records, answer.next_index))
+        Ok(self.page(answer.records, answer.next_index, answer.pruned))
     }
 
     /// A page of the records about the person to whom the tags belong.
@@ -74,7 +76,7 @@ impl ReviewClient {
         let tags = tags.into_iter().map(|tag| tag.expose().to_vec().into()).collect();
         let request = pb::GetSubjectAccessRequest { tags, from_index: from };
         let answer = self.client.get_subject_access(request).await?.into_inner();
-        Ok(self.page(answer.records, answer.next_index))
+        Ok(self.page(answer.records, answer.next_index, answer.pruned))
     }
 
     /// The newest published checkpoint, unchecked.
@@ -110,9 +112,9 @@ impl ReviewClient {
         Ok(self.client.prove_consistency(request).await?.into_inner())
     }
 
-    fn page(&self, records: Vec<pb::AuditRecord>, next: u64) -> Page {
+    fn page(&self, records: Vec<pb::AuditRecord>, next: u64, pruned: String) -> Page {
         let records = records.into_iter();
         let lines = records.filter_map(|record| message::decode_record(&self.origin, record));
-        Page { lines: lines.collect(), next: (next != 0).then_some(next) }
+        Page { lines: lines.collect(), next: (next != 0).then_some(next), pruned }
     }
 }

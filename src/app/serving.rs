@@ -103,6 +103,9 @@ pub enum StartError {
     /// The system gives no thread.
     #[error("the system gives no thread that looks at files ({0}): raise its limit of tasks")]
     Thread(std::io::Error),
+    /// Where the audit log's mirror is.
+    #[error("the mirror of the audit log cannot be kept: {0}")]
+    Mirror(String),
     /// The reflection service.
     #[error("the embedded descriptors cannot be served")]
     Reflection(#[from] tonic_reflection::server::Error),

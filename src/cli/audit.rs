@@ -1,14 +1,18 @@
 //! `tributary audit`: verify, prove, check, search, reconcile and export a log.
 //!
-//! Reads logs, by itself or through a gateway, and never writes one; `keygen` makes the
-//! key of a new one, `rotate` makes ready the one that comes after another. Results go to standard output, progress and warnings to standard
+//! Reads logs, by itself or through a gateway, and writes none but with `prune`; `keygen`
+//! makes the key of a new one, `rotate` makes ready the one that comes after another. Results
+//! go to standard output, progress and warnings to standard
 //! error.
 
 mod find;
+pub(super) mod gone;
 mod keygen;
 mod line;
 mod mirror;
+mod place;
 mod prove;
+mod prune;
 mod reconcile;
 mod review;
 mod rotate;
@@ -60,8 +64,11 @@ enum AuditCommand {
     Subject(subject::SubjectArgs),
     /// Make, update or check the index that searches go by.
     Index(find::MakeIndexArgs),
-    /// Copy what is published to a folder, from which it can be verified alone.
+    /// Copy what is published to a folder or to object storage, from which it can be verified
+    /// alone; or fetch such a copy from object storage.
     Mirror(mirror::MirrorArgs),
+    /// Show what has been kept long enough, and with --yes take it away.
+    Prune(prune::PruneArgs),
     /// Print every record as a line of JSON.
     Export(find::ExportArgs),
     /// Read a gateway's log over the network, as a reviewer.
@@ -73,7 +80,7 @@ enum AuditCommand {
 /// Which log, and the key that signs it.
 #[derive(Debug, Args)]
 struct LogArgs {
-    /// The log's folder.
+    /// The log's folder; for `verify` and `mirror` also s3://BUCKET/PREFIX.
     log: PathBuf,
     /// The log's public key, ORIGIN+HASH+BASE64, or a file that holds it.
     #[arg(long)]
@@ -98,6 +105,7 @@ pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
         AuditCommand::Subject(args) => subject::run(&args, json),
         AuditCommand::Index(args) => find::make_index(&args, json),
         AuditCommand::Mirror(args) => mirror::run(&args, json),
+        AuditCommand::Prune(args) => prune::run(&args, json),
         AuditCommand::Export(args) => find::export(&args),
         AuditCommand::Review(args) => review::run(args, json),
         AuditCommand::Reconcile(args) => reconcile::run(&args, json),

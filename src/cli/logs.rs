@@ -37,6 +37,19 @@ pub(super) struct LogsArgs {
 }
 
 impl LogsArgs {
+    /// What was named, as it was named.
+    pub(super) fn named(&self) -> impl Iterator<Item = &Path> {
+        self.logs.iter().chain(&self.more).map(PathBuf::as_path)
+    }
+
+    /// The key, where one log needs one.
+    pub(super) fn only_key(&self) -> anyhow::Result<VerifyingKey> {
+        match self.keys.as_slice() {
+            [only] => key(only),
+            keys => bail!("{} keys are given for one log: give its own", keys.len()),
+        }
+    }
+
     /// The logs with their keys.
     pub(super) fn open(&self) -> anyhow::Result<Vec<Named>> {
         let named: Vec<PathBuf> = self.logs.iter().chain(&self.more).cloned().collect();

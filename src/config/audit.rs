@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::faults::Faults;
+use super::mirror::{Place, StoreConfig};
 use super::private_file::{self, PrivateFileError};
 use crate::domain::audit::{NoteError, Origin, SigningKey, VerifyingKey};
 use crate::domain::grant::base64;
@@ -41,8 +42,11 @@ pub struct AuditConfig {
     /// An agency's secret for tags of persons, mode 0600. A gateway has none: its
     /// tags come from the grants.
     pub tag_key: Option<PathBuf>,
-    /// A folder on another disk, or a mounted share, in which a copy of the log is kept.
+    /// Where a copy of the log is kept: a folder on another disk, or a mounted share, or
+    /// `s3://BUCKET/PREFIX`.
     pub mirror: Option<PathBuf>,
+    /// The object storage of such a bucket.
+    pub store: Option<StoreConfig>,
     /// Where the highest checkpoint of each peer's log is kept; beside the log's own
     /// folder, with `.peers` to its name, unless set.
     pub peers_folder: Option<PathBuf>,
@@ -163,7 +167,8 @@ impl AuditConfig {
             key: before.key.map(|key| folder.join(key)),
         });
         self.tag_key = self.tag_key.map(|file| folder.join(file));
-        self.mirror = self.mirror.map(|mirror| folder.join(mirror));
+        self.mirror = self.mirror.map(|mirror| Place::resolved(mirror, folder));
+        self.store = self.store.map(|store| store.resolved(folder));
         self.peers_folder = self.peers_folder.map(|peers| folder.join(peers));
         for peer in &mut self.peer {
             peer.logs.iter_mut().for_each(|file| *file = folder.join(&*file));
@@ -227,11 +232,29 @@ impl AuditConfig {
 
     /// A copy that lies in the log, or the log in it, is none.
     fn judge_mirror(&self, faults: &mut Faults) {
-        let Some(mirror) = &self.mirror else { return };
+        for (key, message) in self.store.iter().flat_map(StoreConfig::faults) {
+            faults.add(&format!("audit.store.{key}"), message);
+        }
+        let place = match self.mirror.as_deref().map(Place::of).transpose() {
+            Ok(place) => place,
+            Err(message) => return faults.add("audit.mirror", message),
+        };
+        let mirror = match (place, &self.store) {
+            (Some(Place::Bucket { .. }), None) => {
+                let message = "is object storage: say in [audit.store] where that is";
+                return faults.add("audit.mirror", message);
+            }
+            (None | Some(Place::Folder(_)), Some(_)) => {
+                let message = "is for a mirror that `mirror` names s3://BUCKET/PREFIX";
+                return faults.add("audit.store", message);
+            }
+            (Some(Place::Folder(mirror)), None) => mirror,
+            (Some(Place::Bucket { .. }), Some(_)) | (None, None) => return,
+        };
         let peers = self.peers_folder();
         let others = [("audit.folder", &self.folder), ("audit.peers_folder", &peers)];
         for (name, other) in others {
-            if mirror.starts_with(other) || other.starts_with(mirror) {
+            if mirror.starts_with(other) || other.starts_with(&mirror) {
                 let message = format!("must be a folder of its own, apart from {name}");
                 faults.add("audit.mirror", message);
             }

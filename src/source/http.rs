@@ -14,7 +14,7 @@ pub(super) mod request;
 mod rows_path;
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -31,9 +31,6 @@ use super::place::HttpPlace;
 use super::query::Ask;
 use super::within::within;
 use super::{Key, RowSink, Source};
-
-/// How long a connection may take to be made.
-pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
 /// A service, asked with a mapping's queries.
 pub(super) struct Http {

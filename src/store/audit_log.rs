@@ -30,6 +30,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use figures::Figures;
+pub(super) use open::prepare as lock;
 pub use shared::Folder;
 use shared::Shared;
 use time::OffsetDateTime;
@@ -126,7 +127,7 @@ pub enum AuditError {
 }
 
 /// The folder of files that have no final name yet.
-const TEMPORARY: &str = "tmp";
+pub(super) const TEMPORARY: &str = "tmp";
 
 /// Places in the queue for what is no request: counts, searches, answers taken back.
 const BESIDE: usize = 64;
@@ -449,7 +450,7 @@ impl AuditLog {
 
 /// The lock on the folder.
 #[derive(Debug)]
-struct Lock(File);
+pub(super) struct Lock(File);
 
 impl Drop for Lock {
     fn drop(&mut self) {

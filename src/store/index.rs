@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use entries::{Entries, learn, read_hit};
 use file::{connect, is_older, remove};
-use rows::{Keys, Reading};
+use rows::{Gone, Keys, Reading};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::proof::{self, ProveError, Tiles};
@@ -205,8 +205,13 @@ impl Index {
             None => None,
         };
         let names = rows::names(&self.database)?;
+        let gone = Gone::read(&self.log, &self.key)?;
+        // What it says of people goes with what the log had of them.
+        if size < gone.bundles * TILE_WIDTH || rows::tells_of(&self.database, gone.bundles)? {
+            return Ok(Some("the log was pruned since".into()));
+        }
         (self.reach, self.root, self.keys) = (size, Hash(root), keys);
-        let learnt = learn(&self.log, &self.under(), row.as_ref(), names)?;
+        let learnt = learn(&self.log, &self.under(), row.as_ref(), names, &gone)?;
         Ok(learnt.map(|dictionary| self.dictionary = dictionary).err().map(str::to_owned))
     }
 
@@ -292,7 +297,8 @@ impl Index {
             return Err(IndexError::Log(ProveError::Tiles));
         }
         let (log, dictionary) = (self.log.clone(), self.dictionary.clone());
-        Ok(Reading { log, size, edge, dictionary })
+        let gone = Gone::read(&self.log, &self.key)?;
+        Ok(Reading { log, size, edge, dictionary, gone })
     }
 
     /// The first `limit` records from an index on that answer a query, those included
@@ -345,7 +351,8 @@ impl Index {
     pub fn compare(&self, progress: Progress<'_>) -> Result<(), IndexError> {
         let (log, size) = (self.log.clone(), self.reach);
         let dictionary = Dictionary::default();
-        let mut reading = Reading { log, size, edge: Edge::default(), dictionary };
+        let gone = Gone::read(&self.log, &self.key)?;
+        let mut reading = Reading { log, size, edge: Edge::default(), dictionary, gone };
         let mut keys = rows::keys_of_bundles(&self.database)?;
         let differs = |number: i64| IndexError::Differs(number.unsigned_abs() * TILE_WIDTH);
         loop {

@@ -9,8 +9,11 @@
 //! A mirror that holds another log, another history or more than the log is left as it
 //! is: then two copies of one log went on, or the log was put back, and the mirror may be
 //! the only one to tell. When rounds are made is `keeping`'s business, and where the
-//! copy lies is a [`Store`]'s: a folder now.
+//! copy lies is a [`Store`]'s: a folder, or a bucket of object storage. `fetch` brings a mirror
+//! from there into a folder.
 
+mod bucket;
+mod fetch;
 mod folder;
 mod keeping;
 
@@ -19,11 +22,14 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use bucket::Bucket;
+pub use fetch::fetch;
 pub use folder::Folder;
 pub use keeping::{Look, Mirroring, Standing, Turner};
 
 use super::disk::{RealDisk, is_full, place};
 use super::proof::{self, ProveError, Tiles};
+use super::pruned::{self, NAMES, NAMES_BYTES, STATEMENT};
 use super::sealed;
 use super::walk::{CHECKPOINT, MIRROR};
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, Tile, split_bundle};
@@ -36,11 +42,13 @@ const ENFORCED_BYTES: u64 = 128 << 20;
 /// The folder of what was enforced, inside a log's.
 const ENFORCED: &str = "enforced";
 
+/// In the mirror: before which bundle none is any more.
+const REMOVED: &str = "removed";
+
 /// In the log's folder: where its mirror was begun.
 const BEGUN: &str = "mirrored";
 
-/// Where a copy is kept. Names are paths as in a log, with slashes. Object storage has
-/// the same operations; its conditional put is [`exchange`](Self::exchange).
+/// Where a copy is kept. Names are paths as in a log, with slashes.
 pub trait Store: fmt::Debug + Send {
     /// What a name holds, up to `most` bytes; `None` where nothing is.
     ///
@@ -83,9 +91,12 @@ pub enum MirrorError {
     /// The store is full.
     #[error("there is no room in it: {0}")]
     Full(io::Error),
+    /// It cannot keep a mirror.
+    #[error("it is no store for a mirror: {0}")]
+    Unfit(io::Error),
     /// There is nothing where a mirror was kept.
     #[error(
-        "it is empty, and a mirror of this log was kept there: is the share mounted? To begin it anew, remove `{begun}` in the log's folder"
+        "it is empty, and a mirror of this log was kept there: is the share mounted, the bucket the right one? To begin it anew, remove its line from `{begun}` in the log's folder"
     )]
     Gone {
         /// The file that tells.
@@ -132,6 +143,7 @@ impl MirrorError {
         match self {
             Self::Away(_) => "away",
             Self::Full(_) => "full",
+            Self::Unfit(_) => "unfit",
             Self::Gone { .. } => "gone",
             Self::Other(_) => "other",
             Self::Longer { .. } => "longer",
@@ -151,7 +163,11 @@ impl MirrorError {
 
 impl From<io::Error> for MirrorError {
     fn from(error: io::Error) -> Self {
-        if is_full(&error) { Self::Full(error) } else { Self::Away(error) }
+        match error.kind() {
+            _ if is_full(&error) => Self::Full(error),
+            io::ErrorKind::Unsupported => Self::Unfit(error),
+            _ => Self::Away(error),
+        }
     }
 }
 
@@ -204,8 +220,9 @@ impl Mirror {
             None => self.begin()?,
         };
         let size = own.checkpoint().size;
+        let gone = self.keep_pruned()?;
         if held.as_ref().is_none_or(|held| held.as_str() != own.as_str()) {
-            self.copy(from, &own, clean, go_on)?;
+            self.copy(from, &own, gone, clean, go_on)?;
             self.store.settle()?;
             let expected = held.as_ref().map(|held| held.as_str().as_bytes());
             if !self.store.exchange(CHECKPOINT, expected, own.as_str().as_bytes())? {
@@ -216,6 +233,7 @@ impl Mirror {
                 self.store.remove(&tile.path())?;
             }
         }
+        self.prune(gone, go_on)?;
         if held.is_none() {
             self.note_begun()?;
         }
@@ -289,6 +307,7 @@ impl Mirror {
         &self,
         from: u64,
         to: &SignedCheckpoint,
+        gone: u64,
         clean: bool,
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), MirrorError> {
@@ -297,8 +316,18 @@ impl Mirror {
         let mut edge = Edge::resume(from, &before).map_err(|_| ProveError::Tiles)?;
         for number in from / TILE_WIDTH..to.size.div_ceil(TILE_WIDTH) {
             let tile = of_width(Shelf::Entries, number, to.size);
-            let bundle = self.read(tile)?;
             let first = number * TILE_WIDTH;
+            if number < gone {
+                let leaves =
+                    pruned::leaves(&self.log, to.size, number).map_err(ProveError::from)?;
+                for (_, leaf) in (first..).zip(&leaves).filter(|(index, _)| *index >= from) {
+                    edge.push(*leaf).map_err(|_| ProveError::Tiles)?;
+                }
+                let hashes: Vec<u8> = leaves.iter().flat_map(|leaf| leaf.0).collect();
+                self.put(&Tile { shelf: Shelf::Level(0), ..tile }.path(), &hashes, clean)?;
+                continue;
+            }
+            let bundle = self.read(tile)?;
             let mut hashes = Vec::with_capacity(8192);
             for (index, entry) in (first..).zip(split_bundle(&bundle)) {
                 let leaf = leaf_hash(entry.ok_or(ProveError::Tiles)?);
@@ -334,6 +363,48 @@ impl Mirror {
             }
         }
         Ok(())
+    }
+
+    /// Tells the mirror how far the log is pruned, before a checkpoint that needs it; gives how
+    /// many bundles are gone.
+    fn keep_pruned(&self) -> Result<u64, MirrorError> {
+        let Some(own) = pruned::read(&self.log, &self.key).map_err(ProveError::from)? else {
+            return Ok(0);
+        };
+        for (name, most) in [(NAMES, NAMES_BYTES), (STATEMENT, files::SMALL)] {
+            let path = self.log.join(name);
+            let content =
+                files::read(&path, most).map_err(|source| ProveError::Io { path, source })?;
+            if self.store.get(name, most)?.as_deref() != Some(&content) {
+                self.put(name, &content, true)?;
+                self.store.settle()?;
+            }
+        }
+        Ok(own.bundles())
+    }
+
+    /// Removes what the log has pruned, and notes how far that went.
+    fn prune(&self, gone: u64, go_on: &dyn Fn() -> bool) -> Result<(), MirrorError> {
+        if gone == 0 {
+            return Ok(());
+        }
+        let before = self.store.get(REMOVED, files::SMALL)?;
+        let before = before.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
+        let before = before.unwrap_or(0u64);
+        if before >= gone {
+            return Ok(());
+        }
+        for number in before..gone {
+            let tile = Tile { shelf: Shelf::Entries, number, width: TILE_WIDTH };
+            for path in sealed::paths(&tile) {
+                self.store.remove(&path)?;
+            }
+            if !go_on() {
+                return Err(MirrorError::Ended);
+            }
+        }
+        self.store.settle()?;
+        self.put(REMOVED, format!("{gone}\n").as_bytes(), true)
     }
 
     /// A tile of the log, of its own width even where a wider one has replaced it.

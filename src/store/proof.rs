@@ -11,6 +11,7 @@ use tlog_tiles::tlog::{
     split_stored_hash_index, tree_hash,
 };
 
+use super::pruned::{self, PrunedError};
 use super::sealed;
 use super::walk::CHECKPOINT;
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, Tile, split_bundle};
@@ -44,6 +45,19 @@ pub enum ProveError {
         /// The published size.
         size: u64,
     },
+    /// The entry was pruned.
+    #[error(
+        "{words}; whoever has the bytes of entry {index} can have it proved: give them with --entry"
+    )]
+    Pruned {
+        /// The index that was asked for.
+        index: u64,
+        /// What is not there, since when.
+        words: String,
+    },
+    /// What the log says of its pruning.
+    #[error(transparent)]
+    NotPruned(#[from] PrunedError),
     /// What the tiles hold does not lead to the signed root.
     #[error("the log's tiles do not lead to its signed root: run `tributary audit verify`")]
     Tiles,
@@ -92,10 +106,72 @@ pub fn prove(log: &Path, key: &VerifyingKey, index: u64) -> Result<TlogProof, Pr
     if index >= size {
         return Err(ProveError::NoEntry { index, size });
     }
+    if let Some(own) = pruned::read(log, key)?.filter(|own| index < own.before) {
+        return Err(ProveError::Pruned { index, words: own.words() });
+    }
+    let entry = entry(log, size, index)?;
+    prove_bytes(log, &signed, index, entry)
+}
+
+/// Proves that an entry of which somebody has the bytes is in the published log, whether or
+/// not it was pruned there.
+///
+/// # Errors
+/// [`ProveError::Contradicted`] where the log has another entry; otherwise as [`prove`].
+pub fn prove_held(
+    log: &Path,
+    key: &VerifyingKey,
+    index: u64,
+    entry: Vec<u8>,
+) -> Result<TlogProof, ProveError> {
+    let proved = prove_leaf(log, key, index)?;
+    if leaf_hash(&entry) != proved.leaf {
+        return Err(ProveError::Contradicted { index });
+    }
+    prove_bytes(log, &proved.checkpoint, index, entry)
+}
+
+/// A proof of an entry's hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeafProof {
+    /// The published checkpoint.
+    pub checkpoint: SignedCheckpoint,
+    /// The hash.
+    pub leaf: Hash,
+    /// From the leaf's sibling upward.
+    pub path: Vec<Hash>,
+}
+
+/// Proves that an entry with this hash is in the published log; it may be pruned.
+///
+/// # Errors
+/// As [`prove`].
+pub fn prove_leaf(log: &Path, key: &VerifyingKey, index: u64) -> Result<LeafProof, ProveError> {
+    let checkpoint = published(log, key)?;
+    let size = checkpoint.checkpoint().size;
+    if index >= size {
+        return Err(ProveError::NoEntry { index, size });
+    }
+    let leaves = pruned::leaves(log, size, index / TILE_WIDTH)?;
+    let at = usize::try_from(index % TILE_WIDTH).ok();
+    let leaf = at.and_then(|at| leaves.get(at)).copied().ok_or(ProveError::Tiles)?;
+    let path = prove_record(size, index, &Tiles { log, size }).map_err(|_| ProveError::Tiles)?;
+    let path: Vec<Hash> = path.into_iter().map(Hash::from).collect();
+    check_inclusion(checkpoint.checkpoint(), index, leaf, &path).map_err(|_| ProveError::Tiles)?;
+    Ok(LeafProof { checkpoint, leaf, path })
+}
+
+fn prove_bytes(
+    log: &Path,
+    signed: &SignedCheckpoint,
+    index: u64,
+    entry: Vec<u8>,
+) -> Result<TlogProof, ProveError> {
+    let size = signed.checkpoint().size;
     let path = prove_record(size, index, &Tiles { log, size }).map_err(|_| ProveError::Tiles)?;
     let proof = TlogProof {
         index,
-        entry: entry(log, size, index)?,
+        entry,
         path: path.into_iter().map(Hash::from).collect(),
         checkpoint: signed.as_str().to_owned(),
     };
@@ -179,7 +255,8 @@ pub fn check_receipt_alone(
 }
 
 /// Checks a receipt against the log: its records are there, and the log continues
-/// the one that the receipt's checkpoint signed. Gives a proof for each record.
+/// the one that the receipt's checkpoint signed. Gives a proof for each record; for one that
+/// was pruned its hash is proved, and none is given.
 ///
 /// # Errors
 /// [`ProveError`].
@@ -193,7 +270,16 @@ pub fn check_receipt(
     let consistent = prove_consistency(log, key, signed.size)?;
     let mut proofs = Vec::with_capacity(alone.records.len());
     for (index, leaf) in alone.records {
-        let proof = prove(log, key, index)?;
+        let proof = match prove(log, key, index) {
+            Err(ProveError::Pruned { .. }) => {
+                let proved = prove_leaf(log, key, index)?;
+                if leaf != proved.leaf || consistent.old_root != signed.root {
+                    return Err(ProveError::Contradicted { index });
+                }
+                continue;
+            }
+            proved => proved?,
+        };
         if leaf != leaf_hash(&proof.entry) || consistent.old_root != signed.root {
             return Err(ProveError::Contradicted { index });
         }

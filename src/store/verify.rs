@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::pruned::{self, Pruned};
 use super::walk::{Fault, FaultKind, Step, Walk, WalkError, walk};
 use crate::domain::audit::{Checkpoint, Edge, NoteError, SignedCheckpoint, VerifyingKey};
 
@@ -66,11 +67,39 @@ pub struct Report {
     pub rollback: Rollback,
     /// Whether it is a mirror: what the log has after the checkpoint is not there.
     pub mirror: bool,
+    /// How far it is pruned: of the entries before there are the hashes alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<PrunedReport>,
     /// Whether an unfinished write stands at the end, as after a crash or while the
     /// log is being written. Nobody has a receipt for it.
     pub unfinished_write: bool,
     /// Everything that is wrong.
     pub faults: Vec<Fault>,
+}
+
+/// How far a log is pruned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PrunedReport {
+    /// The first entry that is there.
+    pub before: u64,
+    /// The time of the last record that is gone, RFC 3339, UTC.
+    pub until: String,
+    /// When it was pruned.
+    pub on: String,
+    /// The same in words.
+    #[serde(skip)]
+    pub words: String,
+    /// `until` in microseconds since 1970.
+    #[serde(skip)]
+    pub until_us: u64,
+}
+
+impl PrunedReport {
+    /// Of a statement.
+    pub fn of(pruned: Pruned) -> Self {
+        let (until, on) = (pruned.until.to_string(), pruned.on.to_string());
+        Self { before: pruned.before, until, on, words: pruned.words(), until_us: pruned.until.0 }
+    }
 }
 
 /// Verifies a log. `known` is a checkpoint from outside, such as the one that a
@@ -114,11 +143,9 @@ pub fn read(
     let mut tried = 1;
     loop {
         told(Reading::Anew);
-        let mut known_root = KnownRoot {
-            known: known.map(SignedCheckpoint::checkpoint),
-            edge: Edge::default(),
-            differs: false,
-        };
+        let outside = known.map(SignedCheckpoint::checkpoint);
+        let edge = outside.map_or_else(Edge::default, |known| edge_of_pruned(log, key, known.size));
+        let mut known_root = KnownRoot { known: outside, edge, differs: false };
         known_root.look();
         let walked = walk(log, Some(key), &mut |step| {
             known_root.add(step.bytes);
@@ -162,6 +189,17 @@ impl KnownRoot<'_> {
     }
 }
 
+/// The edge from which entries are read: that of what was pruned, or of the checkpoint from
+/// outside where that is smaller. The walk holds every tile from which it comes against the
+/// signed root.
+fn edge_of_pruned(log: &Path, key: &VerifyingKey, known: u64) -> Edge {
+    let Ok(Some(own)) = pruned::read(log, key) else { return Edge::default() };
+    let Ok(signed) = super::proof::published(log, key) else { return Edge::default() };
+    let size = signed.checkpoint().size;
+    let tiles = super::proof::Tiles { log, size };
+    Edge::resume(own.before.min(known).min(size), &tiles).unwrap_or_default()
+}
+
 /// Whether the log was published anew since it was read.
 fn has_moved(log: &Path, key: &VerifyingKey, walk: &Walk) -> bool {
     super::proof::published(log, key).is_ok_and(|now| Some(now) != walk.checkpoint)
@@ -182,6 +220,7 @@ fn unsigned(key: &VerifyingKey, error: &NoteError) -> Report {
         root: String::new(),
         rollback: Rollback::NotExcluded,
         mirror: false,
+        pruned: None,
         unfinished_write: false,
         faults: vec![fault],
     }
@@ -217,6 +256,7 @@ fn report(key: &VerifyingKey, walk: Walk, known: &KnownRoot<'_>) -> Report {
         root: published.map(|checkpoint| checkpoint.root.to_string()).unwrap_or_default(),
         rollback,
         mirror: walk.mirror,
+        pruned: walk.pruned.map(PrunedReport::of),
         unfinished_write: walk.torn.is_some(),
         faults,
     }

@@ -12,6 +12,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::pruned::{self, Pruned, PrunedError};
 use super::wal;
 use crate::domain::audit::tiles::TileBuilder;
 use crate::domain::audit::{
@@ -113,6 +114,8 @@ pub struct Walk {
     pub closed: bool,
     /// Whether it is a mirror, which ends with its checkpoint.
     pub mirror: bool,
+    /// How far it is pruned: of the entries before there are the hashes alone.
+    pub pruned: Option<Pruned>,
     pub(super) tiles: TileBuilder,
     pub(super) dictionary: Dictionary,
     /// Where the entries after the checkpoint begin.
@@ -206,7 +209,7 @@ impl Walker<'_> {
             Err(Stop) => return Ok(()),
         };
         let size = self.size();
-        if self.published(size)?.is_err() {
+        if self.read_pruned(size).is_err() || self.published(size)?.is_err() {
             return Ok(());
         }
         if self.walk.mirror && segments.is_empty() {
@@ -235,6 +238,39 @@ impl Walker<'_> {
         }
         self.is_long_enough(size);
         Ok(())
+    }
+
+    /// Reads how far it is pruned. A mirror that is behind may be told before it follows.
+    fn read_pruned(&mut self, size: u64) -> Result<(), Stop> {
+        let found = match self.key {
+            Some(key) => pruned::read(self.log, key),
+            None => Ok(None),
+        };
+        match found {
+            Ok(Some(pruned)) if pruned.before > size && !self.walk.mirror => {
+                let what = "it is of a longer log";
+                self.fault(FaultKind::Changed, pruned::STATEMENT, None, what);
+                Err(Stop)
+            }
+            Ok(found) => {
+                self.walk.pruned = found;
+                Ok(())
+            }
+            Err(error) => Err(self.not_pruned(pruned::STATEMENT, &error)),
+        }
+    }
+
+    fn not_pruned(&mut self, file: &str, error: &PrunedError) -> Stop {
+        let (kind, file) = match error {
+            PrunedError::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                (FaultKind::Missing, self.relative(path))
+            }
+            PrunedError::Io { path, .. } => (FaultKind::Changed, self.relative(path)),
+            PrunedError::Form(file) => (FaultKind::Changed, file.clone()),
+            PrunedError::Note(_) => (FaultKind::Changed, file.to_owned()),
+        };
+        self.fault(kind, &file, None, &error.to_string());
+        Stop
     }
 
     fn size(&self) -> u64 {

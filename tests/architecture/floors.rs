@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("clock", 1),
     ("dial", 1),
     ("files", 1),
+    ("outgoing", 1),
     ("link", 2),
     ("store", 2),
     ("source", 2),

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each program uses what it needs")]
 
+pub mod bucket;
 #[cfg(feature = "traces")]
 pub mod collector;
 pub mod demo;

@@ -1,6 +1,7 @@
 //! The audit log, from record to proof: hardening rows 34, 36 to 40, and whatever
 //! an enemy with a disk editor can do.
 
+mod bucket;
 mod command;
 mod crash;
 mod disclosed;
@@ -12,6 +13,7 @@ mod index;
 mod load;
 mod mirror;
 mod panics;
+mod pruning;
 mod reconciled;
 mod record;
 mod recovery;

@@ -9,6 +9,7 @@ mod kills;
 mod mirrored;
 mod points;
 mod ready;
+mod restored;
 mod town;
 mod withheld;
 mod witness;

@@ -46,7 +46,8 @@ fn hashed(section: &impl Hash) -> String {
 /// Where the log is: another place is the business of [`super::turn`], with all that belongs
 /// to a log.
 const PLACE: &str = "audit.folder";
-const OF_PLACE: [&str; 4] = ["audit.origin", "audit.key", "audit.mirror", "audit.peers_folder"];
+const OF_PLACE: [&str; 5] =
+    ["audit.origin", "audit.key", "audit.mirror", "audit.store", "audit.peers_folder"];
 
 fn of_log(audit: &AuditConfig) -> Vec<Key> {
     vec![
@@ -55,6 +56,7 @@ fn of_log(audit: &AuditConfig) -> Vec<Key> {
         ("audit.key", audit.key.display().to_string()),
         ("audit.tag_key", format!("{:?}", audit.tag_key)),
         ("audit.mirror", format!("{:?}", audit.mirror)),
+        ("audit.store", format!("{:?}", audit.store)),
         ("audit.peers_folder", format!("{:?}", audit.peers_folder)),
         ("audit.look_every", format!("{:?}", audit.look_every)),
         ("audit.on_contradiction", format!("{:?}", audit.on_contradiction)),

@@ -106,8 +106,9 @@ impl Turning {
             tracing::error!(%error, "what is in force cannot be kept beside the audit log");
         }
         match (&self.mirror, mirror::of(config, next.key)) {
-            (Some(turner), Some(next)) => turner.turn(next),
-            (None, None) => {}
+            (Some(turner), Ok(Some(next))) => turner.turn(next),
+            (None, Ok(None)) => {}
+            (_, Err(error)) => tracing::error!("{}", causes(&error)),
             _ => tracing::warn!(
                 "audit.mirror was begun or taken away together with the turn of the audit log: \
                  that is so from the next start on"

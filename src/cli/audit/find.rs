@@ -177,6 +177,7 @@ fn of_log(
     query: &Query,
     on_record: &mut dyn FnMut(u64, &Record) -> std::io::Result<()>,
 ) -> anyhow::Result<u8> {
+    super::gone::say_of(&log.folder, &log.key)?;
     if !how.scan {
         let file = how.index.clone().unwrap_or_else(|| Index::beside(&log.folder));
         match by_index(log, file, query, on_record) {

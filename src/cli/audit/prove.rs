@@ -26,6 +26,9 @@ pub(super) struct ProveArgs {
     /// it; it is held against the log on the way
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
+    /// The bytes of the record at --index, in a file, where the log has pruned it
+    #[arg(long, value_name = "FILE", requires = "index", conflicts_with = "receipt")]
+    entry: Option<PathBuf>,
     /// Where to write the proof: a file, or a folder for INDEX.tlog-proof of each
     /// record; standard output if left out
     #[arg(long, value_name = "PATH")]
@@ -55,9 +58,19 @@ pub(super) struct CheckProofArgs {
 
 pub(super) fn prove(args: &ProveArgs, json: bool) -> anyhow::Result<ExitCode> {
     let key = source::key(&args.log.key)?;
+    let log = &args.log.log;
+    if let (Some(path), None) = (&args.receipt, &args.entry) {
+        super::gone::say_of(log, &key).with_context(|| format!("for {}", path.display()))?;
+    }
     let proved = match (&args.receipt, args.index) {
-        (Some(path), _) => proof::check_receipt(&receipt(path)?, &key, &args.log.log),
-        (None, Some(index)) => proof::prove(&args.log.log, &key, index).map(|proof| vec![proof]),
+        (None, Some(index)) if args.entry.is_some() => {
+            let path = args.entry.as_deref().unwrap_or(Path::new(""));
+            let entry = files::read(path, files::SMALL)
+                .with_context(|| format!("cannot read the entry {}", path.display()))?;
+            proof::prove_held(log, &key, index, entry).map(|proof| vec![proof])
+        }
+        (Some(path), _) => proof::check_receipt(&receipt(path)?, &key, log),
+        (None, Some(index)) => proof::prove(log, &key, index).map(|proof| vec![proof]),
         (None, None) => anyhow::bail!("name the record with --index or --receipt"),
     };
     let mut proofs = match proved {

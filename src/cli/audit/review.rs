@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use super::{find, line, source, subject};
+use super::{find, gone, line, source, subject};
 use crate::app::reviewer::{Page, ReviewClient};
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::output::{say, tell};
@@ -120,20 +120,25 @@ impl CommonArgs {
 
 async fn list(args: ListArgs, json: bool) -> anyhow::Result<ExitCode> {
     let query = args.query.query()?;
-    let (mut client, _) = args.common.connect().await?;
+    let (mut client, key) = args.common.connect().await?;
     let mut left = args.limit;
     let mut next = Some(args.from);
+    let mut gone = None;
     while let Some(from) = next
         && left > 0
     {
         let size = u32::try_from(left.min(100))?;
-        let Page { lines, next: after } = client.list(&query, from, size).await?;
+        let Page { lines, next: after, pruned } = client.list(&query, from, size).await?;
+        gone = gone::said(&pruned, &key)?.or(gone);
         let mut out = std::io::BufWriter::new(crate::cli::output::stdout());
         for line in &lines {
             line::write(&mut out, line, json, false).context("cannot write the records")?;
         }
         out.flush().context("cannot write the records")?;
         (left, next) = (left.saturating_sub(lines.len()), after);
+    }
+    if let Some(gone) = gone {
+        tell!("tributary: {}", gone.words);
     }
     if let Some(next) = next {
         tell!("tributary: there are more: go on with --from {next}");
@@ -144,17 +149,19 @@ async fn list(args: ListArgs, json: bool) -> anyhow::Result<ExitCode> {
 async fn access(args: TagsArgs, json: bool) -> anyhow::Result<ExitCode> {
     let tags = find::tags(&args.tags)?;
     let names = args.names.load()?;
-    let (mut client, _) = args.common.connect().await?;
+    let (mut client, key) = args.common.connect().await?;
     let mut report = AccessReport::default();
+    let mut gone = None;
     let mut next = Some(0);
     while let Some(from) = next {
         let page = client.subject_access(&tags, from).await?;
+        gone = gone::said(&page.pruned, &key)?.or(gone);
         page.lines.into_iter().for_each(|line| report.take(line));
         // A gateway that leads in circles must not keep us.
         next = page.next.filter(|next| *next > from);
     }
     report.name_items(|number| names.get(&number).cloned());
-    subject::print(&report, json)?;
+    subject::print(&report, json, gone.as_slice())?;
     Ok(ExitCode::SUCCESS)
 }
 

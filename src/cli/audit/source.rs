@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
+use super::gone::{Old, Recent};
 pub(in crate::cli) use crate::cli::logs::key;
 use crate::cli::logs::{self, Named};
 use crate::cli::output::tell;
@@ -33,6 +34,7 @@ pub(super) fn lines(
     progress: &mut Progress,
     on_line: &mut dyn FnMut(Line) -> std::io::Result<()>,
 ) -> anyhow::Result<u8> {
+    super::gone::say_of(&log.folder, &log.key)?;
     let mut written = Ok(());
     let walked = walk(&log.folder, Some(&log.key), &mut |Step { index, record, .. }| {
         progress.entry();
@@ -155,7 +157,7 @@ pub(in crate::cli) fn reconciled(
 ) -> anyhow::Result<Reconciled> {
     let mut tried = 1;
     loop {
-        match reconcile_logs(gateways, agencies, bounds, &RandomState::new()) {
+        match reconciled_once(gateways, agencies, bounds) {
             Err(error)
                 if tried < TRIES
                     && error.downcast_ref::<Unsound>().is_some_and(|log| log.has_moved) =>
@@ -165,6 +167,18 @@ pub(in crate::cli) fn reconciled(
             done => return done,
         }
     }
+}
+
+fn reconciled_once(
+    gateways: &[Source],
+    agencies: &[Source],
+    bounds: &Bounds,
+) -> anyhow::Result<Reconciled> {
+    let old = Old::of(gateways.iter().chain(agencies), bounds.leeway)?;
+    let recent = |source| Recent { source, old: old.as_ref() };
+    let gateways: Vec<_> = gateways.iter().map(recent).collect();
+    let agencies: Vec<_> = agencies.iter().map(recent).collect();
+    reconcile_logs(&gateways, &agencies, bounds, &RandomState::new())
 }
 
 /// Tells what is wrong, and the exit code for it.

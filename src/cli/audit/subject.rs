@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use clap::Args;
 use comfy_table::{Table, presets};
 
-use super::find;
+use super::{find, gone};
 use crate::cli::logs::LogsArgs;
 use crate::cli::output::say;
 use crate::config::catalogue;
 use crate::domain::audit::Query;
 use crate::domain::audit::access::AccessReport;
 use crate::domain::audit::export::Line;
+use crate::store::verify::PrunedReport;
 
 #[derive(Debug, Args)]
 pub(super) struct SubjectArgs {
@@ -49,7 +50,10 @@ pub(super) fn run(args: &SubjectArgs, json: bool) -> anyhow::Result<ExitCode> {
     })?;
     let mut report = AccessReport::of_logs(lines);
     report.name_items(|number| names.get(&number).cloned());
-    print(&report, json)?;
+    let gone = logs.iter().map(|log| gone::of(&log.folder, &log.key));
+    let gone: Vec<PrunedReport> =
+        gone.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect();
+    print(&report, json, &gone)?;
     Ok(ExitCode::from(code))
 }
 
@@ -63,15 +67,26 @@ impl NamesArgs {
     }
 }
 
-/// Prints a report: JSON, or a table.
-pub(super) fn print(report: &AccessReport, json: bool) -> anyhow::Result<()> {
+/// Prints a report: JSON, or a table. `gone` is what was pruned, of each log.
+pub(super) fn print(
+    report: &AccessReport,
+    json: bool,
+    gone: &[PrunedReport],
+) -> anyhow::Result<()> {
     if json {
-        say!("{}", serde_json::to_string_pretty(report)?)?;
+        let requests = &report.requests;
+        match gone {
+            [] => say!("{}", serde_json::to_string_pretty(report)?)?,
+            [only] => say!("{:#}", serde_json::json!({ "requests": requests, "pruned": only }))?,
+            all => say!("{:#}", serde_json::json!({ "requests": requests, "pruned": all }))?,
+        }
         return Ok(());
     }
     if report.requests.is_empty() {
         say!("nobody asked, as far as this log goes")?;
-        return Ok(());
+    }
+    for gone in gone {
+        say!("{}\n", gone.words)?;
     }
     for request in &report.requests {
         let purpose = request.purpose.as_deref().unwrap_or("no purpose stated");

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::source;
+use super::{place, source};
 use crate::cli::logs::{Known, LogsArgs, Named};
 use crate::cli::output::{say, tell};
+use crate::config::mirror::Place;
 use crate::store::verify::{Reading, Report, Rollback, Verdict, read};
 
 #[derive(Debug, Args)]
@@ -19,6 +21,8 @@ pub(super) struct VerifyArgs {
     /// each log.
     #[arg(long)]
     known: Vec<PathBuf>,
+    #[command(flatten)]
+    store: place::StoreArgs,
 }
 
 /// A report, where there are several.
@@ -29,8 +33,30 @@ struct OfLog {
     report: Report,
 }
 
+impl VerifyArgs {
+    /// The place in object storage that is named, which is then the only one.
+    fn bucket(&self) -> anyhow::Result<Option<Place>> {
+        let places = self.logs.named().map(place::of).collect::<anyhow::Result<Vec<_>>>()?;
+        let bucket = places.iter().find(|place| matches!(place, Place::Bucket { .. }));
+        anyhow::ensure!(
+            bucket.is_none() || places.len() == 1,
+            "a log in object storage is verified by itself: name no other beside it"
+        );
+        Ok(bucket.cloned())
+    }
+}
+
 pub(super) fn run(args: &VerifyArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let logs = args.logs.each()?;
+    let fetched = tempfile::tempdir().context("cannot make a folder to fetch it to")?;
+    let logs = match args.bucket()? {
+        Some(bucket) => {
+            let key = args.logs.only_key()?;
+            place::bring(&*args.store.open(&bucket)?, &key, fetched.path())?;
+            let folder = fetched.path().to_owned();
+            vec![(folder.clone(), Ok(Named { folder, key }))]
+        }
+        None => args.logs.each()?,
+    };
     let known = Known::read(&args.known)?;
     if logs.len() > 1 {
         known.are_of(logs.iter().filter_map(|(_, named)| named.as_ref().ok()))?;
@@ -105,6 +131,9 @@ fn print(report: &Report) -> anyhow::Result<()> {
     }
     if report.mirror {
         say!("mirror     it ends with its checkpoint; what was written later is in the log alone")?;
+    }
+    if let Some(pruned) = &report.pruned {
+        say!("pruned     {}", pruned.words)?;
     }
     if report.unfinished_write {
         say!("tail       an unfinished write, for which nobody has a receipt")?;

@@ -14,6 +14,7 @@ use super::forms;
 use crate::app::review;
 use crate::cli::audit::source::{Source, reconciled};
 use crate::cli::logs::{self, Known, Named};
+use crate::cli::output::tell;
 use crate::domain::audit::VerifyingKey;
 use crate::domain::audit::reconcile::{Bounds, Compared, Comparison, Reconciled};
 use crate::domain::flows::drift::{Drift, Incident, LogReading};
@@ -211,6 +212,9 @@ impl Reader {
         if report.verdict != Verdict::Sound {
             let first = report.faults.first().map(ToString::to_string).unwrap_or_default();
             bail!("the log in {shown} is not sound, so it says nothing about drift: {first}");
+        }
+        if let Some(pruned) = &report.pruned {
+            tell!("tributary: {shown}: {}", pruned.words);
         }
         let (drift, house) = reading.end();
         // A second log of a house is told from the first by its origin.

@@ -33,8 +33,8 @@ pub(super) fn render(access: &AccessReport, catalogue: &Catalogue, logs: &[Repor
             body {
                 nav { a href="#en" { "English" } " · " a href="#zh" lang="zh-Hans" { "中文" } }
                 main {
-                    (section(Language::English, "en", access, catalogue))
-                    (section(Language::Chinese, "zh", access, catalogue))
+                    (section(Language::English, "en", access, catalogue, logs))
+                    (section(Language::Chinese, "zh", access, catalogue, logs))
                 }
                 footer {
                     @for log in logs {
@@ -47,7 +47,13 @@ pub(super) fn render(access: &AccessReport, catalogue: &Catalogue, logs: &[Repor
     page.into_string()
 }
 
-fn section(language: Language, id: &str, access: &AccessReport, catalogue: &Catalogue) -> Markup {
+fn section(
+    language: Language,
+    id: &str,
+    access: &AccessReport,
+    catalogue: &Catalogue,
+    logs: &[Report],
+) -> Markup {
     let count = access.requests.len();
     html! {
         section id=(id) lang=(language.tag()) {
@@ -62,6 +68,15 @@ fn section(language: Language, id: &str, access: &AccessReport, catalogue: &Cata
                 (Language::Chinese, 0) => "本日志中没有人查询过您的信息。",
                 (Language::Chinese, _) => { "共有 " (count) " 次查询。本页说明谁在何时、出于何种目的\
                     查询了哪些信息，以及哪些被拒绝。本页不包含信息内容本身。" },
+            } }
+            @for log in logs { @if let Some(gone) = &log.pruned {
+                p { @match language {
+                    Language::English => { "Records up to " (gone.until) " were removed from the log \
+                        " (log.origin) " on " (gone.on) ", after the time for which they are kept: \
+                        who asked before that is not shown here." },
+                    Language::Chinese => { "日志 " (log.origin) " 中截至 " (gone.until) " 的记录已在\
+                        保存期满后于 " (gone.on) " 删除：此前的查询不在本页显示。" },
+                } }
             } }
             (summary(language, access, catalogue))
             @for request in &access.requests { (article(language, request, catalogue)) }

@@ -119,7 +119,7 @@ impl TileBuilder {
     /// # Errors
     /// As [`Edge::push`].
     pub fn push(&mut self, leaf: Hash, entry: &[u8]) -> Result<Vec<(Tile, Vec<u8>)>, TreeError> {
-        let Self { tree, bundle, levels } = self;
+        let Self { tree, bundle, .. } = self;
         let mut filled = Vec::new();
         bundle.extend_from_slice(&(entry.len() as u16).to_be_bytes());
         bundle.extend_from_slice(entry);
@@ -128,6 +128,17 @@ impl TileBuilder {
             let tile = Tile { shelf: Shelf::Entries, number, width: TILE_WIDTH };
             filled.push((tile, std::mem::take(bundle)));
         }
+        filled.extend(self.push_hash(leaf)?);
+        Ok(filled)
+    }
+
+    /// Adds an entry of which there is the hash alone: its bundle is not built.
+    ///
+    /// # Errors
+    /// As [`Edge::push`].
+    pub fn push_hash(&mut self, leaf: Hash) -> Result<Vec<(Tile, Vec<u8>)>, TreeError> {
+        let Self { tree, levels, .. } = self;
+        let mut filled = Vec::new();
         // A tile holds every eighth level's roots.
         tree.push_each(leaf, |level, hash| {
             let Some(level) = level.is_multiple_of(8).then_some(level / 8) else { return };

@@ -4,10 +4,11 @@
 //! The log is read from its files, like any tlog-tiles reader does; what is asked
 //! for is found by the index.
 
-use std::ops::ControlFlow;
+mod finding;
+
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,16 +18,16 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
 use tonic::{Request, Response, Status};
 
 use crate::clock;
-use crate::domain::audit::{SearchKind, SearchRecord, Timestamp, VerifyingKey, leaf_hash};
+use crate::domain::audit::{SearchKind, SearchRecord, Timestamp, VerifyingKey};
 use crate::domain::peer::PeerId;
 use crate::domain::reason::Reason;
 use crate::domain::reviewer::{Act, Questions, ReviewPolicy, ReviewRefusal};
 use crate::service::audit::recorder::Recorder;
 use crate::service::peer::peer_of;
 use crate::service::random;
-use crate::store::audit_log::Folder;
 use crate::store::index::{Found, Index, IndexError};
 use crate::store::proof::{self, ProveError};
+use crate::store::pruned;
 use crate::wire::audit as message;
 use crate::wire::deadline;
 use crate::wire::proto::pb;
@@ -137,7 +138,7 @@ impl Asked {
         let asker = Arc::downgrade(&awaited);
         let found = tokio::task::spawn_blocking(move || {
             let _room = room;
-            let mut once = || find(&mut index, &log, &search, &asker);
+            let mut once = || finding::find(&mut index, &log, &search, &asker);
             match once() {
                 // What is there is not what the log says: once more, from nothing.
                 Err(IndexError::Differs(_)) => once(),
@@ -147,6 +148,21 @@ impl Asked {
         let found = found.await;
         drop(awaited);
         found.map_err(|_| IndexError::Ended)?
+    }
+
+    /// What a search finds, where to go on, and how far the log is pruned.
+    async fn found(
+        &self,
+        peer: &PeerId,
+        kind: SearchKind,
+        search: message::Search,
+    ) -> Result<(Vec<pb::AuditRecord>, u64, String), Refusal> {
+        let found = self.search(peer, kind, search).await?;
+        let note = self.prove(|log, key| Ok(pruned::note(&log, &key)?)).await?;
+        let hits = found.hits.iter();
+        let records = hits.map(|hit| message::encode_record(hit.index, hit.leaf, &hit.record));
+        let note = note.map(|(note, _)| note).unwrap_or_default();
+        Ok((records.collect(), found.next.unwrap_or_default(), note))
     }
 
     async fn prove<T: Send + 'static>(
@@ -172,34 +188,6 @@ impl Asked {
             Err(_) => Err(no_proof()),
         }
     }
-}
-
-/// Blocking. Whatever fails or is cut off leaves nothing half-used: the index is then
-/// opened anew.
-fn find(
-    index: &mut Option<(PathBuf, Index)>,
-    log: &Folder,
-    search: &message::Search,
-    asker: &Weak<()>,
-) -> Result<Found, IndexError> {
-    let mut open = match index.take() {
-        Some((of, open)) if of == log.dir => open,
-        _ => Index::open(&log.dir, &log.key, &Index::beside(&log.dir))?,
-    };
-    open.update(&mut |_| match asker.strong_count() {
-        0 => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    })?;
-    let found = match open.search(&search.query, search.from, search.page) {
-        Err(error @ IndexError::Differs(_)) => {
-            tracing::warn!("the audit log's index is made anew: {error}");
-            open.rebuild(error.to_string())?;
-            return Err(error);
-        }
-        found => found?,
-    };
-    *index = Some((log.dir.clone(), open));
-    Ok(found)
 }
 
 fn no_proof() -> Refusal {
@@ -256,12 +244,6 @@ impl ReviewServer {
     }
 }
 
-fn encode(found: Found) -> (Vec<pb::AuditRecord>, u64) {
-    let hits = found.hits.iter();
-    let records = hits.map(|hit| message::encode_record(hit.index, hit.leaf, &hit.record));
-    (records.collect(), found.next.unwrap_or_default())
-}
-
 #[tonic::async_trait]
 impl AuditService for ReviewServer {
     async fn list_records(
@@ -270,9 +252,9 @@ impl AuditService for ReviewServer {
     ) -> Result<Response<pb::ListRecordsResponse>, Status> {
         let work = async |asked: Asked, peer: PeerId, request| {
             let search = message::decode_list(&request, asked.review.max_page.load(Relaxed))?;
-            let (records, next_index) =
-                encode(asked.search(&peer, SearchKind::List, search).await?);
-            Ok(pb::ListRecordsResponse { records, next_index })
+            let (records, next_index, pruned) =
+                asked.found(&peer, SearchKind::List, search).await?;
+            Ok(pb::ListRecordsResponse { records, next_index, pruned })
         };
         self.answer(Act::List, request, work).await
     }
@@ -283,9 +265,9 @@ impl AuditService for ReviewServer {
     ) -> Result<Response<pb::GetSubjectAccessResponse>, Status> {
         let work = async |asked: Asked, peer: PeerId, request| {
             let search = message::decode_access(&request, asked.review.max_page.load(Relaxed))?;
-            let (records, next_index) =
-                encode(asked.search(&peer, SearchKind::SubjectAccess, search).await?);
-            Ok(pb::GetSubjectAccessResponse { records, next_index })
+            let (records, next_index, pruned) =
+                asked.found(&peer, SearchKind::SubjectAccess, search).await?;
+            Ok(pb::GetSubjectAccessResponse { records, next_index, pruned })
         };
         self.answer(Act::SubjectAccess, request, work).await
     }
@@ -307,13 +289,13 @@ impl AuditService for ReviewServer {
     ) -> Result<Response<pb::ProveInclusionResponse>, Status> {
         let work = async |asked: Asked, _: PeerId, request: pb::ProveInclusionRequest| {
             let index = request.index;
-            let proved = asked.prove(move |log, key| proof::prove(&log, &key, index));
+            let proved = asked.prove(move |log, key| proof::prove_leaf(&log, &key, index));
             let proved = proved.await?;
             let hashes = proved.path.iter().map(|hash| Bytes::copy_from_slice(&hash.0));
             Ok(pb::ProveInclusionResponse {
-                leaf_hash: Bytes::copy_from_slice(&leaf_hash(&proved.entry).0),
+                leaf_hash: Bytes::copy_from_slice(&proved.leaf.0),
                 path: Some(pb::InclusionPath { hashes: hashes.collect() }),
-                checkpoint: proved.checkpoint,
+                checkpoint: proved.checkpoint.as_str().to_owned(),
             })
         };
         self.answer(Act::Prove, request, work).await

@@ -6,14 +6,15 @@
 //! a count, and stops nothing: what was recorded since has nothing to do with it.
 
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::reread::Reread;
+use super::reread::{Reread, differs};
 use super::shared::Shared;
-use crate::domain::audit::tiles::TILE_WIDTH;
-use crate::domain::audit::{Checkpoint, Edge};
+use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, Tile};
+use crate::domain::audit::{Checkpoint, Edge, Hash};
 use crate::store::disk::is_out_of_descriptors;
-use crate::store::proof::Tiles;
+use crate::store::proof::{Tiles, read_tile};
 
 /// Most lines of one pass: a disk that is gone has more to say than anybody reads.
 const LINES: usize = 20;
@@ -23,6 +24,8 @@ const LINES: usize = 20;
 pub(super) struct Looking {
     every: Duration,
     rest: Duration,
+    /// Bundles that were pruned: of these there are the hashes alone.
+    pruned: u64,
     due: Instant,
     /// The bundle that is next; none between two passes.
     next: Option<u64>,
@@ -31,8 +34,8 @@ pub(super) struct Looking {
 
 impl Looking {
     /// The first pass begins after `every`: opening the log was one.
-    pub(super) fn new(every: Duration, rest: Duration, now: Instant) -> Self {
-        Self { every, rest, due: now + every, next: None, found: 0 }
+    pub(super) fn new(every: Duration, rest: Duration, pruned: u64, now: Instant) -> Self {
+        Self { every, rest, pruned, due: now + every, next: None, found: 0 }
     }
 
     /// How long until there is something to look at.
@@ -55,7 +58,11 @@ impl Looking {
         };
         let signed = shared.published();
         if number < signed.checkpoint().size / TILE_WIDTH {
-            match again.bundle(number).and_then(|_| again.above(0, number)) {
+            let own = match number < self.pruned {
+                true => has_its_root(again, signed.checkpoint().size, number),
+                false => again.bundle(number).map(drop),
+            };
+            match own.and_then(|()| again.above(0, number)) {
                 // Looked at next time.
                 Err(error) if is_out_of_descriptors(&error) => {}
                 looked => {
@@ -82,6 +89,25 @@ impl Looking {
             );
         }
     }
+}
+
+/// Holds the hashes of a bundle that was pruned against the tile above.
+fn has_its_root(again: &Reread, size: u64, number: u64) -> io::Result<()> {
+    let shelf = Shelf::Level(0);
+    let mut edge = Edge::default();
+    for hash in again.tile(shelf, number)?.chunks_exact(32) {
+        let hash = hash.try_into().map_err(io::Error::other)?;
+        edge.push(Hash(hash)).map_err(io::Error::other)?;
+    }
+    let above = read_tile(&again.dir, size, Shelf::Level(1), number / TILE_WIDTH);
+    let above = above.map_err(io::Error::other)?;
+    let root = edge.root().map_err(io::Error::other)?;
+    let at = usize::try_from(number % TILE_WIDTH).map_err(io::Error::other)?;
+    if above.chunks_exact(32).nth(at) != Some(&root.0[..]) {
+        let path = Tile { shelf, number, width: TILE_WIDTH }.path();
+        return Err(differs(Path::new(&path)));
+    }
+    Ok(())
 }
 
 fn leads_to_root(again: &Reread, signed: &Checkpoint) -> bool {

@@ -58,7 +58,8 @@ pub(super) fn open(
         walk.tiles,
         walk.unpublished.unwrap_or(place),
     );
-    let sealer = Sealer::new(dir, shared.clone(), &options, public);
+    let pruned = walk.pruned.map_or(0, |pruned| pruned.bundles());
+    let sealer = Sealer::new(dir, shared.clone(), &options, public, pruned);
     let mut writer = Writer {
         volume: Volume {
             dir: dir.to_owned(),
@@ -67,6 +68,7 @@ pub(super) fn open(
             segment,
             edge: walk.edge,
             dictionary: walk.dictionary,
+            pruned,
             _lock: lock,
         },
         high_water: walk.high_water,
@@ -106,7 +108,7 @@ pub(super) fn has_begun(dir: &Path, key: &VerifyingKey) -> Result<bool, AuditErr
 
 /// Makes the folders, takes the lock, and clears what an interrupted write of a
 /// file has left.
-pub(super) fn prepare(dir: &Path) -> Result<Lock, AuditError> {
+pub(in crate::store) fn prepare(dir: &Path) -> Result<Lock, AuditError> {
     if dir.join(MIRROR).exists() {
         return Err(AuditError::Mirror(dir.to_owned()));
     }

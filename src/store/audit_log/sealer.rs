@@ -69,11 +69,12 @@ impl Sealer {
         shared: Arc<Shared>,
         options: &Options,
         key: VerifyingKey,
+        pruned: u64,
     ) -> Self {
         let (dir, options) = (dir.to_owned(), options.clone());
         let again = Reread { dir: dir.clone(), disk: options.disk.clone() };
-        let looking = Looking::new(options.look_every, options.look_rest, clock::now());
-        Self { dir, shared, options, key, again, looking, sealed: 0, until: None }
+        let looking = Looking::new(options.look_every, options.look_rest, pruned, clock::now());
+        Self { dir, shared, options, key, again, looking, sealed: pruned, until: None }
     }
 
     pub(super) fn run(mut self) {

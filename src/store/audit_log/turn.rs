@@ -69,6 +69,7 @@ pub(super) fn prepare(
         segment: open::segment(&place, options)?,
         edge: walk.edge,
         dictionary: walk.dictionary,
+        pruned: 0,
         _lock: lock,
     };
     Ok(Next { volume, place, at, before })
@@ -125,7 +126,8 @@ impl Writer {
     /// Starts the threads beside it.
     fn work(&mut self, publisher: Publisher) -> Result<(), AuditError> {
         let key = self.shared.folder().key;
-        let sealer = Sealer::new(&self.volume.dir, self.shared.clone(), &self.options, key);
+        let (shared, pruned) = (self.shared.clone(), self.volume.pruned);
+        let sealer = Sealer::new(&self.volume.dir, shared, &self.options, key, pruned);
         self.workers = Some(Workers::start(&self.shared, publisher, sealer)?);
         Ok(())
     }

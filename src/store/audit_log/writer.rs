@@ -61,6 +61,8 @@ pub(super) struct Volume {
     pub(super) segment: Segment,
     pub(super) edge: Edge,
     pub(super) dictionary: Dictionary,
+    /// Bundles that were pruned.
+    pub(super) pruned: u64,
     pub(super) _lock: Lock,
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tlog_tiles::tlog::prove_record;
 
-use super::rows::Row;
+use super::rows::{Gone, Row};
 use super::{Hit, IndexError};
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, split_bundle};
 use crate::domain::audit::{
@@ -79,6 +79,7 @@ pub(super) fn learn(
     under: &Checkpoint,
     last: Option<&Row>,
     names: Vec<u64>,
+    gone: &Gone,
 ) -> Result<Result<Dictionary, &'static str>, ProveError> {
     let mut entries = Entries::new(log, under);
     let mut dictionary = Dictionary::default();
@@ -86,7 +87,15 @@ pub(super) fn learn(
         if index >= under.size {
             return Ok(Err("it has a name where the log has nothing"));
         }
-        let read = Entry::decode(entries.read(index)?).map_err(|_| ProveError::Tiles)?;
+        // A name that was kept of what was pruned is held against the tiles by `verify`.
+        let bytes = match gone.names.get(&index) {
+            Some(name) => name,
+            None if index < gone.bundles * TILE_WIDTH => {
+                return Ok(Err("it has a name that was not kept"));
+            }
+            None => entries.read(index)?,
+        };
+        let read = Entry::decode(bytes).map_err(|_| ProveError::Tiles)?;
         if !matches!(read, Entry::Term(_)) || dictionary.learn(index, &read).is_err() {
             return Ok(Err("it takes a record for a name"));
         }

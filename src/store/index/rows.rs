@@ -7,15 +7,16 @@
 //! in vain.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, split_bundle};
-use crate::domain::audit::{Dictionary, Edge, Entry, Query, Record, leaf_hash};
+use crate::domain::audit::{Dictionary, Edge, Entry, Query, Record, VerifyingKey, leaf_hash};
 use crate::store::proof::{ProveError, read_tile};
+use crate::store::pruned;
 
 /// What is searched by.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +94,23 @@ pub(super) struct Reading {
     pub(super) size: u64,
     pub(super) edge: Edge,
     pub(super) dictionary: Dictionary,
+    pub(super) gone: Gone,
+}
+
+/// What was pruned of a log: how many bundles, and the names of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Gone {
+    pub(super) bundles: u64,
+    pub(super) names: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Gone {
+    /// What the log says.
+    pub(super) fn read(log: &Path, key: &VerifyingKey) -> Result<Self, ProveError> {
+        let Some(own) = pruned::read(log, key)? else { return Ok(Self::default()) };
+        let names = pruned::names(log, own.before)?.into_iter().collect();
+        Ok(Self { bundles: own.bundles(), names })
+    }
 }
 
 impl Reading {
@@ -114,6 +132,9 @@ impl Reading {
     }
 
     fn bundle(&mut self, number: u64) -> Result<Added, ProveError> {
+        if number < self.gone.bundles {
+            return self.hashes(number);
+        }
         let first = number * TILE_WIDTH;
         let bundle = read_tile(&self.log, self.size, Shelf::Entries, number)?;
         let width = usize::try_from((self.size - first).min(TILE_WIDTH)).unwrap_or_default();
@@ -139,6 +160,41 @@ impl Reading {
         added.row.root = edge.root().map_err(|_| ProveError::Tiles)?.0.to_vec();
         Ok(added)
     }
+}
+
+impl Reading {
+    /// Of a bundle that was pruned: its root and the names in it, and nothing that can be
+    /// searched by.
+    fn hashes(&mut self, number: u64) -> Result<Added, ProveError> {
+        let row = Row { number: clamp(number), root: Vec::new(), times: None };
+        let mut added = Added { row, names: BTreeSet::new(), keys: BTreeSet::new() };
+        let mut edge = Edge::default();
+        let leaves = pruned::leaves(&self.log, self.size, number)?;
+        for (index, leaf) in (number * TILE_WIDTH..).zip(leaves) {
+            edge.push(leaf).map_err(|_| ProveError::Tiles)?;
+            let name = self.gone.names.get(&index);
+            if name.is_some() {
+                added.names.insert(clamp(index));
+            }
+            if index < self.edge.size() {
+                continue;
+            }
+            if let Some(name) = name {
+                let entry = Entry::decode(name).ok().filter(|_| leaf_hash(name) == leaf);
+                let entry = entry.ok_or(ProveError::Tiles)?;
+                self.dictionary.learn(index, &entry).map_err(|_| ProveError::Tiles)?;
+            }
+            self.edge.push(leaf).map_err(|_| ProveError::Tiles)?;
+        }
+        added.row.root = edge.root().map_err(|_| ProveError::Tiles)?.0.to_vec();
+        Ok(added)
+    }
+}
+
+/// Whether it says of a bundle before this one what its records had.
+pub(super) fn tells_of(database: &Connection, bundles: u64) -> rusqlite::Result<bool> {
+    let told = "select exists (select 1 from bundle where n < ?1 and last is not null)";
+    database.query_row(told, [clamp(bundles)], |row| row.get(0))
 }
 
 /// Keys on their way into the database: in the order of their hashes each page is written

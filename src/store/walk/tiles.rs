@@ -6,8 +6,9 @@
 use std::io;
 
 use super::{CHECKPOINT, FaultKind, Stop, WalkError, Walker};
-use crate::domain::audit::leaf_hash;
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, Tile, split_bundle};
+use crate::domain::audit::{Entry, Hash, leaf_hash};
+use crate::store::pruned;
 use crate::store::sealed::{self, Found};
 
 /// A tile's path and content.
@@ -16,7 +17,11 @@ type Held = (String, Vec<u8>);
 impl Walker<'_> {
     /// The entries that the checkpoint covers.
     pub(super) fn published(&mut self, size: u64) -> Result<Result<(), Stop>, WalkError> {
-        for number in 0..size.div_ceil(TILE_WIDTH) {
+        let pruned = self.walk.pruned.map_or(0, |pruned| pruned.bundles());
+        if self.hashes(size, pruned.min(size.div_ceil(TILE_WIDTH)))?.is_err() {
+            return Ok(Err(Stop));
+        }
+        for number in pruned..size.div_ceil(TILE_WIDTH) {
             let width = TILE_WIDTH.min(size - number * TILE_WIDTH);
             if self.bundle(Tile { shelf: Shelf::Entries, number, width })?.is_err() {
                 return Ok(Err(Stop));
@@ -28,6 +33,9 @@ impl Walker<'_> {
         let partials: Vec<(Tile, Vec<u8>)> =
             self.walk.tiles.partials().into_iter().map(|(tile, is)| (tile, is.to_vec())).collect();
         for (tile, content) in partials {
+            if tile.shelf == Shelf::Entries && tile.number < pruned {
+                continue;
+            }
             self.tile(tile, &content)?;
         }
         if let Some(signed) = &self.walk.checkpoint
@@ -37,6 +45,53 @@ impl Walker<'_> {
             self.fault(FaultKind::Changed, CHECKPOINT, None, what);
         }
         Ok(Ok(()))
+    }
+
+    /// The bundles that were pruned, by the tiles of their hashes, and the names that were
+    /// kept of them.
+    fn hashes(&mut self, size: u64, bundles: u64) -> Result<Result<(), Stop>, WalkError> {
+        let Some(own) = self.walk.pruned else { return Ok(Ok(())) };
+        let mut names = match pruned::names(self.log, own.before.min(size)) {
+            Ok(names) => names.into_iter().peekable(),
+            Err(error) => return Ok(Err(self.not_pruned(pruned::NAMES, &error))),
+        };
+        for number in 0..bundles {
+            let leaves = match pruned::leaves(self.log, size, number) {
+                Ok(leaves) => leaves,
+                Err(error) => return Ok(Err(self.not_pruned(pruned::NAMES, &error))),
+            };
+            for leaf in leaves {
+                let index = self.walk.tiles.tree().size();
+                if index == self.from {
+                    self.walk.edge = self.walk.tiles.tree().clone();
+                }
+                if index >= self.from {
+                    self.seen.push(leaf);
+                }
+                if let Some((_, name)) = names.next_if(|(at, _)| *at == index) {
+                    self.name(index, &name, leaf);
+                }
+                for (tile, content) in self.walk.tiles.push_hash(leaf)? {
+                    self.tile(tile, &content)?;
+                }
+            }
+        }
+        self.walk.high_water = self.walk.high_water.max(own.until);
+        Ok(Ok(()))
+    }
+
+    /// A name of a pruned bundle, held against its hash.
+    fn name(&mut self, index: u64, bytes: &[u8], leaf: Hash) {
+        let learnt = match Entry::decode(bytes) {
+            Ok(entry @ Entry::Term(_)) if pruned::is_of(bytes, leaf) => {
+                self.walk.dictionary.learn(index, &entry).map_err(|error| error.to_string())
+            }
+            _ => Err("it is not the name that was published".to_owned()),
+        };
+        if let Err(what) = learnt {
+            let what = format!("entry {index}: {what}");
+            self.fault(FaultKind::Changed, pruned::NAMES, None, &what);
+        }
     }
 
     fn bundle(&mut self, tile: Tile) -> Result<Result<(), Stop>, WalkError> {

@@ -55,6 +55,17 @@ impl<'a> LogLine<'a> {
         }
     }
 
+    /// The request and the time, in microseconds since 1970, of a record about one.
+    pub fn request(self) -> Option<(&'a str, u64)> {
+        match self {
+            Self::Exported(Line::Section(section)) => Some((&section.request, section.time_us)),
+            Self::Verified { record: Record::Section(section), .. } => {
+                Some((section.request.as_str(), section.time.0))
+            }
+            Self::Exported(_) | Self::Verified { .. } => None,
+        }
+    }
+
     /// Log, index and time in microseconds.
     pub(super) fn place(self) -> (&'a str, u64, u64) {
         match self {
