@@ -96,6 +96,7 @@ impl Unused {
             &recorder,
             folder.path().join("log"),
             key()?.verifying_key(&origin)?,
+            None,
             Witness::open(&folder.path().join("held"))?,
             Vec::new(),
             DEADLINE,
