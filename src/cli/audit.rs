@@ -5,6 +5,7 @@
 //! go to standard output, progress and warnings to standard
 //! error.
 
+pub(super) mod comparing;
 mod find;
 pub(super) mod gone;
 mod keygen;

@@ -36,7 +36,7 @@ use shared::Shared;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
-use super::disk::{Disk, RealDisk};
+use super::disk::{Disk, RealDisk, is_full};
 use super::proof::ProveError;
 use super::walk::{Fault, TornTail, WalkError};
 use crate::clock;
@@ -477,4 +477,12 @@ pub fn fresh_blind() -> Result<Blind, AuditError> {
         source: std::io::Error::other("no randomness"),
     })?;
     Ok(Blind(bytes))
+}
+
+/// What came of a file operation that failed.
+fn failed(doing: &'static str, path: &Path, source: std::io::Error) -> AuditError {
+    if is_full(&source) {
+        return AuditError::DiskFull;
+    }
+    AuditError::Io { doing, path: PathBuf::from(path), source }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::source::{self, Source};
+use super::comparing::reconciled;
+use super::source::Source;
 use crate::cli::logs;
 use crate::cli::output::say;
 use crate::domain::audit::Timestamp;
@@ -44,7 +45,7 @@ pub(super) fn run(args: &ReconcileArgs, json: bool) -> anyhow::Result<ExitCode> 
     let gateways = Source::all(&gateways, &keys, &BTreeSet::new())?;
     let agencies = Source::all(&args.agencies, &keys, &Source::places(&gateways))?;
     let bounds = Bounds { all: args.all, ..Bounds::new(Duration::from_secs(args.leeway)) };
-    let found = source::reconciled(&gateways, &agencies, &bounds)?;
+    let found = reconciled(&gateways, &agencies, &bounds)?;
     let shown =
         found.findings.iter().filter(|finding| args.all || finding.class != Comparison::Matched);
     let unnamed = Comparison::ALL.into_iter().filter(|class| *class != Comparison::Matched);

@@ -1,19 +1,17 @@
 //! Where the subcommands read from: a log's folder, a key, an export.
 
 use std::collections::BTreeSet;
-use std::hash::RandomState;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::gone::{Old, Recent};
 pub(in crate::cli) use crate::cli::logs::key;
 use crate::cli::logs::{self, Named};
 use crate::cli::output::tell;
 use crate::domain::audit::export::Line;
-use crate::domain::audit::reconcile::{Bounds, LogLine, Reconciled, Rereadable, reconcile_logs};
+use crate::domain::audit::reconcile::{LogLine, Rereadable};
 use crate::domain::audit::{SignedCheckpoint, VerifyingKey};
 use crate::files;
 use crate::store::proof::published;
@@ -63,15 +61,12 @@ const LONGEST_LINE: u64 = files::SMALL;
 /// A log that says nothing about others.
 #[derive(Debug, thiserror::Error)]
 #[error("the log in {} is not sound: run `tributary audit verify` first: {first}", .folder.display())]
-struct Unsound {
+pub(super) struct Unsound {
     folder: PathBuf,
     first: Fault,
     /// Whether it was published anew meanwhile: then it may be read again.
-    has_moved: bool,
+    pub(super) has_moved: bool,
 }
-
-/// How often logs that are being written are read anew when their files moved on.
-const TRIES: usize = 5;
 
 impl Source {
     /// What is named, one after the other: exports, logs, and folders that hold several.
@@ -147,38 +142,6 @@ impl Rereadable for Source {
         }
         Ok(())
     }
-}
-
-/// Holds the logs of gateways against those of agencies.
-pub(in crate::cli) fn reconciled(
-    gateways: &[Source],
-    agencies: &[Source],
-    bounds: &Bounds,
-) -> anyhow::Result<Reconciled> {
-    let mut tried = 1;
-    loop {
-        match reconciled_once(gateways, agencies, bounds) {
-            Err(error)
-                if tried < TRIES
-                    && error.downcast_ref::<Unsound>().is_some_and(|log| log.has_moved) =>
-            {
-                tried += 1;
-            }
-            done => return done,
-        }
-    }
-}
-
-fn reconciled_once(
-    gateways: &[Source],
-    agencies: &[Source],
-    bounds: &Bounds,
-) -> anyhow::Result<Reconciled> {
-    let old = Old::of(gateways.iter().chain(agencies), bounds.leeway)?;
-    let recent = |source| Recent { source, old: old.as_ref() };
-    let gateways: Vec<_> = gateways.iter().map(recent).collect();
-    let agencies: Vec<_> = agencies.iter().map(recent).collect();
-    reconcile_logs(&gateways, &agencies, bounds, &RandomState::new())
 }
 
 /// Tells what is wrong, and the exit code for it.

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::forms;
 use crate::app::review;
-use crate::cli::audit::source::{Source, reconciled};
+use crate::cli::audit::comparing::reconciled;
+use crate::cli::audit::source::Source;
 use crate::cli::logs::{self, Known, Named};
 use crate::cli::output::tell;
 use crate::domain::audit::VerifyingKey;

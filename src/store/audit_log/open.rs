@@ -1,8 +1,7 @@
 //! Opening: lock, read everything, cut an unfinished write, begin.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
 use super::publisher::Publisher;
@@ -10,12 +9,12 @@ use super::sealer::Sealer;
 use super::shared::{Folder, Position, Shared};
 use super::workers::Workers;
 use super::writer::{Segment, Volume, Writer, create_segment};
-use super::{AuditError, AuditLog, Lock, Options, Recovery, TEMPORARY};
+use super::{AuditError, AuditLog, Lock, Options, Recovery, TEMPORARY, failed};
 use crate::domain::audit::{
     Checkpoint, Edge, Origin, Record, SignedCheckpoint, SigningKey, Timestamp, VerifyingKey,
 };
 use crate::files::{self, expect_file};
-use crate::store::disk::{is_full, place};
+use crate::store::disk::place;
 use crate::store::wal;
 use crate::store::walk::{CHECKPOINT, MIRROR, Place, Step, walk};
 
@@ -185,11 +184,4 @@ fn reopen(place: &Place, options: &Options) -> Result<File, AuditError> {
         .and_then(|()| options.disk.sync(&file))
         .map_err(|source| failed("sync", path, source))?;
     Ok(file)
-}
-
-pub(super) fn failed(doing: &'static str, path: &Path, source: io::Error) -> AuditError {
-    if is_full(&source) {
-        return AuditError::DiskFull;
-    }
-    AuditError::Io { doing, path: PathBuf::from(path), source }
 }

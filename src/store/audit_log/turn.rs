@@ -8,13 +8,13 @@
 use std::io;
 use std::path::Path;
 
-use super::open::{self, failed};
+use super::open;
 use super::publisher::Publisher;
 use super::sealer::Sealer;
 use super::shared::{Folder, Position};
 use super::workers::Workers;
 use super::writer::{Batch, Volume, Writer};
-use super::{AuditError, Health, Options};
+use super::{AuditError, Health, Options, failed};
 use crate::domain::audit::tiles::TileBuilder;
 use crate::domain::audit::{Origin, Record, SigningKey, Timestamp};
 use crate::store::walk::{Place, walk};

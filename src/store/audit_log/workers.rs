@@ -5,11 +5,10 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::AuditError;
-use super::open::failed;
 use super::publisher::Publisher;
 use super::sealer::Sealer;
 use super::shared::Shared;
+use super::{AuditError, failed};
 
 /// The threads. Dropping them ends them, and waits.
 pub(super) struct Workers {
