@@ -25,7 +25,7 @@ use std::fs::File;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -212,7 +212,7 @@ pub struct Recovery {
 /// What waits for the writer.
 enum Job {
     Append { records: Vec<Record>, reply: oneshot::Sender<Result<Receipt, AuditError>> },
-    Turn { next: Box<turn::Next>, reply: oneshot::Sender<Result<(), AuditError>> },
+    Turn { next: Box<turn::Next>, reply: SyncSender<Result<(), AuditError>> },
 }
 
 /// An open log. Dropping it closes it: what is queued is written, then tiles and
@@ -351,14 +351,14 @@ impl AuditLog {
             return Err(AuditError::SameOrigin(origin.clone()));
         }
         let queue = self.queue.as_ref().ok_or(AuditError::Closed)?;
-        let (reply, turned) = oneshot::channel();
+        let (reply, turned) = sync_channel(1);
         self.shared.figures.enter();
         let queued = queue.send(Job::Turn { next: Box::new(next), reply });
         if queued.is_err() {
             self.shared.figures.leave();
             return Err(AuditError::Closed);
         }
-        turned.blocking_recv().unwrap_or(Err(AuditError::Closed))?;
+        turned.recv().unwrap_or(Err(AuditError::Closed))?;
         // So that whoever is shown the next log is shown its first entry.
         self.shared.publish_soon(PUBLISHED_WITHIN);
         Ok(())

@@ -13,7 +13,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tributary::wire::proto::pb;
 
 use crate::kit::demo::City;
-use crate::kit::process::binary;
+use crate::kit::process::{Process, binary, signal};
 use crate::kit::waiting::UNHURRIED as DEADLINE;
 use crate::kit::waiting::{becomes, until};
 
@@ -145,6 +145,15 @@ fn receipt(city: &City, name: &str) -> PathBuf {
     file
 }
 
+/// Whether the agency's section came.
+async fn answers(city: &City, grant: &str) -> bool {
+    let Ok(mut client) = city.try_client("scoring-service").await else {
+        return false;
+    };
+    let answer = client.profile(grant, vec![ITEMS[0].to_owned()], DEADLINE).await;
+    answer.is_ok_and(|answer| answer.sections.iter().all(|s| s.status() == pb::SectionStatus::Ok))
+}
+
 /// Requests without a pause; each section of each must be OK.
 struct Load {
     stop: Arc<AtomicBool>,
@@ -251,9 +260,8 @@ async fn row_71_logs_turn_under_load_and_peers_follow_by_the_notes_that_they_pin
     let keys = [&gateway, &agency]
         .into_iter()
         .flat_map(|house| ["audit.vkey", "audit-2027.vkey"].map(|name| house.key(name)));
-    for key in keys.chain([lending.key("audit.vkey")]) {
-        reconcile.extend(["--key".into(), key]);
-    }
+    let keys: Vec<PathBuf> = keys.chain([lending.key("audit.vkey")]).collect();
+    reconcile.extend(keys.iter().flat_map(|key| ["--key".into(), key.clone()]));
     let reconcile: Vec<&Path> = reconcile.iter().map(PathBuf::as_path).collect();
     // The last records of the running ones are published within a second or so.
     let agree = async || {
@@ -261,4 +269,49 @@ async fn row_71_logs_turn_under_load_and_peers_follow_by_the_notes_that_they_pin
         (reconciled.status.code(), said(&reconciled))
     };
     until("logs that agree", agree, |(code, _)| *code == Some(0)).await;
+
+    // Nor does any release in either log lie outside of what the rules declare.
+    let mut drift = vec!["--log".into(), gateway.log.clone(), "--log".into(), gateway.next()];
+    for log in [agency.log.clone(), agency.next(), lending.log.clone()] {
+        drift.extend(["--agency-log".into(), log]);
+    }
+    drift.extend(keys.iter().flat_map(|key| ["--key".into(), key.clone()]));
+    let declared = async || {
+        said(&binary().args(["review", "drift"]).arg(&city.home).args(&drift).output().unwrap())
+    };
+    let nothing = "0 undeclared, 0 unreconciled";
+    until("no drift", declared, |said| said.contains(nothing)).await;
+}
+
+/// It was killed with the new section in its file: the old log is ended at the start, what it
+/// has of uses is counted, and the next one goes on from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_71_a_process_that_was_killed_turns_its_log_at_the_next_start() {
+    let city = City::of(20, &["--grant-uses", "3"]);
+    let domain = format!("{AGENCY}.city.example");
+    let agency = House {
+        city: &city,
+        domain: &domain,
+        config: city.config_of(AGENCY),
+        log: city.home.join("audit").join(AGENCY),
+    };
+    let grant = city.grant(0);
+    for _ in 0..2 {
+        assert!(answers(&city, &grant).await);
+    }
+    let section = agency.make_ready();
+    agency.hand_over();
+    let pid = city.entry(AGENCY).pid;
+    signal(pid, "KILL");
+    agency.turn(&section);
+    let again = Process::role("agency", agency.config);
+    becomes("the agency's next log", "SERVING", async || {
+        health(&city, &format!("log/{domain}/2027")).await
+    })
+    .await;
+    // The third use is the last: none was given back.
+    until("its section", async || answers(&city, &grant).await, |came| *came).await;
+    assert!(!answers(&city, &grant).await);
+    drop(again);
+    agency.verifies();
 }

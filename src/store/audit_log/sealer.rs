@@ -30,9 +30,6 @@ use crate::store::disk::{is_full, is_out_of_descriptors, place};
 use crate::store::walk::CHECKPOINT;
 use crate::store::{sealed, wal};
 
-/// How long it goes on when the log is closed; the rest is done after the next start.
-const AT_THE_END: Duration = Duration::from_secs(2);
-
 /// How long until it tries again when there was no room, or no descriptor.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -87,7 +84,7 @@ impl Sealer {
                 looks.min(retry.saturating_duration_since(clock::now()))
             });
             if self.shared.wait_for_more(wanted, at_most) {
-                self.until = Some(clock::now() + AT_THE_END);
+                self.until = self.shared.ends_within().map(|grace| clock::now() + grace);
             }
             if matches!(self.shared.health(), Health::Poisoned(_)) {
                 return;
@@ -122,8 +119,8 @@ impl Sealer {
 
     /// Whether it has to stop where it is.
     fn is_over(&mut self) -> bool {
-        if self.until.is_none() && self.shared.is_ending() {
-            self.until = Some(clock::now() + AT_THE_END);
+        if self.until.is_none() {
+            self.until = self.shared.ends_within().map(|grace| clock::now() + grace);
         }
         self.until.is_some_and(|until| clock::now() >= until)
     }

@@ -46,8 +46,8 @@ struct State {
     stopping: bool,
     /// What there is to publish is waited for.
     soon: bool,
-    /// The last checkpoint is published.
-    ending: bool,
+    /// The last checkpoint is published, and sealing has so long.
+    ending: Option<Duration>,
 }
 
 /// How it was before a turn.
@@ -90,7 +90,7 @@ impl Shared {
             before: None,
             stopping: false,
             soon: false,
-            ending: false,
+            ending: None,
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -202,7 +202,7 @@ impl Shared {
     /// There is somebody again who derives tiles and seals.
     pub(super) fn begin(&self) {
         let mut state = self.lock();
-        (state.stopping, state.ending) = (false, false);
+        (state.stopping, state.ending) = (false, None);
     }
 
     pub(super) fn stop(&self) {
@@ -219,13 +219,14 @@ impl Shared {
         state.stopping
     }
 
-    /// Nothing more will be published.
-    pub(super) fn end(&self) {
-        self.lock().ending = true;
+    /// Nothing more will be published, and what seals has so long.
+    pub(super) fn end(&self, grace: Duration) {
+        self.lock().ending = Some(grace);
         self.published.notify_all();
     }
 
-    pub(super) fn is_ending(&self) -> bool {
+    /// How long what seals has, once nothing more will be published.
+    pub(super) fn ends_within(&self) -> Option<Duration> {
         self.lock().ending
     }
 
@@ -235,10 +236,10 @@ impl Shared {
         let mut state = self.lock();
         let rests = |state: &mut State| {
             let is_poisoned = matches!(state.health, Health::Poisoned(_));
-            !state.ending && !is_poisoned && state.at.published.checkpoint().size <= seen
+            state.ending.is_none() && !is_poisoned && state.at.published.checkpoint().size <= seen
         };
         self.published.wait_while_for(&mut state, rests, at_most);
-        state.ending
+        state.ending.is_some()
     }
 
     /// Waits until something is published in this folder, at most so long.
@@ -251,6 +252,6 @@ impl Shared {
     /// Rests so long, or until nothing more will be published.
     pub(super) fn pause(&self, at_most: Duration) {
         let mut state = self.lock();
-        self.published.wait_while_for(&mut state, |state| !state.ending, at_most);
+        self.published.wait_while_for(&mut state, |state| state.ending.is_none(), at_most);
     }
 }

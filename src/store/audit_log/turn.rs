@@ -81,7 +81,8 @@ impl Writer {
     pub(super) fn turn(&mut self, next: Next) -> Result<(), AuditError> {
         let time = Timestamp::new((self.options.utc)());
         self.write_own(Record::Stopped { time })?;
-        let publisher = self.workers.take().and_then(Workers::end);
+        // Whoever waits for a record waits for this.
+        let publisher = self.workers.take().and_then(Workers::end_at_once);
         let Next { volume, place, at, before } = next;
         let turned = match self.shared.latest() {
             // The tiles found no room.
@@ -114,7 +115,10 @@ impl Writer {
         let begun = batch.add(records, None).map_err(AuditError::from);
         let begun = begun.and_then(|()| batch.commit().map(drop).map_err(AuditError::from));
         match begun {
-            Ok(()) => self.work(publisher),
+            // The old log has ended: there is no way back.
+            Ok(()) => self.work(publisher).inspect_err(|error| {
+                self.shared.poison(&error.to_string());
+            }),
             Err(error) => {
                 self.volume = old;
                 self.shared.turn_back(before);

@@ -4,11 +4,15 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::publisher::Publisher;
 use super::sealer::Sealer;
 use super::shared::Shared;
 use super::{AuditError, failed};
+
+/// How long sealing goes on when the log is closed; the rest is done after the next start.
+const AT_THE_END: Duration = Duration::from_secs(2);
 
 /// The threads. Dropping them ends them, and waits.
 pub(super) struct Workers {
@@ -38,16 +42,17 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Ends them once everything is published, and gives back what derives tiles; nothing
-    /// if that has ended before.
-    pub(super) fn end(mut self) -> Option<Publisher> {
-        self.stop()
+    /// Ends them once everything is published, whatever is to be sealed yet, and gives back
+    /// what derives tiles; nothing if that has ended before.
+    pub(super) fn end_at_once(mut self) -> Option<Publisher> {
+        self.stop(Duration::ZERO)
     }
 
-    fn stop(&mut self) -> Option<Publisher> {
+    /// Ends them; what seals has so long.
+    fn stop(&mut self, grace: Duration) -> Option<Publisher> {
         self.shared.stop();
         let publisher = self.publisher.take().and_then(|publisher| publisher.join().ok());
-        self.shared.end();
+        self.shared.end(grace);
         if let Some(sealer) = self.sealer.take() {
             let _ = sealer.join();
         }
@@ -57,6 +62,6 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.stop();
+        self.stop(AT_THE_END);
     }
 }
