@@ -168,23 +168,8 @@ fn read(path: PathBuf) -> Result<String, CatalogueError> {
     String::from_utf8(bytes).map_err(|_| CatalogueError::NotUtf8 { path })
 }
 
-/// A small sound catalogue, for tests.
 #[cfg(test)]
-pub(crate) const SCHOOL: &str = r#"
-        domain = "school"
-        title = { en = "School", zh = "学校" }
-        [[category]]
-        id = "school.degree"
-        title = { en = "Degree", zh = "学位" }
-        [[item]]
-        id = "school.degree.held"
-        number = 7
-        title = { en = "Degree held", zh = "有学位" }
-        type = "boolean"
-        owners = ["education"]
-        sensitivity = "ordinary"
-        meaning = "A degree is on record."
-    "#;
+pub(crate) use crate::domain::catalogue_note::SCHOOL;
 
 #[cfg(test)]
 mod tests {

@@ -267,11 +267,9 @@ fn sha256(text: &str) -> Option<[u8; 32]> {
     HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
 }
 
+/// A small sound catalogue, for tests.
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SCHOOL: &str = r#"
+pub(crate) const SCHOOL: &str = r#"
 domain = "school"
 title = { en = "School", zh = "学校" }
 [[category]]
@@ -286,6 +284,10 @@ owners = ["education"]
 sensitivity = "ordinary"
 meaning = "A degree is on record."
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     fn texts() -> Vec<(String, String)> {
         let reserved = ("reserved.toml".to_owned(), "# nothing yet\n".to_owned());

@@ -10,14 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_client::HealthClient;
 use tributary::app::client::ClientError;
 use tributary::app::reviewer::ReviewClient;
 use tributary::config::agency::AgencyConfig;
 use tributary::wire::proto::pb;
 
 use crate::kit::demo::City;
+use crate::kit::files::replace;
 use crate::kit::process::{Process, binary, signal};
 use crate::kit::waiting::Reserved;
 use crate::kit::waiting::UNHURRIED as DEADLINE;
@@ -37,13 +36,6 @@ fn edit(file: &Path, change: impl FnOnce(&mut DocumentMut)) {
     let mut document: DocumentMut = std::fs::read_to_string(file).unwrap().parse().unwrap();
     change(&mut document);
     replace(file, &document.to_string());
-}
-
-/// Writes a file whole at once.
-fn replace(file: &Path, text: &str) {
-    let fresh = file.with_extension("new");
-    std::fs::write(&fresh, text).unwrap();
-    std::fs::rename(fresh, file).unwrap();
 }
 
 fn take(tables: &mut Item, about: &str) {
@@ -207,18 +199,6 @@ fn issue(city: &City, out: &Path) -> Output {
     issue.wait_with_output().unwrap()
 }
 
-/// What health says of a name at the gateway, in a word.
-async fn health(city: &City, name: &str) -> String {
-    let consumer = &city.described.consumers[0];
-    let gateway = &city.described.gateway.endpoint;
-    let channel = city.connect(gateway, &consumer.certificate, &consumer.key).await.unwrap();
-    let request = HealthCheckRequest { service: name.to_owned() };
-    match HealthClient::new(channel).check(request).await {
-        Ok(said) => said.into_inner().status().as_str_name().to_owned(),
-        Err(status) => format!("{:?}", status.code()),
-    }
-}
-
 /// A second process of the house, with a log and counters of its own.
 fn second(city: &City) -> (Process, String) {
     let config = city.config_of(HOUSE).with_file_name("volunteering-2.toml");
@@ -272,11 +252,9 @@ async fn row_70_an_agency_comes_moves_gets_a_new_log_key_and_goes_under_load() {
         ),
     );
     becomes("the house's section", "OK", async || seen(&city, &grant, HOUSE).await).await;
-    becomes("its health", "SERVING", async || health(&city, "agency/volunteering").await).await;
-    becomes("its log", "SERVING", async || {
-        health(&city, "log/volunteering.city.example/2026").await
-    })
-    .await;
+    becomes("its health", "SERVING", async || city.health("agency/volunteering").await).await;
+    becomes("its log", "SERVING", async || city.health("log/volunteering.city.example/2026").await)
+        .await;
     let issued = issue(&city, &own_grant);
     assert!(issued.status.success(), "{}", String::from_utf8_lossy(&issued.stderr));
     let own = std::fs::read_to_string(&own_grant).unwrap();
@@ -295,11 +273,11 @@ async fn row_70_an_agency_comes_moves_gets_a_new_log_key_and_goes_under_load() {
     // Its new log's key.
     replace(&file, &party(HOUSE, &address, &[key]));
     becomes("its new log", "SERVING", async || {
-        health(&city, "log/volunteering.city.example/2027").await
+        city.health("log/volunteering.city.example/2027").await
     })
     .await;
     becomes("the old log's end", "NotFound", async || {
-        health(&city, "log/volunteering.city.example/2026").await
+        city.health("log/volunteering.city.example/2026").await
     })
     .await;
     load.goes_on().await;
@@ -323,7 +301,7 @@ async fn row_70_an_agency_comes_moves_gets_a_new_log_key_and_goes_under_load() {
     // It goes.
     std::fs::remove_file(&file).unwrap();
     becomes("the house's end", "absent", async || seen(&city, &grant, HOUSE).await).await;
-    becomes("its health", "NotFound", async || health(&city, "agency/volunteering").await).await;
+    becomes("its health", "NotFound", async || city.health("agency/volunteering").await).await;
     load.goes_on().await;
     let answered = load.end().await;
     assert!(answered >= 100, "{answered} requests are no load");
@@ -466,7 +444,7 @@ async fn row_70_a_new_house_needs_its_records_and_its_rules_and_hands_two_folder
     becomes("the house's section", "OK", async || seen(&city, own.trim(), HOUSE).await).await;
     becomes("its log", "SERVING", async || {
         let year = config_year(&config);
-        health(&city, &format!("log/house.city.example/{year}")).await
+        city.health(&format!("log/house.city.example/{year}")).await
     })
     .await;
 }

@@ -21,6 +21,7 @@ use tributary::wire::proto::pb;
 use x509_parser::prelude::FromDer;
 
 use crate::kit::demo::City;
+use crate::kit::files::replace;
 use crate::kit::forged::part_of;
 use crate::kit::waiting::UNHURRIED as DEADLINE;
 use crate::kit::waiting::{becomes, until};
@@ -83,12 +84,6 @@ fn edit(config: &Path, change: impl FnOnce(&mut toml_edit::ArrayOfTables)) {
     let mut document: toml_edit::DocumentMut = text.parse().unwrap();
     change(document["link"]["trust"].as_array_of_tables_mut().unwrap());
     replace(config, &document.to_string());
-}
-
-fn replace(file: &Path, text: &str) {
-    let fresh = file.with_extension("new");
-    std::fs::write(&fresh, text).unwrap();
-    std::fs::rename(fresh, file).unwrap();
 }
 
 fn serial(file: &Path) -> Vec<u8> {

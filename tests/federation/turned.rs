@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use toml_edit::DocumentMut;
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_client::HealthClient;
 use tributary::wire::proto::pb;
 
 use crate::kit::demo::City;
+use crate::kit::files::replace;
 use crate::kit::process::{Process, binary, signal};
 use crate::kit::waiting::UNHURRIED as DEADLINE;
 use crate::kit::waiting::{becomes, until};
@@ -101,12 +100,6 @@ fn audit(args: &[&str], more: &[&Path]) -> Output {
     binary().arg("audit").args(args).args(more).output().unwrap()
 }
 
-fn replace(file: &Path, text: &str) {
-    let fresh = file.with_extension("new");
-    std::fs::write(&fresh, text).unwrap();
-    std::fs::rename(fresh, file).unwrap();
-}
-
 /// Every configuration of the federation.
 fn configurations(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -119,18 +112,6 @@ fn configurations(folder: &Path) -> Vec<PathBuf> {
         }
     }
     found
-}
-
-/// What health says of a name at the gateway, in a word.
-async fn health(city: &City, name: &str) -> String {
-    let consumer = &city.described.consumers[0];
-    let gateway = &city.described.gateway.endpoint;
-    let channel = city.connect(gateway, &consumer.certificate, &consumer.key).await.unwrap();
-    let request = HealthCheckRequest { service: name.to_owned() };
-    match HealthClient::new(channel).check(request).await {
-        Ok(said) => said.into_inner().status().as_str_name().to_owned(),
-        Err(status) => format!("{:?}", status.code()),
-    }
 }
 
 /// A receipt of a profile, as a file.
@@ -215,7 +196,7 @@ async fn row_71_logs_turn_under_load_and_peers_follow_by_the_notes_that_they_pin
         log: city.home.join("audit").join(AGENCY),
     };
     let load = Load::start(&city).await;
-    let seen = async |origin: String| health(&city, &format!("log/{origin}")).await;
+    let seen = async |origin: String| city.health(&format!("log/{origin}")).await;
     becomes("the agency's log", "SERVING", async || seen(format!("{domain}/2026")).await).await;
     let before = receipt(&city, "before.json");
 
@@ -306,7 +287,7 @@ async fn row_71_a_process_that_was_killed_turns_its_log_at_the_next_start() {
     agency.turn(&section);
     let again = Process::role("agency", agency.config);
     becomes("the agency's next log", "SERVING", async || {
-        health(&city, &format!("log/{domain}/2027")).await
+        city.health(&format!("log/{domain}/2027")).await
     })
     .await;
     // The third use is the last: none was given back.

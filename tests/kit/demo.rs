@@ -8,6 +8,8 @@ use prost::Message;
 use tempfile::TempDir;
 use tonic::Status;
 use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 use tributary::app::client::{Address, ClientError, GatewayClient};
 use tributary::app::demo::{AgencyEntry, ConsumerEntry, Federation};
 use tributary::config::gateway::GatewayConfig;
@@ -118,6 +120,18 @@ impl City {
         let ConsumerEntry { certificate, key, .. } = self.named(name);
         let gateway = &self.described.gateway.endpoint;
         ProfileServiceClient::new(self.connect(gateway, certificate, key).await.unwrap())
+    }
+
+    /// What health says of a name at the gateway, in a word.
+    pub async fn health(&self, name: &str) -> String {
+        let consumer = &self.described.consumers[0];
+        let gateway = &self.described.gateway.endpoint;
+        let channel = self.connect(gateway, &consumer.certificate, &consumer.key).await.unwrap();
+        let request = HealthCheckRequest { service: name.to_owned() };
+        match HealthClient::new(channel).check(request).await {
+            Ok(said) => said.into_inner().status().as_str_name().to_owned(),
+            Err(status) => format!("{:?}", status.code()),
+        }
     }
 
     /// The genuine grant of a person.

@@ -15,3 +15,10 @@ pub fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// Writes a file whole at once, as whoever watches it is to see it.
+pub fn replace(file: &Path, text: &str) {
+    let fresh = file.with_extension("new");
+    std::fs::write(&fresh, text).unwrap();
+    std::fs::rename(fresh, file).unwrap();
+}

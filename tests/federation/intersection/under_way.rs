@@ -1,7 +1,6 @@
 //! Authority that ends while hundreds of questions are under way on one stream:
 //! whatever is asked after the first refusal is refused.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -12,6 +11,7 @@ use tributary::domain::item::ItemSet;
 use super::grants::{CLIENTS, Grant};
 use super::hostile::{Hostile, revoke};
 use crate::kit::federation::{Federation, until, within};
+use crate::kit::files::replace;
 use crate::kit::forged::part_of;
 
 const AGENCY: &str = "employment";
@@ -67,12 +67,6 @@ async fn until_refused(
     reasons.sort_unstable();
     reasons.dedup();
     reasons
-}
-
-fn replace(file: &Path, text: &str) {
-    let new = file.with_extension("new");
-    std::fs::write(&new, text).unwrap();
-    std::fs::rename(new, file).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
