@@ -60,8 +60,7 @@ impl Roads {
             hearing: self.hearing.clone(),
         };
         let client = AgencyClient::start(parts, &self.stop);
-        let (health, stop) = (self.health.clone(), self.stop.clone());
-        tokio::spawn(health::report_agency(client.clone(), health, stop));
+        tokio::spawn(health::report_agency(&client, &self.health, &self.stop));
         Ok((entry.clone(), client))
     }
 }
@@ -148,7 +147,6 @@ impl Routes {
                     tracing::info!(agency = %entry.id, endpoints, "the agency is asked by its new entry");
                 }
                 None => {
-                    self.roads.health.forget(&format!("agency/{}", entry.id));
                     tracing::info!(agency = %entry.id, "the agency is not asked any more");
                 }
             }

@@ -14,7 +14,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::clock;
 use crate::domain::reason::Reason;
-use crate::service::health::Health;
+use crate::service::health::{Health, Several};
 
 /// The check that every process has: it is not being stopped.
 pub const RUNNING: &str = "running";
@@ -82,18 +82,15 @@ impl Readiness {
         beside: impl Fn() -> Vec<(String, ServingStatus)> + Send + 'static,
     ) -> impl FnMut() + Send + 'static {
         let readiness = self.clone();
-        let mut told = Told::default();
+        let (mut told, mut names) = (Told::default(), Several::of(health));
         let mut tell = move || {
             let cause = readiness.cause();
             let status = match cause {
                 None => ServingStatus::Serving,
                 Some(_) => ServingStatus::NotServing,
             };
-            health.say("", status);
-            health.say(service, status);
-            for (name, status) in beside() {
-                health.say(&name, status);
-            }
+            let own = ["", service].map(|name| (name.to_owned(), status));
+            names.say(own.into_iter().chain(beside()).collect());
             told.log(cause);
         };
         tell();

@@ -1,6 +1,5 @@
 //! What the standard health service says besides "serving": agencies, peers' logs.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -8,24 +7,32 @@ use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::service::agencies::client::AgencyClient;
 use crate::service::audit::monitor::{Standing, Witnesses};
-use crate::service::health::Health;
+use crate::service::health::{Health, Several};
 
-/// Tells an agency's state, as `agency/ID`.
-pub(in crate::app) async fn report_agency(
-    client: Arc<AgencyClient>,
-    health: Health,
-    stop: watch::Receiver<bool>,
-) {
-    let statuses = || {
-        let status =
-            if client.is_up() { ServingStatus::Serving } else { ServingStatus::NotServing };
-        vec![(format!("agency/{}", client.agency()), status)]
+/// Tells an agency's state, as `agency/ID`, until nobody asks it any more.
+pub(in crate::app) fn report_agency(
+    client: &Arc<AgencyClient>,
+    health: &Health,
+    stop: &watch::Receiver<bool>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let status = |client: &AgencyClient| match client.is_up() {
+        true => ServingStatus::Serving,
+        false => ServingStatus::NotServing,
     };
-    let mut left = client.left();
-    tokio::select! {
-        biased;
-        _ = left.wait_for(|left| *left) => {}
-        () = report(client.changes(), &health, stop, statuses) => {}
+    let name = health.take(format!("agency/{}", client.agency()), status(client));
+    let (client, mut stop) = (client.clone(), stop.clone());
+    async move {
+        let (mut left, mut changes) = (client.left(), client.changes());
+        loop {
+            changes.mark_unchanged();
+            name.say(status(&client));
+            tokio::select! {
+                biased;
+                _ = left.wait_for(|left| *left) => return,
+                _ = stop.wait_for(|stop| *stop) => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+        }
     }
 }
 
@@ -33,7 +40,7 @@ pub(in crate::app) async fn report_agency(
 pub(in crate::app) async fn report_logs(
     witnesses: Arc<Witnesses>,
     health: Health,
-    stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
 ) {
     let statuses = || {
         let peers = witnesses.peers();
@@ -47,25 +54,10 @@ pub(in crate::app) async fn report_logs(
         });
         of_peer.collect()
     };
-    report(witnesses.changes(), &health, stop, statuses).await;
-}
-
-async fn report<T>(
-    mut changes: watch::Receiver<T>,
-    health: &Health,
-    mut stop: watch::Receiver<bool>,
-    statuses: impl Fn() -> Vec<(String, ServingStatus)>,
-) {
-    let mut known = BTreeSet::new();
+    let (mut names, mut changes) = (Several::of(health), witnesses.changes());
     loop {
         changes.mark_unchanged();
-        let mut now = BTreeSet::new();
-        for (name, status) in statuses() {
-            health.say(&name, status);
-            now.insert(name);
-        }
-        known.difference(&now).for_each(|name| health.forget(name));
-        known = now;
+        names.say(statuses());
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
             _ = stop.wait_for(|stop| *stop) => return,
