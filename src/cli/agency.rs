@@ -28,7 +28,7 @@ pub(super) struct AgencyArgs {
 #[derive(Debug, clap::Subcommand)]
 enum AgencyCommand {
     /// Hold a mapping against the catalogue and the live source
-    Check(check::CheckArgs),
+    Check(check::AgencyCheckArgs),
     /// Write a starting mapping from a database's schema, a CSV file or a web answer
     Init(Box<init::InitArgs>),
     /// Make a new agency's keys and file, and what its peers' operators need of it

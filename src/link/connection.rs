@@ -58,7 +58,7 @@ pub(super) struct Connection {
     pub(super) peer: PeerId,
     pub(super) number: u64,
     pub(super) held: Believed,
-    pub(super) memory: Held,
+    pub(super) memory: HeldBytes,
     pub(super) stopping: watch::Receiver<bool>,
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::pruned::{self, Pruned};
-use super::walk::{Fault, FaultKind, Step, Walk, WalkError, walk};
+use super::walk::{Fault, FaultKind, Walk, WalkError, WalkedEntry, walk};
 use crate::domain::audit::{Checkpoint, Edge, NoteError, SignedCheckpoint, VerifyingKey};
 
 /// How often a log that is being written is read anew when its files moved on.
@@ -115,18 +115,18 @@ pub fn verify(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Report, WalkError> {
     read(log, key, known, &mut |told| {
-        if let Reading::Entry(step) = told {
+        if let Telling::Entry(step) = told {
             progress(step.index + 1);
         }
     })
 }
 
 /// What [`read`] tells.
-pub enum Reading<'a> {
+pub enum Telling<'a> {
     /// It begins, from the first entry; what was told before counts for nothing.
     Anew,
     /// The next entry.
-    Entry(Step<'a>),
+    Entry(WalkedEntry<'a>),
 }
 
 /// As [`verify`], and tells each entry on the way: what is read is what is verified. It
@@ -138,18 +138,18 @@ pub fn read(
     log: &Path,
     key: &VerifyingKey,
     known: Option<&SignedCheckpoint>,
-    told: &mut dyn FnMut(Reading<'_>),
+    told: &mut dyn FnMut(Telling<'_>),
 ) -> Result<Report, WalkError> {
     let mut tried = 1;
     loop {
-        told(Reading::Anew);
+        told(Telling::Anew);
         let outside = known.map(SignedCheckpoint::checkpoint);
         let edge = outside.map_or_else(Edge::default, |known| edge_of_pruned(log, key, known.size));
         let mut known_root = KnownRoot { known: outside, edge, differs: false };
         known_root.look();
         let walked = walk(log, Some(key), &mut |step| {
             known_root.add(step.bytes);
-            told(Reading::Entry(step));
+            told(Telling::Entry(step));
         });
         let walk = match walked {
             Err(WalkError::Note(error @ (NoteError::Form(_) | NoteError::Signature(_)))) => {

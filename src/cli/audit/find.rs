@@ -25,7 +25,7 @@ use crate::domain::grant::base64;
 use crate::domain::peer::SpiffeId;
 use crate::store::index::{Index, IndexError};
 use crate::store::proof::ProveError;
-use crate::store::walk::{Step, walk};
+use crate::store::walk::{WalkedEntry, walk};
 
 /// Records that are read at a time.
 const PAGE: usize = 1000;
@@ -192,15 +192,16 @@ fn of_log(
     }
     let mut progress = source::Progress::new();
     let mut written = Ok(());
-    let walked = walk(&log.folder, Some(&log.key), &mut |Step { index, record, .. }| {
-        progress.tell(index + 1);
-        if let Some(record) = record
-            && written.is_ok()
-            && query.takes(record)
-        {
-            written = on_record(index, record);
-        }
-    })?;
+    let walked =
+        walk(&log.folder, Some(&log.key), &mut |WalkedEntry { index, record, .. }| {
+            progress.tell(index + 1);
+            if let Some(record) = record
+                && written.is_ok()
+                && query.takes(record)
+            {
+                written = on_record(index, record);
+            }
+        })?;
     progress.end();
     written.context("cannot write the records")?;
     Ok(source::exit_code(&walked.faults))

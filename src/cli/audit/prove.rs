@@ -16,7 +16,7 @@ use crate::files;
 use crate::store::proof::{self, ProveError};
 
 #[derive(Debug, Args)]
-pub(super) struct ProveArgs {
+pub(super) struct ProveEntryArgs {
     #[command(flatten)]
     log: LogArgs,
     /// The record's index; with --receipt, which of its records
@@ -56,7 +56,7 @@ pub(super) struct CheckProofArgs {
     key: String,
 }
 
-pub(super) fn prove(args: &ProveArgs, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn prove(args: &ProveEntryArgs, json: bool) -> anyhow::Result<ExitCode> {
     let key = source::key(&args.log.key)?;
     let log = &args.log.log;
     if let (Some(path), None) = (&args.receipt, &args.entry) {

@@ -15,7 +15,7 @@ use crate::domain::audit::reconcile::{LogLine, Rereadable};
 use crate::domain::audit::{SignedCheckpoint, VerifyingKey};
 use crate::files;
 use crate::store::proof::published;
-use crate::store::walk::{Fault, FaultKind, Step, walk};
+use crate::store::walk::{Fault, FaultKind, WalkedEntry, walk};
 
 /// Reads a signed checkpoint from a file.
 pub(super) fn checkpoint(path: &Path, key: &VerifyingKey) -> anyhow::Result<SignedCheckpoint> {
@@ -34,13 +34,14 @@ pub(super) fn lines(
 ) -> anyhow::Result<u8> {
     super::gone::say_of(&log.folder, &log.key)?;
     let mut written = Ok(());
-    let walked = walk(&log.folder, Some(&log.key), &mut |Step { index, record, .. }| {
-        progress.entry();
-        if let (Some(record), true) = (record, written.is_ok()) {
-            let line = Line::new(log.origin(), index, record, with_tags);
-            written = on_line(line);
-        }
-    })?;
+    let walked =
+        walk(&log.folder, Some(&log.key), &mut |WalkedEntry { index, record, .. }| {
+            progress.entry();
+            if let (Some(record), true) = (record, written.is_ok()) {
+                let line = Line::new(log.origin(), index, record, with_tags);
+                written = on_line(line);
+            }
+        })?;
     progress.end();
     written.context("cannot write the records")?;
     Ok(exit_code(&walked.faults))
@@ -130,11 +131,12 @@ impl Rereadable for Source {
             Self::Folder(log) => log,
             Self::Export(path) => return Self::lines(path, take),
         };
-        let walked = walk(&log.folder, Some(&log.key), &mut |Step { index, record, .. }| {
-            if let Some(record) = record {
-                take(LogLine::Verified { origin: log.origin(), index, record });
-            }
-        })?;
+        let walked =
+            walk(&log.folder, Some(&log.key), &mut |WalkedEntry { index, record, .. }| {
+                if let Some(record) = record {
+                    take(LogLine::Verified { origin: log.origin(), index, record });
+                }
+            })?;
         if let Some(first) = walked.faults.into_iter().next() {
             let now = published(&log.folder, &log.key);
             let has_moved = now.is_ok_and(|now| Some(now) != walked.checkpoint);

@@ -11,7 +11,7 @@ use super::{place, source};
 use crate::cli::logs::{Known, LogsArgs, Named};
 use crate::cli::output::{say, tell};
 use crate::config::mirror::Place;
-use crate::store::verify::{Reading, Report, Rollback, Verdict, read};
+use crate::store::verify::{Report, Rollback, Telling, Verdict, read};
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
@@ -106,7 +106,7 @@ fn report(
     // One checkpoint and one log: that it is of another log is a finding.
     let known = if many { known.of(&log.key)? } else { known.only(&log.key)? };
     let report = read(&log.folder, &log.key, known.as_ref(), &mut |told| {
-        if let Reading::Entry(_) = told {
+        if let Telling::Entry(_) = told {
             progress.entry();
         }
     })?;

@@ -47,7 +47,7 @@ impl AgencyService for AgencyServer {
         &self,
         request: Request<pb::FetchSectionRequest>,
     ) -> Result<Response<pb::FetchSectionResponse>, Status> {
-        let kept = Kept::default();
+        let kept = UntilSent::default();
         let answer = async {
             let peer = peer_of(&request)?;
             let place = self.agency.enter(&peer);

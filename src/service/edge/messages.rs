@@ -80,7 +80,7 @@ pub struct Messages<B: Body<Data = Bytes> + Unpin> {
     over: bool,
     /// Where no more is read once this is over.
     closing: Option<BoxFuture<'static, ()>>,
-    memory: Option<Held>,
+    memory: Option<HeldBytes>,
     /// Bytes that whoever reads this has of it, as far as it is known.
     given: usize,
 }

@@ -45,7 +45,7 @@ impl ProfileService for GatewayServer {
         let answer = self.gateway.answer(&peer, asked, request.into_inner(), until);
         match self.gateway.traced(stated, answer).await {
             Ok(response) => {
-                let (mut response, kept) = (Response::new(response), Kept::default());
+                let (mut response, kept) = (Response::new(response), UntilSent::default());
                 kept.keep(place.ok());
                 response.extensions_mut().insert(kept);
                 Ok(response)

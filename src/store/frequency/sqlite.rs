@@ -40,7 +40,7 @@ const LOG_PAGES: i64 = 8192;
 
 /// The statements of a batch, prepared once. Each is of one row: on one thread a step
 /// costs less than what a text for many rows would have SQLite build.
-pub(super) struct File<'c> {
+pub(super) struct Statements<'c> {
     database: &'c Connection,
     begin: Statement<'c>,
     commit: Statement<'c>,
@@ -67,7 +67,7 @@ pub(super) fn open(file: &Path) -> Result<Connection, CounterError> {
     Ok(database)
 }
 
-impl<'c> File<'c> {
+impl<'c> Statements<'c> {
     pub(super) fn new(database: &'c Connection) -> Result<Self, CounterError> {
         let prepare = |text| recent::prepare(database, text);
         Ok(Self {

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::batch::BATCH;
 use super::postgres::Server;
 use super::recorded::Newest;
-use super::sqlite::{self, File};
+use super::sqlite::{self, Statements};
 use super::{CounterError, Job, Place, Release};
 use crate::config::counters::{CountersConfig, CountersDatabase};
 
@@ -70,7 +70,7 @@ fn on_thread(
         Ok(database) => database,
         Err(error) => return drop(opened.send(Err(error))),
     };
-    let mut file = match File::new(&database) {
+    let mut file = match Statements::new(&database) {
         Ok(file) => file,
         Err(error) => return drop(opened.send(Err(error))),
     };
