@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::StartError;
-use super::governing::rulebook::Files;
+use super::governing::rulebook::RulebookFiles;
 use super::mapping_file::AsWritten;
 use super::named::{judge_anchors, judge_status_uris, judge_trust};
 use super::rotation::LinkWatch;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::StartError;
 use crate::config::grants::Grants;
 use crate::domain::peer::SpiffeId;
-use crate::link::https::Anchors;
+use crate::link::https::ServerAnchors;
 use crate::service::status_lists::{StatusPlan, fetch_limits};
 
 /// Reads the anchors, for gateway and agency alike.

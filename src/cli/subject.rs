@@ -18,7 +18,7 @@ use crate::domain::audit::{Record, SubjectTag};
 use crate::domain::grant::base64;
 use crate::files;
 use crate::store::verify::{Telling, Verdict, read};
-use crate::store::walk::Step;
+use crate::store::walk::WalkedEntry;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-use super::budget::Held;
+use super::budget::HeldBytes;
 use crate::clock;
 use crate::domain::reason::Reason;
 

@@ -11,7 +11,7 @@ use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use super::budget::Held;
+use super::budget::HeldBytes;
 use super::trust::{Trust, TrustError, TrustStore, Usage};
 use crate::clock;
 use crate::domain::peer::PeerId;

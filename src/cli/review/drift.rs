@@ -26,7 +26,7 @@ use crate::files;
 use crate::store::enforced;
 use crate::store::proof::prove;
 use crate::store::verify::{Report, Telling, Verdict, read};
-use crate::store::walk::Step;
+use crate::store::walk::WalkedEntry;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

@@ -26,7 +26,7 @@ use crate::clock;
 use crate::config::agency::AgencyLimitsConfig;
 use crate::domain::reason::Reason;
 use crate::domain::trace::TraceContext;
-use crate::link::unread::Kept;
+use crate::link::unread::UntilSent;
 use crate::link::validity::{Link, Phase};
 use crate::service::agency::answer::Agency;
 use crate::service::audit::monitor::Swap;

@@ -10,7 +10,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::clock;
-use crate::link::unread::Kept;
+use crate::link::unread::UntilSent;
 use crate::service::agency::answer::Agency;
 use crate::service::agency::exchange;
 use crate::service::peer::{link_of, peer_of};

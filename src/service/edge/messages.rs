@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock;
 use crate::domain::reason::Reason;
-use crate::link::budget::Held;
+use crate::link::budget::HeldBytes;
 use crate::link::validity::Link;
 use crate::wire::refusal::Refusal;
 

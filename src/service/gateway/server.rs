@@ -8,7 +8,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::clock;
-use crate::link::unread::Kept;
+use crate::link::unread::UntilSent;
 use crate::service::gateway::answer::Gateway;
 use crate::service::gateway::stream;
 use crate::service::peer::{link_of, peer_of};

@@ -24,7 +24,7 @@ use crate::domain::reason::Reason;
 use crate::domain::shares::Place;
 use crate::domain::trace::TraceContext;
 use crate::link::budget::Charge;
-use crate::link::unread::Kept;
+use crate::link::unread::UntilSent;
 use crate::link::validity::{Link, Phase};
 use crate::service::ending::ending;
 use crate::service::gateway::answer::Gateway;
