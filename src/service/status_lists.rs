@@ -61,7 +61,7 @@ pub enum StatusPlanError {
     },
     /// An issuer without anchors.
     #[error("issuer `{0}` has no `status_anchors`: nobody vouches for its HTTPS servers")]
-    ServerAnchors(SpiffeId),
+    Anchors(SpiffeId),
 }
 
 /// What is held of an issuer's lists.
