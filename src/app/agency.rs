@@ -71,7 +71,7 @@ pub async fn run_with(
     let folder = serving::folder_of(path);
     let opening_keys = rotation::opening_keys(opening_keys, standing.news(), folder, &rounds);
     let (listener, address) = serving::bind(config.listen).await?;
-    fixed::tell(standing.news(), address, &rounds);
+    let fixed = fixed::Telling::of(standing.news(), address);
     let pages = telemetry::bind(config.telemetry.as_ref()).await?;
 
     let own = (config.id.clone(), config.subject.format.clone(), folder);
@@ -93,6 +93,7 @@ pub async fn run_with(
     let (recorder, witnesses) = opened.go_on(&config.audit, logs, move || at_once())?;
     let mirroring = mirror::keep(&config.audit, recorder.log().folder().key)?;
     peers::keep(standing.news(), &witnesses, &rounds);
+    fixed.keep(&recorder, &rounds);
     let counters_domain = counters.domain(witnesses.origin().as_str());
     let statement_limit = config.source.sql.as_ref().map(|sql| sql.get_ref().statement_timeout);
     let keeper = Keeper::new(&config.audit.folder, None);
@@ -113,7 +114,7 @@ pub async fn run_with(
     let first = First { rulebook, lists, cache, known };
     let prompt = Rounds::start(&stop).map_err(StartError::Thread)?;
     let authority = authority::start(governing, first, [&rounds, &prompt]).await?;
-    running_out::watch_for(tls.clone(), config.audit.folder.clone(), &stop);
+    running_out::watch_for(tls.clone(), &recorder, &stop);
     let enabled = kill_switch(path, config.enabled, &prompt);
     let (rules, statuses) = (authority.rules().clone(), authority.statuses().clone());
     let keeping = keep_beside(keeper, rules.clone());
