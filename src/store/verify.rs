@@ -28,6 +28,16 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    fn of(faults: &[Fault]) -> Self {
+        if faults.iter().any(|fault| fault.kind == FaultKind::Changed) {
+            Self::Tampered
+        } else if faults.is_empty() {
+            Self::Sound
+        } else {
+            Self::Incomplete
+        }
+    }
+
     /// The exit code of `audit verify`; 1 stands for an error.
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -75,6 +85,14 @@ pub struct Report {
     pub unfinished_write: bool,
     /// Everything that is wrong.
     pub faults: Vec<Fault>,
+}
+
+impl Report {
+    /// Something else is wrong with the log, as another log shows.
+    pub(super) fn find(&mut self, fault: Fault) {
+        self.faults.push(fault);
+        self.verdict = Verdict::of(&self.faults);
+    }
 }
 
 /// How far a log is pruned.
@@ -240,13 +258,7 @@ fn report(key: &VerifyingKey, walk: Walk, known: &KnownRoot<'_>) -> Report {
             }
         },
     };
-    let verdict = if faults.iter().any(|fault| fault.kind == FaultKind::Changed) {
-        Verdict::Tampered
-    } else if faults.is_empty() {
-        Verdict::Sound
-    } else {
-        Verdict::Incomplete
-    };
+    let verdict = Verdict::of(&faults);
     let published = walk.checkpoint.as_ref().map(SignedCheckpoint::checkpoint);
     Report {
         verdict,

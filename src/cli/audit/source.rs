@@ -161,13 +161,13 @@ pub(super) fn exit_code(faults: &[Fault]) -> u8 {
 }
 
 /// Of several logs' exit codes that which says most: tampered, an error, incomplete, sound.
-pub(super) fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
+pub(in crate::cli) fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
     let weight = |code: &u8| [0, 3, 1, 2].iter().position(|known| known == code);
     codes.into_iter().max_by_key(weight).unwrap_or_default()
 }
 
 /// A count on standard error, once a second, where a person looks at it.
-pub(super) struct Progress {
+pub(in crate::cli) struct Progress {
     next: Option<Instant>,
     told: bool,
     /// Entries, of all logs that were read.
@@ -175,20 +175,20 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    pub(in crate::cli) fn new() -> Self {
         let person = std::io::stderr().is_terminal();
         let next = person.then(|| crate::clock::now() + Duration::from_secs(1));
         Self { next, told: false, entries: 0 }
     }
 
     /// One more entry was read.
-    pub(super) fn entry(&mut self) {
+    pub(in crate::cli) fn entry(&mut self) {
         self.entries += 1;
         self.tell(self.entries);
     }
 
     /// So many entries were read.
-    pub(super) fn tell(&mut self, entries: u64) {
+    pub(in crate::cli) fn tell(&mut self, entries: u64) {
         if entries.is_multiple_of(4096)
             && let Some(next) = self.next
             && crate::clock::now() >= next
@@ -200,7 +200,7 @@ impl Progress {
         }
     }
 
-    pub(super) fn end(&mut self) {
+    pub(in crate::cli) fn end(&mut self) {
         if std::mem::take(&mut self.told) {
             tell!("");
         }
