@@ -11,7 +11,7 @@ use crate::domain::reason::Reason;
 
 /// What a log says of the one before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Succession {
+pub struct Predecessor {
     /// The log that goes on.
     pub origin: String,
     /// How the one before ended.
@@ -19,9 +19,9 @@ pub struct Succession {
 }
 
 /// Notes in a log's report what contradicts those that go on from it.
-pub fn hold(report: &mut Report, all: &[Succession]) {
+pub fn hold(report: &mut Report, all: &[Predecessor]) {
     let ours = all.iter().filter(|one| one.ended.origin.as_str() == report.origin);
-    let ours: Vec<&Succession> = ours.collect();
+    let ours: Vec<&Predecessor> = ours.collect();
     for next in &ours {
         if let Some((kind, reason, what)) = against(report, next) {
             report.find(fault(kind, reason, &what));
@@ -34,8 +34,8 @@ pub fn hold(report: &mut Report, all: &[Succession]) {
     }
 }
 
-fn against(report: &Report, next: &Succession) -> Option<(FaultKind, Reason, String)> {
-    let Succession { origin, ended } = next;
+fn against(report: &Report, next: &Predecessor) -> Option<(FaultKind, Reason, String)> {
+    let Predecessor { origin, ended } = next;
     let says = format!("`{origin}` goes on from {} entries", ended.size);
     // Nothing can be said of a log whose checkpoint is refused.
     if report.root.is_empty() && report.entries > 0 {

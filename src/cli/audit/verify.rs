@@ -12,7 +12,7 @@ use crate::cli::logs::{Known, LogsArgs, Named};
 use crate::cli::output::{say, tell};
 use crate::config::mirror::Place;
 use crate::domain::audit::Record;
-use crate::store::succession::{self, Succession};
+use crate::store::succession::{self, Predecessor};
 use crate::store::verify::{Report, Rollback, Telling, Verdict, read};
 
 #[derive(Debug, Args)]
@@ -111,7 +111,7 @@ fn report(
     log: &Named,
     known: &Known,
     many: bool,
-    successions: &mut Vec<Succession>,
+    successions: &mut Vec<Predecessor>,
     progress: &mut source::Progress,
 ) -> anyhow::Result<Report> {
     let mut before = None;
@@ -126,7 +126,7 @@ fn report(
         }
     })?;
     let origin = log.origin().to_owned();
-    successions.extend(before.map(|ended| Succession { origin, ended }));
+    successions.extend(before.map(|ended| Predecessor { origin, ended }));
     Ok(report)
 }
 
