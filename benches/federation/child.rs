@@ -66,9 +66,12 @@ impl Server {
 pub async fn serve(tls: LinkTls, routes: Routes) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on {}", listener.local_addr()?);
-    let ended = async {
-        let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
-    };
+    let ended = standard_input_ends();
     accept::serve(listener, tls, routes.prepare(), LinkLimits::default(), ended).await;
     Ok(())
+}
+
+/// When whoever started us has ended.
+pub async fn standard_input_ends() {
+    let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
 }

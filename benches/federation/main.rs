@@ -8,6 +8,7 @@
 mod bare;
 mod child;
 mod city;
+mod crowd;
 mod direct;
 mod envoy;
 mod fault;
@@ -117,6 +118,8 @@ enum Role {
     NaiveGateway { plan: PathBuf },
     #[command(hide = true)]
     Relay { plan: PathBuf },
+    #[command(hide = true)]
+    Besieger { plan: PathBuf },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -128,6 +131,7 @@ fn main() -> anyhow::Result<()> {
             Some(Role::MuteAgency { config }) => bare::serve(config.clone(), true).await,
             Some(Role::NaiveGateway { plan }) => naive::serve(plan).await,
             Some(Role::Relay { plan }) => relay::serve(plan).await,
+            Some(Role::Besieger { plan }) => crowd::serve(plan).await,
             None => run(&args).await,
         }
     })
