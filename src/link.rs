@@ -41,5 +41,6 @@ mod pause;
 pub mod pki;
 pub mod tls;
 pub mod trust;
+mod turns;
 pub mod unread;
 pub mod validity;

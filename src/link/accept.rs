@@ -29,6 +29,7 @@ use super::limits::LinkLimits;
 use super::listen::{self, Bounds};
 use super::tls::{HTTP2, LinkTls, Verifier};
 use super::trust::{Usage, Verified};
+use super::turns::Turns;
 use super::validity::Believed;
 use crate::domain::finding::causes;
 use crate::domain::peer::SpiffeId;
@@ -87,6 +88,7 @@ pub async fn serve_within<S, B>(
         most: bounds.most.clone(),
         places: Shares::new(sizes(&first)),
         cooling: Arc::default(),
+        turns: Turns::new(),
         budget: Budget::new(first.peer_bytes, first.all_peers_bytes),
         limits: ArcSwap::from_pointee(first),
     });
@@ -136,6 +138,7 @@ struct Door {
     handshakes: Mutex<BTreeMap<u64, oneshot::Sender<()>>>,
     places: Arc<Shares>,
     cooling: Arc<Cooling>,
+    turns: Turns,
     budget: Arc<Budget>,
 }
 
@@ -157,7 +160,7 @@ impl Door {
     ) -> Option<(Connection, Place)> {
         let changes = self.tls.trust().changes();
         let evicted = self.enter(connection, limits);
-        let handshake = self.handshake(stream, connection);
+        let handshake = self.turns.strangers().takes(self.handshake(stream, connection));
         let outcome = tokio::select! {
             outcome = tokio::time::timeout(limits.handshake, handshake) => {
                 if outcome.is_err() {
@@ -193,6 +196,7 @@ impl Door {
             held,
             memory,
             cooling: self.cooling.clone(),
+            turns: self.turns.of(&peer),
             stopping,
         };
         Some((accepted, place))

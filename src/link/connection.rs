@@ -24,6 +24,7 @@ use super::frames::Counted;
 use super::limits::LinkLimits;
 use super::panic::{self, GuardedBody, Origin};
 use super::trust::TrustError;
+use super::turns::{Party, Place};
 use super::unread::{Paced, Streams};
 use super::validity::{Believed, Link, Phase};
 use crate::clock;
@@ -59,6 +60,7 @@ pub(super) struct Connection {
     pub(super) held: Believed,
     pub(super) memory: HeldBytes,
     pub(super) cooling: Arc<Cooling>,
+    pub(super) turns: Arc<Party>,
     pub(super) stopping: watch::Receiver<bool>,
 }
 
@@ -98,7 +100,10 @@ impl Connection {
         let _charge = self.memory.charge(CONNECTION);
         let (stream, broken) =
             Counted::new(Bundled::new(self.stream), self.memory.clone(), limits.idle_frames);
-        let mut connection = pin!(http2(limits).serve_connection(TokioIo::new(stream), requests));
+        let place = Place::in_line(self.turns.clone());
+        let streams = Streams::new(limits.unread, self.turns);
+        let mut connection =
+            pin!(http2(limits, streams).serve_connection(TokioIo::new(stream), requests));
         let silence = async {
             tokio::time::sleep(limits.silence).await;
             if asked.load(Ordering::Relaxed) {
@@ -107,7 +112,7 @@ impl Connection {
         };
 
         let why = tokio::select! {
-            ended = connection.as_mut() => {
+            ended = place.of(connection.as_mut()) => {
                 if let Err(error) = ended {
                     tracing::debug!(peer = %self.peer, connection = self.number, %error, "connection ended");
                 }
@@ -146,14 +151,14 @@ impl Connection {
         connection.as_mut().graceful_shutdown();
 
         let left = tokio::select! {
-            _ = connection.as_mut() => return,
+            _ = place.of(connection.as_mut()) => return,
             () = tokio::time::sleep(bound) => None,
             error = lost.as_mut(), if ends != Phase::Distrusted => Some(error),
         };
         if let Some(error) = left {
             distrust(&self.peer, self.number, &error);
             phase.send_replace(Phase::Distrusted);
-            if tokio::time::timeout(limits.distrust, connection.as_mut()).await.is_ok() {
+            if tokio::time::timeout(limits.distrust, place.of(connection.as_mut())).await.is_ok() {
                 return;
             }
         }
@@ -180,8 +185,8 @@ fn distrust(peer: &PeerId, connection: u64, error: &TrustError) {
     );
 }
 
-fn http2(limits: &LinkLimits) -> http2::Builder<Streams> {
-    let mut builder = http2::Builder::new(Streams(limits.unread));
+fn http2(limits: &LinkLimits, streams: Streams) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)

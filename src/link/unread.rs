@@ -30,6 +30,7 @@ use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use super::budget::{Charge, HeldBytes};
+use super::turns::Party;
 use crate::clock;
 use crate::domain::reason::Reason;
 
@@ -86,17 +87,28 @@ fn until() -> Option<Instant> {
     STANDING.try_with(|standing| standing.until.get()).ok().flatten()
 }
 
-/// Runs the streams of a connection, each on a task of its own. An answer may wait for so
-/// long to be taken.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Streams(pub(super) Duration);
+/// Runs the streams of a connection, each on a task of its own, in turns with others of their
+/// trust domain.
+#[derive(Debug, Clone)]
+pub(super) struct Streams {
+    /// How long an answer may wait to be taken.
+    unread: Duration,
+    turns: Arc<Party>,
+}
+
+impl Streams {
+    pub(super) const fn new(unread: Duration, turns: Arc<Party>) -> Self {
+        Self { unread, turns }
+    }
+}
 
 impl<F> Executor<F> for Streams
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        tokio::spawn(STANDING.scope(Standing::new(self.0), bounded(stream, self.0)));
+        let bounded = STANDING.scope(Standing::new(self.unread), bounded(stream, self.unread));
+        tokio::spawn(self.turns.clone().takes(bounded));
     }
 }
 
