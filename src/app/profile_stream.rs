@@ -89,8 +89,9 @@ impl UnderWay {
     async fn put(
         &mut self,
         requests: &mpsc::Sender<pb::StreamProfilesRequest>,
-        shown: &Shown,
+        (client, shown): (&GatewayClient, &Shown),
     ) -> Result<(), ClientError> {
+        let proof = client.prove(&self.ask.request_id, &self.ask.grant, &self.ask.items)?;
         let whole = || Bytes::copy_from_slice(self.ask.grant.as_bytes());
         let presented = shown.present(self.digest, whole);
         self.named = matches!(presented, Presented::Digest(_));
@@ -98,6 +99,7 @@ impl UnderWay {
             request_id: self.ask.request_id.clone(),
             items: self.ask.items.clone(),
             grant: Some(grant::encode(presented)),
+            proof,
             ..Default::default()
         };
         let left = self.until.saturating_duration_since(clock::now()).as_micros();
@@ -170,7 +172,7 @@ async fn once(
     let (requests, queue) = mpsc::channel(pace.in_flight.max(under_way.len()).max(1));
     for waiting in under_way.values_mut() {
         waiting.until = clock::now() + pace.deadline;
-        waiting.put(&requests, shown).await?;
+        waiting.put(&requests, (&client, shown)).await?;
     }
     let mut inbound = client.stream(ReceiverStream::new(queue)).await?;
     let mut more = true;
@@ -190,7 +192,7 @@ async fn once(
             message = inbound.message() => match settle(message?, shown, under_way)? {
                 Meaning::Answered(answer) => answered(answer),
                 Meaning::Forgotten(waiting) => {
-                    put(waiting, &requests, shown, under_way).await?;
+                    put(waiting, &requests, (&client, shown), under_way).await?;
                 }
                 Meaning::Later(waiting, wait) => {
                     let id = waiting.ask.request_id.clone();
@@ -203,7 +205,7 @@ async fn once(
             },
             Some(id) = later.next(), if !later.is_empty() => {
                 if let Some(waiting) = under_way.remove(&id) {
-                    put(waiting, &requests, shown, under_way).await?;
+                    put(waiting, &requests, (&client, shown), under_way).await?;
                 }
             }
             next = asks.recv(), if room => match next {
@@ -211,7 +213,7 @@ async fn once(
                     answered(Answer { ask, outcome: Err(repeated()) });
                 }
                 Some(ask) => {
-                    put(UnderWay::new(ask, pace), &requests, shown, under_way).await?;
+                    put(UnderWay::new(ask, pace), &requests, (&client, shown), under_way).await?;
                 }
                 None => more = false,
             },
@@ -231,11 +233,11 @@ async fn once(
 async fn put(
     waiting: UnderWay,
     requests: &mpsc::Sender<pb::StreamProfilesRequest>,
-    shown: &Shown,
+    by: (&GatewayClient, &Shown),
     under_way: &mut HashMap<String, UnderWay>,
 ) -> Result<(), ClientError> {
     let waiting = under_way.entry(waiting.ask.request_id.clone()).or_insert(waiting);
-    waiting.put(requests, shown).await
+    waiting.put(requests, by).await
 }
 
 fn settle(

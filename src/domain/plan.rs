@@ -93,6 +93,28 @@ impl Plan {
         self.unasked.iter().cloned().chain(blindly).collect()
     }
 
+    /// The same where the consumer has signed what it asks of each agency. An agency answers
+    /// that and nothing less, so it is asked all of it, and says itself what it does not offer;
+    /// one of which the policy opens only a part is not asked.
+    #[must_use]
+    pub fn as_signed(mut self, permit: &Permit, signed: impl Fn(&AgencyId) -> ItemSet) -> Self {
+        let fetches = std::mem::take(&mut self.fetches);
+        for mut fetch in fetches {
+            if permit.items_of(&fetch.agency) != permit.granted_of(&fetch.agency) {
+                self.leave_out(&fetch.agency, fetch.items, Cause::NotAsked);
+                continue;
+            }
+            let says_itself = |told: &Unasked| {
+                told.agency == fetch.agency
+                    && matches!(told.cause, Cause::NotOffered | Cause::CatalogueDiffers)
+            };
+            self.unasked.retain(|told| !says_itself(told));
+            fetch.items = signed(&fetch.agency);
+            self.fetches.push(fetch);
+        }
+        self
+    }
+
     fn leave_out(&mut self, agency: &AgencyId, items: ItemSet, cause: Cause) {
         if !items.is_empty() {
             self.unasked.push(Unasked { agency: agency.clone(), items, cause });

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A second implementation, written from docs/protocol alone: it issues grants, reads
-status lists and logs, and checks receipts. Nothing here comes from the first one but the
-protos.
+status lists and logs, proves requests, and checks receipts. Nothing here comes from the
+first one but the protos.
 
     second.py FEDERATION      holds it against a running demo's federation.json
 
@@ -187,7 +187,8 @@ class Issuer:
         digests = [sha256(text.encode()) for text in disclosures]
         while len(digests) < 16 or len(digests).bit_count() != 1:
             digests.append(sha256(os.urandom(32)))
-        proof = ed25519.Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+        self.proof_key = ed25519.Ed25519PrivateKey.generate()
+        proof = self.proof_key.public_key().public_bytes_raw()
         claims = {
             "iss": self.id,
             "aud": gateway,
@@ -509,6 +510,59 @@ def check_receipt(receipt, key):
 # --- against a running demo --------------------------------------------------------------
 
 
+# --- proof of the request --------------------------------------------------------------
+
+
+def lp(*texts):
+    return b"".join(len(text.encode()).to_bytes(8) + text.encode() for text in texts)
+
+
+def path_of(leaves, index):
+    """From the leaf's sibling upward."""
+    if len(leaves) < 2:
+        return []
+    left = 1 << (len(leaves) - 1).bit_length() - 1
+    if index < left:
+        return path_of(leaves[:left], index) + [root_of(leaves[left:])]
+    return path_of(leaves[left:], index - left) + [root_of(leaves[:left])]
+
+
+def keyed(seed, *texts):
+    made = hmac.HMAC(seed, hashes.SHA256())
+    made.update(lp(*texts))
+    return made.finalize()
+
+
+def request_leaf(request, grant, items, nonce, seed):
+    """`items` by agency, those that are wanted alone."""
+    entries = []
+    for agency, ids in items.items():
+        salt = keyed(seed, "salt", agency)
+        said = lp("tributary-request-entry-v1") + salt + lp(agency, *sorted(ids))
+        entries.append(leaf_hash(said))
+    size = next(size for size in (16, 32, 64) if size >= len(entries))
+    decoys = [keyed(seed, "decoy", str(n)) for n in range(len(entries), size)]
+    root = root_of(sorted(entries + decoys))
+    said = lp("tributary-request-leaf-v1", request) + sha256(grant.split(b"~")[0]) + nonce
+    return leaf_hash(said + size.to_bytes(8) + root)
+
+
+def prove(key, gateway, requests, **claims):
+    """Proofs of (request id, grant, items by agency), all under one signature."""
+    chosen = [(os.urandom(16), os.urandom(32)) for _ in requests]
+    leaves = [request_leaf(*one, *chance) for one, chance in zip(requests, chosen)]
+    now = int(time.time())
+    head = {"alg": "EdDSA", "typ": "tributary-request+jwt"}
+    root = encode(root_of(leaves))
+    said = {"aud": gateway, "iat": now, "exp": now + 60, "root": root, "size": len(leaves)}
+    signed = ".".join(encode(json.dumps(part).encode()) for part in (head, said | claims))
+    jws = f"{signed}.{encode(key.sign(signed.encode()))}"
+    return [
+        dict(jws=jws, index=at, path=path_of(leaves, at), nonce=nonce, seed=seed)
+        for at, (nonce, seed) in enumerate(chosen)
+    ]
+
+
 class Demo:
     def __init__(self, file):
         self.federation = json.loads(Path(file).read_text())
@@ -519,12 +573,17 @@ class Demo:
         self.stub = self.protocol.profile_grpc.ProfileServiceStub(self.channel)
         self.gateway = tomllib.loads(Path(self.federation["gateway"]["config"]).read_text())
 
-    def ask(self, grant, items, request_id=None):
+    def ask(self, grant, items, request_id=None, proof=None):
         """The answer, or the reason of the refusal."""
         request = self.protocol.profile.GetProfileRequest(
             request_id=request_id or str(uuid.uuid4()), items=items, prove=True
         )
         request.grant.sd_jwt = grant
+        for field, value in (proof or {}).items():
+            if field == "path":
+                request.proof.path.extend(value)
+            else:
+                setattr(request.proof, field, value)
         try:
             return self.stub.GetProfile(request, timeout=20)
         except grpc.RpcError as error:
@@ -594,6 +653,35 @@ def main(file):
         refusal = demo.ask(wrong, wanted)
         demand(isinstance(refusal, str) and refusal.startswith("GRANT_"), f"{header}: {refusal}")
     print("ok: what the pages refuse is refused")
+
+    proved, _, _ = issuer.grant(subject, gateway, demo.consumer, items, index)
+    key, ids = issuer.proof_key, [str(uuid.uuid4()) for _ in range(5)]
+    proofs = prove(key, gateway, [(one, proved, items) for one in ids])
+    for at in (4, 0):
+        said = demo.ask(proved, wanted, ids[at], proofs[at])
+        demand(not isinstance(said, str), f"the proof is refused: {said}")
+        demand([s.status for s in said.sections] == [1, 1], f"sections: {said.sections}")
+    less = {agency: ids for agency, ids in items.items() if agency == "lending"}
+    stranger = ed25519.Ed25519PrivateKey.generate()
+    one = [(ids[1], proved, items)]
+    past = int(time.time()) - 61
+    for reason, wrong in (
+        ("PROOF_INVALID", proofs[2]),
+        ("PROOF_INVALID", proofs[1] | {"seed": bytes(32)}),
+        ("PROOF_INVALID", proofs[1] | {"index": 2}),
+        ("PROOF_INVALID", prove(stranger, gateway, one)[0]),
+        ("PROOF_INVALID", prove(key, gateway + "x", one)[0]),
+        ("PROOF_INVALID", prove(key, gateway, [(ids[1], grant, items)])[0]),
+        ("PROOF_INVALID", prove(key, gateway, [(ids[1], proved, less)])[0]),
+        ("PROOF_INVALID", prove(key, gateway, one, exp=past + 200)[0]),
+        ("PROOF_INVALID", prove(key, gateway, one, more=1)[0]),
+        ("PROOF_EXPIRED", prove(key, gateway, one, iat=past, exp=past + 60)[0]),
+        ("BAD_REQUEST", proofs[1] | {"nonce": bytes(15)}),
+        ("BAD_REQUEST", proofs[1] | {"path": [bytes(32)] * 13}),
+    ):
+        refusal = demo.ask(proved, wanted, ids[1], wrong)
+        demand(refusal == reason, f"{reason} expected: {refusal}")
+    print("ok: proofs that were made from the page are accepted, and others are refused")
 
     for times in (2, 3):
         again = demo.ask(grant, wanted, request)

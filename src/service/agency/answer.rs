@@ -7,6 +7,7 @@
 mod counting;
 mod description;
 mod holding;
+mod proved;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -224,6 +225,7 @@ impl Agency {
         self.parts.recorder.check_ready()?;
         let receiver = self.receiver(gateway, &question);
         let grant = self.parts.authority.verify(question.grant.as_bytes(), receiver, &rules)?;
+        self.check_proof(gateway, &question, &grant, &rules)?;
         Ok(Admitted { rules, question, grant })
     }
 
