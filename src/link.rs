@@ -29,6 +29,7 @@ pub mod certificate;
 mod coalesce;
 pub mod connect;
 mod connection;
+mod cooling;
 pub mod crypto;
 mod frames;
 pub mod https;

@@ -14,6 +14,7 @@ pub mod proof;
 pub mod prune;
 pub mod pruned;
 mod sealed;
+pub mod succession;
 pub mod verify;
 mod wal;
 pub mod walk;

@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use tributary::clock;
 use tributary::domain::item::ItemSet;
 use tributary::domain::peer::SpiffeId;
-use tributary::store::frequency::{Counters, Newest, Release, Use};
+use tributary::store::frequency::{Counters, Recount, Release, Use};
 
 use crate::load::{Request, Work};
 
@@ -28,7 +28,13 @@ impl Uses {
     pub async fn open(folder: &Path, url: &str) -> anyhow::Result<Work> {
         let config = toml::from_str(&format!("url = \"{url}\""))?;
         Ok(Arc::new(Self {
-            counters: Counters::open(&config, folder, Newest::new(Duration::ZERO)).await?,
+            counters: Counters::open(
+                &config,
+                folder,
+                Recount::at_start(Duration::ZERO, clock::utc()),
+            )
+            .await?
+            .0,
             issuer: "spiffe://consent.city.example/issuer/main".parse()?,
             consumer: "spiffe://scoring.city.example/consumer/scoring".parse()?,
             requests: AtomicU64::new(0),

@@ -28,7 +28,7 @@ use tributary::domain::peer::{Role, SpiffeId, TrustDomain};
 use tributary::link::connect::Connector;
 use tributary::link::identity::OwnIdentity;
 use tributary::link::limits::ConnectLimits;
-use tributary::link::pki::{Authority, Request, Validity};
+use tributary::link::pki::{Authority, CertificateRequest, Validity};
 use tributary::link::tls::LinkTls;
 use tributary::link::trust::{Trust, TrustStore};
 use tributary::wire::proto::pb;
@@ -193,7 +193,7 @@ impl Target {
         let folder = certificates(&config.link.certificate)?;
         let validity = Validity::days(clock::utc(), 1)?;
         let authority = Authority::open(folder, &self.crowd)?;
-        let issued = authority.issue(&Request::local(self.role, name, validity))?;
+        let issued = authority.issue(&CertificateRequest::local(self.role, name, validity))?;
         let identity = OwnIdentity::load(&issued.certificate, &issued.key, clock::utc())?;
         let domain = self.identity.trust_domain();
         let trust = TrustConfig {

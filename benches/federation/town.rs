@@ -14,7 +14,7 @@ use tributary::domain::catalogue::AgencyId;
 use tributary::domain::grant::{Algorithm, KeyId};
 use tributary::domain::peer::Role;
 use tributary::issuer::key_files;
-use tributary::link::pki::{Authority, Issued, Request, Validity};
+use tributary::link::pki::{Authority, CertificateRequest, Issued, Validity};
 
 use crate::child::Server;
 use crate::city::{Asked, City, Processes, SEED};
@@ -155,7 +155,7 @@ fn build(spec: &Spec, home: &TempDir) -> anyhow::Result<Town> {
     let party = |name: &str, role: Role| -> anyhow::Result<Party> {
         let domain = format!("{name}.town.example");
         let authority = Authority::create(&certs, &domain.parse()?, now)?;
-        let request = Request::local(role, name, Validity::days(now, 30)?);
+        let request = CertificateRequest::local(role, name, Validity::days(now, 30)?);
         let issued = authority.issue(&request)?;
         Ok(Party { name: name.to_owned(), issued, folder: certs.join(domain) })
     };

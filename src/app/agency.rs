@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::governing::authority::{self, First};
+use super::governing::counting::Counting;
 use super::governing::rulebook::Governing;
 use super::governing::switch::kill_switch;
 use super::governing::turn::{Settled, Turning, keep_beside};
@@ -32,7 +33,6 @@ use crate::service::health::Health;
 use crate::service::rulebook::Rulebook;
 use crate::store::audit_log::Options as LogOptions;
 use crate::store::enforced::Keeper;
-use crate::store::frequency::{Counters, Newest};
 use crate::telemetry::metrics::Metrics;
 use crate::wire::proto::pb::agency_service_server::AgencyServiceServer;
 use crate::wire::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
@@ -71,20 +71,20 @@ pub async fn run_with(
     let folder = serving::folder_of(path);
     let opening_keys = rotation::opening_keys(opening_keys, standing.news(), folder, &rounds);
     let (listener, address) = serving::bind(config.listen).await?;
-    fixed::tell(standing.news(), address, &rounds);
+    let fixed = fixed::Telling::of(standing.news(), address);
     let pages = telemetry::bind(config.telemetry.as_ref()).await?;
 
     let own = (config.id.clone(), config.subject.format.clone(), folder);
     let opened = Mapped::open(own, mapping, stop.clone()).await;
     let (mapped, holdings) = opened.map_err(StartError::Account)?;
     let max_deadline = config.limits.max_deadline;
-    let mut newest = Newest::new(max_deadline);
-    let see = &mut |record: &_| newest.see(record);
+    let mut counting = Counting::begin(&config.counters, folder, max_deadline).await?;
+    let see = &mut |record: &_| counting.see(record);
     // Each request that is let in has a place in the log's queue.
     let room = limits::room_for(config.limits.max_total);
     let options = options.with_room_for(room);
     let opened = log::open(&config.audit, keys, options, see)?;
-    let counters = Counters::open(&config.counters, folder, newest).await?;
+    let counters = counting.open(&config.counters, folder, opened.before()).await?;
     let settling = counters.clone();
     let settled: Settled = Arc::new(move || {
         settling.settle().map_err(|error| format!("the counters cannot be synced: {error}"))
@@ -93,6 +93,7 @@ pub async fn run_with(
     let (recorder, witnesses) = opened.go_on(&config.audit, logs, move || at_once())?;
     let mirroring = mirror::keep(&config.audit, recorder.log().folder().key)?;
     peers::keep(standing.news(), &witnesses, &rounds);
+    fixed.keep(&recorder, &rounds);
     let counters_domain = counters.domain(witnesses.origin().as_str());
     let statement_limit = config.source.sql.as_ref().map(|sql| sql.get_ref().statement_timeout);
     let keeper = Keeper::new(&config.audit.folder, None);
@@ -113,7 +114,7 @@ pub async fn run_with(
     let first = First { rulebook, lists, cache, known };
     let prompt = Rounds::start(&stop).map_err(StartError::Thread)?;
     let authority = authority::start(governing, first, [&rounds, &prompt]).await?;
-    running_out::watch_for(tls.clone(), config.audit.folder.clone(), &stop);
+    running_out::watch_for(tls.clone(), &recorder, &stop);
     let enabled = kill_switch(path, config.enabled, &prompt);
     let (rules, statuses) = (authority.rules().clone(), authority.statuses().clone());
     let keeping = keep_beside(keeper, rules.clone());

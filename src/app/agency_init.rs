@@ -143,7 +143,10 @@ fn agency(request: &StartingRequest) -> Result<Option<(AgencyId, Catalogue)>, St
     Ok(Some((id, catalogue)))
 }
 
-async fn of_sql(request: &StartingRequest, folder: &Path) -> Result<text::Source, StartingError> {
+async fn of_sql(
+    request: &StartingRequest,
+    folder: &Path,
+) -> Result<text::SourceText, StartingError> {
     for (option, stated) in [
         ("--sample", request.sample.is_some()),
         ("--delimiter", request.delimiter.is_some()),
@@ -195,7 +198,7 @@ async fn of_sql(request: &StartingRequest, folder: &Path) -> Result<text::Source
         asked: Asked::Sql { schema: table.schema, table: table.name, rows: table.rows, mark },
         columns: table.columns,
     });
-    Ok(text::Source {
+    Ok(text::SourceText {
         kind: "sql",
         keys,
         asks_password,
@@ -227,7 +230,7 @@ fn of_csv(
     request: &StartingRequest,
     file: &Path,
     folder: &Path,
-) -> Result<text::Source, StartingError> {
+) -> Result<text::SourceText, StartingError> {
     other_options(request, request.sample.is_some())?;
     let failed = |error| StartingError::Sample(file.to_owned(), error);
     let (delimiter, encoding) = (request.delimiter, request.encoding.as_deref());
@@ -256,10 +259,10 @@ fn of_csv(
         columns: columns.clone(),
     };
     let queries = names.into_iter().map(query).collect();
-    Ok(text::Source { kind: "csv", keys, asks_password: false, queries, beside: vec![] })
+    Ok(text::SourceText { kind: "csv", keys, asks_password: false, queries, beside: vec![] })
 }
 
-fn of_http(request: &StartingRequest) -> Result<text::Source, StartingError> {
+fn of_http(request: &StartingRequest) -> Result<text::SourceText, StartingError> {
     other_options(request, request.encoding.is_some() || request.delimiter.is_some())?;
     let file = request.sample.as_deref().ok_or(StartingError::NoSample)?;
     let (scheme, rest) = request.from.split_once("://").ok_or(StartingError::Service)?;
@@ -280,7 +283,7 @@ fn of_http(request: &StartingRequest) -> Result<text::Source, StartingError> {
     };
     let queries = names.into_iter().map(query).collect();
     let keys = vec![("url", format!("{scheme}://{host}"))];
-    Ok(text::Source { kind: "http", keys, asks_password: true, queries, beside: seen.beside })
+    Ok(text::SourceText { kind: "http", keys, asks_password: true, queries, beside: seen.beside })
 }
 
 /// Options that only another kind of source has.

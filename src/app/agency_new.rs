@@ -25,7 +25,7 @@ use crate::domain::grant::KeyId;
 use crate::domain::peer::{Role, TrustDomain};
 use crate::files;
 use crate::issuer::key_files::{self, KeyFileError};
-use crate::link::pki::{Authority, PkiError, Request, Validity};
+use crate::link::pki::{Authority, CertificateRequest, PkiError, Validity};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -130,7 +130,8 @@ impl House<'_> {
         let NewAgency { id, domain, kid, days, .. } = self.wanted;
         let keys = self.folder("keys")?;
         let authority = Authority::create(&keys, domain, now)?;
-        let mut request = Request::local(Role::Agency, id.as_str(), Validity::days(now, *days)?);
+        let mut request =
+            CertificateRequest::local(Role::Agency, id.as_str(), Validity::days(now, *days)?);
         let host = self.wanted.endpoint.rsplit_once(':').map_or("", |(host, _)| host);
         match host.trim_matches(['[', ']']).parse() {
             Ok(address) => request.ips.push(address),

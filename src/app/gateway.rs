@@ -75,7 +75,7 @@ pub async fn run_with(
     standing.start(&rounds);
     links.start(tls.clone(), standing.news(), &rounds);
     let (listener, address) = serving::bind(config.listen).await?;
-    fixed::tell(standing.news(), address, &rounds);
+    let fixed = fixed::Telling::of(standing.news(), address);
     let pages = telemetry::bind(config.telemetry.as_ref()).await?;
 
     // Each request that is let in has a place in the log's queue.
@@ -85,6 +85,7 @@ pub async fn run_with(
     let (recorder, witnesses) = opened.go_on(&config.audit, logs, || Ok(()))?;
     let mirroring = mirror::keep(&config.audit, recorder.log().folder().key)?;
     peers::keep(standing.news(), &witnesses, &rounds);
+    fixed.keep(&recorder, &rounds);
     let health = Health::new(stop.clone());
     let roads = Roads {
         tls: tls.clone(),
@@ -125,7 +126,7 @@ pub async fn run_with(
         .keep_looking(readiness.teller(health.clone(), SERVICE, move || ready::issuers(&issuers)));
     let metrics = Metrics::new(telemetry::methods());
     let (spans, sending) = traces::start(config.telemetry.as_ref(), "tributary-gateway");
-    running_out::watch_for(tls.clone(), config.audit.folder.clone(), &stop);
+    running_out::watch_for(tls.clone(), &recorder, &stop);
     let review =
         Arc::new(Review::new(config.review.policy(), config.review.max_page, recorder.clone()));
     let readers = Readers::new(config.status.may());

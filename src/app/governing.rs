@@ -2,6 +2,7 @@
 //! kill switch. Which certificates are believed is watched by [`super::rotation`].
 
 pub(super) mod authority;
+pub(super) mod counting;
 pub(super) mod fixed;
 pub(super) mod health;
 pub(super) mod limits;

@@ -13,7 +13,7 @@ use crate::config::grants::GrantsConfig;
 use crate::config::link::LinkConfig;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::peer::SpiffeId;
-use crate::link::https::{Anchors, HttpsUri};
+use crate::link::https::{HttpsUri, ServerAnchors};
 use crate::link::trust::{BadList, TrustLoadError, TrustStore};
 
 /// The sections that party files may add to.
@@ -65,12 +65,12 @@ pub(super) fn judge_anchors(
     grants: &GrantsConfig,
     folder: &Path,
     faults: &mut Faults,
-) -> BTreeMap<SpiffeId, Anchors> {
+) -> BTreeMap<SpiffeId, ServerAnchors> {
     let mut anchors = BTreeMap::new();
     for (at, entry) in grants.issuer.iter().enumerate() {
         let file = folder.join(&entry.status_anchors);
         let key = format!("grants.issuer[{at}].status_anchors");
-        let read = faults.take(&key, Anchors::load(&file));
+        let read = faults.take(&key, ServerAnchors::load(&file));
         anchors.extend(read.map(|read| (entry.id.clone(), read)));
     }
     anchors

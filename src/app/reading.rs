@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::StartError;
-use super::governing::rulebook::Files;
+use super::governing::rulebook::RulebookFiles;
 use super::mapping_file::AsWritten;
 use super::named::{judge_anchors, judge_status_uris, judge_trust};
 use super::rotation::LinkWatch;
@@ -46,7 +46,7 @@ pub(super) struct Common {
     pub(super) lists: StatusPlan,
     /// The policy, over the catalogue.
     pub(super) engine: Engine,
-    pub(super) files: Files,
+    pub(super) files: RulebookFiles,
     pub(super) keys: AuditKeys,
     pub(super) logs: Vec<PinnedLogs>,
 }
@@ -69,7 +69,7 @@ pub(super) type GatewayRead = (GatewayConfig, Common);
 pub(super) type AgencyRead = (AgencyConfig, Common, (Arc<AsWritten>, Mapping), OpeningKeys);
 
 /// What was read, as far as it could be, and everything that is wrong with it.
-pub(super) type Judged<T> = (Option<T>, Faults);
+pub(super) type WithFaults<T> = (Option<T>, Faults);
 
 /// A gateway's configuration for a start.
 pub(super) fn gateway(path: &Path, read: Read) -> Result<GatewayRead, StartError> {
@@ -78,7 +78,7 @@ pub(super) fn gateway(path: &Path, read: Read) -> Result<GatewayRead, StartError
 }
 
 /// A gateway's configuration with its faults, for who starts nothing.
-pub(super) fn judge_gateway(path: &Path, read: Read) -> Result<Judged<GatewayRead>, FileError> {
+pub(super) fn judge_gateway(path: &Path, read: Read) -> Result<WithFaults<GatewayRead>, FileError> {
     let watched = Watched::read(path)?;
     let (config, mut faults) = GatewayConfig::judge_written(&watched.written);
     let judged = config.and_then(|config| {
@@ -102,7 +102,7 @@ pub(super) fn agency(path: &Path, read: Read) -> Result<AgencyRead, StartError> 
 }
 
 /// An agency's configuration with its faults, for who starts nothing.
-pub(super) fn judge_agency(path: &Path, read: Read) -> Result<Judged<AgencyRead>, FileError> {
+pub(super) fn judge_agency(path: &Path, read: Read) -> Result<WithFaults<AgencyRead>, FileError> {
     let watched = Watched::read(path)?;
     let (config, mut faults) = AgencyConfig::judge_written(&watched.written);
     let judged = config.and_then(|config| {
@@ -159,7 +159,8 @@ impl Sections<'_> {
         more: impl FnOnce(&Arc<Catalogue>, &mut Faults),
     ) -> Option<Common> {
         let links = LinkWatch::new(self.link);
-        let files = Files::new(folder_of(self.path), self.catalogue, self.policy, self.grants);
+        let files =
+            RulebookFiles::new(folder_of(self.path), self.catalogue, self.policy, self.grants);
         let tls = self.link(faults);
         let audit = self.audit.judge(faults);
         let anchors = judge_anchors(self.grants, folder_of(self.path), faults);

@@ -3,7 +3,7 @@
 //! What has run out is told by whoever refuses for it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::link::tls::LinkTls;
+use crate::service::audit::recorder::Recorder;
 use crate::store::disk::{self, Room};
 
 /// How often it is looked.
@@ -29,12 +30,18 @@ struct Left {
 }
 
 /// Looks until the process stops, at first at once.
-pub(super) fn watch_for(tls: LinkTls, log: PathBuf, stop: &watch::Receiver<bool>) {
+pub(super) fn watch_for(tls: LinkTls, recorder: &Arc<Recorder>, stop: &watch::Receiver<bool>) {
     let mut stop = stop.clone();
+    // Weak, for the log is closed when its recorder goes.
+    let recorder = Arc::downgrade(recorder);
     tokio::spawn(async move {
         let mut told = Told::default();
         loop {
-            let (tls, log) = (tls.clone(), log.clone());
+            // The log may go on in another folder, on another disk.
+            let Some(log) = recorder.upgrade().map(|recorder| recorder.log().folder().dir) else {
+                return;
+            };
+            let tls = tls.clone();
             let looked = tokio::task::spawn_blocking(move || {
                 let lists = tls.trust().current().lists_until().into_iter();
                 Left {

@@ -13,6 +13,7 @@ use tower::Layer;
 use crate::config::catalogue::CatalogueError;
 use crate::config::file::FileError;
 use crate::config::policy::PolicyLoadError;
+use crate::domain::audit::Origin;
 use crate::issuer::{SettingsError, StatusStateError};
 use crate::link::accept;
 use crate::link::connect::ConnectError;
@@ -63,6 +64,14 @@ pub enum StartError {
          the seed of that one's key as audit.succeeds.key, so that it can say how it ended"
     )]
     LogNotEnded,
+    /// The counters hold nothing, and the log goes on from one that was not read.
+    #[error(
+        "the counters hold nothing, and the audit log goes on from `{0}`, which is not there to \
+         be read, or goes on from another itself: uses that were counted then would be given \
+         back. Count them again with `tributary agency recount`, from all of this agency's logs \
+         or their mirrors"
+    )]
+    CountersLost(Origin),
     /// The counters.
     #[error(transparent)]
     Counters(#[from] CounterError),

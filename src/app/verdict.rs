@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::reading::{self, Common, Judged};
+use super::reading::{self, Common, WithFaults};
 use super::{agency, gateway};
 use crate::clock;
 use crate::config::faults::Faults;
@@ -72,7 +72,7 @@ fn facts(common: &Common) -> Vec<String> {
     ]
 }
 
-fn told<T>((judged, faults): Judged<T>, facts: impl FnOnce(&T) -> Vec<String>) -> Verdict {
+fn told<T>((judged, faults): WithFaults<T>, facts: impl FnOnce(&T) -> Vec<String>) -> Verdict {
     let warnings = faults.doubts().to_vec();
     match faults.finish(judged) {
         Ok(judged) => Verdict { errors: Vec::new(), warnings, facts: facts(&judged) },

@@ -1,9 +1,10 @@
 //! `tributary agency`: runs an agency beside its own database, checks its mapping, writes
-//! one to begin with, and makes a new agency's folder.
+//! one to begin with, makes a new agency's folder, and counts uses again after a loss.
 
 mod check;
 mod init;
 mod new;
+mod recount;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,11 +29,13 @@ pub(super) struct AgencyArgs {
 #[derive(Debug, clap::Subcommand)]
 enum AgencyCommand {
     /// Hold a mapping against the catalogue and the live source
-    Check(check::CheckArgs),
+    Check(check::AgencyCheckArgs),
     /// Write a starting mapping from a database's schema, a CSV file or a web answer
     Init(Box<init::InitArgs>),
     /// Make a new agency's keys and file, and what its peers' operators need of it
     New(Box<new::NewArgs>),
+    /// Count the uses of grants again that audit logs have and the counters have lost
+    Recount(recount::RecountArgs),
 }
 
 pub(super) fn run(args: AgencyArgs) -> anyhow::Result<ExitCode> {
@@ -40,6 +43,7 @@ pub(super) fn run(args: AgencyArgs) -> anyhow::Result<ExitCode> {
         Some(AgencyCommand::Check(args)) => check::run(&args),
         Some(AgencyCommand::Init(args)) => init::run(&args),
         Some(AgencyCommand::New(args)) => new::run(*args),
+        Some(AgencyCommand::Recount(args)) => recount::run(&args),
         None => {
             args.log.start()?;
             let config = args.config.unwrap_or_default();

@@ -54,7 +54,7 @@ enum AuditCommand {
     /// Recompute everything in logs. Exit code 0 sound, 1 error, 2 tampered, 3 incomplete.
     Verify(verify::VerifyArgs),
     /// Make a self-contained proof (C2SP tlog-proof) that a record is in the log.
-    Prove(prove::ProveArgs),
+    Prove(prove::ProveEntryArgs),
     /// Check a receipt, alone or against its log.
     CheckReceipt(prove::CheckReceiptArgs),
     /// Check a proof file; needs no log.
@@ -62,7 +62,7 @@ enum AuditCommand {
     /// Find records.
     Search(find::SearchArgs),
     /// Who asked about the person to whom these tags belong.
-    Subject(subject::SubjectArgs),
+    Subject(subject::SubjectSearchArgs),
     /// Make, update or check the index that searches go by.
     Index(find::MakeIndexArgs),
     /// Copy what is published to a folder or to object storage, from which it can be verified
@@ -73,7 +73,7 @@ enum AuditCommand {
     /// Print every record as a line of JSON.
     Export(find::ExportArgs),
     /// Read a gateway's log over the network, as a reviewer.
-    Review(review::ReviewArgs),
+    Review(review::RemoteReviewArgs),
     /// Hold gateways' logs against agencies' logs.
     Reconcile(reconcile::ReconcileArgs),
 }

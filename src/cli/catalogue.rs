@@ -76,7 +76,7 @@ CATALOGUE_DIFFERS until both ends of a link have the same.")]
         json: bool,
     },
     /// Make the key with which the federation's operator signs catalogues.
-    Keygen(signed::KeygenArgs),
+    Keygen(signed::CatalogueKeygenArgs),
     /// Sign a catalogue as a version: the note is put beside its files.
     Sign(signed::SignArgs),
     /// Fetch the signed catalogue of a gateway into a folder.

@@ -25,7 +25,7 @@ pub(super) struct GatewayArgs {
 #[derive(Debug, clap::Subcommand)]
 enum GatewayCommand {
     /// Say everything that is wrong with a configuration, and start nothing
-    Check(check::CheckArgs),
+    Check(check::GatewayCheckArgs),
 }
 
 pub(super) fn run(args: GatewayArgs) -> anyhow::Result<ExitCode> {

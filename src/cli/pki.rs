@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use crate::clock;
 use crate::domain::peer::{Role, TrustDomain};
-use crate::link::pki::{Authority, Request, Validity, show};
+use crate::link::pki::{Authority, CertificateRequest, Validity, show};
 
 /// Make and look at certificates for development. Production uses its own
 /// authorities: see certs/README.md.
@@ -110,7 +110,7 @@ pub fn run(args: PkiArgs) -> anyhow::Result<()> {
         PkiCommand::Issue(issue) => {
             let authority = Authority::open(&issue.dir, &issue.domain)?;
             let validity = Validity::days(now, issue.days)?;
-            let mut request = Request::local(issue.role, &issue.id, validity);
+            let mut request = CertificateRequest::local(issue.role, &issue.id, validity);
             if !issue.dns.is_empty() || !issue.ip.is_empty() {
                 request.dns = issue.dns;
                 request.ips = issue.ip;

@@ -17,8 +17,8 @@ use crate::domain::audit::export::{Line, parse_tag};
 use crate::domain::audit::{Record, SubjectTag};
 use crate::domain::grant::base64;
 use crate::files;
-use crate::store::verify::{Reading, Verdict, read};
-use crate::store::walk::Step;
+use crate::store::verify::{Telling, Verdict, read};
+use crate::store::walk::WalkedEntry;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -80,8 +80,8 @@ pub fn run(args: SubjectArgs) -> anyhow::Result<ExitCode> {
     for log in &named {
         let mut own = Vec::new();
         let report = read(&log.folder, &log.key, None, &mut |told| match told {
-            Reading::Anew => own.clear(),
-            Reading::Entry(Step { index, record, .. }) => {
+            Telling::Anew => own.clear(),
+            Telling::Entry(WalkedEntry { index, record, .. }) => {
                 if let Some(record @ Record::Section(section)) = record
                     && section.subject.is_some_and(|tag| tags.contains(&tag))
                 {

@@ -24,6 +24,7 @@ use tower::Service;
 
 use super::budget::Budget;
 use super::connection::Connection;
+use super::cooling::Cooling;
 use super::limits::LinkLimits;
 use super::listen::{self, Bounds};
 use super::tls::{HTTP2, LinkTls, Verifier};
@@ -85,6 +86,7 @@ pub async fn serve_within<S, B>(
         handshakes: Mutex::default(),
         most: bounds.most.clone(),
         places: Shares::new(sizes(&first)),
+        cooling: Arc::default(),
         budget: Budget::new(first.peer_bytes, first.all_peers_bytes),
         limits: ArcSwap::from_pointee(first),
     });
@@ -133,6 +135,7 @@ struct Door {
     /// Handshakes under way, oldest first; dropping the sender closes one.
     handshakes: Mutex<BTreeMap<u64, oneshot::Sender<()>>>,
     places: Arc<Shares>,
+    cooling: Arc<Cooling>,
     budget: Arc<Budget>,
 }
 
@@ -183,8 +186,15 @@ impl Door {
             Believed::new(self.tls.trust().clone(), changes, chain, Usage::Client, verified.until);
         tracing::debug!(%peer, connection, "connection accepted");
         let memory = self.budget.connection(&peer, limits.connection_window);
-        let accepted =
-            Connection { stream, peer: verified.peer, number: connection, held, memory, stopping };
+        let accepted = Connection {
+            stream,
+            peer: verified.peer,
+            number: connection,
+            held,
+            memory,
+            cooling: self.cooling.clone(),
+            stopping,
+        };
         Some((accepted, place))
     }
 

@@ -54,7 +54,7 @@ impl Budget {
     }
 
     /// A new connection of this peer, whose window for data is so large.
-    pub(super) fn connection(self: &Arc<Self>, peer: &SpiffeId, window: u32) -> Held {
+    pub(super) fn connection(self: &Arc<Self>, peer: &SpiffeId, window: u32) -> HeldBytes {
         let mut accounts = self.accounts();
         let known = accounts.get(peer).and_then(Weak::upgrade);
         let account = known.unwrap_or_else(|| {
@@ -68,7 +68,7 @@ impl Budget {
             account
         });
         drop(accounts);
-        Held(Arc::new(Connection {
+        HeldBytes(Arc::new(Connection {
             account,
             window: usize::try_from(window).unwrap_or(usize::MAX),
             apart: AtomicI64::new(0),
@@ -129,7 +129,7 @@ impl Drop for Account {
 
 /// What one connection makes us hold.
 #[derive(Debug, Clone)]
-pub struct Held(Arc<Connection>);
+pub struct HeldBytes(Arc<Connection>);
 
 #[derive(Debug)]
 struct Connection {
@@ -166,7 +166,7 @@ fn signed(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-impl Held {
+impl HeldBytes {
     /// Holds so many bytes more.
     pub fn add(&self, bytes: usize) {
         self.0.change(signed(bytes));
@@ -253,7 +253,7 @@ impl Held {
 /// Bytes that are held until this is dropped.
 #[derive(Debug)]
 pub struct Charge {
-    held: Held,
+    held: HeldBytes,
     bytes: usize,
 }
 
@@ -330,7 +330,7 @@ mod tests {
         assert!(!*alone.0.account.pays.borrow());
         crowd[0].add(3 * MIB);
         crowd[0].pays().await;
-        let pays = |held: &Held| *held.0.account.pays.borrow();
+        let pays = |held: &HeldBytes| *held.0.account.pays.borrow();
         assert!(!pays(&alone) && !pays(&crowd[1]));
         // While it is on its way out the next one pays for what more comes.
         crowd[1].add(5 * MIB);

@@ -17,14 +17,16 @@ use tokio_rustls::server::TlsStream;
 use tonic::Status;
 use tower::{Service, ServiceExt};
 
-use super::budget::Held;
+use super::budget::HeldBytes;
 use super::coalesce::Bundled;
+use super::cooling::Cooling;
 use super::frames::Counted;
 use super::limits::LinkLimits;
 use super::panic::{self, GuardedBody, Origin};
 use super::trust::TrustError;
 use super::unread::{Paced, Streams};
 use super::validity::{Believed, Link, Phase};
+use crate::clock;
 use crate::domain::peer::PeerId;
 use crate::domain::reason::Reason;
 use crate::wire::refusal::Refusal;
@@ -39,9 +41,6 @@ const CONNECTION: usize = 64 * 1024;
 
 /// What a stream takes by itself: its tasks, their buffers, the queue of its answers.
 const STREAM: usize = 24 * 1024;
-
-/// How long a connection that floods is held unread before it is closed.
-const FLOODED: Duration = Duration::from_secs(2);
 
 /// Why we end a connection.
 enum Why {
@@ -58,7 +57,8 @@ pub(super) struct Connection {
     pub(super) peer: PeerId,
     pub(super) number: u64,
     pub(super) held: Believed,
-    pub(super) memory: Held,
+    pub(super) memory: HeldBytes,
+    pub(super) cooling: Arc<Cooling>,
     pub(super) stopping: watch::Receiver<bool>,
 }
 
@@ -73,6 +73,15 @@ impl Connection {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
+        let mut lost = pin!(self.held.lost());
+        if let Some(until) = self.cooling.until(self.peer.spiffe(), clock::now()) {
+            tracing::debug!(peer = %self.peer, connection = self.number, "not read yet: its last one was closed for what it took");
+            tokio::select! {
+                () = tokio::time::sleep_until(until.into()) => {}
+                _ = self.stopping.wait_for(|stopping| *stopping) => return,
+                error = lost.as_mut() => return distrust(&self.peer, self.number, &error),
+            }
+        }
         let phase = watch::Sender::new(Phase::Open);
         let asked = Arc::new(AtomicBool::new(false));
         let requests = Requests {
@@ -90,7 +99,6 @@ impl Connection {
         let (stream, broken) =
             Counted::new(Bundled::new(self.stream), self.memory.clone(), limits.idle_frames);
         let mut connection = pin!(http2(limits).serve_connection(TokioIo::new(stream), requests));
-        let mut lost = pin!(self.held.lost());
         let silence = async {
             tokio::time::sleep(limits.silence).await;
             if asked.load(Ordering::Relaxed) {
@@ -121,10 +129,7 @@ impl Connection {
             }
             Why::Broken(reason) => {
                 refused(&self.peer, self.number, reason, "it takes more than a peer may");
-                if reason == Reason::FramesWithoutWork {
-                    // Not at once, or it would be the next handshake that it floods with.
-                    tokio::time::sleep(FLOODED).await;
-                }
+                self.cooling.closed(self.peer.spiffe(), clock::now());
                 (SILENT_GOODBYE, Phase::Draining(reason))
             }
             Why::Age => {

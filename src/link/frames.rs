@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-use super::budget::Held;
+use super::budget::HeldBytes;
 use crate::clock;
 use crate::domain::reason::Reason;
 
@@ -41,7 +41,7 @@ const WIDE_STEP: u32 = 1_024;
 /// A stream whose incoming frames are counted.
 pub(super) struct Counted<S> {
     inner: S,
-    held: Held,
+    held: HeldBytes,
     at: At,
     left: Left,
     /// Why the connection is to be closed; none once it was told.
@@ -107,7 +107,11 @@ impl Left {
 impl<S> Counted<S> {
     /// Counts on this account, and lets so many frames without work pass in a second. What
     /// it gives is told why the connection is to be closed.
-    pub(super) fn new(inner: S, held: Held, idle_frames: u32) -> (Self, oneshot::Receiver<Reason>) {
+    pub(super) fn new(
+        inner: S,
+        held: HeldBytes,
+        idle_frames: u32,
+    ) -> (Self, oneshot::Receiver<Reason>) {
         let (broken, told) = oneshot::channel();
         let at = At { skip: PREFACE, header: [0; HEADER], come: 0, looked: Looked::Nothing };
         let left = Left::new(idle_frames);

@@ -13,7 +13,7 @@
 pub mod client;
 pub mod server;
 
-pub use client::{Anchors, AnchorsError, FetchError, FetchLimits, HttpsClient};
+pub use client::{AnchorsError, FetchError, FetchLimits, HttpsClient, ServerAnchors};
 pub use server::{Document, PublishLimits, ServerPair, ServerPairError, serve};
 
 use http::Uri;

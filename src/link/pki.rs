@@ -95,7 +95,7 @@ impl Validity {
 
 /// A certificate to be issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct CertificateRequest {
     /// What the identity acts as.
     pub role: Role,
     /// Its name within trust domain and role.
@@ -108,7 +108,7 @@ pub struct Request {
     pub validity: Validity,
 }
 
-impl Request {
+impl CertificateRequest {
     /// A certificate for this machine: whoever serves gets `localhost` and the
     /// loopback addresses.
     #[must_use]
@@ -225,7 +225,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`PkiError`] when a name is not valid or a file cannot be written.
-    pub fn issue(&self, request: &Request) -> Result<Issued, PkiError> {
+    pub fn issue(&self, request: &CertificateRequest) -> Result<Issued, PkiError> {
         let id = SpiffeId::new(&self.domain, request.role, &request.name)?;
         if request.validity.until <= request.validity.from {
             let days = (request.validity.until - request.validity.from).whole_days();

@@ -9,7 +9,7 @@
 //! trailers back until its message has left.
 //!
 //! What waits to be taken counts against the peer (see [`super::budget`]). One answer is
-//! encoded at once, so that it counts as what it is. What a handler [keeps](Kept) for an
+//! encoded at once, so that it counts as what it is. What a handler [keeps](UntilSent) for an
 //! answer, such as its peer's place, is given back once the answer has left.
 
 use std::any::Any;
@@ -29,7 +29,7 @@ use hyper::rt::Executor;
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
-use super::budget::{Charge, Held};
+use super::budget::{Charge, HeldBytes};
 use crate::clock;
 use crate::domain::reason::Reason;
 
@@ -146,14 +146,14 @@ fn is_left(last: &mut u32, unchanged: &mut u32) -> bool {
 /// An encoded message, with its prefix, that is the same for many: put into an answer's
 /// extensions it is sent instead of what the handler returned, and held once for all.
 #[derive(Debug, Clone)]
-pub struct Shared(pub Bytes);
+pub struct SharedBytes(pub Bytes);
 
 /// What is kept until the answers that were encoded last have left: put into an answer's
 /// extensions. Who leaves answers unread gives nothing back, and so gets nothing more.
 #[derive(Debug, Clone, Default)]
-pub struct Kept(Arc<Mutex<Vec<Box<dyn Any + Send>>>>);
+pub struct UntilSent(Arc<Mutex<Vec<Box<dyn Any + Send>>>>);
 
-impl Kept {
+impl UntilSent {
     /// Keeps something for the answer that is about to be encoded.
     pub fn keep(&self, what: impl Any + Send) {
         self.0.lock().push(Box::new(what));
@@ -173,9 +173,9 @@ pub(super) struct Paced<B> {
     /// What is left of a message.
     rest: Bytes,
     leaving: Option<Arc<Left>>,
-    shared: Option<Shared>,
-    kept: Option<Kept>,
-    memory: Option<(Held, Charge)>,
+    shared: Option<SharedBytes>,
+    kept: Option<UntilSent>,
+    memory: Option<(HeldBytes, Charge)>,
 }
 
 impl<B> Paced<B> {
@@ -198,7 +198,7 @@ impl<B: Body<Data = Bytes> + Unpin> Paced<B> {
     pub(super) async fn begin(
         inner: B,
         extensions: &Extensions,
-        memory: Held,
+        memory: HeldBytes,
         charge: Charge,
     ) -> Result<Self, B::Error> {
         let _ = STANDING.try_with(|standing| standing.answering.set(true));
@@ -225,11 +225,11 @@ impl<B: Body<Data = Bytes> + Unpin> Paced<B> {
 
     /// The message, counted until the last of it is dropped.
     fn counted(&mut self, bytes: Bytes) -> Bytes {
-        if let Some(Shared(shared)) = self.shared.take() {
+        if let Some(SharedBytes(shared)) = self.shared.take() {
             return shared;
         }
         let Some((memory, _)) = &self.memory else { return bytes };
-        let kept = self.kept.as_ref().map(Kept::taken);
+        let kept = self.kept.as_ref().map(UntilSent::taken);
         let (charge, left) = ((memory.charge(bytes.len()), kept), None);
         Bytes::from_owner(Leaving { bytes, left, _until: charge })
     }

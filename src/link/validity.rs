@@ -11,7 +11,7 @@ use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use super::budget::Held;
+use super::budget::HeldBytes;
 use super::trust::{Trust, TrustError, TrustStore, Usage};
 use crate::clock;
 use crate::domain::peer::PeerId;
@@ -39,7 +39,7 @@ pub struct Link {
     peer: PeerId,
     connection: u64,
     phase: watch::Receiver<Phase>,
-    memory: Held,
+    memory: HeldBytes,
     standstill: Duration,
 }
 
@@ -48,7 +48,7 @@ impl Link {
         peer: PeerId,
         connection: u64,
         phase: watch::Receiver<Phase>,
-        memory: Held,
+        memory: HeldBytes,
         standstill: Duration,
     ) -> Self {
         Self { peer, connection, phase, memory, standstill }
@@ -60,7 +60,7 @@ impl Link {
     }
 
     /// What the connection makes us hold.
-    pub const fn memory(&self) -> &Held {
+    pub const fn memory(&self) -> &HeldBytes {
         &self.memory
     }
 

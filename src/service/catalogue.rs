@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::reason::Reason;
-use crate::link::unread::Shared;
+use crate::link::unread::SharedBytes;
 use crate::service::rulebook::InForce;
 use crate::wire::catalogue;
 use crate::wire::proto::pb;
@@ -77,7 +77,7 @@ fn framed(message: &impl Message) -> Bytes {
 /// An answer whose message is sent as it stands there.
 fn shared<M: Default>(message: &Bytes) -> Response<M> {
     let mut response = Response::new(M::default());
-    response.extensions_mut().insert(Shared(message.clone()));
+    response.extensions_mut().insert(SharedBytes(message.clone()));
     response
 }
 

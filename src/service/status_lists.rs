@@ -21,7 +21,9 @@ use crate::domain::grant::status_list::MAX_TOKEN_BYTES;
 use crate::domain::grant::{IssuerPins, StatusList, StatusListError, StatusLists};
 use crate::domain::peer::SpiffeId;
 use crate::domain::reason::Reason;
-use crate::link::https::{Anchors, FetchError, FetchLimits, HttpsClient, HttpsUri, HttpsUriError};
+use crate::link::https::{
+    FetchError, FetchLimits, HttpsClient, HttpsUri, HttpsUriError, ServerAnchors,
+};
 
 /// The media type of a status list (Token Status List, section 8).
 pub const MEDIA_TYPE: &str = "application/statuslist+jwt";
@@ -37,7 +39,7 @@ pub struct StatusPlan {
     /// The pinned issuers with the addresses and keys of their lists.
     pub pins: IssuerPins,
     /// For each issuer, who vouches for its HTTPS servers.
-    pub anchors: BTreeMap<SpiffeId, Anchors>,
+    pub anchors: BTreeMap<SpiffeId, ServerAnchors>,
     /// How old a list may be.
     pub max_age: Duration,
     /// How often each list is fetched.

@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::fault::{Reason, SourceError};
 use super::mapping::Limits;
 use super::query::Query;
-use super::rows::{Found, RowCounts, Rows};
+use super::rows::{PersonsRow, RowCounts, Rows};
 use super::{Key, Source};
 use crate::clock;
 use crate::domain::item::ItemSet;
@@ -33,7 +33,7 @@ const STATEMENTS_APART: usize = 128;
 /// Requests that may wait for one query.
 const QUEUE: usize = 4096;
 
-pub(super) type Reply = Result<Found, Reason>;
+pub(super) type Reply = Result<PersonsRow, Reason>;
 
 /// One request's question to one query.
 struct Waiter {
@@ -254,9 +254,9 @@ impl Batch {
         let doubtful = asker.doubtful.load(Ordering::Relaxed);
         for (at, waiter) in self.waiters {
             let found = match found.get(at).cloned() {
-                Some(Ok(Found::Nothing)) if doubtful => Ok(Found::Unusable),
+                Some(Ok(PersonsRow::Nothing)) if doubtful => Ok(PersonsRow::Unusable),
                 Some(found) => found,
-                None => Ok(Found::Unusable),
+                None => Ok(PersonsRow::Unusable),
             };
             // A waiter that has gone is no one's loss.
             drop(waiter.send(found));
@@ -305,7 +305,7 @@ impl Batch {
         people: Range<usize>,
         until: Instant,
         late: Reason,
-    ) -> Result<Vec<Found>, SourceError> {
+    ) -> Result<Vec<PersonsRow>, SourceError> {
         let query = &asker.query;
         let today = clock::today();
         let wanted = self.wanted.get(people.clone()).unwrap_or_default();

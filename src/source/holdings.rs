@@ -24,8 +24,8 @@ use super::person::{ItemShown, Showing};
 use super::place::Place;
 use super::postgres;
 use super::query::Query;
-use super::rows::{Found, Row, RowSink};
-use super::sample::{Sampled, Sampling};
+use super::rows::{PersonsRow, Row, RowSink};
+use super::sample::{QuerySample, Sampling};
 use super::sqlite::Sqlite;
 use super::{Cell, Key, Source};
 use crate::clock;
@@ -226,7 +226,7 @@ impl Holdings {
         &self,
         place: usize,
         format: Option<&SubjectFormat>,
-    ) -> Result<Option<Sampled>, SourceError> {
+    ) -> Result<Option<QuerySample>, SourceError> {
         let Some(batcher) = self.batchers.get(place) else { return Ok(None) };
         let holds = |number: &str| format.is_none_or(|format| format.parse(number).is_ok());
         let mut sampling = Sampling::new(batcher.query(), clock::today(), &holds);
@@ -373,12 +373,12 @@ impl Answer {
 
     fn add(&mut self, wanted: &ItemSet, reply: Reply) {
         let absent = match reply {
-            Ok(Found::Row(row)) => return self.row(wanted, &row),
-            Ok(Found::Nothing) => {
+            Ok(PersonsRow::Row(row)) => return self.row(wanted, &row),
+            Ok(PersonsRow::Nothing) => {
                 self.empty += 1;
                 Absence::NotRecorded
             }
-            Ok(Found::Unusable) => Absence::Invalid,
+            Ok(PersonsRow::Unusable) => Absence::Invalid,
             Err(reason) => {
                 self.failed += 1;
                 self.worst = self.worst.max(Some(reason));

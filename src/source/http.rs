@@ -23,7 +23,7 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use self::exchange::Service;
-use self::request::{People, Request};
+use self::request::{PeopleAt, Request};
 use super::cell::{Cell, Unfit};
 use super::fault::{Reason, SourceError};
 use super::mapping::Mapping;
@@ -70,8 +70,8 @@ impl Source for Http {
             let request = self.request(query)?;
             let headers = self.service.headers().await?;
             let each = match request.people {
-                People::Body(_) => people.len().max(1),
-                People::Path => 1,
+                PeopleAt::Body(_) => people.len().max(1),
+                PeopleAt::Path => 1,
             };
             let asking: Vec<BoxFuture<'_, _>> = people
                 .chunks(each)

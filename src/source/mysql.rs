@@ -23,15 +23,15 @@ use super::mapping::Mapping;
 use super::place::ServerPlace;
 use super::pool::{Connect, secret};
 use super::proof::Answer;
-use super::server::{Afterwards, Columns, DatabaseServer, People, Speaks, not_let_in};
+use super::server::{Afterwards, BoundPeople, Columns, DatabaseServer, Speaks, not_let_in};
 use super::statements::{Dialect, Statement, Texts};
 use crate::config::mapping::{SecretEntry, SubjectType};
 
 /// A MySQL or MariaDB database, asked with a mapping's queries.
-pub(super) type Mysql = DatabaseServer<Sessions>;
+pub(super) type Mysql = DatabaseServer<MysqlSessions>;
 
 /// What every session is made from.
-pub(super) struct Sessions {
+pub(super) struct MysqlSessions {
     options: MySqlConnectOptions,
     password: Option<SecretEntry>,
     timeout: Duration,
@@ -42,7 +42,7 @@ pub(super) struct Sessions {
 /// Opens a mapping's database. No connection is made before the first question.
 pub(super) fn open(mapping: &Mapping, place: &ServerPlace<MySqlConnectOptions>) -> Mysql {
     let (queries, limits) = (&mapping.queries, mapping.limits);
-    DatabaseServer::new(queries, limits, place.account_may_write, |statements| Sessions {
+    DatabaseServer::new(queries, limits, place.account_may_write, |statements| MysqlSessions {
         options: place.options.clone().statement_cache_capacity(statements + 8),
         password: place.password.clone(),
         timeout: limits.statement_timeout,
@@ -50,7 +50,7 @@ pub(super) fn open(mapping: &Mapping, place: &ServerPlace<MySqlConnectOptions>) 
     })
 }
 
-impl Connect for Sessions {
+impl Connect for MysqlSessions {
     type Connection = MySqlConnection;
 
     fn connect(&self) -> BoxFuture<'_, Result<MySqlConnection, SourceError>> {
@@ -102,7 +102,7 @@ async fn set_up(
     Ok(())
 }
 
-impl Speaks for Sessions {
+impl Speaks for MysqlSessions {
     const DIALECT: Dialect = Dialect::Mysql;
 
     fn same_name(left: &str, right: &str) -> bool {
@@ -117,7 +117,7 @@ impl Speaks for Sessions {
     fn ask<'a>(
         connection: &'a mut MySqlConnection,
         statement: &'a Statement,
-        people: &'a People<'a>,
+        people: &'a BoundPeople<'a>,
         answer: &'a mut dyn Answer,
     ) -> BoxFuture<'a, Result<Afterwards, sqlx::Error>> {
         async move {
@@ -127,19 +127,19 @@ impl Speaks for Sessions {
                 query = query.bind(nonce);
             }
             match people {
-                People::Texts(texts) => {
+                BoundPeople::Texts(texts) => {
                     let padding = texts.last().into_iter().cycle();
                     for person in texts.iter().chain(padding).take(statement.places) {
                         query = query.bind(*person);
                     }
                 }
-                People::Numbers(numbers) => {
+                BoundPeople::Numbers(numbers) => {
                     let padding = numbers.last().into_iter().cycle();
                     for person in numbers.iter().chain(padding).take(statement.places) {
                         query = query.bind(*person);
                     }
                 }
-                People::None => {}
+                BoundPeople::None => {}
             }
             let mut rows = query.fetch(connection);
             while let Some(row) = rows.try_next().await? {

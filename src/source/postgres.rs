@@ -29,15 +29,15 @@ use super::place::ServerPlace;
 use super::pool::{Connect, secret};
 use super::proof::{self, Answer, Proving};
 use super::rows::RowSink;
-use super::server::{Afterwards, Columns, DatabaseServer, People, Speaks, not_let_in};
+use super::server::{Afterwards, BoundPeople, Columns, DatabaseServer, Speaks, not_let_in};
 use super::statements::{Dialect, Statement, Texts};
 use crate::config::mapping::{RowSecurity, SecretEntry, SubjectType};
 
 /// A PostgreSQL database, asked with a mapping's queries.
-pub(super) type Postgres = DatabaseServer<Sessions>;
+pub(super) type Postgres = DatabaseServer<PostgresSessions>;
 
 /// What every session is made from.
-pub(super) struct Sessions {
+pub(super) struct PostgresSessions {
     options: PgConnectOptions,
     password: Option<SecretEntry>,
     begin: Arc<str>,
@@ -54,7 +54,7 @@ pub(super) fn open(mapping: &Mapping, place: &ServerPlace<PgConnectOptions>) -> 
     let (queries, limits) = (&mapping.queries, mapping.limits);
     let meant = place.row_security == RowSecurity::Meant;
     let begin = transaction::begin(limits.statement_timeout, mapping.zone.as_ref(), meant);
-    DatabaseServer::new(queries, limits, place.account_may_write, |_| Sessions {
+    DatabaseServer::new(queries, limits, place.account_may_write, |_| PostgresSessions {
         options: place.options.clone().statement_cache_capacity(0),
         password: place.password.clone(),
         begin: begin.into(),
@@ -70,7 +70,7 @@ impl Session {
     async fn ask(
         &mut self,
         statement: &Statement,
-        people: &People<'_>,
+        people: &BoundPeople<'_>,
         answer: &mut dyn Answer,
     ) -> Result<Afterwards, sqlx::Error> {
         self.begin().await?;
@@ -79,9 +79,9 @@ impl Session {
             query = query.bind(nonce);
         }
         let query = match people {
-            People::Texts(texts) => query.bind(texts.as_slice()),
-            People::Numbers(numbers) => query.bind(numbers.as_slice()),
-            People::None => query,
+            BoundPeople::Texts(texts) => query.bind(texts.as_slice()),
+            BoundPeople::Numbers(numbers) => query.bind(numbers.as_slice()),
+            BoundPeople::None => query,
         };
         let mut rows = query.fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await? {
@@ -110,7 +110,7 @@ impl Session {
     }
 }
 
-impl Connect for Sessions {
+impl Connect for PostgresSessions {
     type Connection = Session;
 
     fn connect(&self) -> BoxFuture<'_, Result<Session, SourceError>> {
@@ -128,7 +128,7 @@ impl Connect for Sessions {
     }
 }
 
-impl Speaks for Sessions {
+impl Speaks for PostgresSessions {
     const DIALECT: Dialect = Dialect::Postgres;
 
     fn same_name(left: &str, right: &str) -> bool {
@@ -144,7 +144,7 @@ impl Speaks for Sessions {
     fn ask<'a>(
         session: &'a mut Session,
         statement: &'a Statement,
-        people: &'a People<'a>,
+        people: &'a BoundPeople<'a>,
         answer: &'a mut dyn Answer,
     ) -> BoxFuture<'a, Result<Afterwards, sqlx::Error>> {
         async move {
@@ -228,7 +228,7 @@ impl Speaks for Sessions {
             let mut rights = Lines(Vec::new());
             let nonce = proof::nonce().map_err(|error| sqlx::Error::Protocol(error.detail))?;
             let mut answer = Proving::new(&statement, nonce, &mut rights);
-            session.ask(&statement, &People::None, &mut answer).await?;
+            session.ask(&statement, &BoundPeople::None, &mut answer).await?;
             answer.finish().map_err(|error| sqlx::Error::Protocol(error.detail))?;
             Ok(rights.0)
         }

@@ -47,7 +47,7 @@ pub(super) struct RowCounts {
 
 /// What one query holds about one person.
 #[derive(Debug, Clone)]
-pub(super) enum Found {
+pub(super) enum PersonsRow {
     /// No row.
     Nothing,
     /// Rows of which no value can be passed on.
@@ -75,7 +75,7 @@ pub(super) struct Rows<'a> {
     wanted: &'a [ItemSet],
     /// What each person's rows are known by, to the person's place.
     index: HashMap<Box<str>, usize>,
-    found: Vec<Found>,
+    found: Vec<PersonsRow>,
     seen: usize,
     broken: Option<Reason>,
 }
@@ -90,12 +90,12 @@ impl<'a> Rows<'a> {
     ) -> Self {
         let known_by = |(at, key): (usize, &Key)| (query.subject.key(key.expose()), at);
         let index = people.iter().enumerate().map(known_by).collect();
-        let found = vec![Found::Nothing; people.len()];
+        let found = vec![PersonsRow::Nothing; people.len()];
         Self { query, counts, today, wanted, index, found, seen: 0, broken: None }
     }
 
     /// What was found for each person, in the order asked.
-    pub fn finish(self) -> Result<Vec<Found>, Reason> {
+    pub fn finish(self) -> Result<Vec<PersonsRow>, Reason> {
         match self.broken {
             None => Ok(self.found),
             Some(reason) => Err(reason),
@@ -158,18 +158,18 @@ impl RowSink for Rows<'_> {
         };
         let wanted = self.wanted.get(person).copied().unwrap_or_default();
         let found = match self.found.get(person) {
-            Some(Found::Nothing) => match self.read(cells, &wanted) {
-                Ok(row) => Found::Row(Arc::new(row)),
+            Some(PersonsRow::Nothing) => match self.read(cells, &wanted) {
+                Ok(row) => PersonsRow::Row(Arc::new(row)),
                 Err(fault) => {
                     let why = "a row is unusable, since a cell that it needs cannot be read";
                     log(&self.counts.unusable, &self.query.name, why, Some(fault));
-                    Found::Unusable
+                    PersonsRow::Unusable
                 }
             },
             _ => {
                 let why = "two rows for one person where one is expected";
                 log(&self.counts.duplicate, &self.query.name, why, None);
-                Found::Unusable
+                PersonsRow::Unusable
             }
         };
         if let Some(place) = self.found.get_mut(person) {

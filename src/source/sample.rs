@@ -20,13 +20,13 @@ const EXAMPLES: usize = 3;
 
 /// What a sample shows.
 #[derive(Debug, Default)]
-pub(super) struct Sampled {
+pub(super) struct QuerySample {
     /// Rows that were looked at.
     pub rows: usize,
     /// Rows that no question would find.
     pub lost: usize,
     /// Of those, why, with a masked example; each look once.
-    pub looks: Vec<(Look, String)>,
+    pub looks: Vec<(SubjectLook, String)>,
     /// Cells that make their whole row unusable: role, column, why, how many.
     pub roles: Vec<(&'static str, Box<str>, Unfit, usize)>,
     /// For each item of the query, in its order.
@@ -50,7 +50,7 @@ pub struct ItemSampled {
 
 /// Why no question finds a row, as far as its subject shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum SubjectLook {
     Empty,
     Blanks,
     LowerCase,
@@ -62,7 +62,7 @@ pub(super) enum Look {
     Other,
 }
 
-impl Look {
+impl SubjectLook {
     fn of(cell: Cell<'_>) -> Self {
         let text = match cell {
             Cell::Text(text) => text.to_owned(),
@@ -115,7 +115,7 @@ impl Look {
     }
 }
 
-impl Sampled {
+impl QuerySample {
     /// Which rows no question would find, and what to do; `None` when all are found.
     pub fn lost_rows(&self, query: &Query) -> Option<String> {
         if self.lost == 0 {
@@ -162,7 +162,7 @@ pub(super) struct Sampling<'a> {
     today: Date,
     /// Whether a text is a number of the federation.
     holds: &'a (dyn Fn(&str) -> bool + Sync),
-    sampled: Sampled,
+    sampled: QuerySample,
 }
 
 impl<'a> Sampling<'a> {
@@ -173,11 +173,11 @@ impl<'a> Sampling<'a> {
             column: name.clone(),
             ..ItemSampled::default()
         });
-        let sampled = Sampled { items: items.collect(), ..Sampled::default() };
+        let sampled = QuerySample { items: items.collect(), ..QuerySample::default() };
         Self { query, today, holds, sampled }
     }
 
-    pub fn finish(self) -> Sampled {
+    pub fn finish(self) -> QuerySample {
         self.sampled
     }
 
@@ -186,7 +186,7 @@ impl<'a> Sampling<'a> {
             return;
         }
         self.sampled.lost += 1;
-        let look = Look::of(cell);
+        let look = SubjectLook::of(cell);
         let looks = &mut self.sampled.looks;
         if looks.len() < EXAMPLES && looks.iter().all(|(known, _)| *known != look) {
             looks.push((look, masked(cell)));
@@ -259,8 +259,8 @@ mod tests {
         }
         let sampled = sampling.finish();
         assert_eq!((sampled.rows, sampled.lost, sampled.lost_share()), (4, 2, 0.5));
-        let looks: Vec<Look> = sampled.looks.iter().map(|(look, _)| *look).collect();
-        assert_eq!(looks, [Look::Blanks, Look::OtherKind]);
+        let looks: Vec<SubjectLook> = sampled.looks.iter().map(|(look, _)| *look).collect();
+        assert_eq!(looks, [SubjectLook::Blanks, SubjectLook::OtherKind]);
         assert_eq!(sampled.roles, [("as_of", "updated_on".into(), Unfit::Empty, 2)]);
         let level = sampled.items.iter().find(|item| &*item.id == "work.job.level").unwrap();
         assert_eq!((level.fit, level.empty, &*level.column), (1, 1, "level"));
@@ -273,21 +273,21 @@ mod tests {
     #[test]
     fn each_look_has_its_remedy() {
         for (cell, look) in [
-            (Cell::Text("9.90000196105190E+17"), Look::PowerOfTen),
-            (Cell::Text("9,9E+17"), Look::PowerOfTen),
-            (Cell::Text("99000019940906000x"), Look::LowerCase),
-            (Cell::Text("990000610519001"), Look::FifteenDigits),
-            (Cell::Text("17"), Look::Short),
-            (Cell::Integer(17), Look::Short),
-            (Cell::Text("\u{3000}"), Look::Empty),
-            (Cell::Null, Look::Empty),
-            (Cell::Real(9.9e17), Look::Fraction),
-            (Cell::Other, Look::OtherKind),
-            (Cell::Text("990000196105190012\t"), Look::Blanks),
-            (Cell::Text("passport C01X00T47"), Look::Other),
+            (Cell::Text("9.90000196105190E+17"), SubjectLook::PowerOfTen),
+            (Cell::Text("9,9E+17"), SubjectLook::PowerOfTen),
+            (Cell::Text("99000019940906000x"), SubjectLook::LowerCase),
+            (Cell::Text("990000610519001"), SubjectLook::FifteenDigits),
+            (Cell::Text("17"), SubjectLook::Short),
+            (Cell::Integer(17), SubjectLook::Short),
+            (Cell::Text("\u{3000}"), SubjectLook::Empty),
+            (Cell::Null, SubjectLook::Empty),
+            (Cell::Real(9.9e17), SubjectLook::Fraction),
+            (Cell::Other, SubjectLook::OtherKind),
+            (Cell::Text("990000196105190012\t"), SubjectLook::Blanks),
+            (Cell::Text("passport C01X00T47"), SubjectLook::Other),
         ] {
-            let seen = Look::of(cell);
-            let plain = look == Look::Other && seen == Look::LowerCase;
+            let seen = SubjectLook::of(cell);
+            let plain = look == SubjectLook::Other && seen == SubjectLook::LowerCase;
             assert!(seen == look || plain, "{cell:?}: {seen:?}");
         }
     }

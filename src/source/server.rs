@@ -41,7 +41,7 @@ pub(super) trait Speaks: Connect + 'static {
     fn ask<'a>(
         connection: &'a mut Self::Connection,
         statement: &'a Statement,
-        people: &'a People<'a>,
+        people: &'a BoundPeople<'a>,
         answer: &'a mut dyn Answer,
     ) -> BoxFuture<'a, Result<Afterwards, sqlx::Error>>;
 
@@ -83,14 +83,14 @@ pub(super) enum Afterwards {
 }
 
 /// People as a statement takes them.
-pub(super) enum People<'a> {
+pub(super) enum BoundPeople<'a> {
     Texts(Vec<&'a str>),
     Numbers(Vec<i64>),
     /// A statement of ours that is about nobody.
     None,
 }
 
-impl<'a> People<'a> {
+impl<'a> BoundPeople<'a> {
     fn new(people: &'a [Key], kind: SubjectType, binds: fn(&str) -> bool) -> Self {
         match kind {
             SubjectType::Integer => Self::Numbers(numbers(people)),
@@ -193,7 +193,7 @@ impl<S: Speaks> DatabaseServer<S> {
     async fn ask(
         &self,
         (texts, statement): (&Texts, &Statement),
-        people: &People<'_>,
+        people: &BoundPeople<'_>,
         until: Instant,
         sink: &mut dyn RowSink,
     ) -> Result<(), SourceError> {
@@ -241,7 +241,7 @@ impl<S: Speaks> Source for DatabaseServer<S> {
     ) -> BoxFuture<'a, Result<(), SourceError>> {
         within(until, async move {
             let texts = self.texts(query)?;
-            let people = People::new(people, texts.subjects, S::binds);
+            let people = BoundPeople::new(people, texts.subjects, S::binds);
             if people.len() == 0 {
                 return Ok(());
             }
@@ -291,8 +291,8 @@ impl<S: Speaks> Source for DatabaseServer<S> {
             let texts = self.texts(query)?;
             let Some(statement) = &texts.sample else { return Ok(false) };
             let nobody = match texts.subjects {
-                SubjectType::Text => People::Texts(vec![""]),
-                SubjectType::Integer => People::Numbers(vec![0]),
+                SubjectType::Text => BoundPeople::Texts(vec![""]),
+                SubjectType::Integer => BoundPeople::Numbers(vec![0]),
             };
             self.ask((texts, statement), &nobody, until, sink).await?;
             Ok(true)

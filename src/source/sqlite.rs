@@ -29,11 +29,11 @@ use crate::config::mapping::SubjectType;
 
 use block::Block;
 use fault::fault;
-use session::Sessions;
+use session::SqliteSessions;
 
 /// An SQLite database, asked with a mapping's queries.
 pub(super) struct Sqlite {
-    sessions: Sessions,
+    sessions: SqliteSessions,
     queries: Vec<Texts>,
 }
 
@@ -42,7 +42,7 @@ impl Sqlite {
         let texts = |(number, query)| Texts::new(number, query, limits.max_batch, Dialect::Sqlite);
         let queries: Vec<Texts> = queries.iter().enumerate().map(texts).collect();
         let statements = queries.iter().map(Texts::len).sum();
-        let sessions = Sessions::new(path, limits.pool, statements, limits.statement_timeout);
+        let sessions = SqliteSessions::new(path, limits.pool, statements, limits.statement_timeout);
         Self { sessions, queries }
     }
 

@@ -29,7 +29,7 @@ const LETTERS: usize = 3;
 
 /// One step from the column to the catalogue.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum SubjectStep {
     /// Blanks around the number go.
     Trim,
     /// Letters become capitals.
@@ -78,17 +78,17 @@ impl Hash {
 /// A subject column's form: its steps in order.
 #[derive(Debug, Default)]
 pub(super) struct SubjectForm {
-    steps: Vec<Step>,
+    steps: Vec<SubjectStep>,
 }
 
 impl SubjectForm {
-    pub fn new(steps: Vec<Step>) -> Self {
+    pub fn new(steps: Vec<SubjectStep>) -> Self {
         Self { steps }
     }
 
     fn hash(&self) -> Option<&Hash> {
         self.steps.iter().find_map(|step| match step {
-            Step::Hash(hash) => Some(hash),
+            SubjectStep::Hash(hash) => Some(hash),
             _ => None,
         })
     }
@@ -111,20 +111,20 @@ impl SubjectForm {
         };
         for step in &self.steps {
             text = match step {
-                Step::Trim => match text.trim() {
+                SubjectStep::Trim => match text.trim() {
                     trimmed if trimmed.len() == text.len() => text,
                     trimmed => Cow::Owned(trimmed.to_owned()),
                 },
-                Step::Upper if text.bytes().any(|byte| byte.is_ascii_lowercase()) => {
+                SubjectStep::Upper if text.bytes().any(|byte| byte.is_ascii_lowercase()) => {
                     Cow::Owned(text.to_ascii_uppercase())
                 }
-                Step::Upper => text,
-                Step::Digits15To18 => lengthened(&text).map_or(text, Cow::Owned),
-                Step::ZeroPad(width) if is_number(&text) && text.len() < *width => {
+                SubjectStep::Upper => text,
+                SubjectStep::Digits15To18 => lengthened(&text).map_or(text, Cow::Owned),
+                SubjectStep::ZeroPad(width) if is_number(&text) && text.len() < *width => {
                     Cow::Owned(format!("{text:0>width$}", width = *width))
                 }
-                Step::ZeroPad(_) => text,
-                Step::Hash(_) => Cow::Owned(text.to_ascii_lowercase()),
+                SubjectStep::ZeroPad(_) => text,
+                SubjectStep::Hash(_) => Cow::Owned(text.to_ascii_lowercase()),
             };
         }
         Some(text)
@@ -156,10 +156,10 @@ impl SubjectForm {
 
     /// Forms of one number, at most.
     pub fn most(&self) -> usize {
-        let each = |step: &Step| match step {
-            Step::Trim => BLANKS + 2,
-            Step::Upper => 1 << LETTERS,
-            Step::Digits15To18 | Step::ZeroPad(_) | Step::Hash(_) => 2,
+        let each = |step: &SubjectStep| match step {
+            SubjectStep::Trim => BLANKS + 2,
+            SubjectStep::Upper => 1 << LETTERS,
+            SubjectStep::Digits15To18 | SubjectStep::ZeroPad(_) | SubjectStep::Hash(_) => 2,
         };
         self.steps.iter().map(each).fold(1, usize::saturating_mul).min(MAX_FORMS)
     }
@@ -186,7 +186,7 @@ impl SubjectForm {
     }
 }
 
-impl Step {
+impl SubjectStep {
     /// Everything that becomes `form` by this step.
     fn before(&self, form: &str, into: &mut Vec<String>) {
         into.push(form.to_owned());

@@ -7,12 +7,14 @@
 //!
 //! A count outlives the process at once. Should the machine fail, the newest counts in
 //! a file of SQLite may be gone; each release's audit record, which is on the disk
-//! before the release, carries its count, and [`Counters::open`] takes the newest of
-//! them back. So a release waits for one disk write, not for two.
+//! before the release, carries its count, and [`Counters::open`] takes back whatever the
+//! log has and the counters lack. So a release waits for one disk write, not for two, and
+//! counters that were lost or put back are made good from logs.
 //!
 //! When the database cannot be written, nothing is counted and nothing may be
 //! released.
 
+mod again;
 mod batch;
 mod postgres;
 mod postgres_rows;
@@ -33,7 +35,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
 
-pub use recorded::Newest;
+pub use recorded::Recount;
 pub use tables::TablesError;
 
 use crate::config::counters::{CountersConfig, CountersUrlError};
@@ -168,9 +170,9 @@ enum Place {
 }
 
 impl Counters {
-    /// Opens the database, making it if need be, counts again what the audit log has
-    /// of the `newest` counts and the database has not, and starts the writer, which
-    /// ends with the last clone.
+    /// Opens the database, making it if need be, counts again what the audit log has and
+    /// the database has not, and starts the writer, which ends with the last clone. Gives
+    /// besides of how many windows uses were lacking.
     ///
     /// # Errors
     /// [`CounterError::Url`], [`CounterError::Tables`], [`CounterError::Database`] and
@@ -178,11 +180,11 @@ impl Counters {
     pub async fn open(
         config: &CountersConfig,
         folder: &Path,
-        newest: Newest,
-    ) -> Result<Self, CounterError> {
+        recount: Recount,
+    ) -> Result<(Self, u64), CounterError> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let place = writer::start(config, folder, newest, jobs).await?;
-        Ok(Self { queue, place })
+        let (place, lacking) = writer::start(config, folder, recount, jobs).await?;
+        Ok((Self { queue, place }, lacking))
     }
 
     /// Makes sure that what was counted is on the disk: from then on no audit log need give
@@ -191,20 +193,7 @@ impl Counters {
     /// # Errors
     /// The disk's.
     pub fn settle(&self) -> std::io::Result<()> {
-        // A server's commits are on its disk.
-        let Place::File(file) = &self.place else { return Ok(()) };
-        let mut log = file.as_os_str().to_owned();
-        log.push("-wal");
-        // Through whichever handle a file was written, a sync takes all of it; and what has
-        // gone from the one into the other was synced before.
-        for path in [Path::new(&log), &**file] {
-            match files::open(path, u64::MAX) {
-                Ok(open) => open.sync_all()?,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        self.place.settle()
     }
 
     /// How many uses wait to be counted, and how many may.
@@ -248,6 +237,25 @@ impl Counters {
             Ok(Err(_)) => Err(CounterError::Closed),
             Err(_) => Err(CounterError::Timeout),
         }
+    }
+}
+
+impl Place {
+    fn settle(&self) -> std::io::Result<()> {
+        // A server's commits are on its disk.
+        let Self::File(file) = self else { return Ok(()) };
+        let mut log = file.as_os_str().to_owned();
+        log.push("-wal");
+        // Through whichever handle a file was written, a sync takes all of it; and what has
+        // gone from the one into the other was synced before.
+        for path in [Path::new(&log), &**file] {
+            match files::open(path, u64::MAX) {
+                Ok(open) => open.sync_all()?,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 

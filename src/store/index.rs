@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use entries::{Entries, learn, read_hit};
 use file::{connect, is_older, remove};
-use rows::{Gone, Keys, Reading};
+use rows::{EntryReader, Gone, Keys};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::proof::{self, ProveError, Tiles};
@@ -290,7 +290,7 @@ impl Index {
     }
 
     /// A reading that goes on where the index ends.
-    fn resume(&self, size: u64) -> Result<Reading, IndexError> {
+    fn resume(&self, size: u64) -> Result<EntryReader, IndexError> {
         let tiles = Tiles { log: &self.log, size };
         let edge = Edge::resume(self.reach, &tiles).map_err(|_| ProveError::Tiles)?;
         if edge.root().map_err(|_| ProveError::Tiles)? != self.root {
@@ -298,7 +298,7 @@ impl Index {
         }
         let (log, dictionary) = (self.log.clone(), self.dictionary.clone());
         let gone = Gone::read(&self.log, &self.key)?;
-        Ok(Reading { log, size, edge, dictionary, gone })
+        Ok(EntryReader { log, size, edge, dictionary, gone })
     }
 
     /// The first `limit` records from an index on that answer a query, those included
@@ -352,7 +352,7 @@ impl Index {
         let (log, size) = (self.log.clone(), self.reach);
         let dictionary = Dictionary::default();
         let gone = Gone::read(&self.log, &self.key)?;
-        let mut reading = Reading { log, size, edge: Edge::default(), dictionary, gone };
+        let mut reading = EntryReader { log, size, edge: Edge::default(), dictionary, gone };
         let mut keys = rows::keys_of_bundles(&self.database)?;
         let differs = |number: i64| IndexError::Differs(number.unsigned_abs() * TILE_WIDTH);
         loop {

@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 
 pub use bucket::Bucket;
 pub use fetch::fetch;
-pub use folder::Folder;
-pub use keeping::{Look, Mirroring, Standing, Turner};
+pub use folder::MirrorFolder;
+pub use keeping::{MirrorLook, Mirroring, Standing, Turner};
 
 use super::disk::{RealDisk, is_full, place};
 use super::proof::{self, ProveError, Tiles};

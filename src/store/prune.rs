@@ -73,7 +73,7 @@ pub enum PruneError {
 /// What keeps older entries where they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Held {
+pub enum KeptBy {
     /// The next entry is not old enough.
     Age,
     /// It is a use of a grant that may still be used.
@@ -84,7 +84,7 @@ pub enum Held {
 
 /// What would be pruned.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct PrunePlan {
     /// How far it was pruned before.
     pub already: u64,
     /// The first entry that stays.
@@ -92,7 +92,7 @@ pub struct Plan {
     /// The time of the last record that goes, those pruned before included.
     pub until: Timestamp,
     /// Why no more goes.
-    pub held: Held,
+    pub held: KeptBy,
     /// Bytes on the disk that become free.
     pub bytes: u64,
     /// How many entries the log has.
@@ -110,7 +110,7 @@ pub fn plan(
     key: &VerifyingKey,
     cutoff: Timestamp,
     now: Timestamp,
-) -> Result<Plan, PruneError> {
+) -> Result<PrunePlan, PruneError> {
     let mut tried = 1;
     loop {
         match plan_once(log, key, cutoff, now) {
@@ -126,7 +126,7 @@ fn plan_once(
     key: &VerifyingKey,
     cutoff: Timestamp,
     now: Timestamp,
-) -> Result<Plan, PruneError> {
+) -> Result<PrunePlan, PruneError> {
     is_log(log, key)?;
     let already = pruned::read(log, key)?;
     let mut names = match &already {
@@ -134,7 +134,7 @@ fn plan_once(
         None => Vec::new(),
     };
     // Of each bundle: whether all of it is old, whether a use in it may count, its last time.
-    let (mut bound, mut held) = (u64::MAX, Held::Segment);
+    let (mut bound, mut held) = (u64::MAX, KeptBy::Segment);
     let mut last_times: Vec<Option<Timestamp>> = Vec::new();
     let skipped = already.map_or(0, |already| already.bundles());
     let walked = walk(log, Some(key), &mut |step| {
@@ -147,9 +147,9 @@ fn plan_once(
             }
             Some(record) => {
                 let why = if record.time() >= cutoff {
-                    Some(Held::Age)
+                    Some(KeptBy::Age)
                 } else {
-                    counts_at(record, now).then_some(Held::Window)
+                    counts_at(record, now).then_some(KeptBy::Window)
                 };
                 if let Some(why) = why.filter(|_| number < bound) {
                     (bound, held) = (number, why);
@@ -174,7 +174,7 @@ fn plan_once(
     // The last bundle stays, so that a log always has a record that says when it was.
     let there = first.min(published.saturating_sub(1)) / TILE_WIDTH;
     if there <= bound {
-        held = Held::Segment;
+        held = KeptBy::Segment;
     }
     let bundles = bound.min(there).max(skipped);
     let before = bundles * TILE_WIDTH;
@@ -186,7 +186,7 @@ fn plan_once(
     let bytes = paths.filter_map(|path| std::fs::metadata(path).ok()).map(|is| is.len()).sum();
     let already = already.map_or(0, |already| already.before);
     let entries = walked.edge.size();
-    Ok(Plan { already, before, until, held, bytes, entries, names })
+    Ok(PrunePlan { already, before, until, held, bytes, entries, names })
 }
 
 /// Whether a record's use may still count.
@@ -207,7 +207,7 @@ pub fn prune(
     signing: &SigningKey,
     (cutoff, now): (Timestamp, Timestamp),
     disk: &dyn Disk,
-) -> Result<Plan, PruneError> {
+) -> Result<PrunePlan, PruneError> {
     if signing.verifying_key(key.origin())? != *key {
         return Err(PruneError::OtherKey(key.origin().to_string()));
     }

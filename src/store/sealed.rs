@@ -62,7 +62,7 @@ pub(super) fn unseal(sealed: &[u8]) -> Option<Vec<u8>> {
 
 /// A tile that was found.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct FoundTile {
     /// Its path within the log.
     pub(super) path: String,
     /// What it holds; `None` where a sealed bundle is damaged.
@@ -81,15 +81,15 @@ pub(super) fn paths(tile: &Tile) -> Vec<String> {
 }
 
 /// Reads what stands at one of the [`paths`] of a tile.
-pub(super) fn read_at(log: &Path, tile: &Tile, path: String) -> io::Result<Found> {
+pub(super) fn read_at(log: &Path, tile: &Tile, path: String) -> io::Result<FoundTile> {
     let bytes = files::read(&log.join(&path), tile.shelf.max_bytes())?;
     let is_sealed = tile.sealed_path().is_some_and(|sealed| sealed == path);
     let content = if is_sealed { unseal(&bytes) } else { Some(bytes) };
-    Ok(Found { path, content })
+    Ok(FoundTile { path, content })
 }
 
 /// Reads a tile where it stands; the error of its own path where it stands nowhere.
-pub(super) fn read(log: &Path, tile: &Tile) -> io::Result<Found> {
+pub(super) fn read(log: &Path, tile: &Tile) -> io::Result<FoundTile> {
     let mut missing = None;
     for path in paths(tile) {
         match read_at(log, tile, path) {

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::pruned::{self, Pruned};
-use super::walk::{Fault, FaultKind, Step, Walk, WalkError, walk};
+use super::walk::{Fault, FaultKind, Walk, WalkError, WalkedEntry, walk};
 use crate::domain::audit::{Checkpoint, Edge, NoteError, SignedCheckpoint, VerifyingKey};
 
 /// How often a log that is being written is read anew when its files moved on.
@@ -28,6 +28,16 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    fn of(faults: &[Fault]) -> Self {
+        if faults.iter().any(|fault| fault.kind == FaultKind::Changed) {
+            Self::Tampered
+        } else if faults.is_empty() {
+            Self::Sound
+        } else {
+            Self::Incomplete
+        }
+    }
+
     /// The exit code of `audit verify`; 1 stands for an error.
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -77,6 +87,14 @@ pub struct Report {
     pub faults: Vec<Fault>,
 }
 
+impl Report {
+    /// Something else is wrong with the log, as another log shows.
+    pub(super) fn find(&mut self, fault: Fault) {
+        self.faults.push(fault);
+        self.verdict = Verdict::of(&self.faults);
+    }
+}
+
 /// How far a log is pruned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PrunedReport {
@@ -115,18 +133,18 @@ pub fn verify(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Report, WalkError> {
     read(log, key, known, &mut |told| {
-        if let Reading::Entry(step) = told {
+        if let Telling::Entry(step) = told {
             progress(step.index + 1);
         }
     })
 }
 
 /// What [`read`] tells.
-pub enum Reading<'a> {
+pub enum Telling<'a> {
     /// It begins, from the first entry; what was told before counts for nothing.
     Anew,
     /// The next entry.
-    Entry(Step<'a>),
+    Entry(WalkedEntry<'a>),
 }
 
 /// As [`verify`], and tells each entry on the way: what is read is what is verified. It
@@ -138,18 +156,18 @@ pub fn read(
     log: &Path,
     key: &VerifyingKey,
     known: Option<&SignedCheckpoint>,
-    told: &mut dyn FnMut(Reading<'_>),
+    told: &mut dyn FnMut(Telling<'_>),
 ) -> Result<Report, WalkError> {
     let mut tried = 1;
     loop {
-        told(Reading::Anew);
+        told(Telling::Anew);
         let outside = known.map(SignedCheckpoint::checkpoint);
         let edge = outside.map_or_else(Edge::default, |known| edge_of_pruned(log, key, known.size));
         let mut known_root = KnownRoot { known: outside, edge, differs: false };
         known_root.look();
         let walked = walk(log, Some(key), &mut |step| {
             known_root.add(step.bytes);
-            told(Reading::Entry(step));
+            told(Telling::Entry(step));
         });
         let walk = match walked {
             Err(WalkError::Note(error @ (NoteError::Form(_) | NoteError::Signature(_)))) => {
@@ -240,13 +258,7 @@ fn report(key: &VerifyingKey, walk: Walk, known: &KnownRoot<'_>) -> Report {
             }
         },
     };
-    let verdict = if faults.iter().any(|fault| fault.kind == FaultKind::Changed) {
-        Verdict::Tampered
-    } else if faults.is_empty() {
-        Verdict::Sound
-    } else {
-        Verdict::Incomplete
-    };
+    let verdict = Verdict::of(&faults);
     let published = walk.checkpoint.as_ref().map(SignedCheckpoint::checkpoint);
     Report {
         verdict,

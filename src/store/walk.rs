@@ -92,7 +92,7 @@ pub struct TornTail {
 
 /// A place in a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct WalPlace {
     pub(super) path: PathBuf,
     pub(super) offset: u64,
 }
@@ -119,13 +119,13 @@ pub struct Walk {
     pub(super) tiles: TileBuilder,
     pub(super) dictionary: Dictionary,
     /// Where the entries after the checkpoint begin.
-    pub(super) unpublished: Option<Place>,
+    pub(super) unpublished: Option<WalPlace>,
     /// The last segment and the length of its whole frames.
-    pub(super) active: Option<Place>,
+    pub(super) active: Option<WalPlace>,
 }
 
 /// One entry on the way through a log.
-pub struct Step<'a> {
+pub struct WalkedEntry<'a> {
     /// Its index.
     pub index: u64,
     /// Its bytes.
@@ -144,7 +144,7 @@ pub struct Step<'a> {
 pub fn walk(
     log: &Path,
     key: Option<&VerifyingKey>,
-    on_entry: &mut dyn FnMut(Step<'_>),
+    on_entry: &mut dyn FnMut(WalkedEntry<'_>),
 ) -> Result<Walk, WalkError> {
     let mut walker =
         Walker { log, key, on_entry, walk: Walk::default(), seen: Vec::new(), from: 0 };
@@ -155,7 +155,7 @@ pub fn walk(
 struct Walker<'a> {
     log: &'a Path,
     key: Option<&'a VerifyingKey>,
-    on_entry: &'a mut dyn FnMut(Step<'_>),
+    on_entry: &'a mut dyn FnMut(WalkedEntry<'_>),
     walk: Walk,
     /// Leaf hashes of published entries that segments hold too.
     seen: Vec<Hash>,
@@ -304,7 +304,7 @@ impl Walker<'_> {
             }
             self.walk.closed = matches!(record, Record::Stopped { .. });
         }
-        (self.on_entry)(Step { index, bytes, record: record.as_ref() });
+        (self.on_entry)(WalkedEntry { index, bytes, record: record.as_ref() });
     }
 
     fn fault(&mut self, kind: FaultKind, file: &str, offset: Option<u64>, what: &str) {

@@ -124,9 +124,9 @@ fn write_whole(to: &mut impl Write, mut line: &[u8]) {
 
 /// What one event is written to: each write is a whole line.
 #[derive(Debug)]
-pub(super) struct Line<'a>(&'a Lines);
+pub(super) struct LineWriter<'a>(&'a Lines);
 
-impl Write for Line<'_> {
+impl Write for LineWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.put(line);
         Ok(line.len())
@@ -138,10 +138,10 @@ impl Write for Line<'_> {
 }
 
 impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line<'a>;
+    type Writer = LineWriter<'a>;
 
-    fn make_writer(&'a self) -> Line<'a> {
-        Line(self)
+    fn make_writer(&'a self) -> LineWriter<'a> {
+        LineWriter(self)
     }
 }
 

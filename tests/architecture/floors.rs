@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::syntax::{File, OURS, files};
 
 /// Every top-level module with its floor.
-const FLOORS: &[(&str, u8)] = &[
+pub(super) const FLOORS: &[(&str, u8)] = &[
     ("domain", 0),
     ("wire", 1),
     ("config", 1),

@@ -1,15 +1,12 @@
-//! One meaning for a word: no two types of `domain`, and no two of `service`, that more than
-//! one file sees have the same name.
+//! One meaning for a word: no two types of a floor that more than one file sees have the same
+//! name.
 
 use std::collections::BTreeMap;
 
 use syn::visit::{self, Visit};
 
+use super::floors::FLOORS;
 use super::syntax::{Source, is_test_only, ours};
-
-/// The floors that speak one language throughout. Those of the others are rooms that do not
-/// know each other: a source's row and an index's may both be called a row.
-const FLOORS: [&str; 2] = ["domain", "service"];
 
 #[derive(Default)]
 struct Types(Vec<String>);
@@ -47,9 +44,12 @@ impl<'ast> Visit<'ast> for Types {
 }
 
 /// Names that several files of a floor give to types of their own.
-fn shared(sources: &[Source], floor: &str) -> Vec<String> {
+fn shared(sources: &[Source], floor: &[&str]) -> Vec<String> {
     let inside = |path: &str| {
-        path == format!("src/{floor}.rs") || path.starts_with(&format!("src/{floor}/"))
+        let of = |module: &&str| {
+            path == format!("src/{module}.rs") || path.starts_with(&format!("src/{module}/"))
+        };
+        floor.iter().any(of)
     };
     let mut homes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (path, text) in sources.iter().filter(|(path, _)| inside(path)) {
@@ -66,8 +66,12 @@ fn shared(sources: &[Source], floor: &str) -> Vec<String> {
 #[test]
 fn a_name_is_one_types() {
     let sources = ours();
-    for floor in FLOORS {
-        let found = shared(&sources, floor);
+    let mut floors: BTreeMap<u8, Vec<&str>> = BTreeMap::new();
+    for (module, floor) in FLOORS {
+        floors.entry(*floor).or_default().push(module);
+    }
+    for modules in floors.values() {
+        let found = shared(&sources, modules);
         assert!(found.is_empty(), "give one of them a name that says more:\n{}", found.join("\n"));
     }
 }
@@ -82,7 +86,10 @@ fn a_name_of_two_types() {
             of("src/domain/name.rs", "#[cfg(test)] mod tests { pub struct Kind; }"),
             of("src/source/row.rs", "pub trait Other {}"),
         ],
-        "domain",
+        &["domain"],
     );
     assert_eq!(found, ["Offer: src/domain/plan.rs, src/domain/item.rs"]);
+    let beside = [of("src/store.rs", "pub struct Row;"), of("src/link/a.rs", "pub struct Row;")];
+    assert_eq!(shared(&beside, &["link", "store"]), ["Row: src/store.rs, src/link/a.rs"]);
+    assert!(shared(&beside, &["link"]).is_empty());
 }

@@ -106,7 +106,7 @@ async fn limits_are_taken_whole_while_a_gateway_runs_and_a_restart_is_asked_for_
         document["listen"] = value(listen);
         document["audit"].as_table_mut().unwrap().remove("look_every");
     });
-    city.logs("gateway", "as it was at the start again", 1).await;
+    city.logs("gateway", "as it is in force again", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use tributary::app::client::{ClientError, GatewayClient};
 use tributary::clock;
 use tributary::domain::peer::Role;
 use tributary::link::connect::ConnectError;
-use tributary::link::pki::{Authority, Request, Validity};
+use tributary::link::pki::{Authority, CertificateRequest, Validity};
 use tributary::wire::proto::pb;
 use x509_parser::prelude::FromDer;
 
@@ -75,7 +75,7 @@ impl City {
         let authority = Authority::open(&self.home.join("certs/dev"), &domain.parse().unwrap());
         let from = clock::utc() - time::Duration::minutes(1);
         let validity = Validity { from, until: clock::utc() + valid };
-        authority.unwrap().issue(&Request::local(role, name, validity)).unwrap();
+        authority.unwrap().issue(&CertificateRequest::local(role, name, validity)).unwrap();
     }
 }
 

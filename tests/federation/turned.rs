@@ -221,6 +221,15 @@ async fn row_71_logs_turn_under_load_and_peers_follow_by_the_notes_that_they_pin
         assert!(!log.contains(wrong), "{process}: {wrong}\n{log}");
     }
 
+    // What belongs to the next log takes a restart from now on, as it did with the old one.
+    let changed = std::fs::read_to_string(agency.config).unwrap();
+    let mut document: DocumentMut = changed.parse().unwrap();
+    document["audit"]["key"] = toml_edit::value("elsewhere.seed");
+    replace(agency.config, &document.to_string());
+    city.logs(AGENCY, "RESTART_NEEDED", 1).await;
+    replace(agency.config, &changed);
+    city.logs(AGENCY, "every key that takes a restart is as it is in force", 1).await;
+
     // Receipts of both sides of the turn.
     for (receipt, key) in [(&before, "audit.vkey"), (&after, "audit-2027.vkey")] {
         let checked = audit(&["check-receipt"], &[receipt, "--key".as_ref(), &gateway.key(key)]);

@@ -54,7 +54,7 @@ impl Pki {
     }
 
     pub fn issue_valid(&self, domain: &str, role: Role, name: &str, validity: Validity) -> Issued {
-        let request = tributary::link::pki::Request::local(role, name, validity);
+        let request = tributary::link::pki::CertificateRequest::local(role, name, validity);
         self.authority(domain).issue(&request).unwrap()
     }
 

@@ -11,7 +11,7 @@ use cedar_policy::{EntityUid, PolicyId, PolicySet, Schema};
 use serde_json::Value;
 use tributary::app::review::prove::guard::Guard;
 use tributary::app::review::prove::question::{Held, Holdings, Prover};
-use tributary::app::review::prove::report::{Unchecked, Verdict};
+use tributary::app::review::prove::report::{Proof, Unchecked};
 use tributary::app::review::prove::side::Side;
 use tributary::app::review::prove::solver::Program;
 use tributary::app::review::prove::{CONDITIONAL, PROHIBITED, on_large_stack};
@@ -250,12 +250,12 @@ fn all_items_of_the_catalogue_by_name_are_no_burden() {
     };
     let found = disproved(ask(&but_one, &all));
     assert_eq!(found.item.as_deref(), Some(items[492].id().unescaped()));
-    assert_eq!(ask(&all, &but_one), Verdict::Proven);
+    assert_eq!(ask(&all, &but_one), Proof::Proven);
 }
 
-fn disproved(verdict: Verdict) -> tributary::app::review::prove::report::Counterexample {
+fn disproved(verdict: Proof) -> tributary::app::review::prove::report::Counterexample {
     match verdict {
-        Verdict::Disproved(found) => *found,
+        Proof::Disproved(found) => *found,
         verdict => panic!("{verdict:?}"),
     }
 }
@@ -276,8 +276,8 @@ fn without_the_product_s_own_rules_prohibited_and_conditional_items_are_open() {
     assert!(found.groups.contains(&"Sensitivity::\"conditional\"".to_owned()), "{found:?}");
     assert_ne!(found.basis, "written_consent");
     // Each rule stands for its own statement.
-    assert_eq!(ask("tributary.conditional", PROHIBITED), Verdict::Proven);
-    assert_eq!(ask("tributary.prohibited", CONDITIONAL), Verdict::Proven);
+    assert_eq!(ask("tributary.conditional", PROHIBITED), Proof::Proven);
+    assert_eq!(ask("tributary.prohibited", CONDITIONAL), Proof::Proven);
 }
 
 #[test]
@@ -292,15 +292,15 @@ fn a_condition_that_nothing_fulfils_is_no_proof() {
         let ask = async { prover.opens_nothing_here(&side, &side, &guard, holdings).await };
         on_large_stack(ask).unwrap()
     };
-    let vacuous = |verdict: Verdict| {
-        assert!(matches!(verdict, Verdict::NotChecked(Unchecked::Vacuous(_))), "{verdict:?}");
+    let vacuous = |verdict: Proof| {
+        assert!(matches!(verdict, Proof::NotChecked(Unchecked::Vacuous(_))), "{verdict:?}");
     };
-    assert_eq!(here("true", &held), Verdict::Proven);
+    assert_eq!(here("true", &held), Proof::Proven);
     vacuous(here("resource in Domain::\"tax\" && !(resource in Domain::\"tax\")", &held));
     vacuous(here("true", &[]));
     // Something fulfils it, and not all of the catalogue's items.
     let verdict = here("resource in Domain::\"tax\"", &held);
-    assert!(matches!(verdict, Verdict::NotChecked(Unchecked::Unsupported(_))), "{verdict:?}");
+    assert!(matches!(verdict, Proof::NotChecked(Unchecked::Unsupported(_))), "{verdict:?}");
     let never = "resource in Sensitivity::\"prohibited\" && false";
     vacuous(on_large_stack(async { prover.never(&side, never).await }).unwrap());
 }

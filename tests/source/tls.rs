@@ -9,7 +9,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tributary::clock;
 use tributary::domain::peer::Role;
-use tributary::link::pki::{Authority, Issued, Request, Validity};
+use tributary::link::pki::{Authority, CertificateRequest, Issued, Validity};
 
 use crate::shared::{ask, job};
 use crate::site::{Kind, Site};
@@ -20,7 +20,7 @@ fn certificate(folder: &Path, domain: &str) -> (Authority, Issued) {
     let now = clock::utc();
     let authority = Authority::create(folder, &domain.parse().unwrap(), now).unwrap();
     let validity = Validity::days(now, 3).unwrap();
-    let issued = authority.issue(&Request::local(Role::Agency, "db", validity)).unwrap();
+    let issued = authority.issue(&CertificateRequest::local(Role::Agency, "db", validity)).unwrap();
     (authority, issued)
 }
 

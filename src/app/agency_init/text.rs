@@ -8,7 +8,7 @@ use crate::source::ColumnSeen;
 /// What a starting mapping is written from.
 #[derive(Debug)]
 pub(super) struct Starting<'a> {
-    pub source: Source,
+    pub source: SourceText,
     /// The column that the administrator says holds people's numbers.
     pub subject: Option<&'a str>,
     /// The column that the administrator says holds the day.
@@ -21,7 +21,7 @@ pub(super) struct Starting<'a> {
 
 /// Where the records are.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct SourceText {
     /// `sql`, `csv` or `http`.
     pub kind: &'static str,
     /// Its keys and their texts, without a secret.
@@ -345,7 +345,7 @@ mod tests {
                 ),
             ] {
                 let columns = vec![column.clone()];
-                let source = Source {
+                let source = SourceText {
                     kind,
                     keys: vec![("url", name.clone())],
                     asks_password: true,

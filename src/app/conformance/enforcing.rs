@@ -20,7 +20,7 @@ use tokio::sync::OnceCell;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use super::plan::{EnforcingPlan, TestPerson};
+use super::plan::{EnforcingPlan, TestNumber};
 use super::{Check, Level, Report, Verdict, check, failed, run_all, skipped};
 use crate::clock;
 use crate::config::catalogue::{self, CatalogueError};
@@ -245,7 +245,7 @@ impl Bench {
         }
     }
 
-    fn person(&self) -> Verdict<&TestPerson> {
+    fn person(&self) -> Verdict<&TestNumber> {
         self.plan.known.first().map_or_else(|| skipped("the plan knows nobody"), Ok)
     }
 
@@ -254,7 +254,7 @@ impl Bench {
     }
 
     /// What a good grant over these items asks for.
-    fn wish(&self, person: &TestPerson, items: &ItemSet) -> GrantRequest {
+    fn wish(&self, person: &TestNumber, items: &ItemSet) -> GrantRequest {
         let now = clock::utc();
         let ids = items.iter().filter_map(|number| self.catalogue.item(number));
         let day = |days| now.date().saturating_add(Duration::days(days));

@@ -29,9 +29,9 @@ pub struct Plan {
 #[serde(deny_unknown_fields)]
 pub struct SourcePlan {
     /// Test people who have a row in at least one query; two or more.
-    pub known: Vec<TestPerson>,
+    pub known: Vec<TestNumber>,
     /// A number that is nobody's.
-    pub unknown: TestPerson,
+    pub unknown: TestNumber,
     /// The longest that one call may take.
     #[serde(default = "default_deadline", with = "humantime_serde")]
     pub deadline: Duration,
@@ -49,7 +49,7 @@ pub struct Expected {
     /// The query.
     pub query: String,
     /// Whose row.
-    pub subject: TestPerson,
+    pub subject: TestNumber,
     /// Column to value: a boolean, a number or a text.
     pub cells: BTreeMap<String, toml::Value>,
 }
@@ -79,9 +79,9 @@ pub struct EnforcingPlan {
     #[serde(default = "default_basis")]
     pub legal_basis: LegalBasis,
     /// Test people with a record; one or more.
-    pub known: Vec<TestPerson>,
+    pub known: Vec<TestNumber>,
     /// A well-formed number that is nobody's.
-    pub unknown: TestPerson,
+    pub unknown: TestNumber,
     /// Items to ask for, which the agency's policy opens; two or more.
     pub items: Vec<String>,
     /// A certificate of another role that the agency's trust accepts, if any.
@@ -97,15 +97,15 @@ pub struct EnforcingPlan {
 /// The number of a test person, who is nobody.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(from = "String")]
-pub struct TestPerson(Sensitive<String>);
+pub struct TestNumber(Sensitive<String>);
 
-impl From<String> for TestPerson {
+impl From<String> for TestNumber {
     fn from(number: String) -> Self {
         Self(Sensitive::new(number))
     }
 }
 
-impl TestPerson {
+impl TestNumber {
     /// The number.
     pub const fn number(&self) -> &Sensitive<String> {
         &self.0

@@ -24,7 +24,7 @@ const MAX_QUERIES: usize = 64;
 
 /// Every check, in the order in which they are made.
 #[rustfmt::skip]
-pub(super) static CHECKS: &[Check<Bench>] = &[
+pub(super) static CHECKS: &[Check<SourceBench>] = &[
     check(101, "DescribeSource answers in time", |b| describe::answers(b).boxed()),
     check(102, "it describes queries with distinct, usable names", |b| describe::queries(b).boxed()),
     check(103, "each query has a subject and other columns, with distinct names", |b| describe::columns(b).boxed()),
@@ -63,7 +63,7 @@ pub(super) static CHECKS: &[Check<Bench>] = &[
 ];
 
 /// What the checks ask with.
-pub(super) struct Bench {
+pub(super) struct SourceBench {
     plan: SourcePlan,
     channel: Channel,
     endpoint: LocalEndpoint,
@@ -79,11 +79,11 @@ pub(super) struct Bench {
 pub async fn run(endpoint: &LocalEndpoint, plan: SourcePlan) -> Result<Report, SourceError> {
     let channel = local_channel(endpoint)?;
     let described = OnceCell::new();
-    let bench = Bench { plan, channel, endpoint: endpoint.clone(), described };
+    let bench = SourceBench { plan, channel, endpoint: endpoint.clone(), described };
     Ok(run_all(Level::Source, CHECKS, &bench).await)
 }
 
-impl Bench {
+impl SourceBench {
     fn client(&self) -> SourceServiceClient<Channel> {
         SourceServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }

@@ -10,7 +10,7 @@ use super::seed::SHOWN;
 
 /// What becomes of a test person's basic profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum CaseOutcome {
     Complete,
     Conflict,
     Disputed,
@@ -29,7 +29,7 @@ const INVALID: &str = "traffic.penalty.settled_on_time_ratio_24m";
 /// The item of which one owner holds what cannot be.
 const SUM: &str = "volunteering.service.hours_12m";
 
-impl Outcome {
+impl CaseOutcome {
     const ALL: [Self; 7] = [
         Self::Complete,
         Self::Conflict,
@@ -125,7 +125,7 @@ impl Outcome {
 
 /// The test people of a demo.
 pub(super) fn described(people: People) -> Vec<TestPerson> {
-    let describe = |outcome: Outcome| {
+    let describe = |outcome: CaseOutcome| {
         let place = outcome.place(people.places().end)?;
         let (word, meaning, item, agency) = outcome.words();
         Some(TestPerson {
@@ -136,5 +136,5 @@ pub(super) fn described(people: People) -> Vec<TestPerson> {
             meaning: meaning.to_owned(),
         })
     };
-    Outcome::ALL.into_iter().filter_map(describe).collect()
+    CaseOutcome::ALL.into_iter().filter_map(describe).collect()
 }

@@ -17,7 +17,7 @@ use crate::config::gateway::GatewayConfig;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::peer::{Role, SpiffeId, TrustDomain};
 use crate::files;
-use crate::link::pki::{Authority, PkiError, Request, Validity};
+use crate::link::pki::{Authority, CertificateRequest, PkiError, Validity};
 
 /// The gateway's name among the processes.
 pub(super) const GATEWAY: &str = "gateway";
@@ -403,7 +403,7 @@ impl City {
             let domain: TrustDomain =
                 domain.parse().map_err(|error| DemoError::Inconsistent(format!("{error}")))?;
             let authority = Authority::create(&self.pki(), &domain, now)?;
-            Ok(authority.issue(&Request::local(role, name, validity))?)
+            Ok(authority.issue(&CertificateRequest::local(role, name, validity))?)
         };
         issue("gateway.city.example", Role::Gateway, "main")?;
         for (path, _) in SCHEMAS {

@@ -14,7 +14,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 use time::{Date, Duration};
 
-use super::cases::{self, Outcome};
+use super::cases::{self, CaseOutcome};
 use super::city::{City, DemoError};
 use super::life::{EVERYWHERE, Fact, Life, shifted};
 use super::people::People;
@@ -173,7 +173,7 @@ impl Table<'_> {
         let person = Person {
             place,
             life: Life::new(self.people, place, self.today),
-            outcome: Outcome::of(self.people, place),
+            outcome: CaseOutcome::of(self.people, place),
         };
         let shown = place < EVERYWHERE || person.outcome.is_some();
         let known = !self.people.draw(&["known", self.agency, &name]).percent(5) || shown;
@@ -206,8 +206,8 @@ impl Table<'_> {
     fn adverse(&self, person: &Person) -> bool {
         let meant = self.query.items.contains_key(cases::ADVERSE);
         match person.outcome {
-            Some(Outcome::Disputed | Outcome::Lapsed) => meant,
-            Some(Outcome::Complete) => false,
+            Some(CaseOutcome::Disputed | CaseOutcome::Lapsed) => meant,
+            Some(CaseOutcome::Complete) => false,
             _ => self.query.items.keys().any(|id| person.life.is_troubled(id)),
         }
     }
@@ -219,9 +219,9 @@ impl Table<'_> {
         let ended = Duration::days(fate.between(30, person.life.adult_days().min(365 * 8)));
         let (ongoing, disputed) = (fate.percent(30), fate.percent(15));
         match person.outcome {
-            Some(Outcome::Disputed) => (None, true),
+            Some(CaseOutcome::Disputed) => (None, true),
             // A year longer than any fact of the table may be used.
-            Some(Outcome::Lapsed) => {
+            Some(CaseOutcome::Lapsed) => {
                 let items = self.query.items.keys().filter_map(|id| self.catalogue.find(id));
                 let months = items.filter_map(|item| item.adverse_months).max().unwrap_or(0);
                 (Some(Duration::days((i64::from(months) + 12) * 31)), false)
@@ -242,7 +242,7 @@ impl Table<'_> {
         let could_differ = second && item.survivorship != Survivorship::Sum;
         // One person shows a conflict on every item that two agencies hold.
         let differs = match person.outcome {
-            Some(Outcome::Conflict) => true,
+            Some(CaseOutcome::Conflict) => true,
             Some(_) => false,
             None => self.people.draw(&["differs", self.agency, &item.id, &name]).percent(10),
         };
@@ -259,7 +259,7 @@ impl Table<'_> {
 struct Person {
     place: usize,
     life: Life,
-    outcome: Option<Outcome>,
+    outcome: Option<CaseOutcome>,
 }
 
 /// A fact as the source writes it.

@@ -56,6 +56,15 @@ pub(in crate::app) fn open(
 }
 
 impl Opened {
+    /// The log before the one that was opened, where the configuration names it.
+    pub(in crate::app) const fn before(&self) -> Option<&(PathBuf, VerifyingKey)> {
+        // Where the configured one is still to begin, the one before was opened itself.
+        match (&self.next, &self.before) {
+            (None, Some(before)) => Some(before),
+            _ => None,
+        }
+    }
+
     /// Goes on in the configured log, if another one was opened, once `settled` says that
     /// nothing else needs what that one has; and opens what is known of the peers' logs.
     pub(in crate::app) fn go_on(

@@ -7,7 +7,7 @@ use crate::app::StartError;
 use crate::config::audit::AuditConfig;
 use crate::config::mirror::Place;
 use crate::domain::audit::VerifyingKey;
-use crate::store::mirror::{Bucket, Folder, Mirror, Mirroring, Store};
+use crate::store::mirror::{Bucket, Mirror, MirrorFolder, Mirroring, Store};
 
 /// How often it is looked whether more was published, which is about as often as it is.
 const EVERY: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ pub(in crate::app) fn keep(
 pub(super) fn of(config: &AuditConfig, key: VerifyingKey) -> Result<Option<Mirror>, StartError> {
     let Some(named) = &config.mirror else { return Ok(None) };
     let store: Box<dyn Store> = match (Place::of(named), &config.store) {
-        (Ok(Place::Folder(folder)), _) => Box::new(Folder::new(&folder)),
+        (Ok(Place::Folder(folder)), _) => Box::new(MirrorFolder::new(&folder)),
         (Ok(Place::Bucket { name, prefix }), Some(store)) => {
             Box::new(Bucket::new(&name, &prefix, store).map_err(StartError::Mirror)?)
         }

@@ -39,13 +39,13 @@ const EARLIER: usize = 8;
 
 /// The files that a rulebook is made of, watched. Made before they are read for the first
 /// time, so that no change falls in between.
-pub(in crate::app) struct Files {
+pub(in crate::app) struct RulebookFiles {
     catalogue: Watch,
     policy: Watch,
     pins: Watch,
 }
 
-impl Files {
+impl RulebookFiles {
     /// Relative paths of the `[grants]` section are taken from `folder`.
     pub(in crate::app) fn new(
         folder: &Path,
@@ -93,7 +93,7 @@ impl Mapper<()> for Nothing {
 
 /// What keeps a rulebook up to date.
 pub(in crate::app) struct Governing<M> {
-    pub(in crate::app) files: Files,
+    pub(in crate::app) files: RulebookFiles,
     pub(in crate::app) news: News,
     /// From which the paths of the `[grants]` section are taken.
     pub(in crate::app) folder: PathBuf,

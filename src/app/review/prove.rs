@@ -23,7 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::guard::Guard;
 use self::question::{Held, Holdings, Prover};
-use self::report::{Finding, Report, Scope, Statement, Unchecked, Verdict};
+use self::report::{Proof, ProofFinding, ProofReport, Scope, Statement, Unchecked};
 use self::side::{Broken, Side};
 use self::solver::{Fault, Program};
 use crate::domain::catalogue::AgencyId;
@@ -81,7 +81,7 @@ pub fn prove(
     new: &Federation,
     old: Option<&Federation>,
     program: &Program,
-) -> Result<Report, ProveError> {
+) -> Result<ProofReport, ProveError> {
     on_large_stack(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(ProveError::Start)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(ProveError::Start)?;
@@ -109,7 +109,7 @@ pub fn on_large_stack<T: Send>(work: impl Future<Output = T> + Send) -> Result<T
     })
 }
 
-async fn report(new: &Federation, old: Option<&Federation>, program: &Program) -> Report {
+async fn report(new: &Federation, old: Option<&Federation>, program: &Program) -> ProofReport {
     let solver = program.version().await;
     let before = match old {
         None => Before::NotAsked,
@@ -134,7 +134,7 @@ async fn report(new: &Federation, old: Option<&Federation>, program: &Program) -
     for house in &houses {
         house.check(program, &solver, &mut findings).await;
     }
-    Report { solver, findings, left_out }
+    ProofReport { solver, findings, left_out }
 }
 
 /// A house whose rules are looked at.
@@ -150,7 +150,7 @@ impl House<'_> {
         &self,
         program: &Program,
         solver: &Result<String, Fault>,
-        findings: &mut Vec<Finding>,
+        findings: &mut Vec<ProofFinding>,
     ) {
         let asked = [
             (Statement::Prohibited, Scope::EveryCatalogue),
@@ -165,12 +165,12 @@ impl House<'_> {
                 continue;
             }
             let verdict = match (solver, &sides) {
-                (Err(fault), _) => Verdict::NotChecked(fault.clone().into()),
-                (_, Err(broken)) => Verdict::NotChecked(broken.clone().into()),
+                (Err(fault), _) => Proof::NotChecked(fault.clone().into()),
+                (_, Err(broken)) => Proof::NotChecked(broken.clone().into()),
                 (Ok(_), Ok(sides)) => sides.check(program, statement, scope).await,
             };
             let house = self.agency.map_or(GATEWAY, AgencyId::as_str).to_owned();
-            findings.push(Finding { house, statement, scope, verdict });
+            findings.push(ProofFinding { house, statement, scope, verdict });
         }
     }
 }
@@ -205,12 +205,12 @@ impl<'a> Sides<'a> {
         Ok(Self { engine, schema, agency, new: Side::new(engine, &all)?, old })
     }
 
-    async fn check(&self, program: &Program, statement: Statement, scope: Scope) -> Verdict {
+    async fn check(&self, program: &Program, statement: Statement, scope: Scope) -> Proof {
         let prover = Prover { schema: &self.schema, program, agency: self.agency.as_ref() };
         match (statement, &self.old) {
             (Statement::Prohibited, _) => prover.never(&self.new, PROHIBITED).await,
             (Statement::Conditional, _) => prover.never(&self.new, CONDITIONAL).await,
-            (Statement::OpensNothing, None) => Verdict::NotChecked(Unchecked::NotAtHand),
+            (Statement::OpensNothing, None) => Proof::NotChecked(Unchecked::NotAtHand),
             (Statement::OpensNothing, Some(old)) => match scope {
                 Scope::EveryCatalogue => prover.opens_nothing(old, &self.new).await,
                 Scope::ThisCatalogue => self.opens_nothing_here(&prover, old).await,
@@ -218,7 +218,7 @@ impl<'a> Sides<'a> {
         }
     }
 
-    async fn opens_nothing_here(&self, prover: &Prover<'_>, old: &Side) -> Verdict {
+    async fn opens_nothing_here(&self, prover: &Prover<'_>, old: &Side) -> Proof {
         let names: BTreeSet<_> = self.new.names().into_iter().chain(old.names()).collect();
         let items: Vec<EntityUid> = self.engine.resources().cloned().collect();
         let entities = self.engine.entities();
@@ -227,7 +227,7 @@ impl<'a> Sides<'a> {
             Ok((guard, held.collect::<Result<Vec<Held>, Broken>>()?))
         });
         match guarded {
-            Err(broken) => Verdict::NotChecked(broken.into()),
+            Err(broken) => Proof::NotChecked(broken.into()),
             Ok((guard, items)) => {
                 let holdings = Holdings { items: &items, entities };
                 prover.opens_nothing_here(old, &self.new, &guard, holdings).await

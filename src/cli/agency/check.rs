@@ -21,7 +21,7 @@ use crate::source::Severity;
 /// Example: tributary agency check -c education.toml
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
-pub(super) struct CheckArgs {
+pub(super) struct AgencyCheckArgs {
     /// The agency's file; sections that are no part of the mapping may be missing
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
@@ -41,7 +41,7 @@ pub(super) struct CheckArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &AgencyCheckArgs) -> anyhow::Result<ExitCode> {
     let subject = args.subject.clone().map(Sensitive::new);
     let report = super::super::block_on(async {
         Ok(checking::check(&args.config, args.offline, args.whole, subject.as_ref()).await?)

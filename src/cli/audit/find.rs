@@ -15,7 +15,7 @@ use clap::Args;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{LogArgs, line, source};
+use super::{line, source};
 use crate::cli::logs::{LogsArgs, Named};
 use crate::cli::output::{say, tell};
 use crate::domain::audit::export::{Line, parse_tag};
@@ -25,7 +25,7 @@ use crate::domain::grant::base64;
 use crate::domain::peer::SpiffeId;
 use crate::store::index::{Index, IndexError};
 use crate::store::proof::ProveError;
-use crate::store::walk::{Step, walk};
+use crate::store::walk::{WalkedEntry, walk};
 
 /// Records that are read at a time.
 const PAGE: usize = 1000;
@@ -77,8 +77,8 @@ pub(super) struct IndexArgs {
 #[derive(Debug, Args)]
 pub(super) struct MakeIndexArgs {
     #[command(flatten)]
-    log: LogArgs,
-    /// The index; LOG.index beside the log's folder if left out
+    logs: LogsArgs,
+    /// The index of the only log; LOG.index beside each log's folder if left out
     #[arg(long, value_name = "FILE")]
     index: Option<PathBuf>,
     /// Make it anew
@@ -137,10 +137,7 @@ pub(super) fn each(
     query: &Query,
     on_record: OnRecord<'_>,
 ) -> anyhow::Result<u8> {
-    ensure!(
-        how.index.is_none() || logs.len() == 1,
-        "--index names the index of one log: of several logs each has its own beside it"
-    );
+    is_of_one(how.index.as_ref(), logs)?;
     let mut codes = Vec::new();
     for log in logs {
         let mut once = Once::default();
@@ -192,15 +189,16 @@ fn of_log(
     }
     let mut progress = source::Progress::new();
     let mut written = Ok(());
-    let walked = walk(&log.folder, Some(&log.key), &mut |Step { index, record, .. }| {
-        progress.tell(index + 1);
-        if let Some(record) = record
-            && written.is_ok()
-            && query.takes(record)
-        {
-            written = on_record(index, record);
-        }
-    })?;
+    let walked =
+        walk(&log.folder, Some(&log.key), &mut |WalkedEntry { index, record, .. }| {
+            progress.tell(index + 1);
+            if let Some(record) = record
+                && written.is_ok()
+                && query.takes(record)
+            {
+                written = on_record(index, record);
+            }
+        })?;
     progress.end();
     written.context("cannot write the records")?;
     Ok(source::exit_code(&walked.faults))
@@ -254,9 +252,15 @@ fn by_index(
 }
 
 pub(super) fn make_index(args: &MakeIndexArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let key = source::key(&args.log.key)?;
-    let file = args.index.clone().unwrap_or_else(|| Index::beside(&args.log.log));
-    let mut index = Index::open(&args.log.log, &key, &file)?;
+    let logs = args.logs.open()?;
+    is_of_one(args.index.as_ref(), &logs)?;
+    logs.iter().try_for_each(|log| make_index_of(log, args, json))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn make_index_of(log: &Named, args: &MakeIndexArgs, json: bool) -> anyhow::Result<()> {
+    let file = args.index.clone().unwrap_or_else(|| Index::beside(&log.folder));
+    let mut index = Index::open(&log.folder, &log.key, &file)?;
     let mut progress = source::Progress::new();
     if args.rebuild {
         index.rebuild("asked for".into())?;
@@ -280,7 +284,16 @@ pub(super) fn make_index(args: &MakeIndexArgs, json: bool) -> anyhow::Result<Exi
         let why = rebuilt.map(|why| format!("; made anew: {why}")).unwrap_or_default();
         say!("{} reaches over {entries} entries{why}", file.display())?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+/// An index is of one log.
+fn is_of_one(index: Option<&PathBuf>, logs: &[Named]) -> anyhow::Result<()> {
+    ensure!(
+        index.is_none() || logs.len() == 1,
+        "--index names the index of one log: of several logs each has its own beside it"
+    );
+    Ok(())
 }
 
 /// Tells how far it is, and goes on: only a signal stops a command.

@@ -9,7 +9,7 @@ use clap::Args;
 use super::source::Progress;
 use crate::config::mirror::{Place, StoreConfig};
 use crate::domain::audit::VerifyingKey;
-use crate::store::mirror::{Bucket, Folder, MirrorError, Store, fetch};
+use crate::store::mirror::{Bucket, MirrorError, MirrorFolder, Store, fetch};
 
 /// How object storage is reached, for what is named `s3://BUCKET/PREFIX`.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ impl StoreArgs {
     /// The store at a place.
     pub(super) fn open(&self, place: &Place) -> anyhow::Result<Box<dyn Store>> {
         let (name, prefix) = match place {
-            Place::Folder(folder) => return Ok(Box::new(Folder::new(folder))),
+            Place::Folder(folder) => return Ok(Box::new(MirrorFolder::new(folder))),
             Place::Bucket { name, prefix } => (name, prefix),
         };
         let missing = |option| format!("an s3:// place needs --{option}");
@@ -63,7 +63,8 @@ pub(super) fn bring(
     folder: &Path,
 ) -> Result<u64, MirrorError> {
     let mut progress = Progress::new();
-    let size = fetch(store, key, &Folder::new(folder), &mut |entries| progress.tell(entries))?;
+    let size =
+        fetch(store, key, &MirrorFolder::new(folder), &mut |entries| progress.tell(entries))?;
     progress.end();
     Ok(size)
 }

@@ -6,20 +6,20 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{LogArgs, source};
+use crate::cli::logs::{self, LogsArgs, Named};
 use crate::cli::output::{self, say};
 use crate::domain::audit::disclosed;
 use crate::domain::audit::{
-    Decision, NoteError, ProofError, ReceiptFile, SectionRecord, TlogProof, leaf_hash,
+    Decision, NoteError, ProofError, ReceiptFile, SectionRecord, TlogProof, VerifyingKey, leaf_hash,
 };
 use crate::files;
 use crate::store::proof::{self, ProveError};
 
 #[derive(Debug, Args)]
-pub(super) struct ProveArgs {
+pub(super) struct ProveEntryArgs {
     #[command(flatten)]
-    log: LogArgs,
-    /// The record's index; with --receipt, which of its records
+    logs: LogsArgs,
+    /// The record's index, of one log; with --receipt, which of its records
     #[arg(long, required_unless_present = "receipt")]
     index: Option<u64>,
     /// A receipt (JSON) of the records, as `tributary profile get --receipt` writes
@@ -39,12 +39,14 @@ pub(super) struct ProveArgs {
 pub(super) struct CheckReceiptArgs {
     /// The receipt (JSON).
     receipt: PathBuf,
-    /// The log's public key, ORIGIN+HASH+BASE64, or a file that holds it.
-    #[arg(long)]
-    key: String,
-    /// The log's folder; without it the receipt is checked by itself.
-    #[arg(long)]
-    log: Option<PathBuf>,
+    /// A log's public key, ORIGIN+HASH+BASE64, or a file that holds it; of several, that of
+    /// the receipt's log is taken.
+    #[arg(long = "key", value_name = "KEY", required = true)]
+    keys: Vec<String>,
+    /// A log's folder, or a folder that holds several; may be repeated. Without it the receipt
+    /// is checked by itself.
+    #[arg(long = "log", value_name = "LOG")]
+    logs: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -56,22 +58,30 @@ pub(super) struct CheckProofArgs {
     key: String,
 }
 
-pub(super) fn prove(args: &ProveArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let key = source::key(&args.log.key)?;
-    let log = &args.log.log;
-    if let (Some(path), None) = (&args.receipt, &args.entry) {
-        super::gone::say_of(log, &key).with_context(|| format!("for {}", path.display()))?;
-    }
-    let proved = match (&args.receipt, args.index) {
-        (None, Some(index)) if args.entry.is_some() => {
-            let path = args.entry.as_deref().unwrap_or(Path::new(""));
+pub(super) fn prove(args: &ProveEntryArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let logs = args.logs.open()?;
+    let proved = match (&args.receipt, args.index, &args.entry) {
+        (None, Some(index), Some(path)) => {
             let entry = files::read(path, files::SMALL)
                 .with_context(|| format!("cannot read the entry {}", path.display()))?;
-            proof::prove_held(log, &key, index, entry).map(|proof| vec![proof])
+            held(&logs, index, &entry).map(|proof| vec![proof])
         }
-        (Some(path), _) => proof::check_receipt(&receipt(path)?, &key, log),
-        (None, Some(index)) => proof::prove(log, &key, index).map(|proof| vec![proof]),
-        (None, None) => anyhow::bail!("name the record with --index or --receipt"),
+        (Some(path), ..) => {
+            let receipt = receipt(path)?;
+            let Named { folder, key } = log_of(&receipt, logs)?;
+            super::gone::say_of(&folder, &key)
+                .with_context(|| format!("for {}", path.display()))?;
+            proof::check_receipt(&receipt, &key, &folder)
+        }
+        (None, Some(index), None) => match logs.as_slice() {
+            [Named { folder, key }] => proof::prove(folder, key, index).map(|proof| vec![proof]),
+            logs => anyhow::bail!(
+                "each of {} logs may have an entry {index}: name one, or give the receipt or the \
+                 entry",
+                logs.len()
+            ),
+        },
+        (None, None, _) => anyhow::bail!("name the record with --index or --receipt"),
     };
     let mut proofs = match proved {
         Ok(proofs) => proofs,
@@ -103,6 +113,30 @@ pub(super) fn prove(args: &ProveArgs, json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Proves an entry whose bytes are given, in whichever of the logs has it.
+fn held(logs: &[Named], index: u64, entry: &[u8]) -> Result<TlogProof, ProveError> {
+    let mut said = None;
+    for Named { folder, key } in logs {
+        match proof::prove_held(folder, key, index, entry.to_vec()) {
+            // Another log may have it; that this one has something else says more than that
+            // it has nothing.
+            Err(error @ ProveError::Contradicted { .. }) => said = Some(error),
+            Err(error @ ProveError::NoEntry { .. }) => said = said.or(Some(error)),
+            proved => return proved,
+        }
+    }
+    Err(said.unwrap_or(ProveError::Contradicted { index }))
+}
+
+/// The log that a receipt is of; a single one is held against it whatever it is.
+fn log_of(receipt: &ReceiptFile, mut logs: Vec<Named>) -> anyhow::Result<Named> {
+    if logs.len() > 1 {
+        logs.retain(|log| log.origin() == receipt.origin);
+    }
+    let none = || format!("the receipt is of the log `{}`, which is not named", receipt.origin);
+    logs.pop().with_context(none)
+}
+
 fn proof_json(proof: &TlogProof) -> String {
     let path: Vec<String> = proof.path.iter().map(ToString::to_string).collect();
     let value = serde_json::json!({
@@ -119,18 +153,26 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 pub(super) fn check_receipt(args: &CheckReceiptArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let key = source::key(&args.key)?;
     let receipt = receipt(&args.receipt)?;
-    let checked = match &args.log {
-        Some(log) => proof::check_receipt(&receipt, &key, log).map(|_| true),
-        None => proof::check_receipt_alone(&receipt, &key).map(|alone| alone.is_proven),
+    let log = match args.logs.as_slice() {
+        [] => None,
+        named => Some(log_of(&receipt, Named::all(named, &args.keys)?)?),
+    };
+    let (checked, key) = match &log {
+        Some(Named { folder, key }) => {
+            (proof::check_receipt(&receipt, key, folder).map(|_| true), key.clone())
+        }
+        None => {
+            let key = key_of(&receipt, &args.keys)?;
+            (proof::check_receipt_alone(&receipt, &key).map(|alone| alone.is_proven), key)
+        }
     };
     if checked.is_ok() && !receipt.entries.is_empty() && !json {
         for record in disclosed::records(&receipt, &key)? {
             say!("{}", said(&record))?;
         }
     }
-    let good = match (&checked, &args.log) {
+    let good = match (&checked, &log) {
         (Ok(_), Some(_)) => "every record of the receipt is in the log",
         (Ok(true), None) => "the receipt is signed, and proves its records under its checkpoint",
         (Ok(false), None) => {
@@ -146,6 +188,16 @@ pub(super) fn check_receipt(args: &CheckReceiptArgs, json: bool) -> anyhow::Resu
             .err()
             .map(|error| (error as &dyn std::fmt::Display, is_contradiction(error))),
     )
+}
+
+/// The key of the log that a receipt is of; a single one is tried whatever it is of.
+fn key_of(receipt: &ReceiptFile, texts: &[String]) -> anyhow::Result<VerifyingKey> {
+    let mut keys = logs::keys(texts)?;
+    if keys.len() > 1 {
+        keys.retain(|key| key.origin().as_str() == receipt.origin);
+    }
+    let none = || format!("no key is given for the log `{}`: add --key", receipt.origin);
+    keys.pop().with_context(none)
 }
 
 /// What a proved record says.
@@ -166,7 +218,7 @@ fn said(record: &SectionRecord) -> String {
 }
 
 pub(super) fn check_proof(args: &CheckProofArgs, json: bool) -> anyhow::Result<ExitCode> {
-    let key = source::key(&args.key)?;
+    let key = logs::key(&args.key)?;
     let text = read(&args.proof)?;
     let checked = TlogProof::parse(&text).and_then(|proof| proof.verify(&key));
     let is_bad =

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::config::audit;
 use crate::domain::audit::Timestamp;
 use crate::store::disk::RealDisk;
-use crate::store::prune::{self, Held, Plan};
+use crate::store::prune::{self, KeptBy, PrunePlan};
 
 /// Less than a day is a mistake.
 const LEAST: Duration = Duration::from_secs(86_400);
@@ -64,8 +64,8 @@ pub(super) fn run(args: &PruneArgs, json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(plan: &Plan, done: bool) -> anyhow::Result<()> {
-    let Plan { already, before, until, bytes, entries, held, .. } = plan;
+fn print(plan: &PrunePlan, done: bool) -> anyhow::Result<()> {
+    let PrunePlan { already, before, until, bytes, entries, held, .. } = plan;
     let (what, free) = match done {
         true => ("pruned", "are free"),
         false => ("would be pruned", "would be free"),
@@ -77,11 +77,11 @@ fn print(plan: &Plan, done: bool) -> anyhow::Result<()> {
         say!("{} KiB {free}", bytes / 1024)?;
     }
     match held {
-        Held::Age => say!("what follows is not old enough")?,
-        Held::Window => {
+        KeptBy::Age => say!("what follows is not old enough")?,
+        KeptBy::Window => {
             say!("what follows is held back by a use of a grant that may still be used")?;
         }
-        Held::Segment => say!("what follows is what the log has written last, and stays")?,
+        KeptBy::Segment => say!("what follows is what the log has written last, and stays")?,
     }
     if !done && before > already {
         say!("nothing was changed: stop the process that has the log, and repeat with --yes")?;

@@ -23,7 +23,7 @@ use crate::domain::audit::{Hash, ProofError, VerifyingKey, check_consistency, ch
 /// Example: tributary audit review list --federation city/federation.json --log-key
 /// city/certs/dev/gateway.city.example/audit.vkey
 #[derive(Debug, Args)]
-pub(super) struct ReviewArgs {
+pub(super) struct RemoteReviewArgs {
     #[command(subcommand)]
     command: ReviewCommand,
 }
@@ -97,7 +97,7 @@ struct ConsistencyArgs {
     known: PathBuf,
 }
 
-pub(super) fn run(args: ReviewArgs, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: RemoteReviewArgs, json: bool) -> anyhow::Result<ExitCode> {
     crate::cli::block_on(async {
         match args.command {
             ReviewCommand::List(args) => list(args, json).await,

@@ -15,7 +15,7 @@ use crate::domain::audit::reconcile::{LogLine, Rereadable};
 use crate::domain::audit::{SignedCheckpoint, VerifyingKey};
 use crate::files;
 use crate::store::proof::published;
-use crate::store::walk::{Fault, FaultKind, Step, walk};
+use crate::store::walk::{Fault, FaultKind, WalkedEntry, walk};
 
 /// Reads a signed checkpoint from a file.
 pub(super) fn checkpoint(path: &Path, key: &VerifyingKey) -> anyhow::Result<SignedCheckpoint> {
@@ -34,13 +34,14 @@ pub(super) fn lines(
 ) -> anyhow::Result<u8> {
     super::gone::say_of(&log.folder, &log.key)?;
     let mut written = Ok(());
-    let walked = walk(&log.folder, Some(&log.key), &mut |Step { index, record, .. }| {
-        progress.entry();
-        if let (Some(record), true) = (record, written.is_ok()) {
-            let line = Line::new(log.origin(), index, record, with_tags);
-            written = on_line(line);
-        }
-    })?;
+    let walked =
+        walk(&log.folder, Some(&log.key), &mut |WalkedEntry { index, record, .. }| {
+            progress.entry();
+            if let (Some(record), true) = (record, written.is_ok()) {
+                let line = Line::new(log.origin(), index, record, with_tags);
+                written = on_line(line);
+            }
+        })?;
     progress.end();
     written.context("cannot write the records")?;
     Ok(exit_code(&walked.faults))
@@ -130,11 +131,12 @@ impl Rereadable for Source {
             Self::Folder(log) => log,
             Self::Export(path) => return Self::lines(path, take),
         };
-        let walked = walk(&log.folder, Some(&log.key), &mut |Step { index, record, .. }| {
-            if let Some(record) = record {
-                take(LogLine::Verified { origin: log.origin(), index, record });
-            }
-        })?;
+        let walked =
+            walk(&log.folder, Some(&log.key), &mut |WalkedEntry { index, record, .. }| {
+                if let Some(record) = record {
+                    take(LogLine::Verified { origin: log.origin(), index, record });
+                }
+            })?;
         if let Some(first) = walked.faults.into_iter().next() {
             let now = published(&log.folder, &log.key);
             let has_moved = now.is_ok_and(|now| Some(now) != walked.checkpoint);
@@ -159,13 +161,13 @@ pub(super) fn exit_code(faults: &[Fault]) -> u8 {
 }
 
 /// Of several logs' exit codes that which says most: tampered, an error, incomplete, sound.
-pub(super) fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
+pub(in crate::cli) fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
     let weight = |code: &u8| [0, 3, 1, 2].iter().position(|known| known == code);
     codes.into_iter().max_by_key(weight).unwrap_or_default()
 }
 
 /// A count on standard error, once a second, where a person looks at it.
-pub(super) struct Progress {
+pub(in crate::cli) struct Progress {
     next: Option<Instant>,
     told: bool,
     /// Entries, of all logs that were read.
@@ -173,20 +175,20 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    pub(in crate::cli) fn new() -> Self {
         let person = std::io::stderr().is_terminal();
         let next = person.then(|| crate::clock::now() + Duration::from_secs(1));
         Self { next, told: false, entries: 0 }
     }
 
     /// One more entry was read.
-    pub(super) fn entry(&mut self) {
+    pub(in crate::cli) fn entry(&mut self) {
         self.entries += 1;
         self.tell(self.entries);
     }
 
     /// So many entries were read.
-    pub(super) fn tell(&mut self, entries: u64) {
+    pub(in crate::cli) fn tell(&mut self, entries: u64) {
         if entries.is_multiple_of(4096)
             && let Some(next) = self.next
             && crate::clock::now() >= next
@@ -198,7 +200,7 @@ impl Progress {
         }
     }
 
-    pub(super) fn end(&mut self) {
+    pub(in crate::cli) fn end(&mut self) {
         if std::mem::take(&mut self.told) {
             tell!("");
         }

@@ -17,7 +17,7 @@ use crate::domain::audit::export::Line;
 use crate::store::verify::PrunedReport;
 
 #[derive(Debug, Args)]
-pub(super) struct SubjectArgs {
+pub(super) struct SubjectSearchArgs {
     #[command(flatten)]
     logs: LogsArgs,
     /// A tag of the person, as `tributary grant inspect` and `grant tags` print it;
@@ -38,7 +38,7 @@ pub(super) struct NamesArgs {
     catalogue: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &SubjectArgs, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &SubjectSearchArgs, json: bool) -> anyhow::Result<ExitCode> {
     let names = args.names.load()?;
     let query = Query { tags: find::tags(&args.tags)?, ..Query::default() };
     let logs = args.logs.open()?;

@@ -11,7 +11,9 @@ use super::{place, source};
 use crate::cli::logs::{Known, LogsArgs, Named};
 use crate::cli::output::{say, tell};
 use crate::config::mirror::Place;
-use crate::store::verify::{Reading, Report, Rollback, Verdict, read};
+use crate::domain::audit::Record;
+use crate::store::succession::{self, Predecessor};
+use crate::store::verify::{Report, Rollback, Telling, Verdict, read};
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
@@ -64,11 +66,19 @@ pub(super) fn run(args: &VerifyArgs, json: bool) -> anyhow::Result<ExitCode> {
     let mut progress = source::Progress::new();
     let (mut codes, mut reports) = (Vec::new(), Vec::new());
     let many = logs.len() > 1;
+    let (mut read, mut successions) = (Vec::new(), Vec::new());
     for (folder, named) in logs {
-        let report = named.and_then(|log| report(&log, &known, many, &mut progress));
+        let report =
+            named.and_then(|log| report(&log, &known, many, &mut successions, &mut progress));
         progress.end();
+        read.push((folder, report));
+    }
+    for (folder, report) in read {
         let report = match report {
-            Ok(report) => report,
+            Ok(mut report) => {
+                succession::hold(&mut report, &successions);
+                report
+            }
             // The others can be verified all the same.
             Err(error) if many => {
                 tell!("tributary: nothing can be said of {}: {error:#}", folder.display());
@@ -101,15 +111,22 @@ fn report(
     log: &Named,
     known: &Known,
     many: bool,
+    successions: &mut Vec<Predecessor>,
     progress: &mut source::Progress,
 ) -> anyhow::Result<Report> {
+    let mut before = None;
     // One checkpoint and one log: that it is of another log is a finding.
     let known = if many { known.of(&log.key)? } else { known.only(&log.key)? };
     let report = read(&log.folder, &log.key, known.as_ref(), &mut |told| {
-        if let Reading::Entry(_) = told {
+        if let Telling::Entry(step) = told {
             progress.entry();
+            if let (0, Some(Record::Succeeds { ended, .. })) = (step.index, step.record) {
+                before = Some(ended.clone());
+            }
         }
     })?;
+    let origin = log.origin().to_owned();
+    successions.extend(before.map(|ended| Predecessor { origin, ended }));
     Ok(report)
 }
 

@@ -23,7 +23,7 @@ Example: tributary catalogue fetch catalogue --federation city/federation.json
   --catalogue-key operator.vkey";
 
 #[derive(Debug, Args)]
-pub(super) struct KeygenArgs {
+pub(super) struct CatalogueKeygenArgs {
     /// The operator's name for it, such as federation.city.example/catalogue
     #[arg(long)]
     name: Origin,
@@ -63,7 +63,7 @@ pub(super) struct FetchArgs {
     connection: ConnectionArgs,
 }
 
-pub(super) fn keygen(args: &KeygenArgs, out: &mut impl Write) -> anyhow::Result<()> {
+pub(super) fn keygen(args: &CatalogueKeygenArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let (KeyFiles { private, public }, _) = key_files::log(&args.out, &args.name)?;
     writeln!(out, "private seed {}\npublic key   {}", private.display(), public.display())?;
     Ok(())

@@ -21,7 +21,7 @@ use crate::domain::finding::Finding;
 /// Example: tributary gateway check -c gateway.toml
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
-pub(super) struct CheckArgs {
+pub(super) struct GatewayCheckArgs {
     /// The configuration file
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
@@ -33,7 +33,7 @@ pub(super) struct CheckArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &GatewayCheckArgs) -> anyhow::Result<ExitCode> {
     let verdict =
         super::super::block_on(async { Ok(verdict::gateway(&args.config, !args.offline).await?) })?;
     let mut out = output::stdout();

@@ -25,8 +25,8 @@ use crate::domain::flows::places::GATEWAY;
 use crate::files;
 use crate::store::enforced;
 use crate::store::proof::prove;
-use crate::store::verify::{Reading, Report, Verdict, read};
-use crate::store::walk::Step;
+use crate::store::verify::{Report, Telling, Verdict, read};
+use crate::store::walk::WalkedEntry;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -45,7 +45,7 @@ const CLOCKS: Duration = Duration::from_secs(5);
 
 /// Logs of a federation.
 #[derive(Debug, Default, Args)]
-pub(super) struct LogsArgs {
+pub(super) struct HouseLogsArgs {
     /// A gateway's log, or a folder that holds several; may be repeated, for several
     /// gateways or years
     #[arg(long, value_name = "DIR", requires = "key")]
@@ -62,7 +62,7 @@ pub(super) struct LogsArgs {
     known: Vec<PathBuf>,
 }
 
-impl LogsArgs {
+impl HouseLogsArgs {
     /// The gateway's log alone.
     pub(super) fn gateway(log: PathBuf, key: String) -> Self {
         Self { log: vec![log], agency_log: Vec::new(), key: vec![key], known: Vec::new() }
@@ -75,7 +75,7 @@ pub(super) struct DriftArgs {
     #[arg(default_value = ".")]
     folder: PathBuf,
     #[command(flatten)]
-    logs: LogsArgs,
+    logs: HouseLogsArgs,
     /// Print JSON, with a proof for each incident
     #[arg(long)]
     json: bool,
@@ -147,7 +147,7 @@ impl Found {
 }
 
 /// Verifies and reads the logs and compares; `None` where no log was given.
-pub(super) fn find(args: &LogsArgs, declared: &[Flow]) -> anyhow::Result<Option<Found>> {
+pub(super) fn find(args: &HouseLogsArgs, declared: &[Flow]) -> anyhow::Result<Option<Found>> {
     if args.log.is_empty() {
         return Ok(None);
     }
@@ -203,8 +203,8 @@ impl Reader {
             .with_context(|| format!("cannot read the policies that were kept in {shown}"))?;
         let mut reading = LogReading::new(house, &enforced.enforced);
         let report = read(folder, key, known.as_ref(), &mut |told| match told {
-            Reading::Anew => reading = LogReading::new(house, &enforced.enforced),
-            Reading::Entry(Step { index, record, .. }) => {
+            Telling::Anew => reading = LogReading::new(house, &enforced.enforced),
+            Telling::Entry(WalkedEntry { index, record, .. }) => {
                 if let Some(record) = record {
                     reading.take(index, record);
                 }

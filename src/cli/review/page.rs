@@ -21,7 +21,7 @@ use time::{Date, Time};
 use super::compared::{self, Compared, Judgement, summary};
 use super::diff::code;
 use super::drift;
-use super::drift::{Found, LogsArgs};
+use super::drift::{Found, HouseLogsArgs};
 use crate::app::review;
 use crate::app::review::revision::Revision;
 use crate::app::review::trust::{Anchor, anchors};
@@ -71,7 +71,7 @@ pub(super) struct WhatArgs {
     #[arg(long, value_name = "DAY")]
     as_of: Option<String>,
     #[command(flatten)]
-    logs: LogsArgs,
+    logs: HouseLogsArgs,
 }
 
 /// Everything that a page shows.
@@ -130,8 +130,8 @@ pub(super) fn write_for(
     log: Option<(PathBuf, PathBuf)>,
     output: &Path,
 ) -> anyhow::Result<()> {
-    let logs = log.map_or_else(LogsArgs::default, |(log, key)| {
-        LogsArgs::gateway(log, key.to_string_lossy().into_owned())
+    let logs = log.map_or_else(HouseLogsArgs::default, |(log, key)| {
+        HouseLogsArgs::gateway(log, key.to_string_lossy().into_owned())
     });
     let what = WhatArgs {
         against: None,

@@ -75,9 +75,9 @@ pub enum AnchorsError {
 
 /// The authorities that may vouch for a server.
 #[derive(Debug, Clone)]
-pub struct Anchors(Arc<[(TrustAnchor<'static>, RangeInclusive<OffsetDateTime>)]>);
+pub struct ServerAnchors(Arc<[(TrustAnchor<'static>, RangeInclusive<OffsetDateTime>)]>);
 
-impl Anchors {
+impl ServerAnchors {
     /// Reads authorities' certificates from a PEM file.
     ///
     /// # Errors
@@ -192,7 +192,7 @@ impl FetchError {
 /// the connection that is kept.
 #[derive(Debug, Clone)]
 pub struct HttpsClient {
-    anchors: Anchors,
+    anchors: ServerAnchors,
     limits: FetchLimits,
     kept: Arc<Mutex<Option<Connection>>>,
 }
@@ -211,7 +211,7 @@ struct Connection {
 
 impl HttpsClient {
     /// A client that believes these anchors and no others.
-    pub fn new(anchors: Anchors, limits: FetchLimits) -> Self {
+    pub fn new(anchors: ServerAnchors, limits: FetchLimits) -> Self {
         Self { anchors, limits, kept: Arc::default() }
     }
 

@@ -13,7 +13,7 @@ use webpki::{EndEntityCert, Error, VerifiedPath};
 use x509_parser::certificate::X509Certificate;
 
 use super::names::{self, Shown, UriConstraints};
-use super::revocation::{Issuer, Lists, Step};
+use super::revocation::{ListSigner, Lists, PathStep};
 use super::{Usage, unix_time};
 use crate::domain::peer::Role;
 use crate::link::certificate;
@@ -36,7 +36,7 @@ pub(super) struct Anchors {
 /// What webpki does not keep of an anchor.
 #[derive(Debug)]
 struct Anchor {
-    issuer: Issuer,
+    issuer: ListSigner,
     names: UriConstraints,
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
@@ -66,7 +66,7 @@ impl Anchors {
         let names = UriConstraints::of(parsed)?;
         self.anchors.push(webpki::anchor_from_trusted_cert(&names::shown(der))?.to_owned());
         self.known.push(Anchor {
-            issuer: Issuer::of(parsed),
+            issuer: ListSigner::of(parsed),
             names,
             not_before: parsed.validity().not_before.to_datetime(),
             not_after: parsed.validity().not_after.to_datetime(),
@@ -163,12 +163,12 @@ impl Domain {
         let until = ends.fold(anchor.not_after, OffsetDateTime::min);
         let Revocation::Lists(lists) = &*self.revocation else { return Ok(until) };
 
-        let issuers: Vec<Issuer> = above.iter().map(Issuer::of).collect();
+        let issuers: Vec<ListSigner> = above.iter().map(ListSigner::of).collect();
         let steps: Vec<_> = certificates
             .iter()
             .zip(&parsed)
             .zip(issuers.iter().chain([&anchor.issuer]))
-            .map(|((certificate, parsed), issuer)| Step { certificate, parsed, issuer })
+            .map(|((certificate, parsed), issuer)| PathStep { certificate, parsed, issuer })
             .collect();
         let anchors = self.anchors.known.iter().map(|anchor| &anchor.issuer);
         let known: Vec<_> = anchors.chain(&issuers).collect();

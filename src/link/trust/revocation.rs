@@ -24,13 +24,13 @@ use crate::link::crypto;
 
 /// What of an authority's certificate matters for the lists that it signs.
 #[derive(Debug, Clone)]
-pub(super) struct Issuer {
+pub(super) struct ListSigner {
     key: SubjectPublicKeyInfoDer<'static>,
     key_id: Option<Vec<u8>>,
     signs_lists: bool,
 }
 
-impl Issuer {
+impl ListSigner {
     pub(super) fn of(certificate: &X509Certificate<'_>) -> Self {
         let key_id = match find(certificate.extensions(), &OID_X509_EXT_SUBJECT_KEY_IDENTIFIER) {
             Some(ParsedExtension::SubjectKeyIdentifier(id)) => Some(id.0.to_vec()),
@@ -45,10 +45,10 @@ impl Issuer {
 }
 
 /// One certificate of a path, with who issued it.
-pub(super) struct Step<'a> {
+pub(super) struct PathStep<'a> {
     pub certificate: &'a webpki::Cert<'a>,
     pub parsed: &'a X509Certificate<'a>,
-    pub issuer: &'a Issuer,
+    pub issuer: &'a ListSigner,
 }
 
 /// Which certificates a list speaks of, if not of all (RFC 5280, section 5.2.5).
@@ -107,8 +107,8 @@ impl Lists {
     /// list. Gives when the first of the lists that were asked is to be renewed.
     pub(super) fn check(
         &self,
-        path: &[Step<'_>],
-        known: &[&Issuer],
+        path: &[PathStep<'_>],
+        known: &[&ListSigner],
         now: OffsetDateTime,
     ) -> Result<Option<OffsetDateTime>, Error> {
         let mut until: Option<OffsetDateTime> = None;
@@ -138,7 +138,7 @@ impl Lists {
     /// The lists that were signed with the very key that signed the certificate. One of
     /// the same name that no known key signed is damaged, unless it says itself that it
     /// is of another key: it may be the one that revokes, so nothing is believed then.
-    fn of(&self, step: &Step<'_>, known: &[&Issuer]) -> Result<Vec<&List>, Error> {
+    fn of(&self, step: &PathStep<'_>, known: &[&ListSigner]) -> Result<Vec<&List>, Error> {
         let mut own = Vec::new();
         let name = step.certificate.issuer();
         for list in self.0.iter().filter(|list| list.entries.issuer() == name) {
@@ -203,7 +203,7 @@ impl List {
             && (numbers.is_gt() || dates.is_gt())
     }
 
-    fn is_signed_by(&self, issuer: &Issuer) -> bool {
+    fn is_signed_by(&self, issuer: &ListSigner) -> bool {
         let Ok(key) = RawPublicKeyEntity::try_from(&issuer.key) else { return false };
         let provider = crypto::provider();
         let all = provider.signature_verification_algorithms.all.iter();

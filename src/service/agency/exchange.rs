@@ -26,7 +26,7 @@ use crate::clock;
 use crate::config::agency::AgencyLimitsConfig;
 use crate::domain::reason::Reason;
 use crate::domain::trace::TraceContext;
-use crate::link::unread::Kept;
+use crate::link::unread::UntilSent;
 use crate::link::validity::{Link, Phase};
 use crate::service::agency::answer::Agency;
 use crate::service::audit::monitor::Swap;
@@ -54,7 +54,7 @@ pub fn serve(
     link: Link,
     inbound: Streaming<pb::ExchangeRequest>,
     stop: watch::Receiver<bool>,
-) -> (impl Stream<Item = Answer>, Kept) {
+) -> (impl Stream<Item = Answer>, UntilSent) {
     // The stream keeps to the limits that its Hello states.
     let limits = agency.limits();
     let window = usize::try_from(limits.max_in_flight).unwrap_or(usize::MAX);
@@ -72,7 +72,7 @@ pub fn serve(
         last_id: None,
     };
     tokio::spawn(session.run(inbound, stop));
-    let kept = Kept::default();
+    let kept = UntilSent::default();
     let keeping = kept.clone();
     let outbound = ReceiverStream::new(outbound).map(move |Waiting { answer, charge, place }| {
         place.into_iter().for_each(|place| keeping.keep(place));

@@ -10,7 +10,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::clock;
-use crate::link::unread::Kept;
+use crate::link::unread::UntilSent;
 use crate::service::agency::answer::Agency;
 use crate::service::agency::exchange;
 use crate::service::peer::{link_of, peer_of};
@@ -47,7 +47,7 @@ impl AgencyService for AgencyServer {
         &self,
         request: Request<pb::FetchSectionRequest>,
     ) -> Result<Response<pb::FetchSectionResponse>, Status> {
-        let kept = Kept::default();
+        let kept = UntilSent::default();
         let answer = async {
             let peer = peer_of(&request)?;
             let place = self.agency.enter(&peer);

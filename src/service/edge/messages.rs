@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock;
 use crate::domain::reason::Reason;
-use crate::link::budget::Held;
+use crate::link::budget::HeldBytes;
 use crate::link::validity::Link;
 use crate::wire::refusal::Refusal;
 
@@ -80,7 +80,7 @@ pub struct Messages<B: Body<Data = Bytes> + Unpin> {
     over: bool,
     /// Where no more is read once this is over.
     closing: Option<BoxFuture<'static, ()>>,
-    memory: Option<Held>,
+    memory: Option<HeldBytes>,
     /// Bytes that whoever reads this has of it, as far as it is known.
     given: usize,
 }

@@ -226,7 +226,7 @@ impl Gateway {
             let message = "the request id was used for another request; take a new one";
             return Err(Refusal::new(Reason::RequestIdReused, message));
         }
-        let until = fan_out::slice(until, clock::now());
+        let until = fan_out::sections_until(until, clock::now());
         let (items, prove) = (wanted.items, wanted.prove);
         Ok(Admitted { peer, rules, items, grant, request_id, prove, proof, until })
     }

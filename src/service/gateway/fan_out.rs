@@ -29,6 +29,11 @@ use crate::telemetry::traced::current;
 use crate::wire::proto::pb;
 use crate::wire::{section, trace};
 
+/// The most that is kept of a deadline for merging, the record and the way back. On a busy
+/// machine the record's disk alone takes tens of milliseconds, and an answer that comes too
+/// late loses every section instead of the one that was waited for.
+const KEPT: Duration = Duration::from_millis(100);
+
 /// What every agency is told about one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
@@ -244,9 +249,8 @@ fn bare(fetch: &Fetch, status: SectionStatus, reason: Reason) -> Section {
     Section::without_values(fetch.agency.clone(), fetch.items, status, Some(reason))
 }
 
-/// What is kept of a deadline for merging and answering after the last section.
-pub fn slice(until: Instant, now: Instant) -> Instant {
+/// Until when sections are waited for, so that the answer leaves by `until`.
+pub fn sections_until(until: Instant, now: Instant) -> Instant {
     let left = until.saturating_duration_since(now);
-    let kept = (left / 10).min(Duration::from_millis(25));
-    now + left.saturating_sub(kept)
+    now + left.saturating_sub((left / 10).min(KEPT))
 }

@@ -8,7 +8,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::clock;
-use crate::link::unread::Kept;
+use crate::link::unread::UntilSent;
 use crate::service::gateway::answer::Gateway;
 use crate::service::gateway::stream;
 use crate::service::peer::{link_of, peer_of};
@@ -45,7 +45,7 @@ impl ProfileService for GatewayServer {
         let answer = self.gateway.answer(&peer, asked, request.into_inner(), until);
         match self.gateway.traced(stated, answer).await {
             Ok(response) => {
-                let (mut response, kept) = (Response::new(response), Kept::default());
+                let (mut response, kept) = (Response::new(response), UntilSent::default());
                 kept.keep(place.ok());
                 response.extensions_mut().insert(kept);
                 Ok(response)

@@ -24,7 +24,7 @@ use crate::domain::reason::Reason;
 use crate::domain::shares::Place;
 use crate::domain::trace::TraceContext;
 use crate::link::budget::Charge;
-use crate::link::unread::Kept;
+use crate::link::unread::UntilSent;
 use crate::link::validity::{Link, Phase};
 use crate::service::ending::ending;
 use crate::service::gateway::answer::Gateway;
@@ -59,10 +59,10 @@ pub fn serve(
     link: Link,
     inbound: Streaming<pb::StreamProfilesRequest>,
     stop: watch::Receiver<bool>,
-) -> (impl Stream<Item = Answer>, Kept) {
+) -> (impl Stream<Item = Answer>, UntilSent) {
     let window = gateway.limits().stream_window.max(1);
     let (answers, outbound) = mpsc::channel(window);
-    let (room, kept) = (Arc::new(Semaphore::new(window)), Kept::default());
+    let (room, kept) = (Arc::new(Semaphore::new(window)), UntilSent::default());
     let (spent, under_way) = (Arc::default(), JoinSet::new());
     let session = Session { gateway, link, answers, room, spent, under_way, crowded: false };
     tokio::spawn(session.run(inbound, stop));

@@ -93,9 +93,9 @@ async fn what_is_asked_during_a_statement_goes_into_the_next() {
     bench.settle().await;
     assert_eq!(bench.asked(), [vec!["a"]], "a lone request goes at once");
     bench.stub.go.add_permits(2);
-    assert!(matches!(first.await.unwrap(), Ok(Found::Row(_))));
+    assert!(matches!(first.await.unwrap(), Ok(PersonsRow::Row(_))));
     for answer in rest {
-        assert!(matches!(answer.await.unwrap(), Ok(Found::Row(_))));
+        assert!(matches!(answer.await.unwrap(), Ok(PersonsRow::Row(_))));
     }
     assert_eq!(bench.asked(), [vec!["a"], vec!["b", "c"]], "each person once");
     assert_eq!(bench.batcher.statements(), 2);

@@ -6,10 +6,15 @@ use super::{Notes, Severity};
 use crate::config::mapping::QueryEntry;
 use crate::source::cell::Unfit;
 use crate::source::query::Query;
-use crate::source::sample::{ItemSampled, Sampled};
+use crate::source::sample::{ItemSampled, QuerySample};
 
 /// Says what does not fit, and lists all items.
-pub(super) fn findings(entry: &QueryEntry, query: &Query, sampled: Sampled, notes: &mut Notes<'_>) {
+pub(super) fn findings(
+    entry: &QueryEntry,
+    query: &Query,
+    sampled: QuerySample,
+    notes: &mut Notes<'_>,
+) {
     if let Some(message) = sampled.lost_rows(query) {
         let tolerated = sampled.lost_share() <= entry.subject_others;
         let severity = if tolerated { Severity::Note } else { Severity::Error };

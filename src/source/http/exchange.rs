@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::auth::{Auth, Headers};
 use super::fault;
-use super::request::{People, Request};
+use super::request::{PeopleAt, Request};
 use crate::clock;
 use crate::source::Key;
 use crate::source::fault::{Reason, SourceError};
@@ -92,7 +92,7 @@ impl Service {
         let Some((path, body)) = request.of(people) else {
             return Ok(Vec::new());
         };
-        let one = matches!(request.people, People::Path);
+        let one = matches!(request.people, PeopleAt::Path);
         let malformed = |_| SourceError::new(Reason::Schema, "its path makes no address");
         let mut asked = Asked { url: self.base.join(&path).map_err(malformed)?, body };
         let (mut rows, mut seen) = (Vec::new(), Vec::new());

@@ -69,7 +69,7 @@ enum Paging {
 
 /// One page.
 #[derive(Debug)]
-pub(in crate::source) struct Page {
+pub(in crate::source) struct AnswerPage {
     pub rows: Vec<Value>,
     /// Where the next one is, as the answer says.
     pub next: Option<String>,
@@ -138,7 +138,7 @@ impl Reading {
         answer: &Value,
         headers: &HeaderMap,
         rows_before: usize,
-    ) -> Result<Page, SourceError> {
+    ) -> Result<AnswerPage, SourceError> {
         let invalid = |detail: &str| Err(SourceError::new(Reason::Invalid, detail));
         if let Some(success) = &self.success {
             let found = success.path.query(answer).all();
@@ -176,7 +176,7 @@ impl Reading {
                 );
             }
         }
-        Ok(Page { rows: rows.into_iter().cloned().collect(), next })
+        Ok(AnswerPage { rows: rows.into_iter().cloned().collect(), next })
     }
 }
 

@@ -20,7 +20,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b
 #[derive(Debug, Clone)]
 pub(in crate::source) struct Request {
     path: Box<str>,
-    pub people: People,
+    pub people: PeopleAt,
     pub reading: Reading,
     /// Of the selected columns, in order.
     pub columns: Vec<JsonPath>,
@@ -28,7 +28,7 @@ pub(in crate::source) struct Request {
 
 /// Where the people go.
 #[derive(Debug, Clone)]
-pub(in crate::source) enum People {
+pub(in crate::source) enum PeopleAt {
     /// One into the path.
     Path,
     /// All into the body, in place of the string `{subjects}`.
@@ -50,7 +50,7 @@ impl Request {
             return Err("`path` must start with one `/`, and have no `#` and no `\\`".to_owned());
         }
         let people = match (body, path.matches(SUBJECT).count()) {
-            (None, 1) => People::Path,
+            (None, 1) => PeopleAt::Path,
             (None, 0) => {
                 return Err(format!(
                     "a query that is not bounded by subject is refused: write `{SUBJECT}` into \
@@ -61,7 +61,7 @@ impl Request {
                 let body: Value =
                     serde_json::from_str(body).map_err(|error| format!("`body`: {error}"))?;
                 match places(&body) {
-                    1 => People::Body(body),
+                    1 => PeopleAt::Body(body),
                     count => {
                         return Err(format!(
                             "the string \"{SUBJECTS}\" stands {count} times in `body`: write it \
@@ -84,7 +84,7 @@ impl Request {
     /// Path and body for these people; `None` for one who cannot be asked about.
     pub fn of(&self, people: &[Key]) -> Option<(String, Option<Vec<u8>>)> {
         match &self.people {
-            People::Path => {
+            PeopleAt::Path => {
                 let person = people.first()?.expose();
                 // Those two would be steps of the path, encoded or not.
                 if matches!(&**person, "" | "." | "..") {
@@ -93,7 +93,7 @@ impl Request {
                 let encoded = utf8_percent_encode(person, RESERVED).to_string();
                 Some((self.path.replacen(SUBJECT, &encoded, 1), None))
             }
-            People::Body(body) => {
+            PeopleAt::Body(body) => {
                 let people = people.iter().map(|person| Value::from(&**person.expose()));
                 let people = Value::Array(people.collect());
                 let body = serde_json::to_vec(&filled(body, &people)).ok()?;

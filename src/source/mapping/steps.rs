@@ -8,7 +8,7 @@ use crate::config::mapping::{HashAlgorithm, HashEntry, QueryEntry, StepEntry};
 use crate::config::private_file;
 use crate::domain::subject::MAX_BYTES;
 use crate::files;
-use crate::source::subject::{Hash, Step, SubjectForm};
+use crate::source::subject::{Hash, SubjectForm, SubjectStep};
 
 /// The shortest key of a hash: less could be found by trying.
 const MIN_KEY_BYTES: usize = 16;
@@ -22,15 +22,15 @@ pub(super) fn compile(compiler: &mut Compiler<'_>, query: &QueryEntry) -> Subjec
             compiler.find(entry, "this step of `subject_form` is there twice: keep one".to_owned());
         }
         let step = match entry.get_ref() {
-            StepEntry::Trim => Some(Step::Trim),
-            StepEntry::Upper => Some(Step::Upper),
-            StepEntry::Digits15To18 => Some(Step::Digits15To18),
+            StepEntry::Trim => Some(SubjectStep::Trim),
+            StepEntry::Upper => Some(SubjectStep::Upper),
+            StepEntry::Digits15To18 => Some(SubjectStep::Digits15To18),
             StepEntry::ZeroPad(width) => {
                 if !(1..=MAX_BYTES).contains(width) {
                     let message = format!("`zero_pad` is {width}: use 1 to {MAX_BYTES} characters");
                     compiler.find(entry, message);
                 }
-                Some(Step::ZeroPad(*width))
+                Some(SubjectStep::ZeroPad(*width))
             }
             StepEntry::Hash(hash) => {
                 if at + 1 < steps.len() {
@@ -38,7 +38,7 @@ pub(super) fn compile(compiler: &mut Compiler<'_>, query: &QueryEntry) -> Subjec
                         "`hash` is the last step: nothing is known of the number behind it";
                     compiler.find(entry, message.to_owned());
                 }
-                self::hash(compiler, entry, hash).map(Step::Hash)
+                self::hash(compiler, entry, hash).map(SubjectStep::Hash)
             }
         };
         compiled.extend(step);

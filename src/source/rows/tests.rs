@@ -22,7 +22,11 @@ fn row(person: &str) -> Vec<Cell<'_>> {
     [&roles[..], &job[..], &rest[..]].concat()
 }
 
-fn gather(mapping: &Mapping, people: &[Key], rows: &[Vec<Cell<'_>>]) -> Result<Vec<Found>, Reason> {
+fn gather(
+    mapping: &Mapping,
+    people: &[Key],
+    rows: &[Vec<Cell<'_>>],
+) -> Result<Vec<PersonsRow>, Reason> {
     let query = &mapping.queries[0];
     let (counts, wanted) = (RowCounts::default(), vec![mapping.items(); people.len()]);
     let mut sink = Rows::new(query, &counts, TODAY, people, &wanted);
@@ -34,13 +38,13 @@ fn gather(mapping: &Mapping, people: &[Key], rows: &[Vec<Cell<'_>>]) -> Result<V
     sink.finish()
 }
 
-fn only(mapping: &Mapping, row: Vec<Cell<'_>>) -> Found {
+fn only(mapping: &Mapping, row: Vec<Cell<'_>>) -> PersonsRow {
     gather(mapping, &[key("p1")], &[row]).unwrap().remove(0)
 }
 
-fn values(found: &Found) -> &Row {
+fn values(found: &PersonsRow) -> &Row {
     match found {
-        Found::Row(row) => row,
+        PersonsRow::Row(row) => row,
         other => panic!("no row: {other:?}"),
     }
 }
@@ -54,7 +58,7 @@ fn each_person_gets_the_row_of_that_name() {
     let found = gather(&mapping, &people, &[second, row("p1")]).unwrap();
     let sector = |at: usize| values(&found[at]).values[1].1.unwrap().into_exposed();
     assert_eq!(sector(0), Value::Code(CodeIndex(0)));
-    assert!(matches!(found[1], Found::Nothing));
+    assert!(matches!(found[1], PersonsRow::Nothing));
     assert_eq!(sector(2), Value::Code(CodeIndex(1)));
 }
 
@@ -85,8 +89,8 @@ fn two_rows_for_one_person_are_none() {
     let mapping = compile(WHOLE).unwrap();
     let people = [key("p1"), key("p2")];
     let found = gather(&mapping, &people, &[row("p1"), row("p2"), row("p1")]).unwrap();
-    assert!(matches!(found[0], Found::Unusable));
-    assert!(matches!(found[1], Found::Row(_)));
+    assert!(matches!(found[0], PersonsRow::Unusable));
+    assert!(matches!(found[1], PersonsRow::Row(_)));
     let flood = vec![row("p1"); 9];
     assert_eq!(gather(&mapping, &people, &flood).err(), Some(Reason::Invalid));
 }
@@ -104,7 +108,7 @@ fn a_row_without_a_readable_day_is_unusable() {
     ] {
         let mut row = row("p1");
         row[at] = cell;
-        assert!(matches!(only(&mapping, row), Found::Unusable), "{at} {cell:?}");
+        assert!(matches!(only(&mapping, row), PersonsRow::Unusable), "{at} {cell:?}");
     }
     let mut tomorrow = row("p1");
     tomorrow[1] = Cell::Text("2025-03-02 08:00:00");

@@ -28,7 +28,7 @@ const INSTRUCTIONS: i32 = 2_000;
 /// Statements beside a mapping's own that a connection keeps prepared.
 const BESIDE: usize = 2;
 
-pub(super) struct Sessions {
+pub(super) struct SqliteSessions {
     permits: Arc<Semaphore>,
     file: Arc<File>,
 }
@@ -42,7 +42,7 @@ struct File {
     idle: Mutex<Vec<(FileId, Connection)>>,
 }
 
-impl Sessions {
+impl SqliteSessions {
     /// So many connections at most, each keeping so many statements prepared.
     pub fn new(path: &Path, size: usize, statements: usize, busy: Duration) -> Self {
         let (path, idle) = (path.to_owned(), Mutex::default());
@@ -77,7 +77,7 @@ impl Sessions {
     }
 }
 
-impl Drop for Sessions {
+impl Drop for SqliteSessions {
     fn drop(&mut self) {
         let idle = std::mem::take(&mut *self.file.lock());
         // Closing a file may wait too.

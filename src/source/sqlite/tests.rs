@@ -9,13 +9,13 @@ use crate::clock;
 use crate::source::cell::{Cell, MAX_TEXT};
 
 /// Sessions, one at a time, of a new database with one table.
-fn sessions(folder: &Path) -> Sessions {
+fn sessions(folder: &Path) -> SqliteSessions {
     let path = folder.join("x.db");
     Connection::open(&path).unwrap().execute_batch("create table t (a integer)").unwrap();
-    Sessions::new(&path, 1, 10, Duration::from_secs(1))
+    SqliteSessions::new(&path, 1, 10, Duration::from_secs(1))
 }
 
-async fn run(sessions: &Sessions, statement: &'static str) -> Result<i64, SourceError> {
+async fn run(sessions: &SqliteSessions, statement: &'static str) -> Result<i64, SourceError> {
     let until = clock::now() + Duration::from_secs(90);
     let first = move |connection: &Connection| {
         let first = connection.prepare(statement)?.query([])?.next()?.map(|row| row.get(0));

@@ -16,7 +16,7 @@ use crate::domain::audit::{
 use crate::files::{self, expect_file};
 use crate::store::disk::place;
 use crate::store::wal;
-use crate::store::walk::{CHECKPOINT, MIRROR, Place, Step, walk};
+use crate::store::walk::{CHECKPOINT, MIRROR, WalPlace, WalkedEntry, walk};
 
 pub(super) fn open(
     dir: &Path,
@@ -26,7 +26,7 @@ pub(super) fn open(
     on_record: &mut dyn FnMut(&Record),
 ) -> Result<AuditLog, AuditError> {
     let lock = prepare(dir)?;
-    let mut on_entry = |step: Step<'_>| step.record.into_iter().for_each(&mut *on_record);
+    let mut on_entry = |step: WalkedEntry<'_>| step.record.into_iter().for_each(&mut *on_record);
     let public = key.verifying_key(origin)?;
     let walk = walk(dir, Some(&public), &mut on_entry)?;
     if let Some(fault) = walk.faults.into_iter().next() {
@@ -136,7 +136,11 @@ pub(in crate::store) fn prepare(dir: &Path) -> Result<Lock, AuditError> {
 }
 
 /// Begins a new log with its first segment.
-pub(super) fn begin(dir: &Path, origin: &Origin, options: &Options) -> Result<Place, AuditError> {
+pub(super) fn begin(
+    dir: &Path,
+    origin: &Origin,
+    options: &Options,
+) -> Result<WalPlace, AuditError> {
     let path = wal::path(dir, 0);
     let header = wal::header(origin, 0);
     create_segment(dir, &path, &header, options)
@@ -144,7 +148,7 @@ pub(super) fn begin(dir: &Path, origin: &Origin, options: &Options) -> Result<Pl
         // The log's own name stands in the folder above.
         .and_then(|()| options.disk.sync_folder(&dir.join("..")))
         .map_err(|source| failed("begin the log with", &path, source))?;
-    Ok(Place { path, offset: header.len() as u64 })
+    Ok(WalPlace { path, offset: header.len() as u64 })
 }
 
 /// Publishes the checkpoint of the empty log, so that there is one before the first
@@ -166,13 +170,13 @@ pub(super) fn sign_empty(
 }
 
 /// The last segment, ready to be written.
-pub(super) fn segment(place: &Place, options: &Options) -> Result<Segment, AuditError> {
+pub(super) fn segment(place: &WalPlace, options: &Options) -> Result<Segment, AuditError> {
     Ok(Segment { file: reopen(place, options)?, length: place.offset })
 }
 
 /// Opens the last segment, cuts what follows its last whole frame, and makes sure
 /// that what was read from it is on the disk: it may have been only in memory.
-fn reopen(place: &Place, options: &Options) -> Result<File, AuditError> {
+fn reopen(place: &WalPlace, options: &Options) -> Result<File, AuditError> {
     let path = &place.path;
     let file = OpenOptions::new()
         .append(true)

@@ -17,7 +17,7 @@ use crate::domain::audit::{SignedCheckpoint, leaf_hash};
 use crate::files;
 use crate::store::disk::{is_full, is_out_of_descriptors, place};
 use crate::store::wal;
-use crate::store::walk::{CHECKPOINT, Place};
+use crate::store::walk::{CHECKPOINT, WalPlace};
 
 pub(super) struct Publisher {
     dir: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct Publisher {
     options: Options,
     tiles: TileBuilder,
     /// Where the entries after those in `tiles` begin.
-    next: Place,
+    next: WalPlace,
     /// The segment there, once it is open.
     segment: Option<File>,
     /// Files that are computed and not yet in place.
@@ -40,7 +40,7 @@ impl Publisher {
         shared: Arc<Shared>,
         options: &Options,
         tiles: TileBuilder,
-        next: Place,
+        next: WalPlace,
     ) -> Self {
         Self {
             dir: dir.to_owned(),
@@ -109,7 +109,7 @@ impl Publisher {
             0 => {
                 // The writer has gone on to the next segment.
                 let path = wal::path(&self.dir, self.tiles.tree().size());
-                self.next = Place { path, offset: wal::SEGMENT_HEADER as u64 };
+                self.next = WalPlace { path, offset: wal::SEGMENT_HEADER as u64 };
                 self.segment = None;
                 return Ok(());
             }

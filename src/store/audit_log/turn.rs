@@ -17,7 +17,7 @@ use super::writer::{Batch, Volume, Writer};
 use super::{AuditError, Health, Options, failed};
 use crate::domain::audit::tiles::TileBuilder;
 use crate::domain::audit::{Origin, Record, SigningKey, Timestamp};
-use crate::store::walk::{Place, walk};
+use crate::store::walk::{WalPlace, walk};
 
 /// What is done between the two.
 pub(super) type Before = Box<dyn FnOnce() -> Result<(), String> + Send>;
@@ -25,7 +25,7 @@ pub(super) type Before = Box<dyn FnOnce() -> Result<(), String> + Send>;
 /// The log in which it goes on, locked and without an entry.
 pub(super) struct Next {
     volume: Volume,
-    place: Place,
+    place: WalPlace,
     at: Position,
     before: Before,
 }
@@ -103,7 +103,7 @@ impl Writer {
         Err(error)
     }
 
-    fn begin(&mut self, volume: Volume, place: Place, at: Position) -> Result<(), AuditError> {
+    fn begin(&mut self, volume: Volume, place: WalPlace, at: Position) -> Result<(), AuditError> {
         let time = Timestamp::new((self.options.utc)());
         let (shared, tiles) = (self.shared.clone(), TileBuilder::default());
         let publisher = Publisher::new(&volume.dir, shared, &self.options, tiles, place);

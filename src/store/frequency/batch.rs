@@ -3,9 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::recorded::Recorded;
 use super::{Job, RELEASES, REPEAT_WITHIN, Release};
-use crate::domain::audit::Counted;
 
 /// Uses of one transaction at most.
 pub(super) const BATCH: usize = 1024;
@@ -17,6 +15,15 @@ pub(super) struct Released {
     /// When it was first released.
     pub(super) at: i64,
     pub(super) times: u32,
+}
+
+/// What the database has to know at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Uses of a grant in a window.
+    Uses { key: [u8; 32], used: u32, expires: i64 },
+    /// A request that was released.
+    Request { request: [u8; 32], released: Released },
 }
 
 /// What the database knows of a batch's grants and requests, and then what it
@@ -53,21 +60,34 @@ impl State {
         Release::Counted { used }
     }
 
-    /// Counts again what a record says was counted; what is known stays known.
-    pub(super) fn learn(&mut self, one: &Recorded) {
-        let Recorded { digest, at, .. } = *one;
-        let released = |times| Released { digest, at, times };
-        match one.counted {
-            Counted::Use(number) => {
-                let (used, expires) = self.used.entry(one.key).or_default();
-                *used = (*used).max(number);
-                *expires = (*expires).max(one.expires);
-                self.released.entry(one.request).or_insert(released(1));
+    /// Learns what logs say was counted; what is known stays known. Gives whether more uses
+    /// of a grant are known now.
+    pub(super) fn learn(&mut self, known: &Known) -> bool {
+        match *known {
+            Known::Uses { key, used, expires } => {
+                let (before, until) = self.used.entry(key).or_default();
+                *until = (*until).max(expires);
+                let is_more = used > *before;
+                *before = used.max(*before);
+                is_more
             }
-            Counted::Repeat(number) => {
-                let known = self.released.entry(one.request).or_insert(released(number));
-                known.times = known.times.max(number);
+            Known::Request { request, released } => {
+                let known = self.released.entry(request).or_insert(released);
+                known.times = known.times.max(released.times);
+                false
             }
         }
     }
+}
+
+/// The grants and requests of which something is known, without order.
+pub(super) fn keys_of(known: &[Known]) -> (Vec<[u8; 32]>, Vec<[u8; 32]>) {
+    let (mut keys, mut requests) = (Vec::new(), Vec::new());
+    for one in known {
+        match one {
+            Known::Uses { key, .. } => keys.push(*key),
+            Known::Request { request, .. } => requests.push(*request),
+        }
+    }
+    (keys, requests)
 }

@@ -14,6 +14,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 
+use super::batch::{BATCH, Known, State, keys_of};
 use super::postgres_rows::{forget, lock, make, tables, write};
 use super::retention::old;
 use super::{CounterError, Job, Release};
@@ -38,6 +39,14 @@ const TABLES: Duration = Duration::from_secs(90);
 pub(super) struct Server {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
+}
+
+/// The rows of a transaction, in order.
+struct Rows {
+    keys: Vec<Vec<u8>>,
+    requests: Vec<Vec<u8>>,
+    /// Rows that ended before are deleted.
+    old: Option<i64>,
 }
 
 /// Why a transaction did not go well.
@@ -66,10 +75,7 @@ impl Server {
 
     /// Names the tables that are counted in, among all databases of all servers.
     pub(super) async fn name(&mut self) -> Result<String, CounterError> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => connect(&self.options).await?,
-        };
+        let mut connection = self.connection().await?;
         let name = sqlx::query_scalar(NAME).fetch_one(&mut connection);
         let name = timeout(CONNECT, name).await.map_err(|_| CounterError::Timeout)??;
         self.connection = Some(connection);
@@ -83,20 +89,66 @@ impl Server {
         batch: &[Job],
         prune: bool,
     ) -> Result<Vec<Release>, CounterError> {
-        match self.attempt(batch, prune).await {
-            Err(Fault { again: true, .. }) => self.attempt(batch, prune).await,
+        let old = prune.then(|| old(batch));
+        let keys = sorted(batch.iter().map(|job| job.key));
+        let requests = sorted(batch.iter().map(|job| job.request));
+        let change = |state: &mut State| batch.iter().map(|job| state.count(job)).collect();
+        self.change(&Rows { keys, requests, old }, &change).await
+    }
+
+    /// Counts what logs say was counted; gives of how many windows uses were lacking.
+    pub(super) async fn learn(&mut self, known: &[Known]) -> Result<u64, CounterError> {
+        let mut lacking = 0;
+        for some in known.chunks(BATCH) {
+            let (keys, requests) = keys_of(some);
+            let (keys, requests) = (sorted(keys.into_iter()), sorted(requests.into_iter()));
+            let change = |state: &mut State| -> u64 {
+                some.iter().map(|one| u64::from(state.learn(one))).sum()
+            };
+            lacking += self.change(&Rows { keys, requests, old: None }, &change).await?;
+        }
+        Ok(lacking)
+    }
+
+    /// Whether nothing was ever counted here.
+    pub(super) async fn holds_nothing(&mut self) -> Result<bool, CounterError> {
+        let mut connection = self.connection().await?;
+        let rows = "select not (exists (select 1 from uses) or exists (select 1 from releases))";
+        let none = sqlx::query_scalar(rows).fetch_one(&mut connection);
+        let none = timeout(CONNECT, none).await.map_err(|_| CounterError::Timeout)??;
+        self.connection = Some(connection);
+        Ok(none)
+    }
+
+    /// Changes what is known of some rows in one transaction, or not.
+    async fn change<T>(
+        &mut self,
+        rows: &Rows,
+        change: &(dyn Fn(&mut State) -> T + Sync),
+    ) -> Result<T, CounterError> {
+        match self.attempt(rows, change).await {
+            Err(Fault { again: true, .. }) => self.attempt(rows, change).await,
             result => result,
         }
         .map_err(|fault| fault.error)
     }
 
-    async fn attempt(&mut self, batch: &[Job], prune: bool) -> Result<Vec<Release>, Fault> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => connect(&self.options).await.map_err(|error| Fault { error, again: false })?,
-        };
+    async fn connection(&mut self) -> Result<PgConnection, CounterError> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => connect(&self.options).await,
+        }
+    }
+
+    async fn attempt<T>(
+        &mut self,
+        rows: &Rows,
+        change: &(dyn Fn(&mut State) -> T + Sync),
+    ) -> Result<T, Fault> {
+        let mut connection =
+            self.connection().await.map_err(|error| Fault { error, again: false })?;
         let mut committing = false;
-        let work = transact(&mut connection, batch, prune, &mut committing);
+        let work = transact(&mut connection, rows, change, &mut committing);
         match timeout(TRANSACTION, work).await {
             Ok(Ok(outcomes)) => {
                 self.connection = Some(connection);
@@ -132,26 +184,25 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, CounterErro
     Ok(timeout(CONNECT, connecting).await.map_err(|_| CounterError::Timeout)??)
 }
 
-async fn transact(
+async fn transact<T>(
     connection: &mut PgConnection,
-    batch: &[Job],
-    prune: bool,
+    rows: &Rows,
+    change: &(dyn Fn(&mut State) -> T + Sync),
     committing: &mut bool,
-) -> Result<Vec<Release>, sqlx::Error> {
+) -> Result<T, sqlx::Error> {
+    let Rows { keys, requests, old } = rows;
     let mut transaction = connection.begin_with("begin isolation level read committed").await?;
-    let keys = sorted(batch.iter().map(|job| job.key));
-    let requests = sorted(batch.iter().map(|job| job.request));
-    make(&mut transaction, &keys, &requests).await?;
-    let before = lock(&mut transaction, &keys, &requests).await?;
+    make(&mut transaction, keys, requests).await?;
+    let before = lock(&mut transaction, keys, requests).await?;
     let mut state = before.clone();
-    let outcomes = batch.iter().map(|job| state.count(job)).collect();
-    write(&mut transaction, &before, &state, &keys, &requests).await?;
-    if prune {
-        forget(&mut transaction, old(batch)).await?;
+    let changed = change(&mut state);
+    write(&mut transaction, &before, &state, keys, requests).await?;
+    if let Some(old) = old {
+        forget(&mut transaction, *old).await?;
     }
     *committing = true;
     transaction.commit().await?;
-    Ok(outcomes)
+    Ok(changed)
 }
 
 fn sorted(keys: impl Iterator<Item = [u8; 32]>) -> Vec<Vec<u8>> {

@@ -5,7 +5,7 @@ use super::Job;
 
 /// Requests are forgotten after a week; uses a week after the grant expired, for
 /// the clocks of replicas may differ.
-const KEEP: i64 = 7 * 86_400;
+pub(super) const KEEP: i64 = 7 * 86_400;
 
 /// So many old rows are deleted at a time.
 pub(super) const ROWS: i64 = 1000;

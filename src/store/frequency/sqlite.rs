@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, Statement};
 
-use super::batch::{BATCH, Released, State};
+use super::batch::{BATCH, Known, Released, State, keys_of};
 use super::recent::{self, Recent};
-use super::recorded::{Newest, Recorded};
 use super::retention::{self, old};
 use super::tables::{Tables, TablesError, UPGRADE};
 use super::{CounterError, Job, Release, SYNC_EVERY};
@@ -38,9 +37,12 @@ const BUSY: Duration = Duration::from_secs(2);
 /// written by many transactions is then copied once.
 const LOG_PAGES: i64 = 8192;
 
+/// Grants with their windows, and requests.
+type Keys<'k> = (&'k [[u8; 32]], &'k [[u8; 32]]);
+
 /// The statements of a batch, prepared once. Each is of one row: on one thread a step
 /// costs less than what a text for many rows would have SQLite build.
-pub(super) struct File<'c> {
+pub(super) struct Statements<'c> {
     database: &'c Connection,
     begin: Statement<'c>,
     commit: Statement<'c>,
@@ -67,7 +69,7 @@ pub(super) fn open(file: &Path) -> Result<Connection, CounterError> {
     Ok(database)
 }
 
-impl<'c> File<'c> {
+impl<'c> Statements<'c> {
     pub(super) fn new(database: &'c Connection) -> Result<Self, CounterError> {
         let prepare = |text| recent::prepare(database, text);
         Ok(Self {
@@ -97,25 +99,31 @@ impl<'c> File<'c> {
         prune: bool,
     ) -> Result<Vec<Release>, CounterError> {
         let old = prune.then(|| old(batch));
-        let keys: Vec<_> = batch.iter().map(|job| (job.key, job.request)).collect();
-        self.transact(&keys, old, |state| batch.iter().map(|job| state.count(job)).collect())
+        let (keys, requests): (Vec<_>, Vec<_>) =
+            batch.iter().map(|job| (job.key, job.request)).unzip();
+        self.transact((&keys, &requests), old, |state| {
+            batch.iter().map(|job| state.count(job)).collect()
+        })
     }
 
-    /// Counts what records say was counted. Blocking.
-    pub(super) fn count_again(&mut self, newest: Newest) -> Result<(), CounterError> {
-        let recorded: Vec<Recorded> = newest.into_counts().collect();
-        for some in recorded.chunks(BATCH) {
-            let keys: Vec<_> = some.iter().map(|one| (one.key, one.request)).collect();
-            self.transact(&keys, None, |state| some.iter().for_each(|one| state.learn(one)))?;
+    /// Counts what logs say was counted; gives of how many windows uses were lacking.
+    /// Blocking.
+    pub(super) fn learn(&mut self, known: &[Known]) -> Result<u64, CounterError> {
+        let mut lacking = 0;
+        for some in known.chunks(BATCH) {
+            let (keys, requests) = keys_of(some);
+            lacking += self.transact((&keys, &requests), None, |state| {
+                some.iter().map(|one| u64::from(state.learn(one))).sum::<u64>()
+            })?;
         }
-        Ok(())
+        Ok(lacking)
     }
 
     /// Changes what is known of some grants and requests in one transaction, or not.
     /// Rows that ended before `old` are deleted, if there is one.
     fn transact<T>(
         &mut self,
-        keys: &[([u8; 32], [u8; 32])],
+        keys: Keys<'_>,
         old: Option<i64>,
         change: impl FnOnce(&mut State) -> T,
     ) -> Result<T, CounterError> {
@@ -140,7 +148,7 @@ impl<'c> File<'c> {
 
     fn try_transact<T>(
         &mut self,
-        keys: &[([u8; 32], [u8; 32])],
+        keys: Keys<'_>,
         old: Option<i64>,
         change: impl FnOnce(&mut State) -> T,
     ) -> rusqlite::Result<T> {
@@ -163,9 +171,9 @@ impl<'c> File<'c> {
     }
 
     /// What is known of grants and requests: the newest counts, else the tables.
-    fn read(&mut self, keys: &[([u8; 32], [u8; 32])]) -> rusqlite::Result<State> {
+    fn read(&mut self, (keys, requests): Keys<'_>) -> rusqlite::Result<State> {
         let (mut state, recent) = (State::default(), self.recent.state());
-        for (key, request) in keys {
+        for key in keys {
             if let Some(used) = recent.used.get(key) {
                 state.used.insert(*key, *used);
             } else if !state.used.contains_key(key)
@@ -173,6 +181,8 @@ impl<'c> File<'c> {
             {
                 state.used.insert(*key, (recent::count(row, 0)?, row.get(1)?));
             }
+        }
+        for request in requests {
             if let Some(released) = recent.released.get(request) {
                 state.released.insert(*request, *released);
             } else if !state.released.contains_key(request)
@@ -185,6 +195,18 @@ impl<'c> File<'c> {
         }
         Ok(state)
     }
+}
+
+/// Whether nothing was ever counted in a file, which need not be there. Blocking.
+pub(super) fn holds_nothing(file: &Path) -> Result<bool, CounterError> {
+    // Opening would make it.
+    if !file.exists() {
+        return Ok(true);
+    }
+    let database = open(file)?;
+    let rows = "select exists (select 1 from uses) or exists (select 1 from releases) \
+                or exists (select 1 from recent)";
+    Ok(!database.query_row(rows, [], |row| row.get::<_, bool>(0))?)
 }
 
 /// Makes the tables, or makes an older version's ours, in one transaction.

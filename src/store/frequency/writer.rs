@@ -7,10 +7,10 @@ use std::path::Path;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::batch::BATCH;
+use super::batch::{BATCH, Known};
 use super::postgres::Server;
-use super::recorded::Newest;
-use super::sqlite::{self, File};
+use super::recorded::Recount;
+use super::sqlite::{self, Statements};
 use super::{CounterError, Job, Place, Release};
 use crate::config::counters::{CountersConfig, CountersDatabase};
 
@@ -21,30 +21,32 @@ const PRUNE_EVERY: u32 = 64;
 
 /// Opens the database and starts its writer, which ends with the last sender: on a
 /// thread of its own where each statement would block one, else as a task. Gives what is
-/// counted in.
+/// counted in, and of how many windows it lacked uses that logs have.
 pub(super) async fn start(
     config: &CountersConfig,
     folder: &Path,
-    newest: Newest,
+    recount: Recount,
     jobs: mpsc::Receiver<Job>,
-) -> Result<Place, CounterError> {
+) -> Result<(Place, u64), CounterError> {
+    let known = recount.into_known();
     match config.database(folder)? {
         CountersDatabase::Sqlite(file) => {
             let (opened, opening) = oneshot::channel();
             let thread = std::thread::Builder::new().name("counters".to_owned());
             let place = Place::File(file.clone().into());
             thread
-                .spawn(move || on_thread(&file, newest, opened, jobs))
+                .spawn(move || on_thread(&file, &known, opened, jobs))
                 .map_err(|error| CounterError::Thread(error.into()))?;
-            opening.await.map_err(|_| CounterError::Closed)??;
-            Ok(place)
+            let lacking = opening.await.map_err(|_| CounterError::Closed)??;
+            Ok((place, lacking))
         }
         // Whose commits are on its disk, or its administrator has it otherwise.
         CountersDatabase::Postgres(url) => {
             let mut server = Server::open(&url).await?;
             let name = server.name().await?;
+            let lacking = server.learn(&known).await?;
             tokio::spawn(as_task(server, jobs));
-            Ok(Place::Server(name.into()))
+            Ok((Place::Server(name.into()), lacking))
         }
     }
 }
@@ -62,22 +64,22 @@ async fn as_task(mut server: Server, mut jobs: mpsc::Receiver<Job>) {
 
 fn on_thread(
     file: &Path,
-    newest: Newest,
-    opened: oneshot::Sender<Result<(), CounterError>>,
+    known: &[Known],
+    opened: oneshot::Sender<Result<u64, CounterError>>,
     mut jobs: mpsc::Receiver<Job>,
 ) {
     let database = match sqlite::open(file) {
         Ok(database) => database,
         Err(error) => return drop(opened.send(Err(error))),
     };
-    let mut file = match File::new(&database) {
+    let mut file = match Statements::new(&database) {
         Ok(file) => file,
         Err(error) => return drop(opened.send(Err(error))),
     };
-    if let Err(error) = file.count_again(newest) {
-        return drop(opened.send(Err(error)));
+    match file.learn(known) {
+        Ok(lacking) => drop(opened.send(Ok(lacking))),
+        Err(error) => return drop(opened.send(Err(error))),
     }
-    let _ = opened.send(Ok(()));
     let mut batch = Batch::default();
     while jobs.blocking_recv_many(&mut batch.jobs, BATCH) > 0 {
         if batch.begin() {

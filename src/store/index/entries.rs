@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tlog_tiles::tlog::prove_record;
 
-use super::rows::{Gone, Row};
+use super::rows::{Gone, IndexRow};
 use super::{Hit, IndexError};
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, split_bundle};
 use crate::domain::audit::{
@@ -77,7 +77,7 @@ impl<'a> Entries<'a> {
 pub(super) fn learn(
     log: &Path,
     under: &Checkpoint,
-    last: Option<&Row>,
+    last: Option<&IndexRow>,
     names: Vec<u64>,
     gone: &Gone,
 ) -> Result<Result<Dictionary, &'static str>, ProveError> {

@@ -29,7 +29,7 @@ enum Kind {
 
 /// One bundle of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct IndexRow {
     pub(super) number: i64,
     pub(super) root: Vec<u8>,
     /// The times of its first and its last record.
@@ -39,7 +39,7 @@ pub(super) struct Row {
 /// What a bundle adds to the index.
 #[derive(Debug)]
 pub(super) struct Added {
-    pub(super) row: Row,
+    pub(super) row: IndexRow,
     /// Where names stand in it.
     pub(super) names: BTreeSet<i64>,
     /// Hashes of what can be searched by.
@@ -88,7 +88,7 @@ pub(super) fn clamp(number: u64) -> i64 {
 
 /// A way through the published entries of a log.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct EntryReader {
     pub(super) log: PathBuf,
     /// The size of the checkpoint under which it reads.
     pub(super) size: u64,
@@ -113,7 +113,7 @@ impl Gone {
     }
 }
 
-impl Reading {
+impl EntryReader {
     /// What the next so many bundles add; nothing at the end. The first may be known in
     /// part. Blocking.
     pub(super) fn bundles(&mut self, most: u64) -> Result<Vec<Added>, ProveError> {
@@ -138,7 +138,7 @@ impl Reading {
         let first = number * TILE_WIDTH;
         let bundle = read_tile(&self.log, self.size, Shelf::Entries, number)?;
         let width = usize::try_from((self.size - first).min(TILE_WIDTH)).unwrap_or_default();
-        let row = Row { number: clamp(number), root: Vec::new(), times: None };
+        let row = IndexRow { number: clamp(number), root: Vec::new(), times: None };
         let mut added = Added { row, names: BTreeSet::new(), keys: BTreeSet::new() };
         let mut edge = Edge::default();
         for (index, bytes) in (first..).zip(split_bundle(&bundle).take(width)) {
@@ -162,11 +162,11 @@ impl Reading {
     }
 }
 
-impl Reading {
+impl EntryReader {
     /// Of a bundle that was pruned: its root and the names in it, and nothing that can be
     /// searched by.
     fn hashes(&mut self, number: u64) -> Result<Added, ProveError> {
-        let row = Row { number: clamp(number), root: Vec::new(), times: None };
+        let row = IndexRow { number: clamp(number), root: Vec::new(), times: None };
         let mut added = Added { row, names: BTreeSet::new(), keys: BTreeSet::new() };
         let mut edge = Edge::default();
         let leaves = pruned::leaves(&self.log, self.size, number)?;
@@ -243,14 +243,14 @@ impl Keys {
 }
 
 /// The rows of the bundles from one number to another, that one included.
-pub(super) fn range(database: &Connection, from: i64, to: i64) -> rusqlite::Result<Vec<Row>> {
+pub(super) fn range(database: &Connection, from: i64, to: i64) -> rusqlite::Result<Vec<IndexRow>> {
     let mut range = database.prepare_cached(
         "select n, root, first, last from bundle where n between ?1 and ?2 order by n",
     )?;
     let read = |row: &rusqlite::Row<'_>| {
         let root = row.get_ref(1)?.as_bytes().unwrap_or_default().to_vec();
         let times: (Option<i64>, Option<i64>) = (row.get(2)?, row.get(3)?);
-        Ok(Row { number: row.get(0)?, root, times: times.0.zip(times.1) })
+        Ok(IndexRow { number: row.get(0)?, root, times: times.0.zip(times.1) })
     };
     range.query_map([from, to], read)?.collect()
 }

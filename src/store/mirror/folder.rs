@@ -23,14 +23,14 @@ const LOCK: &str = "lock";
 
 /// A folder.
 #[derive(Debug)]
-pub struct Folder {
+pub struct MirrorFolder {
     root: PathBuf,
     disk: Arc<dyn Disk>,
     /// Folders whose names are not on the disk yet.
     unsynced: Mutex<BTreeSet<PathBuf>>,
 }
 
-impl Folder {
+impl MirrorFolder {
     /// This folder, which need not be there yet.
     pub fn new(root: &Path) -> Self {
         Self::on(root, Arc::new(RealDisk))
@@ -57,7 +57,7 @@ impl Folder {
     }
 }
 
-impl Store for Folder {
+impl Store for MirrorFolder {
     fn get(&self, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
         self.is_there()?;
         match files::read(&self.root.join(name), most) {

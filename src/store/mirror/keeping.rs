@@ -68,9 +68,9 @@ impl Turner {
 
 /// What the metrics look at.
 #[derive(Debug, Clone)]
-pub struct Look(Arc<Shared>);
+pub struct MirrorLook(Arc<Shared>);
 
-impl Look {
+impl MirrorLook {
     /// How it stands.
     pub fn standing(&self) -> Standing {
         self.0.state.lock().standing
@@ -96,8 +96,8 @@ impl Mirroring {
     }
 
     /// For whoever wants to know how it stands.
-    pub fn look(&self) -> Look {
-        Look(self.shared.clone())
+    pub fn look(&self) -> MirrorLook {
+        MirrorLook(self.shared.clone())
     }
 
     /// For whoever turns the log.

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{FaultKind, Place, Stop, TornTail, WalkError, Walker};
+use super::{FaultKind, Stop, TornTail, WalPlace, WalkError, Walker};
 use crate::domain::audit::leaf_hash;
 use crate::files;
 use crate::store::wal;
@@ -62,10 +62,10 @@ impl Walker<'_> {
         let mut at = wal::SEGMENT_HEADER;
         loop {
             if self.walk.edge.size() == published {
-                let place = Place { path: path.to_owned(), offset: at as u64 };
+                let place = WalPlace { path: path.to_owned(), offset: at as u64 };
                 self.walk.unpublished = Some(place);
             }
-            self.walk.active = Some(Place { path: path.to_owned(), offset: at as u64 });
+            self.walk.active = Some(WalPlace { path: path.to_owned(), offset: at as u64 });
             let rest = bytes.get(at..).unwrap_or_default();
             if rest.is_empty() {
                 return Ok(Ok(()));

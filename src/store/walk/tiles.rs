@@ -9,7 +9,7 @@ use super::{CHECKPOINT, FaultKind, Stop, WalkError, Walker};
 use crate::domain::audit::tiles::{Shelf, TILE_WIDTH, Tile, split_bundle};
 use crate::domain::audit::{Entry, Hash, leaf_hash};
 use crate::store::pruned;
-use crate::store::sealed::{self, Found};
+use crate::store::sealed::{self, FoundTile};
 
 /// A tile's path and content.
 type Held = (String, Vec<u8>);
@@ -158,8 +158,8 @@ impl Walker<'_> {
         path: String,
     ) -> Result<Result<Option<Held>, Stop>, WalkError> {
         match sealed::read_at(self.log, &tile, path.clone()) {
-            Ok(Found { path, content: Some(content) }) => Ok(Ok(Some((path, content)))),
-            Ok(Found { path, content: None }) => {
+            Ok(FoundTile { path, content: Some(content) }) => Ok(Ok(Some((path, content)))),
+            Ok(FoundTile { path, content: None }) => {
                 let what = "the sealed bundle is damaged";
                 self.fault(FaultKind::Changed, &path, None, what);
                 Ok(Err(Stop))

@@ -9,7 +9,7 @@ use prometheus_client::registry::Unit;
 
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// It only rises, and begins again at a start.
     Counter,
     /// A value of now.
@@ -37,13 +37,13 @@ pub struct Name {
     /// What a value counts.
     pub of: Of,
     /// What it is.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// What it tells, without a full stop.
     pub help: &'static str,
 }
 
 impl Name {
-    const fn new(kind: Kind, of: Of, stem: &'static str, help: &'static str) -> Self {
+    const fn new(kind: MetricKind, of: Of, stem: &'static str, help: &'static str) -> Self {
         Self { stem, of, kind, help }
     }
 
@@ -67,9 +67,9 @@ impl Name {
     pub fn series(&self) -> Vec<String> {
         let unit = self.unit().map(|unit| format!("_{}", unit.as_str())).unwrap_or_default();
         let endings: &[&str] = match self.kind {
-            Kind::Counter => &["_total"],
-            Kind::Gauge => &[""],
-            Kind::Histogram => &["_bucket", "_sum", "_count"],
+            MetricKind::Counter => &["_total"],
+            MetricKind::Gauge => &[""],
+            MetricKind::Histogram => &["_bucket", "_sum", "_count"],
         };
         endings.iter().map(|ending| format!("{}{unit}{ending}", self.stem)).collect()
     }
@@ -79,7 +79,7 @@ macro_rules! names {
     ($($name:ident = $kind:ident $of:ident $stem:literal $help:literal;)+) => {
         $(
             #[doc = $help]
-            pub const $name: Name = Name::new(Kind::$kind, Of::$of, $stem, $help);
+            pub const $name: Name = Name::new(MetricKind::$kind, Of::$of, $stem, $help);
         )+
 
         /// Every metric.

@@ -7,7 +7,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-use super::names::{Kind, Name};
+use super::names::{MetricKind, Name};
 
 /// A label's name and value. Values come from the configuration or from closed lists,
 /// never from who asks.
@@ -34,14 +34,17 @@ impl Sheet {
         for group in self.0.chunk_by(|(one, ..), (other, ..)| one == other) {
             let Some((name, ..)) = group.first() else { continue };
             let (unit, kind) = (name.unit(), name.kind);
-            let kind = if kind == Kind::Counter { MetricType::Counter } else { MetricType::Gauge };
+            let kind =
+                if kind == MetricKind::Counter { MetricType::Counter } else { MetricType::Gauge };
             let help = format!("{}.", name.help);
             let mut metric = encoder.encode_descriptor(name.stem, &help, unit.as_ref(), kind)?;
             for (name, labels, value) in group {
                 let mut series = metric.encode_family(labels)?;
                 match name.kind {
-                    Kind::Counter => series.encode_counter::<NoLabelSet, _, f64>(value, None)?,
-                    Kind::Gauge | Kind::Histogram => series.encode_gauge(value)?,
+                    MetricKind::Counter => {
+                        series.encode_counter::<NoLabelSet, _, f64>(value, None)?
+                    }
+                    MetricKind::Gauge | MetricKind::Histogram => series.encode_gauge(value)?,
                 }
             }
         }

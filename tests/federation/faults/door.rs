@@ -17,7 +17,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tributary::clock;
 use tributary::domain::peer::{Role, SpiffeId, TrustDomain};
-use tributary::link::pki::{Authority, Request, Validity};
+use tributary::link::pki::{Authority, CertificateRequest, Validity};
 use tributary::wire::refusal::reason_of;
 
 use super::raw;
@@ -26,6 +26,7 @@ use crate::kit::frames::{
     self, DATA, END_HEADERS, HEADERS, PING, PREFACE, SETTINGS, WINDOW_UPDATE, frame, headers,
 };
 use crate::kit::rude::{Pair, rude, rude_connect};
+use crate::kit::waiting::becomes;
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const PRIORITY: u8 = 2;
@@ -96,7 +97,7 @@ impl Door {
     fn issue(&self, federation: &Federation, domain: &TrustDomain, name: &str) -> Pair {
         let authority = Authority::open(&federation.home.join("certs/dev"), domain).unwrap();
         let validity = Validity::days(clock::utc(), 1).unwrap();
-        Pair::from(&authority.issue(&Request::local(self.role, name, validity)).unwrap())
+        Pair::from(&authority.issue(&CertificateRequest::local(self.role, name, validity)).unwrap())
     }
 
     /// A connection on which a call was answered; none where the door refuses it.
@@ -172,14 +173,15 @@ async fn row_61_frames_without_work_end_their_connection_at_gateways_and_agencie
     let open = frame(HEADERS, END_HEADERS, 1, &headers(CHECK, &[]));
     let floods = [
         ("PING", frame(PING, 0, 0, &[7; 8])),
-        ("WINDOW_UPDATE", frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes())),
+        ("WINDOW-UPDATE", frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes())),
         ("PRIORITY", frame(PRIORITY, 0, 3, &[0, 0, 0, 0, 1])),
-        ("empty DATA", frame(DATA, 0, 1, &[])),
-        ("an unknown kind", frame(0xbb, 0, 0, &[])),
+        ("empty-DATA", frame(DATA, 0, 1, &[])),
+        ("unknown", frame(0xbb, 0, 0, &[])),
     ];
     for door in doors(&federation, &[("idle_frames", 100)]).await {
-        let pair = door.issue(&federation, &door.crowd, "flood");
         for (what, flood) in &floods {
+            // Each by an identity of its own: whoever flooded waits before it is read again.
+            let pair = door.issue(&federation, &door.crowd, what);
             let stream = rude_connect(door.address, rude(Some(&pair), &["h2"])).await.unwrap();
             let (mut read, mut write) = tokio::io::split(stream);
             let greeting = [PREFACE.to_vec(), frame(SETTINGS, 0, 0, &[]), open.clone()].concat();
@@ -208,6 +210,9 @@ async fn row_60_one_identity_on_32_connections_holds_no_more_than_a_peer_may() {
         let ended = door.besiege(&pairs, 8, BYTES, 20 * MIB / BYTES).await;
         assert!(ended.contains_key("MEMORY_SPENT"), "{:?}: {ended:?}", door.role);
         door.serves_others(&federation).await;
+        // It waits, and is served again once it keeps the rules.
+        let served = async || door.enter(&pairs[0]).await.is_some();
+        becomes("the return of whoever took too much", true, served).await;
     }
 }
 

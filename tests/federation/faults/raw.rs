@@ -14,7 +14,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tributary::clock;
 use tributary::domain::peer::{Role, SpiffeId};
-use tributary::link::pki::{Authority, Request, Validity};
+use tributary::link::pki::{Authority, CertificateRequest, Validity};
 
 use crate::kit::federation::{Federation, within};
 use crate::kit::rude::{Pair, rude, rude_connect};
@@ -45,7 +45,7 @@ pub fn consumers(federation: &Federation, name: &str, count: usize) -> Vec<Pair>
         known.map(|known| Authority::open(&pki, known.trust_domain()).unwrap()).collect();
     let validity = Validity::days(clock::utc(), 1).unwrap();
     let issue = |(nth, authority): (usize, &Authority)| {
-        let request = Request::local(Role::Consumer, &format!("{name}-{nth}"), validity);
+        let request = CertificateRequest::local(Role::Consumer, &format!("{name}-{nth}"), validity);
         Pair::from(&authority.issue(&request).unwrap())
     };
     authorities.iter().cycle().take(count).enumerate().map(issue).collect()

@@ -9,7 +9,7 @@ use time::Duration;
 use toml_edit::DocumentMut;
 use tributary::clock;
 use tributary::domain::peer::Role;
-use tributary::link::pki::{Authority, Request, Validity};
+use tributary::link::pki::{Authority, CertificateRequest, Validity};
 
 use crate::kit::federation::Federation;
 use crate::kit::process::binary;
@@ -32,7 +32,8 @@ fn expired(federation: &Federation) -> (PathBuf, PathBuf) {
     let domain = "gateway.city.example".parse().unwrap();
     let authority = Authority::open(&federation.home.join("certs/dev"), &domain).unwrap();
     let validity = Validity::days(now - Duration::days(9), 1).unwrap();
-    let issued = authority.issue(&Request::local(Role::Gateway, "expired", validity)).unwrap();
+    let issued =
+        authority.issue(&CertificateRequest::local(Role::Gateway, "expired", validity)).unwrap();
     (issued.certificate, issued.key)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tributary::clock;
-use tributary::link::https::{Anchors, FetchError, FetchLimits, HttpsClient, HttpsUri};
+use tributary::link::https::{FetchError, FetchLimits, HttpsClient, HttpsUri, ServerAnchors};
 use tributary::service::status_lists::MEDIA_TYPE;
 
 use super::support::*;
@@ -162,7 +162,7 @@ async fn anchors_out_of_their_time_vouch_for_nobody() {
         });
         let file = pki.dir.path().join("anchors.pem");
         write(&file, &pem("CERTIFICATE", &authority.der));
-        let client = HttpsClient::new(Anchors::load(&file).unwrap(), FetchLimits::default());
+        let client = HttpsClient::new(ServerAnchors::load(&file).unwrap(), FetchLimits::default());
         let refused = client.get(&uri(1), MEDIA_TYPE).await.unwrap_err();
         assert!(matches!(refused, FetchError::AnchorsExpired(_)), "{refused}");
     }
@@ -178,7 +178,7 @@ fn anchors_that_cannot_be_used_are_refused() {
         (pki.issued.certificate.clone(), "no authority's certificate"),
         (pki.dir.path().join("none.pem"), "cannot read"),
     ] {
-        let refused = Anchors::load(&file).unwrap_err().to_string();
+        let refused = ServerAnchors::load(&file).unwrap_err().to_string();
         assert!(refused.contains(told), "{refused}");
     }
 }

@@ -29,8 +29,10 @@ use tributary::domain::now::Reading;
 use tributary::domain::peer::{Role, SpiffeId, TrustDomain};
 use tributary::issuer::SigningKey;
 use tributary::link::crypto;
-use tributary::link::https::{self, Anchors, Document, FetchLimits, PublishLimits, ServerPair};
-use tributary::link::pki::{Authority, Issued, Request, Validity};
+use tributary::link::https::{
+    self, Document, FetchLimits, PublishLimits, ServerAnchors, ServerPair,
+};
+use tributary::link::pki::{Authority, CertificateRequest, Issued, Validity};
 use tributary::service::status_lists::{MEDIA_TYPE, StatusPlan, StatusPoll, fetch_limits};
 
 pub const DOMAIN: &str = "consent.city.example";
@@ -62,15 +64,15 @@ impl Pki {
     /// A certificate for these DNS names alone.
     pub fn issue_for(&self, names: &[&str]) -> Issued {
         let dns = names.iter().map(|&name| name.to_owned()).collect();
-        self.authority.issue(&Request { dns, ips: Vec::new(), ..request() }).unwrap()
+        self.authority.issue(&CertificateRequest { dns, ips: Vec::new(), ..request() }).unwrap()
     }
 
     pub fn anchors_file(&self) -> PathBuf {
         self.authority.anchors()
     }
 
-    pub fn anchors(&self) -> Anchors {
-        Anchors::load(&self.anchors_file()).unwrap()
+    pub fn anchors(&self) -> ServerAnchors {
+        ServerAnchors::load(&self.anchors_file()).unwrap()
     }
 
     /// A connection after the handshake, on which nothing was asked yet.
@@ -92,8 +94,8 @@ impl Pki {
     }
 }
 
-fn request() -> Request {
-    Request::local(Role::Issuer, "consent", Validity::days(clock::utc(), 1).unwrap())
+fn request() -> CertificateRequest {
+    CertificateRequest::local(Role::Issuer, "consent", Validity::days(clock::utc(), 1).unwrap())
 }
 
 pub fn pair(issued: &Issued) -> Arc<ServerPair> {
@@ -243,7 +245,7 @@ impl Signer {
 }
 
 /// A plan with a short schedule.
-pub fn plan(anchors: &Anchors, issuers: &[(&Signer, &str)]) -> StatusPlan {
+pub fn plan(anchors: &ServerAnchors, issuers: &[(&Signer, &str)]) -> StatusPlan {
     let mut pins = IssuerPins::default();
     for (signer, uri) in issuers {
         pins.pin(spiffe(signer.name), signer.pin(uri)).unwrap();

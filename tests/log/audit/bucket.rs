@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tributary::store::audit_log::Options;
-use tributary::store::mirror::{Bucket, Folder, Mirror, MirrorError, Mirroring, Store, fetch};
+use tributary::store::mirror::{
+    Bucket, Mirror, MirrorError, MirrorFolder, Mirroring, Store, fetch,
+};
 use tributary::store::proof::prove;
 use tributary::store::verify::{Report, Verdict, verify};
 
@@ -61,7 +63,7 @@ impl Pair {
     /// The mirror, brought into a folder of its own.
     fn fetched(&self) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let to = Folder::new(folder.path());
+        let to = MirrorFolder::new(folder.path());
         fetch(&self.store(), &verifying_key(), &to, &mut |_| {}).unwrap();
         folder
     }

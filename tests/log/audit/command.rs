@@ -128,3 +128,47 @@ fn a_log_is_mirrored_once_and_a_mirror_of_more_is_left_alone() {
     // Only a process that goes on keeping a mirror notes where.
     assert!(!log.join("mirrored").exists());
 }
+
+/// Of several logs the one is found that has what is to be proved.
+#[test]
+fn a_receipt_and_an_entry_are_found_in_the_log_of_several_that_has_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let [old, new] = ["logs/old", "logs/new"].map(|name| dir.path().join(name));
+    let receipts = closed_log(&old, 30);
+    let other = super::support::closed_log_of("other.city.example/2027", &new, 40);
+    let keys = [verifying_key(), other.1].map(|key| key.to_string());
+    let logs = dir.path().join("logs");
+    let run = |args: &[&str]| {
+        let keys = keys.iter().flat_map(|key| ["--key", key]);
+        audit(&args.iter().copied().chain(keys).collect::<Vec<_>>())
+    };
+    for receipt in [&receipts[7], &other.0[33]] {
+        let file = dir.path().join("receipt.json");
+        std::fs::write(&file, serde_json::to_string(&receipt.file(None)).unwrap()).unwrap();
+        let (file, out) = (text(&file), dir.path().join("a.tlog-proof"));
+        assert_eq!(run(&["check-receipt", file]), Some(ExitCode::SUCCESS));
+        let of_two = run(&["check-receipt", file, "--log", text(&old), "--log", text(&new)]);
+        assert_eq!(of_two, Some(ExitCode::SUCCESS));
+        let of_folder = run(&["check-receipt", file, "--log", text(&logs)]);
+        assert_eq!(of_folder, Some(ExitCode::SUCCESS));
+        let proved = run(&["prove", text(&logs), "--receipt", file, "--out", text(&out)]);
+        assert_eq!(proved, Some(ExitCode::SUCCESS));
+        // The entry by itself, of which the log is not known.
+        let proof = std::fs::read_to_string(&out).unwrap();
+        let proof = tributary::domain::audit::TlogProof::parse(&proof).unwrap();
+        let entry = dir.path().join("entry");
+        std::fs::write(&entry, &proof.entry).unwrap();
+        let index = proof.index.to_string();
+        let held = ["prove", text(&logs), "--index", &index, "--entry", text(&entry)];
+        assert_eq!(run(&[&held[..], &["--out", text(&out)]].concat()), Some(ExitCode::SUCCESS));
+        std::fs::write(&entry, b"nothing").unwrap();
+        assert_eq!(run(&held), Some(ExitCode::from(2)), "no log has it");
+    }
+    assert_eq!(run(&["prove", text(&logs), "--index", "3"]), None, "of which log?");
+    assert_eq!(run(&["index", text(&logs)]), Some(ExitCode::SUCCESS));
+    for log in [&old, &new] {
+        assert!(log.with_extension("index").exists());
+    }
+    let named = dir.path().join("one.index");
+    assert_eq!(run(&["index", text(&logs), "--index", text(&named)]), None);
+}

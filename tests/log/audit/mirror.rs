@@ -11,7 +11,7 @@ use std::time::Duration;
 use tributary::store::audit_log::{AuditError, AuditLog, Options};
 use tributary::store::disk::Disk;
 use tributary::store::enforced;
-use tributary::store::mirror::{Folder, Mirror, MirrorError, Mirroring};
+use tributary::store::mirror::{Mirror, MirrorError, MirrorFolder, Mirroring};
 use tributary::store::proof::prove;
 use tributary::store::verify::{Report, Verdict, verify};
 
@@ -49,7 +49,7 @@ impl Pair {
     }
 
     fn of(&self, disk: Arc<dyn Disk>) -> Mirror {
-        let store = Box::new(Folder::on(&self.mirror(), disk));
+        let store = Box::new(MirrorFolder::on(&self.mirror(), disk));
         Mirror::new(&self.log(), verifying_key(), store, Some("here".to_owned()))
     }
 
@@ -269,7 +269,7 @@ fn row_71_a_mirror_of_something_else_or_of_more_is_left_as_it_is() {
     drop(append(&elsewhere, 1).unwrap());
     elsewhere.close().unwrap();
     let key = signing_key().verifying_key(&"other/2026".parse().unwrap()).unwrap();
-    let store = Box::new(Folder::new(&other.mirror()));
+    let store = Box::new(MirrorFolder::new(&other.mirror()));
     Mirror::new(&other.log(), key, store, None).round(&|| true).unwrap();
     replace(&other.mirror());
     refused("another log's mirror", "other");

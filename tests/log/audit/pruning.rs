@@ -12,9 +12,9 @@ use tributary::domain::audit::{
 use tributary::store::audit_log::{AuditError, AuditLog, Options};
 use tributary::store::disk::RealDisk;
 use tributary::store::index::Index;
-use tributary::store::mirror::{Folder, Mirror};
+use tributary::store::mirror::{Mirror, MirrorFolder};
 use tributary::store::proof::{ProveError, check_receipt, prove, prove_consistency, prove_held};
-use tributary::store::prune::{Held, PruneError, plan, prune};
+use tributary::store::prune::{KeptBy, PruneError, plan, prune};
 use tributary::store::pruned;
 use tributary::store::verify::{Report, Rollback, Verdict, verify};
 use tributary::store::walk::walk;
@@ -124,7 +124,7 @@ fn row_90_whole_bundles_go_and_every_proof_can_still_be_made() {
     let proofs: Vec<_> = [3, 255, 256, 700].map(|at| prove(&log, &key, at).unwrap()).into();
     // Nothing is changed by looking.
     let shown = plan(&log, &key, after(1000), after(RECORDS * 2)).unwrap();
-    assert_eq!((shown.held, shown.already), (Held::Age, 0));
+    assert_eq!((shown.held, shown.already), (KeptBy::Age, 0));
     assert!(shown.before > 700 && shown.before.is_multiple_of(256) && shown.bytes > 0, "{shown:?}");
     assert_eq!(bundles(&log).len(), before_it);
 
@@ -204,7 +204,7 @@ fn row_90_whole_bundles_go_and_every_proof_can_still_be_made() {
     // The newest stay, however old they are.
     let times = (after(RECORDS * 9), after(RECORDS * 9));
     let last = prune(&log, &key, &signing_key(), times, &RealDisk).unwrap();
-    assert_eq!(last.held, Held::Segment);
+    assert_eq!(last.held, KeptBy::Segment);
     assert!(last.before < pruned.check().entries);
     pruned.is_sound(last.before);
     let log = open(&log, at_the_end(options())).unwrap();
@@ -238,10 +238,10 @@ fn row_90_a_use_of_a_grant_that_may_be_used_holds_back_what_follows() {
         (plan.before, plan.held)
     };
     let week = 7 * 86_400;
-    assert_eq!(seen(expires), (768, Held::Window));
-    assert_eq!(seen(expires + week - 1), (768, Held::Window));
+    assert_eq!(seen(expires), (768, KeptBy::Window));
+    assert_eq!(seen(expires + week - 1), (768, KeptBy::Window));
     let (before, held) = seen(expires + week);
-    assert!(before > 1024 && held == Held::Age, "{before} {held:?}");
+    assert!(before > 1024 && held == KeptBy::Age, "{before} {held:?}");
 }
 
 /// The machine stops at each operation: the log opens, verifies, and the next run finishes.
@@ -396,7 +396,7 @@ fn row_90_a_mirror_follows_the_pruning_of_its_log() {
     let begin = |name: &str| {
         let folder = pruned.dir.path().join(name);
         fs::create_dir_all(&folder).unwrap();
-        Mirror::new(&log, verifying_key(), Box::new(Folder::new(&folder)), None)
+        Mirror::new(&log, verifying_key(), Box::new(MirrorFolder::new(&folder)), None)
     };
     let check = |folder: &Path, before: u64| {
         let report = verify(folder, &key, None, &mut |_| {}).unwrap();
@@ -426,7 +426,7 @@ fn row_90_a_mirror_follows_the_pruning_of_its_log() {
         let folder = pruned.dir.path().join(format!("behind-{at}"));
         copy(&behind, &folder);
         let disk = BadDisk::new(Trouble::StopsAt(at));
-        let store = Box::new(Folder::on(&folder, disk));
+        let store = Box::new(MirrorFolder::on(&folder, disk));
         let done = Mirror::new(&log, verifying_key(), store, None).round(&|| true);
         let report = verify(&folder, &key, None, &mut |_| {}).unwrap();
         assert_eq!(report.verdict, Verdict::Sound, "stopped at {at}: {report:?}");

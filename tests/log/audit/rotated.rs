@@ -19,6 +19,8 @@ use tributary::store::proof::{prove, published};
 use tributary::store::witness::{Contradiction, Witness};
 use tributary::wire::proto::pb;
 
+use crate::kit::process::binary;
+
 /// A log as its owner publishes it, true or forged: at most 255 entries.
 struct Log {
     folder: TempDir,
@@ -589,4 +591,46 @@ async fn each_log_of_a_row_is_followed_and_one_that_was_never_shown_is_missed() 
     turned.new.publish();
     assert_eq!(asking.look(&showing).await, Standing::Sound);
     assert_eq!(held(folder.path(), &last), Some(2));
+}
+
+/// `audit verify` of a log and the one that goes on from it: how the first one ended is held
+/// against what the second one says, and each contradiction has its name.
+#[test]
+fn an_ended_log_is_held_against_what_the_next_one_says_of_its_end() {
+    let verify = |logs: &[&Log]| {
+        let mut command = binary();
+        command.args(["audit", "verify", "--json"]);
+        for log in logs {
+            // What a mirror has is what this one has.
+            std::fs::write(log.folder.path().join("mirror"), "").unwrap();
+            command.arg(log.folder.path()).arg("--key").arg(log.public.to_string());
+        }
+        let output = command.output().unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let found = |report: &serde_json::Value| {
+            let faults = report["faults"].as_array().unwrap().iter();
+            faults.map(|fault| fault["what"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let found = told.as_array().unwrap().iter().flat_map(found).collect::<Vec<_>>();
+        (output.status.code().unwrap(), found.join("; "))
+    };
+    let mut old = Log::fresh('a', 5);
+    let next = Log::after('b', old.end());
+    assert_eq!(verify(&[&old, &next]), (0, String::new()));
+    assert_eq!(verify(&[&next, &old]), (0, String::new()), "in any order");
+
+    let (code, said) = verify(&[&old, &next, &Log::after('c', old.end())]);
+    assert!(code == 2 && said.contains("LOG_FORKED: two logs go on from this one"), "{said}");
+
+    let longer = Checkpoint { size: 7, ..old.end() };
+    let (code, said) = verify(&[&old, &Log::after('d', longer)]);
+    assert!(code == 3 && said.contains("LOG_ROLLED_BACK: `d.city.example/audit`"), "{said}");
+
+    let other = Checkpoint { root: Hash([7; 32]), ..old.end() };
+    let (code, said) = verify(&[&old, &Log::after('e', other)]);
+    assert!(code == 2 && said.contains("LOG_FORKED") && said.contains("another"), "{said}");
+
+    old.grow(1);
+    let (code, said) = verify(&[&old, &next]);
+    assert!(code == 2 && said.contains("LOG_FORKED") && said.contains("grew to 6"), "{said}");
 }

@@ -94,9 +94,21 @@ pub fn append(log: &AuditLog, number: u64) -> Result<Receipt, AuditError> {
 /// A closed log of so many records, closed and reopened in between so that narrower
 /// tiles of earlier checkpoints are there too.
 pub fn closed_log(dir: &Path, records: u64) -> Vec<Receipt> {
+    closed(records, || open(dir, options()).unwrap())
+}
+
+/// As [`closed_log`], of another origin; with its key.
+pub fn closed_log_of(origin: &str, dir: &Path, records: u64) -> (Vec<Receipt>, VerifyingKey) {
+    let origin: Origin = origin.parse().unwrap();
+    let open = || AuditLog::open_with(dir, &origin, signing_key(), options()).unwrap();
+    let receipts = closed(records, open);
+    (receipts, signing_key().verifying_key(&origin).unwrap())
+}
+
+fn closed(records: u64, open: impl Fn() -> AuditLog) -> Vec<Receipt> {
     let mut receipts = Vec::new();
     for part in 0..3 {
-        let log = open(dir, options()).unwrap();
+        let log = open();
         for number in part * records / 3..(part + 1) * records / 3 {
             receipts.push(append(&log, number).unwrap());
         }

@@ -42,7 +42,7 @@ fn sound(log: &Path, key: &VerifyingKey) -> Checkpoint {
 /// The requests whose sections a log has, in its order.
 fn requests(log: &Path) -> Vec<String> {
     let mut all = Vec::new();
-    let mut see = |step: tributary::store::walk::Step<'_>| {
+    let mut see = |step: tributary::store::walk::WalkedEntry<'_>| {
         if let Some(Record::Section(section)) = step.record {
             all.push(section.request.to_string());
         }
@@ -54,7 +54,7 @@ fn requests(log: &Path) -> Vec<String> {
 /// What the first entry says of the log before, if it says anything.
 fn succeeds(log: &Path) -> Option<Checkpoint> {
     let mut first = None;
-    let mut see = |step: tributary::store::walk::Step<'_>| {
+    let mut see = |step: tributary::store::walk::WalkedEntry<'_>| {
         if step.index == 0 {
             first = Some(Entry::decode(step.bytes).unwrap());
         }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use tributary::domain::audit::VerifyingKey;
-use tributary::store::mirror::{Folder, fetch};
+use tributary::store::mirror::{MirrorFolder, fetch};
 use tributary::store::verify::{Verdict, verify};
 
 use super::town::{AGENCY, Town};
@@ -107,7 +107,7 @@ async fn row_71_a_gateway_keeps_its_mirror_in_object_storage_and_nobody_waits_fo
         let (place, key) = (place.clone(), town.key("gateway"));
         let fetched = tokio::task::spawn_blocking(move || {
             let folder = tempfile::tempdir().unwrap();
-            let size = fetch(&*place, &key, &Folder::new(folder.path()), &mut |_| {}).ok()?;
+            let size = fetch(&*place, &key, &MirrorFolder::new(folder.path()), &mut |_| {}).ok()?;
             if size > 1 {
                 is_sound(folder.path(), &key);
             }

@@ -34,16 +34,24 @@ use crate::kit::waiting::{Reserved, becomes};
 pub const AGENCY: &str = "employment";
 pub const ITEM: &str = "employment.current.started_on";
 
-/// What a demo left behind that has ended.
+/// What a demo left behind that has ended; its grants may be used again and again.
 fn master() -> &'static City {
     static MASTER: OnceLock<City> = OnceLock::new();
-    MASTER.get_or_init(|| {
-        let mut city = City::of(12, &["--grant-uses", "1000000"]);
-        city.demo.signal("TERM");
-        assert!(city.demo.wait().success());
-        publish(&city.home, &city.described);
-        city
-    })
+    MASTER.get_or_init(|| left("1000000"))
+}
+
+/// As [`master`]; each of its grants may be used three times.
+fn sparing() -> &'static City {
+    static MASTER: OnceLock<City> = OnceLock::new();
+    MASTER.get_or_init(|| left("3"))
+}
+
+fn left(uses: &str) -> City {
+    let mut city = City::of(12, &["--grant-uses", uses]);
+    city.demo.signal("TERM");
+    assert!(city.demo.wait().success());
+    publish(&city.home, &city.described);
+    city
 }
 
 /// The status list, for every test of this process.
@@ -95,6 +103,7 @@ impl Here {
 /// A copy of the files, for one test.
 pub struct Town {
     pub home: PathBuf,
+    master: &'static City,
     /// Where the agency listens, in each of its lives.
     agency: Reserved,
     _folder: TempDir,
@@ -102,14 +111,23 @@ pub struct Town {
 
 impl Town {
     pub fn new() -> Self {
+        Self::of(master())
+    }
+
+    /// One in which each grant may be used three times.
+    pub fn of_few_uses() -> Self {
+        Self::of(sparing())
+    }
+
+    fn of(master: &'static City) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().canonicalize().unwrap().join("town");
-        let from = &master().home;
+        let from = &master.home;
         for part in ["agencies", "catalogue", "certs", "consent", "data", "policies"] {
             copy(&from.join(part), &home.join(part));
         }
         std::fs::copy(from.join("gateway.toml"), home.join("gateway.toml")).unwrap();
-        let town = Self { home, agency: Reserved::new(), _folder: folder };
+        let town = Self { home, master, agency: Reserved::new(), _folder: folder };
         // Fewer combinations to evaluate at each start.
         town.edit(&town.home.join("policies/vocabulary.toml"), |vocabulary| {
             let agencies = toml_edit::Array::from_iter([AGENCY]);
@@ -204,21 +222,21 @@ impl Town {
     }
 
     pub fn grant(&self, person: usize) -> String {
-        master().grant(person)
+        self.master.grant(person)
     }
 
     pub fn people(&self) -> usize {
-        master().described.grants.len()
+        self.master.described.grants.len()
     }
 
     fn consumer(&self) -> (PathBuf, PathBuf) {
-        let consumer = &master().described.consumers[0];
+        let consumer = &self.master.described.consumers[0];
         (consumer.certificate.clone(), consumer.key.clone())
     }
 
     pub async fn client(&self, gateway: SocketAddr) -> Result<GatewayClient, ClientError> {
         let (certificate, key) = self.consumer();
-        let address = master().address(certificate, key);
+        let address = self.master.address(certificate, key);
         let address = Address { endpoint: gateway.to_string(), ..address };
         // Each refusal is to be seen as it comes.
         Ok(GatewayClient::connect(&address).await?.asking_once())
@@ -281,12 +299,12 @@ impl Town {
     /// Revokes a person's grant at the consent service, for every test of this
     /// process: let nobody else use that person.
     pub fn revoke(&self, person: usize) {
-        master().revoke_grant(&master().described.grants[person].jti);
+        self.master.revoke_grant(&self.master.described.grants[person].jti);
     }
 
     /// The consumer as whom clients ask.
     pub fn asks_as(&self) -> String {
-        master().described.consumers[0].id.clone()
+        self.master.described.consumers[0].id.clone()
     }
 }
 

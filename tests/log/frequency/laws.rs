@@ -7,10 +7,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use tributary::store::frequency::{Newest, Release};
+use tributary::store::frequency::{Recount, Release};
 
 use super::model::Model;
-use super::support::{Ask, Section, counted, recorded};
+use super::support::{Ask, Section, counted, everything, recorded, start};
 
 /// A round: what is asked together, and of which replica.
 type Round = (Vec<Ask>, usize);
@@ -107,7 +107,7 @@ async fn counted_again(
     }
     let section = Section::sqlite(&file(&after));
     let newest = || {
-        let mut newest = Newest::new(Duration::from_secs(86_400));
+        let mut newest = Recount::at_start(Duration::from_secs(86_400), start());
         log.iter().for_each(|record| newest.see(record));
         newest
     };
@@ -117,6 +117,109 @@ async fn counted_again(
         prop_assert_eq!(counted(&counters, ask).await, model.release(ask), "{:?}", ask);
     }
     Ok(())
+}
+
+/// What happens to an agency beside what it is asked.
+#[derive(Debug, Clone)]
+enum Event {
+    Asked(Ask),
+    /// A copy of the counters is made.
+    Copied,
+    /// The machine is lost, and with it the counters; a new log begins, and uses are counted
+    /// again from all logs.
+    Lost,
+    /// The counters are put back from the copy, and uses are counted again.
+    PutBack,
+    /// The counters are gone, and the log is there: a start is enough.
+    Gone,
+    /// It is counted again though nothing was lost.
+    Again,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        12 => ask().prop_map(Event::Asked),
+        1 => Just(Event::Copied),
+        1 => Just(Event::Lost),
+        1 => Just(Event::PutBack),
+        1 => Just(Event::Gone),
+        1 => Just(Event::Again),
+    ]
+}
+
+/// Whatever is lost of the counters, and however often it is counted again: the answers are
+/// those of a model that loses nothing. Each use is recorded in the log of its time.
+pub fn no_use_is_given_back_whatever_is_lost(cases: u32, folder: &Path) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let number = std::cell::Cell::new(0);
+    TestRunner::new(config)
+        .run(&prop::collection::vec(event(), 1..80), |events| {
+            number.set(number.get() + 1);
+            let home = folder.join(number.get().to_string());
+            runtime.block_on(nothing_is_given_back(&home, events))
+        })
+        .unwrap();
+}
+
+async fn nothing_is_given_back(home: &Path, events: Vec<Event>) -> Result<(), TestCaseError> {
+    let (ours, copy) = (home.join("ours"), home.join("copy"));
+    for folder in [&ours, &copy] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    let section = Section::sqlite(&ours.join("counters.db"));
+    let (mut model, mut logs) = (Model::default(), vec![Vec::new()]);
+    let mut counters = Some(section.open().await);
+    for event in events {
+        match event {
+            Event::Asked(ask) => {
+                let outcome = counted(counters.as_ref().unwrap(), &ask).await;
+                prop_assert_eq!(outcome, model.release(&ask), "{:?}", ask);
+                if matches!(outcome, Release::Counted { .. } | Release::Repeated { .. }) {
+                    logs.last_mut().unwrap().push(recorded(&ask, outcome));
+                }
+                continue;
+            }
+            Event::Copied => keep(&ours, &copy),
+            Event::Lost => {
+                drop(counters.take());
+                forget(&ours);
+                logs.push(Vec::new());
+                section.count_again(everything(logs.iter().flatten())).await;
+                counters = Some(section.open().await);
+            }
+            Event::PutBack => {
+                drop(counters.take());
+                forget(&ours);
+                keep(&copy, &ours);
+                section.count_again(everything(logs.iter().flatten())).await;
+                counters = Some(section.open().await);
+            }
+            Event::Gone if logs.len() == 1 => {
+                drop(counters.take());
+                forget(&ours);
+                let mut own = Recount::at_start(Duration::from_secs(86_400), start());
+                logs.iter().flatten().for_each(|record| own.see(record));
+                counters = Some(section.try_open_with(own).await.unwrap());
+            }
+            Event::Gone => {}
+            // While it runs.
+            Event::Again => {
+                let lacking = section.count_again(everything(logs.iter().flatten())).await;
+                prop_assert_eq!(lacking, 0, "nothing was lost");
+            }
+        }
+    }
+    drop(counters);
+    Ok(())
+}
+
+/// Removes SQLite's files.
+fn forget(folder: &Path) {
+    for file in std::fs::read_dir(folder).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
 }
 
 /// Copies SQLite's files as they are, but for the index of its log.

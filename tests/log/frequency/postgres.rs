@@ -3,15 +3,17 @@
 //! `scripts/test-postgres` gives one.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use tributary::clock;
-use tributary::store::frequency::{CounterError, Counters, Release, TablesError};
+use tributary::domain::audit::Record;
+use tributary::store::frequency::{CounterError, Counters, Recount, Release, TablesError};
 
-use super::support::{Ask, Section, counted, release};
+use super::support::{Ask, Section, counted, everything, recorded, release, start};
 use super::{cases, crash, laws};
 use crate::kit::proxy::Proxy;
 
@@ -285,4 +287,46 @@ async fn an_error_never_says_the_password() {
     let section = Section::postgres(&format!("postgres://tributary:ruddy-duck@{host}"));
     let error = section.try_open().await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("ruddy"), "{error:?}");
+}
+
+/// Two replicas, each with a log of its own, and their database is lost: whichever starts first
+/// gives back what its log has, and the other one's start the rest. Counting again from both
+/// logs then finds nothing to add.
+#[tokio::test]
+async fn a_lost_database_is_counted_again_from_the_logs_of_all_replicas() {
+    let Some(server) = server("a_lost_database_is_counted_again") else { return };
+    let section = Section::postgres(&fresh(&server).await);
+    let replicas = [section.open().await, section.open().await];
+    let mut logs = [Vec::new(), Vec::new()];
+    for number in 0..5_usize {
+        let ask = Ask::new("shared", &format!("request-{number}")).limit(9);
+        let outcome = counted(&replicas[number % 2], &ask).await;
+        logs[number % 2].push(recorded(&ask, outcome));
+    }
+    let last = Ask::new("alone", "request-5").limit(1);
+    logs[1].push(recorded(&last, counted(&replicas[1], &last).await));
+    drop(replicas);
+
+    let url = fresh(&server).await;
+    let section = Section::postgres(&url);
+    let none = Counters::hold_nothing(&section.config(), Path::new("/")).await.unwrap();
+    assert!(none);
+    let own = |log: &[Record]| {
+        let mut own = Recount::at_start(Duration::from_secs(10), start());
+        log.iter().for_each(|record| own.see(record));
+        own
+    };
+    let first = section.try_open_with(own(&logs[0])).await.unwrap();
+    let ask = |grant, request| Ask::new(grant, request).limit(6);
+    assert_eq!(counted(&first, &ask("shared", "one more")).await, Release::Counted { used: 6 });
+    let second = section.try_open_with(own(&logs[1])).await.unwrap();
+    assert_eq!(counted(&second, &ask("shared", "and another")).await, Release::Exhausted);
+    assert_eq!(counted(&first, &ask("alone", "again").limit(1)).await, Release::Exhausted);
+    assert_eq!(section.count_again(everything(logs.iter().flatten())).await, 0);
+    assert!(!Counters::hold_nothing(&section.config(), Path::new("/")).await.unwrap());
+
+    let elsewhere = Section::postgres(&fresh(&server).await);
+    assert_eq!(elsewhere.count_again(everything(logs.iter().flatten())).await, 2);
+    let counters = elsewhere.open().await;
+    assert_eq!(counted(&counters, &ask("shared", "6")).await, Release::Counted { used: 6 });
 }

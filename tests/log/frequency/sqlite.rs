@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
-use tributary::store::frequency::{CounterError, Newest, Release, TablesError};
+use tributary::domain::audit::{Decision, Record};
+use tributary::domain::reason::Reason;
+use tributary::store::frequency::{CounterError, Counters, Recount, Release, TablesError};
 
-use super::support::{Ask, Section, counted, recorded, release};
+use super::support::{Ask, Section, counted, everything, recorded, release, start};
 use super::{cases, crash, laws};
 
 fn fresh() -> (TempDir, Section) {
@@ -115,20 +117,73 @@ fn what_the_disk_lost_is_counted_again() {
     laws::what_the_disk_lost_is_counted_again(48, folder.path());
 }
 
-/// Only the newest counts of a long log are held in memory and counted again.
+#[test]
+fn no_use_is_given_back_whatever_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    laws::no_use_is_given_back_whatever_is_lost(48, folder.path());
+}
+
+/// Of a long log every use of a grant that may still be used is counted again, and the newest
+/// requests alone are remembered.
 #[tokio::test]
-async fn counts_of_long_ago_are_not_counted_again() {
+async fn uses_of_long_ago_are_counted_again_and_their_requests_forgotten() {
     let (_folder, section) = fresh();
-    let mut newest = Newest::new(Duration::from_secs(10));
-    for (at, request) in [(0, "1"), (79, "2"), (80, "3"), (150, "4")] {
-        let ask = Ask::new(if at < 80 { "old" } else { "new" }, request).at(at);
-        newest.see(&recorded(&ask, Release::Counted { used: 2 }));
+    let mut own = Recount::at_start(Duration::from_secs(10), start());
+    let over = -8 * 86_400;
+    for (grant, at, request) in
+        [("over", 0, "0"), ("old", 0, "1"), ("old", 79, "2"), ("new", 80, "3"), ("new", 150, "4")]
+    {
+        let expires = if grant == "over" { over } else { 86_400 };
+        let ask = Ask::new(grant, request).at(at).expires(expires);
+        own.see(&recorded(&ask, Release::Counted { used: 2 }));
     }
-    let counters = section.try_open_with(newest).await.unwrap();
+    assert_eq!((own.records(), own.windows()), (5, 2));
+    let counters = section.try_open_with(own).await.unwrap();
     let ask = |grant, request| Ask::new(grant, request).limit(2).at(150);
-    assert_eq!(counted(&counters, &ask("old", "5")).await, Release::Counted { used: 1 });
+    assert_eq!(counted(&counters, &ask("old", "5")).await, Release::Exhausted);
+    assert_eq!(counted(&counters, &ask("old", "1").limit(3)).await, Release::Counted { used: 3 });
+    assert_eq!(counted(&counters, &ask("over", "0")).await, Release::Counted { used: 1 });
     assert_eq!(counted(&counters, &ask("new", "6")).await, Release::Exhausted);
     assert_eq!(counted(&counters, &ask("new", "4")).await, Release::Repeated { times: 2 });
+}
+
+/// Counters that were begun anew counted from one: what both lots of records have adds up, and
+/// what was taken back is one use.
+#[tokio::test]
+async fn uses_that_were_counted_from_one_again_add_up() {
+    let (_folder, section) = fresh();
+    let mut records = Vec::new();
+    for (number, used) in [(0, 1), (1, 2), (2, 3), (3, 1), (4, 2)] {
+        let ask = Ask::new("twice", &format!("request-{number}"));
+        records.push(recorded(&ask, Release::Counted { used }));
+    }
+    let mut back = records[4].clone();
+    if let Record::Section(section) = &mut back {
+        section.decision = Decision::Withheld(Reason::GrantRevoked.into());
+    }
+    records.push(back);
+    assert_eq!(section.count_again(everything(&records)).await, 1);
+    assert_eq!(section.count_again(everything(&records)).await, 0, "once is enough");
+    let counters = section.open().await;
+    let ask = |request| Ask::new("twice", request).limit(6);
+    assert_eq!(counted(&counters, &ask("one more")).await, Release::Counted { used: 6 });
+    assert_eq!(counted(&counters, &ask("and another")).await, Release::Exhausted);
+}
+
+/// Counters are new until something was counted in them, or counted again.
+#[tokio::test]
+async fn counters_are_new_until_something_is_counted() {
+    let (folder, section) = fresh();
+    let none = async || Counters::hold_nothing(&section.config(), Path::new("/")).await.unwrap();
+    assert!(none().await);
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none(), "looking makes nothing");
+    drop(section.open().await);
+    assert!(none().await);
+    section.count_again(everything(&[])).await;
+    assert!(!none().await);
+    let (_folder, section) = fresh();
+    counted(&section.open().await, &Ask::new("a", "1")).await;
+    assert!(!Counters::hold_nothing(&section.config(), Path::new("/")).await.unwrap());
 }
 
 #[tokio::test]

@@ -13,10 +13,21 @@ use tributary::domain::catalogue::CatalogueDigest;
 use tributary::domain::item::{ItemNumber, ItemSet};
 use tributary::domain::peer::SpiffeId;
 use tributary::domain::section::SectionStatus;
-use tributary::store::frequency::{CounterError, Counters, Newest, Release, Use};
+use tributary::store::frequency::{CounterError, Counters, Recount, Release, Use};
 
 /// The moment from which tests count seconds.
 pub const START: i64 = 1_790_000_000;
+
+pub fn start() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(START).unwrap()
+}
+
+/// Everything that records say.
+pub fn everything<'a>(records: impl IntoIterator<Item = &'a Record>) -> Recount {
+    let mut recount = Recount::of_everything(start());
+    records.into_iter().for_each(|record| recount.see(record));
+    recount
+}
 
 /// A `[counters]` section.
 #[derive(Clone)]
@@ -36,12 +47,18 @@ impl Section {
     }
 
     pub async fn try_open(&self) -> Result<Counters, CounterError> {
-        self.try_open_with(Newest::new(Duration::ZERO)).await
+        self.try_open_with(Recount::at_start(Duration::ZERO, start())).await
     }
 
-    /// With the newest counts of a log.
-    pub async fn try_open_with(&self, newest: Newest) -> Result<Counters, CounterError> {
-        Counters::open(&self.config(), Path::new("/"), newest).await
+    /// With what a log has.
+    pub async fn try_open_with(&self, recount: Recount) -> Result<Counters, CounterError> {
+        let opened = Counters::open(&self.config(), Path::new("/"), recount).await;
+        opened.map(|(counters, _)| counters)
+    }
+
+    /// Counts again what logs have; gives of how many windows uses were lacking.
+    pub async fn count_again(&self, recount: Recount) -> u64 {
+        Counters::count_again(&self.config(), Path::new("/"), recount).await.unwrap()
     }
 
     pub async fn open(&self) -> Counters {

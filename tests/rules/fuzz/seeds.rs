@@ -22,7 +22,7 @@ use tributary::domain::purpose::{LegalBasis, PurposeCode};
 use tributary::domain::reason::Reason;
 use tributary::domain::section::{Absence, HeldItem, Section, SectionStatus};
 use tributary::domain::value::{CodeIndex, Value as Held, ValueType};
-use tributary::link::pki::{Authority, Request, Validity};
+use tributary::link::pki::{Authority, CertificateRequest, Validity};
 use tributary::wire::proto::pb;
 use tributary::wire::refusal::{FieldFault, Refusal};
 use tributary::wire::section::{self, RequestHash};
@@ -316,7 +316,8 @@ fn certificate() -> Vec<u8> {
     let domain = "fuzz.example".parse().unwrap();
     let authority = Authority::create(folder.path(), &domain, now).unwrap();
     let validity = Validity::days(now, 1).unwrap();
-    let issued = authority.issue(&Request::local(Role::Agency, AGENCY, validity)).unwrap();
+    let issued =
+        authority.issue(&CertificateRequest::local(Role::Agency, AGENCY, validity)).unwrap();
     let pem = std::fs::read(issued.certificate).unwrap();
     let der: rustls_pki_types::CertificateDer<'_> =
         rustls_pki_types::pem::PemObject::from_pem_slice(&pem).unwrap();

@@ -9,7 +9,7 @@ use crate::domain::peer::Role;
 use crate::link::connect::Connector;
 use crate::link::identity::OwnIdentity;
 use crate::link::limits::ConnectLimits;
-use crate::link::pki::{Authority, Request, Validity};
+use crate::link::pki::{Authority, CertificateRequest, Validity};
 use crate::link::tls::LinkTls;
 use crate::link::trust::{Trust, TrustStore};
 use crate::wire::proto::pb;
@@ -45,7 +45,7 @@ pub(super) async fn stranger(bench: &Bench) -> Verdict {
     let domain = bench.gateway.trust_domain();
     let issued = Validity::days(now, 1).and_then(|validity| {
         let authority = Authority::create(folder.path(), domain, now)?;
-        authority.issue(&Request::local(Role::Gateway, bench.gateway.name(), validity))
+        authority.issue(&CertificateRequest::local(Role::Gateway, bench.gateway.name(), validity))
     });
     let Ok(issued) = issued else { return skipped("no certificate can be made") };
     let identity = OwnIdentity::load(&issued.certificate, &issued.key, now);

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use tonic::{Code, Status};
 
 use super::rows::subjects;
-use super::{Bench, question, refused};
+use super::{SourceBench, question, refused};
 use crate::app::conformance::{Verdict, ensure, failed, raw, skipped};
 use crate::wire::proto::pb;
 
@@ -30,7 +30,7 @@ fn said_no(answer: Result<Vec<pb::SourceRow>, Status>, what: &str) -> Verdict {
     }
 }
 
-pub(super) async fn unknown_query(bench: &Bench) -> Verdict {
+pub(super) async fn unknown_query(bench: &SourceBench) -> Verdict {
     let mut asked = question(bench.queries().await?.first().copied().unwrap_or(&EMPTY), &[]);
     asked.query = "no_such_query".to_owned();
     asked.subjects = vec![bench.unknown().to_owned()];
@@ -39,7 +39,7 @@ pub(super) async fn unknown_query(bench: &Bench) -> Verdict {
 
 static EMPTY: pb::SourceQuery = pb::SourceQuery { name: String::new(), columns: Vec::new() };
 
-pub(super) async fn unknown_column(bench: &Bench) -> Verdict {
+pub(super) async fn unknown_column(bench: &SourceBench) -> Verdict {
     for query in bench.queries().await? {
         for column in ["no_such_column", "\" from sqlite_schema --", "1"] {
             let mut asked = question(query, &bench.known());
@@ -51,7 +51,7 @@ pub(super) async fn unknown_column(bench: &Bench) -> Verdict {
     Ok(())
 }
 
-pub(super) async fn no_columns(bench: &Bench) -> Verdict {
+pub(super) async fn no_columns(bench: &SourceBench) -> Verdict {
     for query in bench.queries().await? {
         let mut asked = question(query, &bench.known());
         asked.columns.clear();
@@ -66,7 +66,7 @@ pub(super) async fn no_columns(bench: &Bench) -> Verdict {
     Ok(())
 }
 
-pub(super) async fn silent_refusal(bench: &Bench) -> Verdict {
+pub(super) async fn silent_refusal(bench: &SourceBench) -> Verdict {
     let (query, person) = bench.someone().await?;
     let mut texts = Vec::new();
     for (name, column) in [("no_such_query", None), (query.name.as_str(), Some("no_such_column"))] {
@@ -90,7 +90,7 @@ fn strangers(count: usize) -> Vec<String> {
     (0..count).map(|at| format!("nobody-{at:08}")).collect()
 }
 
-pub(super) async fn full_batch(bench: &Bench) -> Verdict {
+pub(super) async fn full_batch(bench: &SourceBench) -> Verdict {
     let announced = usize::try_from(bench.described().await?.max_subjects).unwrap_or(usize::MAX);
     let size = if announced == 0 { USUAL_BATCH } else { announced.min(1024) };
     let (query, person) = bench.someone().await?;
@@ -102,7 +102,7 @@ pub(super) async fn full_batch(bench: &Bench) -> Verdict {
     )
 }
 
-pub(super) async fn beyond_batch(bench: &Bench) -> Verdict {
+pub(super) async fn beyond_batch(bench: &SourceBench) -> Verdict {
     let announced = usize::try_from(bench.described().await?.max_subjects).unwrap_or(usize::MAX);
     match announced {
         0 => return skipped("no greatest number of subjects is announced"),
@@ -120,7 +120,7 @@ pub(super) async fn beyond_batch(bench: &Bench) -> Verdict {
     }
 }
 
-pub(super) async fn concurrent(bench: &Bench) -> Verdict {
+pub(super) async fn concurrent(bench: &SourceBench) -> Verdict {
     let (query, person) = bench.someone().await?;
     let people = [person, bench.unknown()];
     let calls = people.iter().cycle().take(AT_ONCE).map(|person| async move {
@@ -134,7 +134,7 @@ pub(super) async fn concurrent(bench: &Bench) -> Verdict {
     Ok(())
 }
 
-pub(super) async fn cancelled(bench: &Bench) -> Verdict {
+pub(super) async fn cancelled(bench: &SourceBench) -> Verdict {
     let (query, person) = bench.someone().await?;
     for nth in 0..AT_ONCE {
         let call = bench.fetch(question(query, &[person]));
@@ -147,7 +147,7 @@ pub(super) async fn cancelled(bench: &Bench) -> Verdict {
     ensure(subjects(&rows) == [person], "after cancelled calls the answer is another")
 }
 
-pub(super) async fn garbage(bench: &Bench) -> Verdict {
+pub(super) async fn garbage(bench: &SourceBench) -> Verdict {
     bench.described().await?;
     for bytes in [vec![0xff; 64], vec![0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]] {
         let call = raw::unary(bench.channel.clone(), FETCH, Bytes::from(bytes));

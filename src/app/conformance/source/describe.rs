@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use super::{Bench, MAX_QUERIES};
+use super::{MAX_QUERIES, SourceBench};
 use crate::app::conformance::{Verdict, ensure, failed, skipped};
 use crate::wire::proto::pb;
 
-pub(super) async fn answers(bench: &Bench) -> Verdict {
+pub(super) async fn answers(bench: &SourceBench) -> Verdict {
     match bench.described.get_or_init(|| bench.describe()).await {
         Ok(_) => Ok(()),
         Err(status) => failed(format!("DescribeSource ends with {:?}", status.code())),
     }
 }
 
-pub(super) async fn queries(bench: &Bench) -> Verdict {
+pub(super) async fn queries(bench: &SourceBench) -> Verdict {
     let queries = &bench.described().await?.queries;
     ensure(!queries.is_empty(), "no query is described")?;
     let most = format!("{} queries are described; {MAX_QUERIES} are looked at", queries.len());
@@ -32,7 +32,7 @@ pub(super) async fn queries(bench: &Bench) -> Verdict {
     Ok(())
 }
 
-pub(super) async fn columns(bench: &Bench) -> Verdict {
+pub(super) async fn columns(bench: &SourceBench) -> Verdict {
     for query in &bench.described().await?.queries {
         let name = query.name.escape_default();
         ensure(
@@ -54,7 +54,7 @@ pub(super) async fn columns(bench: &Bench) -> Verdict {
     Ok(())
 }
 
-pub(super) async fn stable(bench: &Bench) -> Verdict {
+pub(super) async fn stable(bench: &SourceBench) -> Verdict {
     let first = bench.described().await?;
     match bench.describe().await {
         Ok(again) => ensure(again == *first, "the second description differs from the first"),
@@ -62,7 +62,7 @@ pub(super) async fn stable(bench: &Bench) -> Verdict {
     }
 }
 
-pub(super) async fn kinds(bench: &Bench) -> Verdict {
+pub(super) async fn kinds(bench: &SourceBench) -> Verdict {
     let mut announced = false;
     for query in &bench.described().await?.queries {
         for column in &query.columns {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Bench, refused, text};
+use super::{SourceBench, refused, text};
 use crate::app::conformance::plan::Expected;
 use crate::app::conformance::{Verdict, ensure, failed, skipped};
 use crate::clock;
@@ -17,7 +17,7 @@ use crate::wire::proto::pb;
 use crate::wire::proto::pb::source_cell::Kind;
 
 /// The mapping, turned to the endpoint under test; with the format of numbers.
-fn holdings(bench: &Bench) -> Verdict<(Holdings, SubjectFormat)> {
+fn holdings(bench: &SourceBench) -> Verdict<(Holdings, SubjectFormat)> {
     let Some(path) = &bench.plan.mapping else {
         return skipped("the plan names no `mapping`");
     };
@@ -54,7 +54,7 @@ fn holdings(bench: &Bench) -> Verdict<(Holdings, SubjectFormat)> {
     }
 }
 
-pub(super) async fn described(bench: &Bench) -> Verdict {
+pub(super) async fn described(bench: &SourceBench) -> Verdict {
     let (holdings, _) = holdings(bench)?;
     match holdings.check().await {
         Ok(()) => Ok(()),
@@ -65,7 +65,7 @@ pub(super) async fn described(bench: &Bench) -> Verdict {
     }
 }
 
-pub(super) async fn fits(bench: &Bench) -> Verdict {
+pub(super) async fn fits(bench: &SourceBench) -> Verdict {
     let (holdings, format) = holdings(bench)?;
     for (at, person) in bench.known().into_iter().enumerate() {
         let place = at + 1;
@@ -93,7 +93,7 @@ pub(super) async fn fits(bench: &Bench) -> Verdict {
     ensure(wrong.is_empty(), wrong.join("; "))
 }
 
-pub(super) async fn expected(bench: &Bench) -> Verdict {
+pub(super) async fn expected(bench: &SourceBench) -> Verdict {
     if bench.plan.expect.is_empty() {
         return skipped("the plan expects no cells");
     }
@@ -103,7 +103,7 @@ pub(super) async fn expected(bench: &Bench) -> Verdict {
     Ok(())
 }
 
-async fn cells(bench: &Bench, place: usize, expected: &Expected) -> Verdict {
+async fn cells(bench: &SourceBench, place: usize, expected: &Expected) -> Verdict {
     let queries = bench.queries().await?;
     let name = expected.query.escape_default();
     let Some(query) = queries.into_iter().find(|query| query.name == expected.query) else {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Bench, sorted, subject};
+use super::{SourceBench, sorted, subject};
 use crate::app::conformance::{Verdict, ensure};
 
-pub(super) async fn known(bench: &Bench) -> Verdict {
+pub(super) async fn known(bench: &SourceBench) -> Verdict {
     let queries = bench.queries().await?;
     for (at, person) in bench.known().into_iter().enumerate() {
         let mut found = false;
@@ -17,7 +17,7 @@ pub(super) async fn known(bench: &Bench) -> Verdict {
     Ok(())
 }
 
-pub(super) async fn subject_cell(bench: &Bench) -> Verdict {
+pub(super) async fn subject_cell(bench: &SourceBench) -> Verdict {
     let known = bench.known();
     for (query, rows) in bench.known_rows().await? {
         for (at, row) in rows.iter().enumerate() {
@@ -36,7 +36,7 @@ pub(super) async fn subject_cell(bench: &Bench) -> Verdict {
     Ok(())
 }
 
-pub(super) async fn nobody_else(bench: &Bench) -> Verdict {
+pub(super) async fn nobody_else(bench: &SourceBench) -> Verdict {
     let queries = bench.queries().await?;
     for person in bench.known() {
         for query in &queries {
@@ -60,7 +60,7 @@ fn same_person(written: &str, person: &str) -> bool {
     written.trim().eq_ignore_ascii_case(person.trim())
 }
 
-pub(super) async fn one_row(bench: &Bench) -> Verdict {
+pub(super) async fn one_row(bench: &SourceBench) -> Verdict {
     for (query, rows) in bench.known_rows().await? {
         let mut seen = BTreeSet::new();
         for row in &rows {
@@ -71,18 +71,18 @@ pub(super) async fn one_row(bench: &Bench) -> Verdict {
     Ok(())
 }
 
-pub(super) async fn unknown(bench: &Bench) -> Verdict {
+pub(super) async fn unknown(bench: &SourceBench) -> Verdict {
     nothing_for(bench, &[bench.unknown()], "an unknown number").await
 }
 
-pub(super) async fn beside(bench: &Bench) -> Verdict {
+pub(super) async fn beside(bench: &SourceBench) -> Verdict {
     let (query, person) = bench.someone().await?;
     let rows = bench.rows(query, &[bench.unknown(), person]).await?;
     let found = rows.iter().any(|row| subject(row).is_some_and(|s| same_person(s, person)));
     ensure(found, "the known person's row is lost when an unknown one is asked about as well")
 }
 
-pub(super) async fn batch(bench: &Bench) -> Verdict {
+pub(super) async fn batch(bench: &SourceBench) -> Verdict {
     for query in bench.queries().await? {
         let together = sorted(bench.rows(query, &bench.known()).await?);
         let mut alone = Vec::new();
@@ -97,11 +97,11 @@ pub(super) async fn batch(bench: &Bench) -> Verdict {
     Ok(())
 }
 
-pub(super) async fn none(bench: &Bench) -> Verdict {
+pub(super) async fn none(bench: &SourceBench) -> Verdict {
     nothing_for(bench, &[], "an empty batch").await
 }
 
-pub(super) async fn exact(bench: &Bench) -> Verdict {
+pub(super) async fn exact(bench: &SourceBench) -> Verdict {
     let (_, person) = bench.someone().await?;
     let shorter: String = person.chars().skip(1).collect();
     let head: String = person.chars().take(4).collect();
@@ -123,7 +123,7 @@ pub(super) async fn exact(bench: &Bench) -> Verdict {
     nothing_for(bench, &others, "a number near a known one").await
 }
 
-pub(super) async fn injection(bench: &Bench) -> Verdict {
+pub(super) async fn injection(bench: &SourceBench) -> Verdict {
     let long = "9".repeat(4096);
     let hostile = [
         "' or '1'='1",
@@ -146,7 +146,7 @@ pub(super) async fn injection(bench: &Bench) -> Verdict {
     bench.goes_on().await
 }
 
-async fn nothing_for(bench: &Bench, people: &[&str], what: &str) -> Verdict {
+async fn nothing_for(bench: &SourceBench, people: &[&str], what: &str) -> Verdict {
     for query in bench.queries().await? {
         let rows = bench.rows(query, people).await?;
         let name = query.name.escape_default();

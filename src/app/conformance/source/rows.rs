@@ -1,6 +1,6 @@
 //! Checks of the rows themselves: width, order, kinds, and that they stay.
 
-use super::{Bench, question, refused, sorted, subject, text};
+use super::{SourceBench, question, refused, sorted, subject, text};
 use crate::app::conformance::{Verdict, ensure, skipped};
 use crate::wire::proto::pb;
 use crate::wire::proto::pb::source_cell::Kind;
@@ -8,7 +8,7 @@ use crate::wire::proto::pb::source_cell::Kind;
 /// Longest text that an agency looks at, in bytes.
 const MAX_TEXT: usize = 4096;
 
-pub(super) async fn width(bench: &Bench) -> Verdict {
+pub(super) async fn width(bench: &SourceBench) -> Verdict {
     for (query, rows) in bench.known_rows().await? {
         for (at, row) in rows.iter().enumerate() {
             ensure(
@@ -26,7 +26,7 @@ pub(super) async fn width(bench: &Bench) -> Verdict {
     Ok(())
 }
 
-pub(super) async fn order(bench: &Bench) -> Verdict {
+pub(super) async fn order(bench: &SourceBench) -> Verdict {
     let mut seen = false;
     for (query, rows) in bench.known_rows().await? {
         seen |= query.columns.len() > 2 && !rows.is_empty();
@@ -53,7 +53,7 @@ pub(super) async fn order(bench: &Bench) -> Verdict {
     if seen { Ok(()) } else { skipped("no query with two columns beside the subject has a row") }
 }
 
-pub(super) async fn kinds(bench: &Bench) -> Verdict {
+pub(super) async fn kinds(bench: &SourceBench) -> Verdict {
     let mut announced = false;
     for (query, rows) in bench.known_rows().await? {
         for row in &rows {
@@ -83,7 +83,7 @@ fn fits(kind: pb::ColumnKind, cell: Option<&Kind>) -> bool {
 
 /// Holds each cell against a rule; `wrong` says what breaks it.
 async fn each_cell(
-    bench: &Bench,
+    bench: &SourceBench,
     wrong: &str,
     holds: impl Fn(&pb::SourceColumn, &pb::SourceCell) -> bool,
 ) -> Verdict {
@@ -99,7 +99,7 @@ async fn each_cell(
     Ok(())
 }
 
-pub(super) async fn finite(bench: &Bench) -> Verdict {
+pub(super) async fn finite(bench: &SourceBench) -> Verdict {
     each_cell(bench, "a number that is not finite", |_, cell| match cell.kind {
         Some(Kind::Real(number)) => number.is_finite(),
         _ => true,
@@ -107,7 +107,7 @@ pub(super) async fn finite(bench: &Bench) -> Verdict {
     .await
 }
 
-pub(super) async fn texts(bench: &Bench) -> Verdict {
+pub(super) async fn texts(bench: &SourceBench) -> Verdict {
     let wrong = "a text of more than 4096 bytes or with a control character";
     each_cell(bench, wrong, |_, cell| {
         text(cell).is_none_or(|text| text.len() <= MAX_TEXT && !text.chars().any(char::is_control))
@@ -115,7 +115,7 @@ pub(super) async fn texts(bench: &Bench) -> Verdict {
     .await
 }
 
-pub(super) async fn dates(bench: &Bench) -> Verdict {
+pub(super) async fn dates(bench: &SourceBench) -> Verdict {
     let described = bench.described().await?;
     let date = |column: &pb::SourceColumn| column.kind() == pb::ColumnKind::Date;
     if !described.queries.iter().flat_map(|query| &query.columns).any(date) {
@@ -131,7 +131,7 @@ fn is_date(text: &str) -> bool {
     crate::domain::grant::parse_date(text).is_some_and(|date| date.year() > 0)
 }
 
-pub(super) async fn stable(bench: &Bench) -> Verdict {
+pub(super) async fn stable(bench: &SourceBench) -> Verdict {
     for (query, rows) in bench.known_rows().await? {
         let again = bench.rows(query, &bench.known()).await?;
         ensure(
@@ -142,7 +142,7 @@ pub(super) async fn stable(bench: &Bench) -> Verdict {
     Ok(())
 }
 
-pub(super) async fn subset(bench: &Bench) -> Verdict {
+pub(super) async fn subset(bench: &SourceBench) -> Verdict {
     for (query, rows) in bench.known_rows().await? {
         let Some(at) = query.columns.len().checked_sub(1).filter(|at| *at > 0) else { continue };
         let mut narrow = question(query, &bench.known());

@@ -10,8 +10,8 @@ use cedar_policy_symcc::err::Error;
 use cedar_policy_symcc::{CedarSymCompiler, CompiledPolicy, CompiledPolicySet, Env};
 
 use super::guard::Guard;
-use super::report::{Counterexample, Unchecked, Verdict};
-use super::side::{Answer, Side, permit_when};
+use super::report::{Counterexample, Proof, Unchecked};
+use super::side::{Side, SideAnswer, permit_when};
 use super::solver::{Cvc5, Program};
 
 /// The names that rules and requests may have, and whom to ask.
@@ -46,12 +46,12 @@ pub struct Holdings<'a> {
 impl Prover<'_> {
     /// That no request which fulfils a condition is permitted, whatever the
     /// catalogue. The condition is Cedar's, on `principal`, `resource` and `context`.
-    pub async fn never(&self, side: &Side, condition: &str) -> Verdict {
+    pub async fn never(&self, side: &Side, condition: &str) -> Proof {
         verdict(self.try_never(side, condition).await)
     }
 
     /// That whatever `new` permits `old` permits too, whatever the catalogue.
-    pub async fn opens_nothing(&self, old: &Side, new: &Side) -> Verdict {
+    pub async fn opens_nothing(&self, old: &Side, new: &Side) -> Proof {
         verdict(self.try_opens(old, new, None).await)
     }
 
@@ -63,7 +63,7 @@ impl Prover<'_> {
         new: &Side,
         guard: &Guard,
         holdings: Holdings<'_>,
-    ) -> Verdict {
+    ) -> Proof {
         verdict(self.try_opens(old, new, Some((guard, holdings))).await)
     }
 
@@ -214,11 +214,11 @@ impl Prover<'_> {
     }
 }
 
-fn verdict(found: Result<Option<Counterexample>, Unchecked>) -> Verdict {
+fn verdict(found: Result<Option<Counterexample>, Unchecked>) -> Proof {
     match found {
-        Ok(None) => Verdict::Proven,
-        Ok(Some(found)) => Verdict::Disproved(Box::new(found)),
-        Err(reason) => Verdict::NotChecked(reason),
+        Ok(None) => Proof::Proven,
+        Ok(Some(found)) => Proof::Disproved(Box::new(found)),
+        Err(reason) => Proof::NotChecked(reason),
     }
 }
 
@@ -285,7 +285,7 @@ fn counterexample(
     request: &Request,
     entities: &Entities,
     item: Option<&EntityUid>,
-    now: Answer,
+    now: SideAnswer,
     before: Vec<String>,
 ) -> Counterexample {
     let mut names = names(request);

@@ -126,7 +126,7 @@ impl Unchecked {
 
 /// What came of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Proof {
     /// The solver found that nothing contradicts it.
     Proven,
     /// Something contradicts it.
@@ -135,7 +135,7 @@ pub enum Verdict {
     NotChecked(Unchecked),
 }
 
-impl Verdict {
+impl Proof {
     /// The stable word for programs.
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -148,7 +148,7 @@ impl Verdict {
 
 /// A statement about a house, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct ProofFinding {
     /// `gateway`, or an agency.
     pub house: String,
     /// What was to be proven.
@@ -156,10 +156,10 @@ pub struct Finding {
     /// About which catalogues.
     pub scope: Scope,
     /// What came of it.
-    pub verdict: Verdict,
+    pub verdict: Proof,
 }
 
-impl Finding {
+impl ProofFinding {
     /// Whether the whole depends on it. That a change opens nothing is asked of the
     /// catalogue as it is; what another catalogue would open is told apart from it.
     pub fn counts(&self) -> bool {
@@ -169,33 +169,33 @@ impl Finding {
 
 /// Everything that was to be proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct ProofReport {
     /// The solver's version, or why there is none.
     pub solver: Result<String, Fault>,
     /// Statement by statement.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<ProofFinding>,
     /// Agencies whose rules are not at hand. What they release is limited by the
     /// gateway's rules all the same.
     pub left_out: Vec<String>,
 }
 
-impl Report {
+impl ProofReport {
     /// How many statements that count were disproved.
     pub fn disproved(&self) -> usize {
-        self.counting(|verdict| matches!(verdict, Verdict::Disproved(_)))
+        self.counting(|verdict| matches!(verdict, Proof::Disproved(_)))
     }
 
     /// How many statements that count nobody could check.
     pub fn not_checked(&self) -> usize {
-        self.counting(|verdict| matches!(verdict, Verdict::NotChecked(_)))
+        self.counting(|verdict| matches!(verdict, Proof::NotChecked(_)))
     }
 
     /// How many statements that count were proven.
     pub fn proven(&self) -> usize {
-        self.counting(|verdict| *verdict == Verdict::Proven)
+        self.counting(|verdict| *verdict == Proof::Proven)
     }
 
-    fn counting(&self, is: impl Fn(&Verdict) -> bool) -> usize {
+    fn counting(&self, is: impl Fn(&Proof) -> bool) -> usize {
         let counting = self.findings.iter().filter(|finding| finding.counts());
         counting.filter(|finding| is(&finding.verdict)).count()
     }

@@ -27,7 +27,7 @@ pub struct Side {
 
 /// What a side says to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct SideAnswer {
     /// Whether it permits. As in the engine, a rule that fails denies.
     pub permits: bool,
     /// The ids of the rules that decided.
@@ -72,13 +72,13 @@ impl Side {
     }
 
     /// The answer to a request, by Cedar's authorizer.
-    pub fn answer(&self, request: &Request, entities: &Entities) -> Answer {
+    pub fn answer(&self, request: &Request, entities: &Entities) -> SideAnswer {
         let response = Authorizer::new().is_authorized(request, &self.rules, entities);
         let diagnostics = response.diagnostics();
         let failed = diagnostics.errors().next().is_some();
         let mut rules: Vec<String> = diagnostics.reason().map(ToString::to_string).collect();
         rules.sort();
-        Answer { permits: response.decision() == Decision::Allow && !failed, rules }
+        SideAnswer { permits: response.decision() == Decision::Allow && !failed, rules }
     }
 }
 

@@ -10,7 +10,7 @@ use super::super::forms;
 use super::{Format, NOT_CHECKED, ProveArgs};
 use crate::app::review;
 use crate::app::review::prove::prove;
-use crate::app::review::prove::report::{Counterexample, Finding, Report, Scope, Verdict};
+use crate::app::review::prove::report::{Counterexample, Proof, ProofFinding, ProofReport, Scope};
 use crate::app::review::prove::solver::Program;
 use crate::app::review::revision::Revision;
 use crate::domain::flows::federation::Federation;
@@ -48,7 +48,7 @@ pub(super) fn run(args: &ProveArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(code(&report)))
 }
 
-fn code(report: &Report) -> u8 {
+fn code(report: &ProofReport) -> u8 {
     match (report.disproved(), report.not_checked()) {
         (0, 0) => 0,
         (0, _) => NOT_CHECKED,
@@ -56,7 +56,7 @@ fn code(report: &Report) -> u8 {
     }
 }
 
-fn outcome(report: &Report) -> &'static str {
+fn outcome(report: &ProofReport) -> &'static str {
     match code(report) {
         0 => "proven",
         DISPROVED => "disproved",
@@ -65,7 +65,7 @@ fn outcome(report: &Report) -> &'static str {
 }
 
 fn text(
-    report: &Report,
+    report: &ProofReport,
     new: &Read,
     old: Option<&Read>,
     out: &mut dyn Write,
@@ -85,19 +85,19 @@ fn text(
             writeln!(out, "\n{house}")?;
         }
         let verdict = match &finding.verdict {
-            Verdict::Proven => "PROVEN",
-            Verdict::Disproved(_) if finding.counts() => "DISPROVED",
+            Proof::Proven => "PROVEN",
+            Proof::Disproved(_) if finding.counts() => "DISPROVED",
             // Told apart: it is no fault of this federation.
-            Verdict::Disproved(_) => "no",
-            Verdict::NotChecked(_) => "NOT CHECKED",
+            Proof::Disproved(_) => "no",
+            Proof::NotChecked(_) => "NOT CHECKED",
         };
         writeln!(out, "  {verdict:<11}  {}, {}", finding.statement.told(), about(finding, new))?;
         match &finding.verdict {
-            Verdict::Proven => {}
+            Proof::Proven => {}
             // Said once, on top.
-            Verdict::NotChecked(_) if report.solver.is_err() => {}
-            Verdict::NotChecked(reason) => writeln!(out, "      {reason}")?,
-            Verdict::Disproved(found) => counterexample(found, out)?,
+            Proof::NotChecked(_) if report.solver.is_err() => {}
+            Proof::NotChecked(reason) => writeln!(out, "      {reason}")?,
+            Proof::Disproved(found) => counterexample(found, out)?,
         }
     }
     for agency in &report.left_out {
@@ -109,7 +109,7 @@ fn text(
     Ok(())
 }
 
-fn about(finding: &Finding, new: &Read) -> String {
+fn about(finding: &ProofFinding, new: &Read) -> String {
     match finding.scope {
         Scope::EveryCatalogue => "whatever the catalogue".to_owned(),
         Scope::ThisCatalogue => {
@@ -135,7 +135,7 @@ fn counterexample(found: &Counterexample, out: &mut dyn Write) -> anyhow::Result
     Ok(())
 }
 
-fn json(report: &Report, new: &Read, old: Option<&Read>, args: &ProveArgs) -> Value {
+fn json(report: &ProofReport, new: &Read, old: Option<&Read>, args: &ProveArgs) -> Value {
     let side =
         |read: &Read| json!({ "label": read.label, "digests": forms::digests(&read.federation) });
     let solver = json!({
@@ -154,11 +154,11 @@ fn json(report: &Report, new: &Read, old: Option<&Read>, args: &ProveArgs) -> Va
     })
 }
 
-fn finding(finding: &Finding) -> Value {
+fn finding(finding: &ProofFinding) -> Value {
     let (reason, detail, found) = match &finding.verdict {
-        Verdict::Proven => (None, None, None),
-        Verdict::NotChecked(why) => (Some(why.as_str()), Some(why.to_string()), None),
-        Verdict::Disproved(found) => (None, None, Some(found)),
+        Proof::Proven => (None, None, None),
+        Proof::NotChecked(why) => (Some(why.as_str()), Some(why.to_string()), None),
+        Proof::Disproved(found) => (None, None, Some(found)),
     };
     let found = found.map(|found| {
         json!({
