@@ -19,7 +19,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::patience::{self, Patience};
-use super::proving::{Prover, ProvingError};
+use super::proving::{ProvingError, RequestProver};
 use crate::clock;
 use crate::config::link::TrustConfig;
 use crate::domain::grant::{PresentationDigest, Presented, Shown};
@@ -132,7 +132,7 @@ pub struct GatewayClient {
     /// The trace that its requests belong to.
     trace: Option<TraceContext>,
     /// What proves its requests, if anything does.
-    prover: Option<Arc<Prover>>,
+    prover: Option<Arc<RequestProver>>,
 }
 
 /// Whether the gateway wants to be sent the grant whole.
@@ -161,7 +161,7 @@ impl GatewayClient {
     /// # Errors
     /// Why there is no link.
     pub async fn connect(address: &Address) -> Result<Self, ClientError> {
-        let prove = |key: &PathBuf| Prover::load(key, address.gateway.clone()).map(Arc::new);
+        let prove = |key: &PathBuf| RequestProver::load(key, address.gateway.clone()).map(Arc::new);
         let prover = address.proof_key.as_ref().map(prove).transpose()?;
         let (channel, shown) = (channel(address).await?, Some(Arc::default()));
         Ok(Self { channel, shown, repeats: true, trace: None, prover })
@@ -175,7 +175,7 @@ impl GatewayClient {
     /// A fresh proof of a request, where its requests are proved.
     ///
     /// # Errors
-    /// As [`Prover::prove`].
+    /// As [`RequestProver::prove`].
     pub fn prove(
         &self,
         request_id: &str,

@@ -38,12 +38,12 @@ pub enum ProvingError {
 
 /// What proves requests to one gateway.
 #[derive(Debug)]
-pub struct Prover {
+pub struct RequestProver {
     key: SigningKey,
     gateway: SpiffeId,
 }
 
-impl Prover {
+impl RequestProver {
     /// With the private key in this file, which nobody else may be able to read.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //! consumer has signed, and nothing to a gateway in an attacker's hands that has its real
 //! certificate and the consumer's grant.
 
-use tributary::app::proving::Prover;
+use tributary::app::proving::RequestProver;
 use tributary::clock;
 use tributary::domain::catalogue::AgencyId;
 use tributary::domain::grant::{Contents, Presentation, digest};
@@ -24,7 +24,7 @@ const MORE: &str = "employment.current.employed";
 fn share(city: &City, id: &str, grant: &str, items: &[&str]) -> pb::RequestProof {
     let consumer = &city.described.consumers[0];
     let gateway = city.described.gateway.id.parse().unwrap();
-    let prover = Prover::load(consumer.proof_key.as_ref().unwrap(), gateway).unwrap();
+    let prover = RequestProver::load(consumer.proof_key.as_ref().unwrap(), gateway).unwrap();
     let texts: Vec<String> = items.iter().map(ToString::to_string).collect();
     let proof = prover.prove(id, grant, &texts).unwrap().unwrap();
 
