@@ -18,11 +18,11 @@ use tributary::domain::catalogue::{AgencyId, CatalogueDigest};
 use tributary::domain::item::{ItemNumber, ItemSet};
 use tributary::domain::purpose::{LegalBasis, PurposeCode};
 use tributary::domain::section::SectionStatus;
-use tributary::store::audit_log::Options;
+use tributary::store::audit_log::{AuditLog, Options};
 use tributary::store::index::Index;
 use tributary::store::verify::{Verdict, verify};
 
-use super::support::{files, open, options, until, verifying_key};
+use super::support::{files, open, options, until_seen, verifying_key};
 
 const AGENCIES: [&str; 7] = [
     "education",
@@ -79,13 +79,43 @@ fn request(number: u64, agencies: &[&str], counts: bool) -> Vec<Record> {
 }
 
 /// Bytes of the files themselves, and of the blocks of the disk that they take. Segments
-/// are left out: there are two at most, however many requests there were.
+/// are left out: there are a few at most, however many requests there were.
 fn room(dir: &Path) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt as _;
     let grows = |path: &PathBuf| path.extension().is_none_or(|ending| ending != "wal");
     let states = files(dir).into_iter().filter(grows).map(|path| path.metadata().unwrap());
     states
         .fold((0, 0), |(bytes, blocks), state| (bytes + state.len(), blocks + state.blocks() * 512))
+}
+
+/// How far a log is sealed. What its last full bundle does not end stays in segments, which
+/// are of any length: writers fill them as they come together.
+#[derive(Debug)]
+struct Sealed {
+    is_published: bool,
+    /// Segments that end within the last full bundle and are there.
+    segments_too_many: usize,
+    /// Full bundles below the first segment that are not compressed.
+    bundles_too_many: usize,
+}
+
+impl Sealed {
+    fn of(dir: &Path, log: &AuditLog) -> Self {
+        let published = log.published().checkpoint().size;
+        let number = |path: &PathBuf| path.file_stem()?.to_str()?.parse::<u64>().ok();
+        let firsts: Vec<u64> = files(&dir.join("wal")).iter().filter_map(number).collect();
+        let full = published / 256;
+        let is_full = |path: &&PathBuf| {
+            path.extension().is_none() && path.parent().unwrap().extension().is_none()
+        };
+        let raw = files(&dir.join("tile/entries")).iter().filter(is_full).count();
+        let kept = full.saturating_sub(firsts[0] / 256);
+        Self {
+            is_published: published == log.latest().checkpoint().size,
+            segments_too_many: firsts.iter().skip(1).filter(|end| **end <= full * 256).count(),
+            bundles_too_many: raw.saturating_sub(kept as usize),
+        }
+    }
 }
 
 /// Writes so many requests, and gives what each of the second half has added: a log's own
@@ -111,16 +141,11 @@ fn growth(requests: u64, agencies: &[&str], indexed: bool) -> f64 {
                 .into_iter()
                 .for_each(|written| drop(written.unwrap()));
         }
-        until("a log that is sealed", || {
-            let published = writing.published().checkpoint().size;
-            let segments = files(&log.join("wal"));
-            let first = segments[0].file_stem().unwrap().to_str().unwrap();
-            let raw = files(&log.join("tile/entries")).into_iter();
-            let raw = raw.filter(|path| path.extension().is_none()).count() as u64;
-            let kept = published - first.parse::<u64>().unwrap();
-            let is_published = published == writing.latest().checkpoint().size;
-            is_published && segments.len() <= 2 && raw <= kept / 256 + 2
-        });
+        until_seen(
+            "a log that is sealed",
+            || Sealed::of(&log, &writing),
+            |seen| seen.is_published && seen.segments_too_many == 0 && seen.bundles_too_many == 0,
+        );
         if indexed {
             let mut index = Index::open(&log, &verifying_key(), &file).unwrap();
             index.update(&mut |_| ControlFlow::Continue(())).unwrap();

@@ -76,9 +76,22 @@ pub fn record(number: u64) -> Record {
 
 /// Waits for what will come true; only a hang reaches the bound.
 pub fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = tributary::clock::now() + Duration::from_secs(90);
-    while !holds() {
-        assert!(tributary::clock::now() < end, "in vain: {what}");
+    until_seen(what, holds, |holds| *holds);
+}
+
+/// Looks until what is seen satisfies; a failure says what was seen last.
+pub fn until_seen<T: std::fmt::Debug>(
+    what: &str,
+    look: impl Fn() -> T,
+    satisfies: impl Fn(&T) -> bool,
+) {
+    let end = tributary::clock::now() + crate::kit::waiting::PATIENCE;
+    loop {
+        let seen = look();
+        if satisfies(&seen) {
+            return;
+        }
+        assert!(tributary::clock::now() < end, "in vain: {what}; seen last: {seen:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -10,6 +10,8 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use tributary::store::frequency::{Recount, Release};
 
 use super::model::Model;
+use crate::kit::waiting;
+
 use super::support::{Ask, Section, counted, everything, recorded, start};
 
 /// A round: what is asked together, and of which replica.
@@ -184,6 +186,7 @@ async fn nothing_is_given_back(home: &Path, events: Vec<Event>) -> Result<(), Te
             Event::Copied => keep(&ours, &copy),
             Event::Lost => {
                 drop(counters.take());
+                closed(&ours).await;
                 forget(&ours);
                 logs.push(Vec::new());
                 section.count_again(everything(logs.iter().flatten())).await;
@@ -191,6 +194,7 @@ async fn nothing_is_given_back(home: &Path, events: Vec<Event>) -> Result<(), Te
             }
             Event::PutBack => {
                 drop(counters.take());
+                closed(&ours).await;
                 forget(&ours);
                 keep(&copy, &ours);
                 section.count_again(everything(logs.iter().flatten())).await;
@@ -198,6 +202,7 @@ async fn nothing_is_given_back(home: &Path, events: Vec<Event>) -> Result<(), Te
             }
             Event::Gone if logs.len() == 1 => {
                 drop(counters.take());
+                closed(&ours).await;
                 forget(&ours);
                 let mut own = Recount::at_start(Duration::from_secs(86_400), start());
                 logs.iter().flatten().for_each(|record| own.see(record));
@@ -213,6 +218,19 @@ async fn nothing_is_given_back(home: &Path, events: Vec<Event>) -> Result<(), Te
     }
     drop(counters);
     Ok(())
+}
+
+/// Waits until nobody holds the file any more: counters that are dropped close it on their
+/// own thread, and SQLite removes its log by name then, whosever it is by that time.
+async fn closed(folder: &Path) {
+    let open = async || {
+        let links = std::fs::read_dir("/proc/self/fd").unwrap();
+        links
+            .filter_map(|link| std::fs::read_link(link.ok()?.path()).ok())
+            .filter(|path| path.starts_with(folder))
+            .collect::<Vec<_>>()
+    };
+    waiting::until("counters that are closed", open, Vec::is_empty).await;
 }
 
 /// Removes SQLite's files.
