@@ -211,7 +211,8 @@ fn believe(
 ) -> Section {
     let question =
         section::Question { agency: &fetch.agency, asked: &fetch.items, request, catalogue };
-    section::decode(response, &question).unwrap_or_else(|disbelief| {
+    let believed = section::decode(response, &question);
+    believed.map(|section| section.heard_of(&fetch.heard)).unwrap_or_else(|disbelief| {
         tracing::warn!(agency = %fetch.agency, reason = %disbelief.reason(), "section not believed: {disbelief}");
         bare(fetch, SectionStatus::Invalid, disbelief.reason())
     })
