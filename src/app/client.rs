@@ -19,7 +19,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::patience::{self, Patience};
-use super::proving::{ProvingError, RequestProver};
+use super::proving::{ProvingError, RequestProver, ToProve};
 use crate::clock;
 use crate::config::link::TrustConfig;
 use crate::domain::grant::{PresentationDigest, Presented, Shown};
@@ -172,20 +172,15 @@ impl GatewayClient {
         Self { trace, ..self }
     }
 
-    /// A fresh proof of a request, where its requests are proved.
+    /// A fresh proof of each request, where its requests are proved.
     ///
     /// # Errors
     /// As [`RequestProver::prove`].
-    pub fn prove(
+    pub fn proofs(
         &self,
-        request_id: &str,
-        grant: &str,
-        items: &[String],
-    ) -> Result<Option<pb::RequestProof>, ProvingError> {
-        match &self.prover {
-            Some(prover) => prover.prove(request_id, grant, items),
-            None => Ok(None),
-        }
+        requests: &[ToProve<'_>],
+    ) -> Result<Vec<Option<pb::RequestProof>>, ProvingError> {
+        self.prover.as_ref().map_or(Ok(Vec::new()), |prover| prover.prove(requests))
     }
 
     /// The same for a gateway that remembers no grants: each is sent whole.
@@ -237,7 +232,8 @@ impl GatewayClient {
         let mut patience = Patience::default();
         loop {
             // Made anew for each attempt: a proof lives as long as one may take.
-            let proof = self.prove(&request_id, grant, &items)?;
+            let one = ToProve { request_id: &request_id, grant, items: &items };
+            let proof = self.proofs(&[one])?.pop().flatten();
             let answer = self.once(grant, &items, until, (prove, proof), &request_id).await;
             let stated = match &answer {
                 Ok(profile) => patience::of_profile(profile),

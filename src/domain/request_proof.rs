@@ -9,6 +9,7 @@ mod agency;
 mod entries;
 mod fault;
 mod head;
+mod heads;
 mod leaf;
 mod tree;
 
@@ -16,5 +17,6 @@ pub use agency::{AgencyProof, ConsumerProof, OpenedProof, Proven};
 pub use entries::{AgencyEntries, EntryProof, Wanted};
 pub use fault::ProofFault;
 pub use head::{MAX_LEAVES, MAX_TOKEN_BYTES, ProofHead, TOKEN_TYPE};
+pub use heads::VerifiedHeads;
 pub use leaf::{RequestLeaf, SignedLeaf};
 pub use tree::{MAX_PATH, SmallTree};

@@ -2,13 +2,17 @@
 //! consumer has signed, and nothing to a gateway in an attacker's hands that has its real
 //! certificate and the consumer's grant.
 
-use tributary::app::proving::RequestProver;
+use tributary::app::proving::{RequestProver, ToProve};
 use tributary::clock;
 use tributary::domain::catalogue::AgencyId;
 use tributary::domain::grant::{Contents, Presentation, digest};
 use tributary::domain::names::RequestId;
 use tributary::domain::now::Now;
-use tributary::domain::request_proof::{Proven, Wanted};
+use tributary::domain::request_proof::{
+    AgencyEntries, AgencyProof, ProofHead, Proven, RequestLeaf, SignedLeaf, SmallTree, TOKEN_TYPE,
+    VerifiedHeads, Wanted,
+};
+use tributary::issuer::SigningKey;
 use tributary::wire::proto::pb;
 use tributary::wire::request_proof;
 
@@ -26,7 +30,8 @@ fn share(city: &City, id: &str, grant: &str, items: &[&str]) -> pb::RequestProof
     let gateway = city.described.gateway.id.parse().unwrap();
     let prover = RequestProver::load(consumer.proof_key.as_ref().unwrap(), gateway).unwrap();
     let texts: Vec<String> = items.iter().map(ToString::to_string).collect();
-    let proof = prover.prove(id, grant, &texts).unwrap().unwrap();
+    let one = ToProve { request_id: id, grant, items: &texts };
+    let proof = prover.prove(&[one]).unwrap().remove(0).unwrap();
 
     let presentation = Presentation::parse(grant.as_bytes()).unwrap();
     let contents = Contents::read(&presentation).unwrap();
@@ -44,13 +49,14 @@ fn share(city: &City, id: &str, grant: &str, items: &[&str]) -> pb::RequestProof
         grant: digest(presentation.jwt()),
         gateway: &contents.claims.audience,
         now: Now { earliest: now, latest: now },
+        heads: &VerifiedHeads::default(),
     };
     let opened = request_proof::decode_consumer(&proof).unwrap().open(&request, &wanted).unwrap();
     request_proof::encode_agency(&opened.for_agency(&AgencyId::new(AGENCY).unwrap()).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agency_that_demands_proofs_answers_what_the_consumer_signed_and_nothing_else() {
+async fn row_74_an_agency_that_demands_proofs_answers_what_the_consumer_signed_and_nothing_else() {
     let city = City::start(&["--grant-uses", "1000"]);
     let config = &city.entry(AGENCY).config;
     let text = std::fs::read_to_string(config).unwrap();
@@ -114,6 +120,59 @@ async fn an_agency_that_demands_proofs_answers_what_the_consumer_signed_and_noth
     // The same once more is the repeat that a lost answer needs, and no use.
     assert_eq!(ask(&mut agency, question("one", &[ITEM], Some(one))).await.0, "OK");
     assert_eq!(ask(&mut agency, question("both", &[ITEM, MORE], Some(both))).await.0, "OK");
+}
+
+/// What no client of ours makes: one leaf with two entries of [`AGENCY`].
+fn two_sets(city: &City, id: &str, grant: &str, sets: [&[&str]; 2]) -> [pb::RequestProof; 2] {
+    let key = std::fs::read(city.described.consumers[0].proof_key.as_ref().unwrap()).unwrap();
+    let key = SigningKey::from_jwk(&key).unwrap();
+    let presentation = Presentation::parse(grant.as_bytes()).unwrap();
+    let (seed, nonce) = ([1; 32], [2; 16]);
+    let [one, two] = sets.map(|items| Wanted {
+        agency: AgencyId::new(AGENCY).unwrap(),
+        items: items.iter().map(|item| (*item).into()).collect(),
+    });
+    // The same tree; the first entry of an agency is the one that it is shown.
+    let trees = [[one.clone(), two.clone()], [two, one]];
+    let trees = trees.map(|wanted| AgencyEntries::of(&seed, &wanted).unwrap());
+    let entries = trees[0].stated();
+    assert_eq!(entries, trees[1].stated());
+    let request_id = &RequestId::new(id).unwrap();
+    let leaf = RequestLeaf { request_id, grant: digest(presentation.jwt()), nonce, entries };
+    let tree = SmallTree::of(&[leaf.hash()]).unwrap();
+    let (now, audience) = (clock::utc().unix_timestamp(), &city.described.gateway.id);
+    let head = ProofHead {
+        audience: audience.parse().unwrap(),
+        issued_at: now,
+        expires_at: now + 60,
+        root: tree.root().unwrap(),
+        size: 1,
+    };
+    let token: Box<str> = key.sign_jws(TOKEN_TYPE, &head.payload()).unwrap().into();
+    trees.map(|tree| {
+        let leaf = SignedLeaf { token: token.clone(), index: 0, path: Vec::new(), nonce };
+        let entry = tree.proof_for(&AgencyId::new(AGENCY).unwrap()).unwrap();
+        request_proof::encode_agency(&AgencyProof { leaf, entry })
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_74_one_leaf_asks_an_agency_one_thing() {
+    let city = City::start(&["--grant-uses", "1000"]);
+    let (grant, mut agency) = (city.grant(0), city.agency(AGENCY).await);
+    let part = part_of(&grant, AGENCY);
+    let [one, more] = two_sets(&city, "twice", &grant, [&[ITEM], &[MORE]]);
+    for (items, proof, reason) in [
+        (&[ITEM][..], &one, "OK"),
+        (&[MORE], &more, "PROOF_REPLAYED"),
+        // What a lost answer needs.
+        (&[ITEM], &one, "OK"),
+        (&[MORE], &more, "PROOF_REPLAYED"),
+    ] {
+        let question = city.question("twice", &part, items);
+        let question = pb::FetchSectionRequest { proof: Some(proof.clone()), ..question };
+        assert_eq!(ask(&mut agency, question).await.0, reason, "{items:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

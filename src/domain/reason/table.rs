@@ -74,6 +74,8 @@ reasons! {
     ProofInvalid = "PROOF_INVALID", PermissionDenied, NEVER, Caller, Agency;
     /// The request has no proof of its consumer, and this receiver answers none without.
     ProofMissing = "PROOF_MISSING", PermissionDenied, NEVER, Caller, Agency;
+    /// The consumer's proof of request was shown to the agency before, for other items.
+    ProofReplayed = "PROOF_REPLAYED", PermissionDenied, NEVER, Caller, Agency;
 
     // Refusals of requests.
     /// Fields of the request are wrong; the BadRequest detail names each.

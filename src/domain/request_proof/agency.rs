@@ -3,7 +3,7 @@
 
 use super::entries::{AgencyEntries, EntryProof, Wanted};
 use super::fault::ProofFault;
-use super::head::ProofHead;
+use super::heads::VerifiedHeads;
 use super::leaf::{RequestLeaf, SignedLeaf};
 use crate::domain::audit::Hash;
 use crate::domain::catalogue::AgencyId;
@@ -43,6 +43,8 @@ pub struct Proven<'a> {
     pub gateway: &'a SpiffeId,
     /// The present.
     pub now: Now,
+    /// What is known to be signed.
+    pub heads: &'a VerifiedHeads,
 }
 
 impl<'a> Proven<'a> {
@@ -51,16 +53,20 @@ impl<'a> Proven<'a> {
         grant: &'a VerifiedGrant,
         request_id: &'a RequestId,
         gateway: &'a SpiffeId,
-        now: Now,
+        (now, heads): (Now, &'a VerifiedHeads),
     ) -> Self {
-        Self { request_id, key: grant.proof_key(), grant: grant.signed_digest(), gateway, now }
+        let (key, grant) = (grant.proof_key(), grant.signed_digest());
+        Self { request_id, key, grant, gateway, now, heads }
     }
 
-    fn holds(&self, signed: &SignedLeaf, entries: (u64, Hash)) -> Result<(), ProofFault> {
-        let head = ProofHead::verify(&signed.token, self.key)?;
+    /// The leaf that stands under the consumer's signature.
+    fn holds(&self, signed: &SignedLeaf, entries: (u64, Hash)) -> Result<Hash, ProofFault> {
+        let head = self.heads.verify(&signed.token, self.key)?;
         head.check(self.gateway, self.now)?;
         let (request_id, grant, nonce) = (self.request_id, self.grant, signed.nonce);
-        signed.check(&head, &RequestLeaf { request_id, grant, nonce, entries })
+        let leaf = RequestLeaf { request_id, grant, nonce, entries }.hash();
+        signed.check(&head, leaf)?;
+        Ok(leaf)
     }
 }
 
@@ -92,12 +98,13 @@ impl OpenedProof {
 }
 
 impl AgencyProof {
-    /// Holds it against what this gateway asks of this agency.
+    /// Holds it against what this gateway asks of this agency, and gives the request's leaf.
     ///
     /// # Errors
     /// The first check that fails.
-    pub fn check(&self, request: &Proven<'_>, wanted: &Wanted) -> Result<(), ProofFault> {
-        request.holds(&self.leaf, (self.entry.size, self.entry.root))?;
-        self.entry.check(wanted)
+    pub fn check(&self, request: &Proven<'_>, wanted: &Wanted) -> Result<Hash, ProofFault> {
+        let leaf = request.holds(&self.leaf, (self.entry.size, self.entry.root))?;
+        self.entry.check(wanted)?;
+        Ok(leaf)
     }
 }

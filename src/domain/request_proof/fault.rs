@@ -37,6 +37,9 @@ pub enum ProofFault {
     /// Something else is asked of the agency than what was signed.
     #[error("`proof.entry` does not say that exactly these items are asked of this agency")]
     Entry,
+    /// Under the same leaf other items were asked of this agency.
+    #[error("the leaf of `proof` was shown before with other items; make a new proof")]
+    Replayed,
     /// A request under a grant that asks nobody anything.
     #[error("the grant opens none of the items at any agency, so there is nothing to prove")]
     Nothing,
@@ -51,6 +54,7 @@ impl ProofFault {
         match self {
             Self::Missing => Reason::ProofMissing,
             Self::Expired => Reason::ProofExpired,
+            Self::Replayed => Reason::ProofReplayed,
             _ => Reason::ProofInvalid,
         }
     }

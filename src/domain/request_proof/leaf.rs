@@ -54,8 +54,8 @@ impl SignedLeaf {
     ///
     /// # Errors
     /// [`ProofFault::Leaf`].
-    pub(super) fn check(&self, head: &ProofHead, leaf: &RequestLeaf<'_>) -> Result<(), ProofFault> {
-        match leads(head.root, head.size, self.index, leaf.hash(), &self.path) {
+    pub(super) fn check(&self, head: &ProofHead, leaf: Hash) -> Result<(), ProofFault> {
+        match leads(head.root, head.size, self.index, leaf, &self.path) {
             true => Ok(()),
             false => Err(ProofFault::Leaf),
         }

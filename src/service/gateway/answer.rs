@@ -220,8 +220,8 @@ impl Gateway {
             Some(id) => id,
             None => RequestId::of_random(random::sixteen()?),
         };
-        let (about, now) = ((&wanted.items, &*rules), self.authority.time().now());
-        let proof = Proved::of(wanted.proof, &request_id, &grant, about, now)?;
+        let (about, by) = ((&wanted.items, &*rules), self.authority.proving());
+        let proof = Proved::of(wanted.proof, &request_id, &grant, about, by)?;
         if !self.ids.note(&request_id, &grant, &wanted.items, clock::now()) {
             let message = "the request id was used for another request; take a new one";
             return Err(Refusal::new(Reason::RequestIdReused, message));
@@ -272,9 +272,10 @@ impl Gateway {
         }
         let profile = profile::merge(catalogue, &sections, &plan.silent());
 
+        let proved = request.proof.is_some();
         let confirm = || {
             let receiver = Receiver::Gateway { audience: &self.id, consumer: request.peer };
-            self.authority.confirm(&request.grant, permit, ruling, receiver)
+            self.authority.confirm(&request.grant, permit, ruling, receiver, proved)
         };
         let confirmed = confirm().await;
         let status = |at: usize| {

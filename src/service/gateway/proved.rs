@@ -6,7 +6,8 @@ use crate::domain::grant::VerifiedGrant;
 use crate::domain::item::ItemSet;
 use crate::domain::names::RequestId;
 use crate::domain::now::Now;
-use crate::domain::request_proof::{ConsumerProof, OpenedProof, ProofFault, Proven, Wanted};
+use crate::domain::request_proof::{ConsumerProof, OpenedProof, Proven, VerifiedHeads, Wanted};
+use crate::service::judge;
 use crate::service::rulebook::Rulebook;
 use crate::wire::proto::pb;
 use crate::wire::refusal::Refusal;
@@ -19,11 +20,6 @@ pub struct Proved {
     items: Vec<(AgencyId, ItemSet)>,
 }
 
-/// A refusal of a proof.
-fn refused(fault: &ProofFault) -> Refusal {
-    Refusal::new(fault.reason(), fault.to_string())
-}
-
 impl Proved {
     /// The proof that a request came with, checked; none where it came without and may.
     ///
@@ -34,16 +30,12 @@ impl Proved {
         request_id: &RequestId,
         grant: &VerifiedGrant,
         (requested, rules): (&ItemSet, &Rulebook),
-        now: Now,
+        by: (Now, &VerifiedHeads),
     ) -> Result<Option<Self>, Refusal> {
-        match proof {
-            None if rules.grants.require_proof => Err(refused(&ProofFault::Missing)),
-            None => Ok(None),
-            Some(proof) => {
-                let about = (requested, &**rules.catalogue());
-                Self::check(proof, request_id, grant, about, now).map(Some)
-            }
-        }
+        judge::demand(proof.is_some(), rules)?;
+        let about = (requested, &**rules.catalogue());
+        let check = |proof| Self::check(proof, request_id, grant, about, by);
+        proof.map(check).transpose()
     }
 
     fn check(
@@ -51,7 +43,7 @@ impl Proved {
         request_id: &RequestId,
         grant: &VerifiedGrant,
         (requested, catalogue): (&ItemSet, &Catalogue),
-        now: Now,
+        by: (Now, &VerifiedHeads),
     ) -> Result<Self, Refusal> {
         let (mut wanted, mut items) = (Vec::new(), Vec::new());
         for (agency, disclosed) in grant.disclosed() {
@@ -65,9 +57,9 @@ impl Proved {
                 wanted.push(Wanted { agency: agency.clone(), items: ids });
             }
         }
-        let request = Proven::under(grant, request_id, grant.audience(), now);
+        let request = Proven::under(grant, request_id, grant.audience(), by);
         let opened = proof.open(&request, &wanted);
-        Ok(Self { proof: opened.map_err(|fault| refused(&fault))?, items })
+        Ok(Self { proof: opened.map_err(|fault| judge::unproved(&fault))?, items })
     }
 
     /// What the consumer asks of an agency.
