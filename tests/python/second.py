@@ -3,7 +3,8 @@
 status lists and logs, proves requests, and checks receipts. Nothing here comes from the
 first one but the protos.
 
-    second.py FEDERATION      holds it against a running demo's federation.json
+    second.py FEDERATION TRIBUTARY   holds it against a running demo's federation.json, and
+                                     against the proofs that the program makes
 
 Every person is synthetic.
 """
@@ -15,12 +16,14 @@ import json
 import os
 import re
 import ssl
+import subprocess
 import sys
 import time
 import tomllib
 import urllib.parse
 import uuid
 import zlib
+from concurrent import futures
 from datetime import date
 from pathlib import Path
 
@@ -87,10 +90,17 @@ def signing_key(jwk):
 
 def verify_jws(token, keys, typ):
     """Checks a compact JWS with the keys that are pinned by name; gives its payload."""
+    said = strict_json(decode(token.split(".")[0]))
+    demand(said.keys() == {"alg", "typ", "kid"}, "header")
+    return verify_with(keys[said["kid"]], token, typ)
+
+
+def verify_with(key, token, typ):
+    """Checks a compact JWS with one key; gives its payload."""
     header, payload, signature = token.split(".")
     said = strict_json(decode(header))
-    demand(said.keys() == {"alg", "typ", "kid"} and said["typ"] == typ, "header")
-    key, message = keys[said["kid"]], f"{header}.{payload}".encode()
+    demand(said.keys() | {"kid"} == {"alg", "typ", "kid"} and said["typ"] == typ, "header")
+    message = f"{header}.{payload}".encode()
     if isinstance(key, ed25519.Ed25519PublicKey):
         demand(said["alg"] == "EdDSA", "algorithm")
         key.verify(decode(signature), message)
@@ -563,6 +573,104 @@ def prove(key, gateway, requests, **claims):
     ]
 
 
+def disclosed(grant):
+    """What each agency of a presentation may be asked."""
+    items = {}
+    for disclosure in grant.decode().rstrip("~").split("~")[1:]:
+        _, name, value = strict_json(decode(disclosure))
+        if name != "_gateway":
+            items[value["agency"]] = value["items"]
+    return items
+
+
+def check_proof(proof, gateway, request, grant, wanted):
+    """A consumer's proof as a gateway checks it; gives the token."""
+    demand(1 <= len(proof.jws) <= 1024 and len(proof.path) <= 12, "sizes")
+    demand(len(proof.nonce) == 16 and len(proof.seed) == 32, "nonce and seed")
+    demand(request and not proof.HasField("entry"), "a proof is of a request with an id")
+    signed = strict_json(decode(grant.decode().split(".")[1]))
+    said = verify_with(signing_key(signed["cnf"]["jwk"]), proof.jws, "tributary-request+jwt")
+    said = strict_json(said)
+    demand(said.keys() == {"aud", "iat", "exp", "root", "size"}, f"claims: {said.keys()}")
+    demand(said["aud"] == gateway == signed["aud"], "aud")
+    demand(1 <= said["exp"] - said["iat"] <= 60, "life")
+    demand(said["iat"] - 5 <= time.time() < said["exp"], "time")
+    demand(1 <= said["size"] <= 4096 and proof.index < said["size"], "size")
+    items = {name: [id for id in ids if id in wanted] for name, ids in disclosed(grant).items()}
+    items = {name: ids for name, ids in items.items() if ids}
+    leaf = request_leaf(request, grant, items, proof.nonce, proof.seed)
+    root = root_from(proof.index, said["size"], leaf, list(proof.path))
+    demand(root == decode(said["root"]), "the path leads elsewhere")
+    return proof.jws
+
+
+class Overhears:
+    """Stands in the gateway's place, with its certificate, and refuses all that it hears."""
+
+    def __init__(self, demo):
+        self.protocol, self.heard = demo.protocol, []
+        link, folder = demo.gateway["link"], Path(demo.federation["gateway"]["config"]).parent
+        own = [(folder / link[part]).read_bytes() for part in ("key", "certificate")]
+        anchors = b"".join((folder / one["anchors"]).read_bytes() for one in link["trust"])
+        credentials = grpc.ssl_server_credentials([tuple(own)], anchors, True)
+        self.server = grpc.server(futures.ThreadPoolExecutor(4))
+        demo.protocol.profile_grpc.add_ProfileServiceServicer_to_server(self, self.server)
+        self.port = self.server.add_secure_port("127.0.0.1:0", credentials)
+        self.server.start()
+
+    def GetProfile(self, request, context):
+        self.heard.append(request)
+        context.abort(grpc.StatusCode.PERMISSION_DENIED, "overheard")
+
+    def StreamProfiles(self, requests, context):
+        context.send_initial_metadata(())
+        for message in requests:
+            request = self.protocol.profile.GetProfileRequest.FromString(message.request)
+            self.heard.append(request)
+            failure = self.protocol.profile.ProfileFailure(code=7, reason="NOTHING_PERMITTED")
+            yield self.protocol.profile.StreamProfilesResponse(
+                request_id=request.request_id, failure=failure
+            )
+
+
+def check_ours(demo, program):
+    """The proofs that the program makes, of one request and of a stream of them."""
+    listening = Overhears(demo)
+    grants = [Path(one["file"]).read_bytes().strip() for one in demo.federation["grants"][:30]]
+    run = [program, "profile"]
+    to = ["--federation", str(demo.home / "federation.json")]
+    to += ["--gateway", f"127.0.0.1:{listening.port}"]
+    file = demo.federation["grants"][0]["file"]
+    subprocess.run([*run, "get", *to, "--grant", file], capture_output=True, timeout=60)
+    lines = "".join(json.dumps({"grant": grant.decode()}) + "\n" for grant in grants)
+    subprocess.run(
+        [*run, "stream", *to], input=lines, text=True, capture_output=True, timeout=60
+    )
+    listening.server.stop(None)
+    demand(len(listening.heard) == 1 + len(grants), f"{len(listening.heard)} requests")
+    gateway, nonces, tokens = demo.federation["gateway"]["id"], set(), set()
+    for request in listening.heard:
+        grant = request.grant.sd_jwt
+        demand(grant in grants, "a grant that was sent whole")
+        said = (gateway, request.request_id, grant, set(request.items))
+        tokens.add(check_proof(request.proof, *said))
+        nonces.add(request.proof.nonce)
+        for field, wrong in (
+            ("nonce", os.urandom(16)),
+            ("seed", os.urandom(32)),
+            ("index", request.proof.index + 1),
+        ):
+            changed = type(request.proof).FromString(request.proof.SerializeToString())
+            setattr(changed, field, wrong)
+            try:
+                check_proof(changed, *said)
+            except Refused:
+                continue
+            raise Refused(f"a proof with another {field} holds")
+    demand(len(nonces) == len(listening.heard), "a nonce twice")
+    return len(listening.heard), len(tokens)
+
+
 class Demo:
     def __init__(self, file):
         self.federation = json.loads(Path(file).read_text())
@@ -611,7 +719,7 @@ class Demo:
         raise Refused(f"the log of {name} has no record of {request}")
 
 
-def main(file):
+def main(file, program):
     demo = Demo(file)
     federation = demo.federation
     settings = Path(federation["issuer"]["settings"])
@@ -682,6 +790,8 @@ def main(file):
         refusal = demo.ask(proved, wanted, ids[1], wrong)
         demand(refusal == reason, f"{reason} expected: {refusal}")
     print("ok: proofs that were made from the page are accepted, and others are refused")
+    requests, tokens = check_ours(demo, program)
+    print(f"ok: {requests} proofs that the program made under {tokens} signatures hold")
 
     for times in (2, 3):
         again = demo.ask(grant, wanted, request)
@@ -731,4 +841,4 @@ def main(file):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
