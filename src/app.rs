@@ -15,6 +15,7 @@ mod mapping_file;
 mod named;
 mod patience;
 pub mod profile_stream;
+pub mod proving;
 mod reading;
 pub mod review;
 pub mod reviewer;

@@ -21,6 +21,7 @@ pub mod profile;
 pub mod purpose;
 pub mod quality;
 pub mod reason;
+pub mod request_proof;
 pub mod reviewer;
 pub mod section;
 pub mod sensitive;

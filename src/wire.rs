@@ -14,6 +14,7 @@ pub mod json;
 pub mod profile;
 pub mod proto;
 pub mod refusal;
+pub mod request_proof;
 pub mod section;
 pub mod status;
 pub mod trace;

@@ -121,6 +121,7 @@ fn describe(town: &Town, gateway: &GatewayEntry, servers: &[Server]) -> Federati
             id: town.consumer.issued.id.to_string(),
             certificate: town.consumer.issued.certificate.clone(),
             key: town.consumer.issued.key.clone(),
+            proof_key: None,
         }],
         reviewers: Vec::new(),
         trust_bundle: town.gateway.folder.join("ca.pem"),

@@ -27,6 +27,7 @@ pub async fn client(city: &City, endpoint: &str) -> anyhow::Result<GatewayClient
         certificate: consumer.certificate.clone(),
         key: consumer.key.clone(),
         trust_bundle: federation.trust_bundle.clone(),
+        proof_key: None,
     };
     Ok(GatewayClient::connect(&address).await?)
 }

@@ -16,6 +16,7 @@ mod certificates;
 mod edge;
 mod evidence;
 mod files;
+mod proof;
 
 use std::sync::{Arc, LazyLock};
 
@@ -42,6 +43,10 @@ pub use self::certificates::{issuer, name_constraints, pem, revocation, sole_nam
 pub use self::edge::{edge, hello};
 pub use self::evidence::{ORIGIN, receipt, reconcile};
 pub use self::files::{PERSON, catalogue, config, csv, day};
+pub use self::proof::{
+    GATEWAY as PROOF_GATEWAY, GRANT as PROVED_GRANT, REQUEST as PROVED_REQUEST, request_proof,
+    wanted,
+};
 
 pub const NOW: i64 = 1_790_000_000;
 pub const ISSUER: &str = "spiffe://consent.city.example/issuer/consent";

@@ -19,6 +19,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::patience::{self, Patience};
+use super::proving::{ProvingError, RequestProver, ToProve};
 use crate::clock;
 use crate::config::link::TrustConfig;
 use crate::domain::grant::{PresentationDigest, Presented, Shown};
@@ -53,6 +54,8 @@ pub struct Address {
     pub key: PathBuf,
     /// The trust anchor of the gateway's domain, PEM.
     pub trust_bundle: PathBuf,
+    /// The private key that proves requests, JWK, if they are to be proved.
+    pub proof_key: Option<PathBuf>,
 }
 
 /// Why asking failed.
@@ -64,6 +67,9 @@ pub enum ClientError {
     /// The gateway's anchor.
     #[error(transparent)]
     Trust(#[from] TrustLoadError),
+    /// Requests cannot be proved.
+    #[error(transparent)]
+    Proving(#[from] ProvingError),
     /// The link.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -125,6 +131,8 @@ pub struct GatewayClient {
     repeats: bool,
     /// The trace that its requests belong to.
     trace: Option<TraceContext>,
+    /// What proves its requests, if anything does.
+    prover: Option<Arc<RequestProver>>,
 }
 
 /// Whether the gateway wants to be sent the grant whole.
@@ -153,13 +161,26 @@ impl GatewayClient {
     /// # Errors
     /// Why there is no link.
     pub async fn connect(address: &Address) -> Result<Self, ClientError> {
+        let prove = |key: &PathBuf| RequestProver::load(key, address.gateway.clone()).map(Arc::new);
+        let prover = address.proof_key.as_ref().map(prove).transpose()?;
         let (channel, shown) = (channel(address).await?, Some(Arc::default()));
-        Ok(Self { channel, shown, repeats: true, trace: None })
+        Ok(Self { channel, shown, repeats: true, trace: None, prover })
     }
 
     /// The same with its requests as part of a trace.
     pub fn traced(self, trace: Option<TraceContext>) -> Self {
         Self { trace, ..self }
+    }
+
+    /// A fresh proof of each request, where its requests are proved.
+    ///
+    /// # Errors
+    /// As [`RequestProver::prove`].
+    pub fn proofs(
+        &self,
+        requests: &[ToProve<'_>],
+    ) -> Result<Vec<Option<pb::RequestProof>>, ProvingError> {
+        self.prover.as_ref().map_or(Ok(Vec::new()), |prover| prover.prove(requests))
     }
 
     /// The same for a gateway that remembers no grants: each is sent whole.
@@ -210,7 +231,10 @@ impl GatewayClient {
         let request_id = random::id().map_err(|refusal| refusal.into_status(""))?;
         let mut patience = Patience::default();
         loop {
-            let answer = self.once(grant, &items, until, prove, &request_id).await;
+            // Made anew for each attempt: a proof lives as long as one may take.
+            let one = ToProve { request_id: &request_id, grant, items: &items };
+            let proof = self.proofs(&[one])?.pop().flatten();
+            let answer = self.once(grant, &items, until, (prove, proof), &request_id).await;
             let stated = match &answer {
                 Ok(profile) => patience::of_profile(profile),
                 Err(status) => patience::of_status(status),
@@ -227,13 +251,14 @@ impl GatewayClient {
         grant: &str,
         items: &[String],
         until: Instant,
-        prove: bool,
+        (prove, proof): (bool, Option<pb::RequestProof>),
         request_id: &str,
     ) -> Result<pb::GetProfileResponse, Status> {
         let request = |presented| pb::GetProfileRequest {
             request_id: request_id.to_owned(),
             items: items.to_vec(),
             prove,
+            proof: proof.clone(),
             grant: Some(wire::grant::encode(presented)),
             ..Default::default()
         };

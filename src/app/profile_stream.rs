@@ -8,6 +8,7 @@
 //! answers become is the caller's business.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -21,6 +22,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::client::{Address, ClientError, GatewayClient};
 use super::patience::{self, Patience};
+use super::proving::ToProve;
 use crate::clock;
 use crate::domain::grant::{PresentationDigest, Presented, Shown};
 use crate::domain::reason::Reason;
@@ -90,6 +92,7 @@ impl UnderWay {
         &mut self,
         requests: &mpsc::Sender<pb::StreamProfilesRequest>,
         shown: &Shown,
+        proof: Option<pb::RequestProof>,
     ) -> Result<(), ClientError> {
         let whole = || Bytes::copy_from_slice(self.ask.grant.as_bytes());
         let presented = shown.present(self.digest, whole);
@@ -98,6 +101,7 @@ impl UnderWay {
             request_id: self.ask.request_id.clone(),
             items: self.ask.items.clone(),
             grant: Some(grant::encode(presented)),
+            proof,
             ..Default::default()
         };
         let left = self.until.saturating_duration_since(clock::now()).as_micros();
@@ -170,14 +174,15 @@ async fn once(
     let (requests, queue) = mpsc::channel(pace.in_flight.max(under_way.len()).max(1));
     for waiting in under_way.values_mut() {
         waiting.until = clock::now() + pace.deadline;
-        waiting.put(&requests, shown).await?;
     }
+    let outbound = Outbound { client: &client, shown, requests };
+    outbound.put(&under_way.keys().cloned().collect::<Vec<_>>(), under_way).await?;
     let mut inbound = client.stream(ReceiverStream::new(queue)).await?;
-    let mut more = true;
+    let (mut more, mut next) = (true, Vec::new());
     // The ids of those that are asked again later. They are under way all the while.
     let mut later = FuturesUnordered::new();
     loop {
-        let room = more && under_way.len() < pace.in_flight;
+        let room = if more { pace.in_flight.saturating_sub(under_way.len()) } else { 0 };
         // A gateway that holds its tongue long past every deadline is lost too.
         let silence = under_way.values().map(|waiting| waiting.until).max();
         let silent = async {
@@ -190,7 +195,9 @@ async fn once(
             message = inbound.message() => match settle(message?, shown, under_way)? {
                 Meaning::Answered(answer) => answered(answer),
                 Meaning::Forgotten(waiting) => {
-                    put(waiting, &requests, shown, under_way).await?;
+                    let id = waiting.ask.request_id.clone();
+                    under_way.insert(id.clone(), waiting);
+                    outbound.put(&[id], under_way).await?;
                 }
                 Meaning::Later(waiting, wait) => {
                     let id = waiting.ask.request_id.clone();
@@ -202,40 +209,68 @@ async fn once(
                 }
             },
             Some(id) = later.next(), if !later.is_empty() => {
-                if let Some(waiting) = under_way.remove(&id) {
-                    put(waiting, &requests, shown, under_way).await?;
-                }
+                outbound.put(&[id], under_way).await?;
             }
-            next = asks.recv(), if room => match next {
-                Some(ask) if under_way.contains_key(&ask.request_id) => {
-                    answered(Answer { ask, outcome: Err(repeated()) });
+            // As many as are there, so that they are proved together.
+            count = asks.recv_many(&mut next, room), if room > 0 => {
+                more = count > 0;
+                let mut new = Vec::with_capacity(count);
+                for ask in next.drain(..) {
+                    match under_way.entry(ask.request_id.clone()) {
+                        Entry::Occupied(_) => {
+                            answered(Answer { ask, outcome: Err(repeated()) });
+                        }
+                        Entry::Vacant(place) => {
+                            new.push(place.key().clone());
+                            place.insert(UnderWay::new(ask, pace));
+                        }
+                    }
                 }
-                Some(ask) => {
-                    put(UnderWay::new(ask, pace), &requests, shown, under_way).await?;
-                }
-                None => more = false,
-            },
+                outbound.put(&new, under_way).await?;
+            }
             () = silent => return Err(Status::unavailable("the gateway does not answer").into()),
         }
         // Whatever is under way may have to be asked again. With nothing left the gateway
         // ends the stream.
         if !more && under_way.is_empty() {
-            drop(requests);
+            drop(outbound);
             ended(&mut inbound).await;
             return Ok(());
         }
     }
 }
 
-/// Puts a request, which is under way from now on whatever becomes of the stream.
-async fn put(
-    waiting: UnderWay,
-    requests: &mpsc::Sender<pb::StreamProfilesRequest>,
-    shown: &Shown,
-    under_way: &mut HashMap<String, UnderWay>,
-) -> Result<(), ClientError> {
-    let waiting = under_way.entry(waiting.ask.request_id.clone()).or_insert(waiting);
-    waiting.put(requests, shown).await
+/// The way out of one stream.
+struct Outbound<'a> {
+    client: &'a GatewayClient,
+    shown: &'a Shown,
+    requests: mpsc::Sender<pb::StreamProfilesRequest>,
+}
+
+impl Outbound<'_> {
+    /// Puts requests that are under way, whatever becomes of the stream. They are proved
+    /// together, under one signature.
+    async fn put(
+        &self,
+        ids: &[String],
+        under_way: &mut HashMap<String, UnderWay>,
+    ) -> Result<(), ClientError> {
+        let asks = ids.iter().filter_map(|id| under_way.get(id)).map(|waiting| &waiting.ask);
+        let to_prove = asks.map(|ask| ToProve {
+            request_id: &ask.request_id,
+            grant: &ask.grant,
+            items: &ask.items,
+        });
+        let to_prove: Vec<ToProve<'_>> = to_prove.collect();
+        let mut proofs = self.client.proofs(&to_prove)?.into_iter();
+        for id in ids {
+            if let Some(waiting) = under_way.get_mut(id) {
+                let proof = proofs.next().flatten();
+                waiting.put(&self.requests, self.shown, proof).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn settle(

@@ -61,6 +61,7 @@ impl ConnectionArgs {
         Ok(Address {
             endpoint: endpoint.context("--gateway is missing")?,
             gateway: gateway_id,
+            proof_key: consumer.as_ref().and_then(|consumer| consumer.proof_key.clone()),
             certificate: given(
                 &self.certificate,
                 "certificate",

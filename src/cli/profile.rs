@@ -96,13 +96,22 @@ struct AsConsumer {
     /// Which consumer of the federation to be, by the end of its id
     #[arg(long, value_name = "NAME", requires = "federation")]
     consumer: Option<String>,
+    /// The private key that proves requests, JWK with mode 0600: the one that the issuer
+    /// wrote into the grant. With --federation, the consumer's own
+    #[arg(long, value_name = "FILE")]
+    proof_key: Option<PathBuf>,
     #[command(flatten)]
     connection: ConnectionArgs,
 }
 
 impl AsConsumer {
     fn address(&self) -> anyhow::Result<Address> {
-        self.connection.address(|federation| &federation.consumers, self.consumer.as_deref())
+        let wanted = self.consumer.as_deref();
+        let mut address = self.connection.address(|federation| &federation.consumers, wanted)?;
+        if let Some(key) = &self.proof_key {
+            address.proof_key = Some(key.clone());
+        }
+        Ok(address)
     }
 }
 

@@ -33,6 +33,9 @@ pub struct GrantsConfig {
     /// How many checked signatures are remembered.
     #[serde(default = "default_cache")]
     pub cache: usize,
+    /// Whether a request is answered only with its consumer's proof.
+    #[serde(default)]
+    pub require_proof: bool,
     /// The pinned issuers.
     #[serde(default)]
     pub issuer: Vec<IssuerEntry>,
@@ -161,6 +164,8 @@ pub struct Grants {
     pub pins: IssuerPins,
     /// The purposes.
     pub purposes: PurposeTable,
+    /// Whether a request is answered only with its consumer's proof.
+    pub require_proof: bool,
     /// How old a status list may be.
     pub max_age: Duration,
     /// How often the lists are fetched.
@@ -314,7 +319,8 @@ impl GrantsConfig {
         }
         let max_age = Duration::try_from(self.max_age).unwrap_or(Duration::MAX);
         let fetch_every = self.fetch_every;
-        let grants = Grants { pins, purposes: purposes?, max_age, fetch_every, status_anchors };
+        let (purposes, require_proof) = (purposes?, self.require_proof);
+        let grants = Grants { pins, purposes, require_proof, max_age, fetch_every, status_anchors };
         (faults.count() == before).then_some(grants)
     }
 

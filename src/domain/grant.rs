@@ -9,7 +9,7 @@
 //!
 //! Pure: keys and time are arguments. Issuing, sealing and signing need
 //! randomness and live in `issuer`. Counting uses needs a durable store and is
-//! the agency's; a consumer's proof of request is not checked yet.
+//! the agency's. A consumer's proof of its request is [`super::request_proof`]'s.
 
 pub mod base64;
 mod cache;

@@ -30,6 +30,9 @@ pub struct Fetch {
     pub place: usize,
     /// What to ask for; never empty.
     pub items: ItemSet,
+    /// Of these, the ones of which the answer is heard: permitted, and as far as is known
+    /// owned, offered and defined alike. More is asked only where the consumer has signed it.
+    pub heard: ItemSet,
     /// Whether the agency has said what it offers.
     pub described: bool,
 }
@@ -62,7 +65,8 @@ pub fn plan<'a>(
         let items = permitted.and(&offered);
         if !items.is_empty() {
             let described = offer.described.is_some();
-            plan.fetches.push(Fetch { agency: offer.agency.clone(), place, items, described });
+            let (agency, heard) = (offer.agency.clone(), items);
+            plan.fetches.push(Fetch { agency, place, items, heard, described });
         }
         let differing = permitted.and(&offer.owned).and(&offer.differing);
         plan.leave_out(&offer.agency, differing, Cause::CatalogueDiffers);
@@ -91,6 +95,25 @@ impl Plan {
             cause: Cause::NotDescribed,
         });
         self.unasked.iter().cloned().chain(blindly).collect()
+    }
+
+    /// The same where the consumer has signed what it asks of each agency. An agency answers
+    /// that and nothing less, so it is asked all of it, and heard of what it would be asked
+    /// anyway; one of which the policy opens only a part is not asked.
+    #[must_use]
+    pub fn as_signed(mut self, permit: &Permit, signed: impl Fn(&AgencyId) -> ItemSet) -> Self {
+        let fetches = std::mem::take(&mut self.fetches);
+        for mut fetch in fetches {
+            let signed = signed(&fetch.agency);
+            let opened = permit.items_of(&fetch.agency) == permit.granted_of(&fetch.agency);
+            if opened && fetch.heard.is_subset(&signed) {
+                fetch.items = signed;
+                self.fetches.push(fetch);
+            } else {
+                self.leave_out(&fetch.agency, fetch.items, Cause::NotAsked);
+            }
+        }
+        self
     }
 
     fn leave_out(&mut self, agency: &AgencyId, items: ItemSet, cause: Cause) {

@@ -104,10 +104,62 @@ impl Section {
         Self { agency, asked, status, reason, items: Vec::new(), missing: Vec::new() }
     }
 
+    /// The same, heard of these items alone. Of the others that were asked it says nothing:
+    /// neither a value, nor that there is none.
+    #[must_use]
+    pub fn heard_of(mut self, heard: &ItemSet) -> Self {
+        let others = self.asked.without(heard);
+        if others.is_empty() || !self.status.is_answered() {
+            return self;
+        }
+        self.items.retain(|held| heard.contains(held.number));
+        let told = |(number, absence): &(ItemNumber, Absence)| {
+            heard.contains(*number) || *absence == Absence::CatalogueDiffers
+        };
+        self.missing.retain(told);
+        let known: ItemSet = self.missing.iter().map(|(number, _)| *number).collect();
+        let silent = others.without(&known);
+        self.missing.extend(silent.iter().map(|number| (number, Absence::NotOffered)));
+        self.missing.sort_unstable_by_key(|(number, _)| *number);
+        self
+    }
+
     /// The items of which it speaks: those that both ends' catalogues define alike.
     pub fn spoken(&self) -> ItemSet {
         let differs = |(_, absence): &&(ItemNumber, Absence)| *absence == Absence::CatalogueDiffers;
         self.asked
             .without(&self.missing.iter().filter(differs).map(|(number, _)| *number).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_items_that_are_not_heard_nothing_is_said() {
+        let number = |number| ItemNumber::new(number).unwrap();
+        let set = |numbers: &[u32]| numbers.iter().map(|at| number(*at)).collect::<ItemSet>();
+        let (agency, asked) = (AgencyId::new("lending").unwrap(), set(&[1, 2, 3]));
+        let held = |at| HeldItem {
+            number: number(at),
+            value: Sensitive::new(Value::Boolean(true)),
+            as_of: Date::MIN,
+            disputed: false,
+            statement: None,
+        };
+        let bare = Section::without_values(agency, asked, SectionStatus::Ok, None);
+        let whole = Section { items: vec![held(1), held(2), held(3)], ..bare.clone() };
+        assert_eq!(whole.clone().heard_of(&asked), whole);
+        let heard = whole.heard_of(&set(&[2]));
+        let not = |at| (number(at), Absence::NotOffered);
+        assert_eq!((heard.items, heard.missing), (vec![held(2)], vec![not(1), not(3)]));
+        // That nobody is known says nothing of them either.
+        let differs = (number(3), Absence::CatalogueDiffers);
+        let nobody =
+            Section { status: SectionStatus::NoRecord, missing: vec![differs], ..bare.clone() };
+        assert_eq!(nobody.heard_of(&set(&[2])).missing, [not(1), differs]);
+        let failed = Section { status: SectionStatus::Timeout, ..bare };
+        assert_eq!(failed.clone().heard_of(&set(&[2])), failed);
     }
 }

@@ -7,6 +7,7 @@ pub mod answer;
 pub mod fan_out;
 pub mod ids;
 mod lines;
+mod proved;
 pub mod routes;
 pub mod server;
 pub mod status;

@@ -17,10 +17,12 @@ use crate::domain::grant::{
     Context, GrantCache, GrantError, Presented, Receiver, StatusLists, VerifiedGrant,
 };
 use crate::domain::item::ItemSet;
+use crate::domain::now::Now;
 use crate::domain::policy::answer::{PolicyDecision, Question};
 use crate::domain::policy::engine::Engine;
 use crate::domain::policy::{self, Permit};
 use crate::domain::reason::Reason;
+use crate::domain::request_proof::{ProofFault, VerifiedHeads};
 use crate::service::rulebook::{InForce, Rulebook};
 use crate::service::status_lists::StatusPoll;
 use crate::wire::refusal::Refusal;
@@ -31,6 +33,7 @@ pub struct Authority<M = ()> {
     rules: Arc<InForce<M>>,
     statuses: Arc<StatusPoll>,
     cache: GrantCache,
+    heads: VerifiedHeads,
     time: Arc<Keeper>,
 }
 
@@ -102,7 +105,8 @@ impl<M> Authority<M> {
         cache: usize,
         time: Arc<Keeper>,
     ) -> Self {
-        Self { rules, statuses, cache: GrantCache::new(cache), time }
+        let (cache, heads) = (GrantCache::new(cache), VerifiedHeads::default());
+        Self { rules, statuses, cache, heads, time }
     }
 
     /// The status lists by which grants are judged.
@@ -134,19 +138,22 @@ impl<M> Authority<M> {
 
     /// Asks once more, right before release, and by what is in force then. What the catalogue
     /// has no more by then is decided by the one under which the request began: nothing
-    /// forbids it, and the next request does not get it.
+    /// forbids it, and the next request does not get it. `proved` says whether the consumer's
+    /// own proof was checked: since then one may be demanded.
     ///
     /// # Errors
-    /// As [`verify`](Self::verify), and `POLICY_CHANGED` when the policy no longer
-    /// allows all that it allowed.
+    /// As [`verify`](Self::verify), `PROOF_MISSING`, and `POLICY_CHANGED` when the policy no
+    /// longer allows all that it allowed.
     pub async fn confirm(
         &self,
         grant: &VerifiedGrant,
         permit: &Permit,
         ruling: &Ruling,
         receiver: Receiver<'_>,
+        proved: bool,
     ) -> Result<(), Refusal> {
         let (rules, statuses) = (self.rules.now(), Arc::clone(&self.statuses.lists()));
+        demand(proved, &rules)?;
         grant
             .still_holds(&self.context(receiver, &rules, &statuses))
             .map_err(|error| refused(&error))?;
@@ -168,6 +175,12 @@ impl<M> Authority<M> {
     /// The time by which grants expire and uses are counted: the later of the clocks.
     pub fn now(&self) -> OffsetDateTime {
         self.time.now().latest
+    }
+
+    /// By what proofs of request are checked: the present, and the signed heads that are known
+    /// to hold.
+    pub fn proving(&self) -> (Now, &VerifiedHeads) {
+        (self.time.now(), &self.heads)
     }
 
     /// Who keeps that time.
@@ -207,6 +220,22 @@ async fn evaluate(
         engine.evaluate(&question)
     });
     evaluated.await.map_err(|_| Refusal::new(Reason::PolicyFailed, "the policy failed"))
+}
+
+/// Holds it against these rules that a request was proved, or was not.
+///
+/// # Errors
+/// `PROOF_MISSING`.
+pub fn demand<M>(proved: bool, rules: &Rulebook<M>) -> Result<(), Refusal> {
+    match rules.grants.require_proof && !proved {
+        true => Err(unproved(&ProofFault::Missing)),
+        false => Ok(()),
+    }
+}
+
+/// The refusal of a proof of request.
+pub fn unproved(fault: &ProofFault) -> Refusal {
+    Refusal::new(fault.reason(), fault.to_string())
 }
 
 /// A grant's refusal: what the reason means and nothing beside it, so that a forger

@@ -11,13 +11,14 @@ use prost::Message;
 
 use super::proto::pb;
 use super::refusal::{FieldFault, Refusal};
-use super::{grant, profile};
+use super::{grant, profile, request_proof};
 use crate::domain::catalogue::{Catalogue, ItemDigest};
 use crate::domain::grant::Presented;
 use crate::domain::item::ItemSet;
 use crate::domain::names::RequestId;
 use crate::domain::peer::{Role, SpiffeId};
 use crate::domain::reason::Reason;
+use crate::domain::request_proof::AgencyProof;
 
 /// A request that passed every check of form.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct FetchRequest {
     pub alike: ItemSet,
     /// Whether the gateway has another catalogue.
     pub foreign: bool,
+    /// The consumer's proof, with the ids of the items that are asked for.
+    pub proof: Option<(AgencyProof, Vec<Box<str>>)>,
 }
 
 /// Reads an encoded `FetchSectionRequest`, which may be by one of the `earlier` catalogues
@@ -88,17 +91,57 @@ pub fn decode(
     }
     let grant =
         grant::decode(request.grant).map_err(|wrong| fault(&wrong.field, &wrong.description)).ok();
-    match (request_id, consumer, items.zip(alike), grant) {
+    let proof = match (&request.proof, items.zip(alike)) {
+        (Some(proof), Some((items, alike))) => {
+            let numbering = if foreign { known.map(|known| &**known) } else { Some(catalogue) };
+            proof_of(proof, (&items, &alike), numbering, catalogue)
+                .map_err(|wrong| fault(&wrong.field, &wrong.description))
+                .map(Some)
+        }
+        _ => Ok(None),
+    };
+    match (request_id, consumer, items.zip(alike), grant.zip(proof.ok())) {
         (Some(_), Some(_), Some((_, alike)), Some(_)) if alike.is_empty() => {
             let message =
                 "of the items that are asked for our catalogue defines none as yours does";
             Err(Refusal::new(Reason::CatalogueDiffers, message))
         }
-        (Some(request_id), Some(consumer), Some((items, alike)), Some(grant)) => {
-            Ok(FetchRequest { request_id, consumer, grant, items, alike, foreign })
+        (Some(request_id), Some(consumer), Some((items, alike)), Some((grant, proof))) => {
+            Ok(FetchRequest { request_id, consumer, grant, items, alike, foreign, proof })
         }
         _ => Err(Refusal::bad_request(fields)),
     }
+}
+
+/// A proof, with the ids of the items by the catalogue that numbers them. Where that is not
+/// known the proof states them, and those of items that both define alike must be ours.
+fn proof_of(
+    proof: &pb::RequestProof,
+    (items, alike): (&ItemSet, &ItemSet),
+    numbering: Option<&Catalogue>,
+    own: &Catalogue,
+) -> Result<(AgencyProof, Vec<Box<str>>), FieldFault> {
+    let decoded = request_proof::decode_agency(proof)?;
+    let wrong = |field: &str, description: &str| FieldFault {
+        field: field.to_owned(),
+        description: description.to_owned(),
+    };
+    let id = |catalogue: &Catalogue, number| Some(catalogue.item(number)?.id.clone());
+    let Some(numbering) = numbering else {
+        let stated = proof.entry.as_ref().map_or(&[][..], |entry| &entry.items);
+        let fits = stated.len() == items.len()
+            && items.iter().zip(stated).all(|(number, stated)| {
+                let ours = id(own, number).filter(|_| alike.contains(number));
+                ours.is_none_or(|ours: Box<str>| *ours == **stated)
+            });
+        return match fits {
+            true => Ok((decoded, stated.iter().map(|id| id.as_str().into()).collect())),
+            false => Err(wrong("proof.entry.items", "must be the ids of the items")),
+        };
+    };
+    let ids: Option<Vec<Box<str>>> = items.iter().map(|number| id(numbering, number)).collect();
+    let ids = ids.ok_or_else(|| wrong("items", "has a number that the catalogue does not have"))?;
+    Ok((decoded, ids))
 }
 
 /// The items that a catalogue defines as the digests say; `None` where there is not one for

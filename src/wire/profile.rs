@@ -9,7 +9,7 @@ use prost::Message;
 use super::proto::pb;
 use super::refusal::{FieldFault, Refusal};
 use super::section::{decode_status, encode_absence, encode_status, reason_word};
-use super::{grant, value};
+use super::{grant, request_proof, value};
 use crate::domain::audit::disclosed::DisclosedSection;
 use crate::domain::audit::{Hash, NameFile, Receipt, ReceiptFile, ReceiptProof};
 use crate::domain::catalogue::Catalogue;
@@ -19,6 +19,7 @@ use crate::domain::names::RequestId;
 use crate::domain::owners::{Cause, Unanswered};
 use crate::domain::profile::{Alternative, Gap, Profile, ProfileItem};
 use crate::domain::reason::Reason;
+use crate::domain::request_proof::ConsumerProof;
 use crate::domain::section::{Absence, HeldItem, Section};
 use crate::domain::sensitive::Sensitive;
 
@@ -36,6 +37,8 @@ pub struct ProfileRequest {
     pub items: ItemSet,
     /// Whether the receipt is to be proved.
     pub prove: bool,
+    /// The consumer's proof of it.
+    pub proof: Option<ConsumerProof>,
 }
 
 /// Checks a request. Every wrong field is named, not just the first.
@@ -71,16 +74,17 @@ pub fn decode_request(
             }
         }
     }
-    for (field, given) in
-        [("proof", request.proof.is_some()), ("seal_key", !request.seal_key.is_empty())]
-    {
-        if given {
-            fault(field.into(), "is reserved and must be left out".into());
-        }
+    if !request.seal_key.is_empty() {
+        fault("seal_key".into(), "is reserved and must be left out".into());
+    }
+    let proof = request.proof.as_ref().map(request_proof::decode_consumer).transpose();
+    let proof = proof.map_err(|wrong| fault(wrong.field, wrong.description)).ok().flatten();
+    if request.proof.is_some() && request.request_id.is_empty() {
+        fault("request_id".into(), "is missing: a proof is of a request with an id".into());
     }
     match grant {
         Some(grant) if faults.is_empty() => {
-            Ok(ProfileRequest { request_id, grant, items, prove: request.prove })
+            Ok(ProfileRequest { request_id, grant, items, prove: request.prove, proof })
         }
         _ => Err(Refusal::bad_request(faults)),
     }

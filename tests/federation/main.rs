@@ -28,6 +28,7 @@ mod orders;
 mod outcomes;
 mod parties;
 mod privacy;
+mod proofs;
 mod records;
 mod refusals;
 mod review;

@@ -95,6 +95,7 @@ impl City {
             certificate,
             key,
             trust_bundle: self.described.trust_bundle.clone(),
+            proof_key: None,
         }
     }
 
@@ -107,8 +108,9 @@ impl City {
     }
 
     pub async fn try_client(&self, name: &str) -> Result<GatewayClient, ClientError> {
-        let ConsumerEntry { certificate, key, .. } = self.named(name);
-        GatewayClient::connect(&self.address(certificate.clone(), key.clone())).await
+        let ConsumerEntry { certificate, key, proof_key, .. } = self.named(name);
+        let address = self.address(certificate.clone(), key.clone());
+        GatewayClient::connect(&Address { proof_key: proof_key.clone(), ..address }).await
     }
 
     /// The generated client, for requests that the library's own does not make.

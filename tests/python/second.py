@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """A second implementation, written from docs/protocol alone: it issues grants, reads
-status lists and logs, and checks receipts. Nothing here comes from the first one but the
-protos.
+status lists and logs, proves requests, and checks receipts. Nothing here comes from the
+first one but the protos.
 
-    second.py FEDERATION      holds it against a running demo's federation.json
+    second.py FEDERATION TRIBUTARY   holds it against a running demo's federation.json, and
+                                     against the proofs that the program makes
 
 Every person is synthetic.
 """
@@ -15,12 +16,14 @@ import json
 import os
 import re
 import ssl
+import subprocess
 import sys
 import time
 import tomllib
 import urllib.parse
 import uuid
 import zlib
+from concurrent import futures
 from datetime import date
 from pathlib import Path
 
@@ -87,10 +90,17 @@ def signing_key(jwk):
 
 def verify_jws(token, keys, typ):
     """Checks a compact JWS with the keys that are pinned by name; gives its payload."""
+    said = strict_json(decode(token.split(".")[0]))
+    demand(said.keys() == {"alg", "typ", "kid"}, "header")
+    return verify_with(keys[said["kid"]], token, typ)
+
+
+def verify_with(key, token, typ):
+    """Checks a compact JWS with one key; gives its payload."""
     header, payload, signature = token.split(".")
     said = strict_json(decode(header))
-    demand(said.keys() == {"alg", "typ", "kid"} and said["typ"] == typ, "header")
-    key, message = keys[said["kid"]], f"{header}.{payload}".encode()
+    demand(said.keys() | {"kid"} == {"alg", "typ", "kid"} and said["typ"] == typ, "header")
+    message = f"{header}.{payload}".encode()
     if isinstance(key, ed25519.Ed25519PublicKey):
         demand(said["alg"] == "EdDSA", "algorithm")
         key.verify(decode(signature), message)
@@ -187,7 +197,8 @@ class Issuer:
         digests = [sha256(text.encode()) for text in disclosures]
         while len(digests) < 16 or len(digests).bit_count() != 1:
             digests.append(sha256(os.urandom(32)))
-        proof = ed25519.Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+        self.proof_key = ed25519.Ed25519PrivateKey.generate()
+        proof = self.proof_key.public_key().public_bytes_raw()
         claims = {
             "iss": self.id,
             "aud": gateway,
@@ -509,6 +520,157 @@ def check_receipt(receipt, key):
 # --- against a running demo --------------------------------------------------------------
 
 
+# --- proof of the request --------------------------------------------------------------
+
+
+def lp(*texts):
+    return b"".join(len(text.encode()).to_bytes(8) + text.encode() for text in texts)
+
+
+def path_of(leaves, index):
+    """From the leaf's sibling upward."""
+    if len(leaves) < 2:
+        return []
+    left = 1 << (len(leaves) - 1).bit_length() - 1
+    if index < left:
+        return path_of(leaves[:left], index) + [root_of(leaves[left:])]
+    return path_of(leaves[left:], index - left) + [root_of(leaves[:left])]
+
+
+def keyed(seed, *texts):
+    made = hmac.HMAC(seed, hashes.SHA256())
+    made.update(lp(*texts))
+    return made.finalize()
+
+
+def request_leaf(request, grant, items, nonce, seed):
+    """`items` by agency, those that are wanted alone."""
+    entries = []
+    for agency, ids in items.items():
+        salt = keyed(seed, "salt", agency)
+        said = lp("tributary-request-entry-v1") + salt + lp(agency, *sorted(ids))
+        entries.append(leaf_hash(said))
+    size = next(size for size in (16, 32, 64) if size >= len(entries))
+    decoys = [keyed(seed, "decoy", str(n)) for n in range(len(entries), size)]
+    root = root_of(sorted(entries + decoys))
+    said = lp("tributary-request-leaf-v1", request) + sha256(grant.split(b"~")[0]) + nonce
+    return leaf_hash(said + size.to_bytes(8) + root)
+
+
+def prove(key, gateway, requests, **claims):
+    """Proofs of (request id, grant, items by agency), all under one signature."""
+    chosen = [(os.urandom(16), os.urandom(32)) for _ in requests]
+    leaves = [request_leaf(*one, *chance) for one, chance in zip(requests, chosen)]
+    now = int(time.time())
+    head = {"alg": "EdDSA", "typ": "tributary-request+jwt"}
+    root = encode(root_of(leaves))
+    said = {"aud": gateway, "iat": now, "exp": now + 60, "root": root, "size": len(leaves)}
+    signed = ".".join(encode(json.dumps(part).encode()) for part in (head, said | claims))
+    jws = f"{signed}.{encode(key.sign(signed.encode()))}"
+    return [
+        dict(jws=jws, index=at, path=path_of(leaves, at), nonce=nonce, seed=seed)
+        for at, (nonce, seed) in enumerate(chosen)
+    ]
+
+
+def disclosed(grant):
+    """What each agency of a presentation may be asked."""
+    items = {}
+    for disclosure in grant.decode().rstrip("~").split("~")[1:]:
+        _, name, value = strict_json(decode(disclosure))
+        if name != "_gateway":
+            items[value["agency"]] = value["items"]
+    return items
+
+
+def check_proof(proof, gateway, request, grant, wanted):
+    """A consumer's proof as a gateway checks it; gives the token."""
+    demand(1 <= len(proof.jws) <= 1024 and len(proof.path) <= 12, "sizes")
+    demand(len(proof.nonce) == 16 and len(proof.seed) == 32, "nonce and seed")
+    demand(request and not proof.HasField("entry"), "a proof is of a request with an id")
+    signed = strict_json(decode(grant.decode().split(".")[1]))
+    said = verify_with(signing_key(signed["cnf"]["jwk"]), proof.jws, "tributary-request+jwt")
+    said = strict_json(said)
+    demand(said.keys() == {"aud", "iat", "exp", "root", "size"}, f"claims: {said.keys()}")
+    demand(said["aud"] == gateway == signed["aud"], "aud")
+    demand(1 <= said["exp"] - said["iat"] <= 60, "life")
+    demand(said["iat"] - 5 <= time.time() < said["exp"], "time")
+    demand(1 <= said["size"] <= 4096 and proof.index < said["size"], "size")
+    items = {name: [id for id in ids if id in wanted] for name, ids in disclosed(grant).items()}
+    items = {name: ids for name, ids in items.items() if ids}
+    leaf = request_leaf(request, grant, items, proof.nonce, proof.seed)
+    root = root_from(proof.index, said["size"], leaf, list(proof.path))
+    demand(root == decode(said["root"]), "the path leads elsewhere")
+    return proof.jws
+
+
+class Overhears:
+    """Stands in the gateway's place, with its certificate, and refuses all that it hears."""
+
+    def __init__(self, demo):
+        self.protocol, self.heard = demo.protocol, []
+        link, folder = demo.gateway["link"], Path(demo.federation["gateway"]["config"]).parent
+        own = [(folder / link[part]).read_bytes() for part in ("key", "certificate")]
+        anchors = b"".join((folder / one["anchors"]).read_bytes() for one in link["trust"])
+        credentials = grpc.ssl_server_credentials([tuple(own)], anchors, True)
+        self.server = grpc.server(futures.ThreadPoolExecutor(4))
+        demo.protocol.profile_grpc.add_ProfileServiceServicer_to_server(self, self.server)
+        self.port = self.server.add_secure_port("127.0.0.1:0", credentials)
+        self.server.start()
+
+    def GetProfile(self, request, context):
+        self.heard.append(request)
+        context.abort(grpc.StatusCode.PERMISSION_DENIED, "overheard")
+
+    def StreamProfiles(self, requests, context):
+        context.send_initial_metadata(())
+        for message in requests:
+            request = self.protocol.profile.GetProfileRequest.FromString(message.request)
+            self.heard.append(request)
+            failure = self.protocol.profile.ProfileFailure(code=7, reason="NOTHING_PERMITTED")
+            yield self.protocol.profile.StreamProfilesResponse(
+                request_id=request.request_id, failure=failure
+            )
+
+
+def check_ours(demo, program):
+    """The proofs that the program makes, of one request and of a stream of them."""
+    listening = Overhears(demo)
+    grants = [Path(one["file"]).read_bytes().strip() for one in demo.federation["grants"][:30]]
+    run = [program, "profile"]
+    to = ["--federation", str(demo.home / "federation.json")]
+    to += ["--gateway", f"127.0.0.1:{listening.port}"]
+    file = demo.federation["grants"][0]["file"]
+    subprocess.run([*run, "get", *to, "--grant", file], capture_output=True, timeout=60)
+    lines = "".join(json.dumps({"grant": grant.decode()}) + "\n" for grant in grants)
+    subprocess.run(
+        [*run, "stream", *to], input=lines, text=True, capture_output=True, timeout=60
+    )
+    listening.server.stop(None)
+    demand(len(listening.heard) == 1 + len(grants), f"{len(listening.heard)} requests")
+    gateway, nonces, tokens = demo.federation["gateway"]["id"], set(), set()
+    for request in listening.heard:
+        grant = request.grant.sd_jwt
+        demand(grant in grants, "a grant that was sent whole")
+        said = (gateway, request.request_id, grant, set(request.items))
+        tokens.add(check_proof(request.proof, *said))
+        nonces.add(request.proof.nonce)
+        for field, wrong in (
+            ("nonce", os.urandom(16)),
+            ("seed", os.urandom(32)),
+            ("index", request.proof.index + 1),
+        ):
+            changed = type(request.proof).FromString(request.proof.SerializeToString())
+            setattr(changed, field, wrong)
+            try:
+                check_proof(changed, *said)
+            except Refused:
+                continue
+            raise Refused(f"a proof with another {field} holds")
+    demand(len(nonces) == len(listening.heard), "a nonce twice")
+    return len(listening.heard), len(tokens)
+
+
 class Demo:
     def __init__(self, file):
         self.federation = json.loads(Path(file).read_text())
@@ -519,12 +681,17 @@ class Demo:
         self.stub = self.protocol.profile_grpc.ProfileServiceStub(self.channel)
         self.gateway = tomllib.loads(Path(self.federation["gateway"]["config"]).read_text())
 
-    def ask(self, grant, items, request_id=None):
+    def ask(self, grant, items, request_id=None, proof=None):
         """The answer, or the reason of the refusal."""
         request = self.protocol.profile.GetProfileRequest(
             request_id=request_id or str(uuid.uuid4()), items=items, prove=True
         )
         request.grant.sd_jwt = grant
+        for field, value in (proof or {}).items():
+            if field == "path":
+                request.proof.path.extend(value)
+            else:
+                setattr(request.proof, field, value)
         try:
             return self.stub.GetProfile(request, timeout=20)
         except grpc.RpcError as error:
@@ -552,7 +719,7 @@ class Demo:
         raise Refused(f"the log of {name} has no record of {request}")
 
 
-def main(file):
+def main(file, program):
     demo = Demo(file)
     federation = demo.federation
     settings = Path(federation["issuer"]["settings"])
@@ -594,6 +761,37 @@ def main(file):
         refusal = demo.ask(wrong, wanted)
         demand(isinstance(refusal, str) and refusal.startswith("GRANT_"), f"{header}: {refusal}")
     print("ok: what the pages refuse is refused")
+
+    proved, _, _ = issuer.grant(subject, gateway, demo.consumer, items, index)
+    key, ids = issuer.proof_key, [str(uuid.uuid4()) for _ in range(5)]
+    proofs = prove(key, gateway, [(one, proved, items) for one in ids])
+    for at in (4, 0):
+        said = demo.ask(proved, wanted, ids[at], proofs[at])
+        demand(not isinstance(said, str), f"the proof is refused: {said}")
+        demand([s.status for s in said.sections] == [1, 1], f"sections: {said.sections}")
+    less = {agency: ids for agency, ids in items.items() if agency == "lending"}
+    stranger = ed25519.Ed25519PrivateKey.generate()
+    one = [(ids[1], proved, items)]
+    past = int(time.time()) - 61
+    for reason, wrong in (
+        ("PROOF_INVALID", proofs[2]),
+        ("PROOF_INVALID", proofs[1] | {"seed": bytes(32)}),
+        ("PROOF_INVALID", proofs[1] | {"index": 2}),
+        ("PROOF_INVALID", prove(stranger, gateway, one)[0]),
+        ("PROOF_INVALID", prove(key, gateway + "x", one)[0]),
+        ("PROOF_INVALID", prove(key, gateway, [(ids[1], grant, items)])[0]),
+        ("PROOF_INVALID", prove(key, gateway, [(ids[1], proved, less)])[0]),
+        ("PROOF_INVALID", prove(key, gateway, one, exp=past + 200)[0]),
+        ("PROOF_INVALID", prove(key, gateway, one, more=1)[0]),
+        ("PROOF_EXPIRED", prove(key, gateway, one, iat=past, exp=past + 60)[0]),
+        ("BAD_REQUEST", proofs[1] | {"nonce": bytes(15)}),
+        ("BAD_REQUEST", proofs[1] | {"path": [bytes(32)] * 13}),
+    ):
+        refusal = demo.ask(proved, wanted, ids[1], wrong)
+        demand(refusal == reason, f"{reason} expected: {refusal}")
+    print("ok: proofs that were made from the page are accepted, and others are refused")
+    requests, tokens = check_ours(demo, program)
+    print(f"ok: {requests} proofs that the program made under {tokens} signatures hold")
 
     for times in (2, 3):
         again = demo.ask(grant, wanted, request)
@@ -643,4 +841,4 @@ def main(file):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -16,13 +16,14 @@ use mutations::Mutator;
 
 type Target = fn(&[u8]) -> bool;
 
-const TARGETS: [(&str, Target); 24] = [
+const TARGETS: [(&str, Target); 25] = [
     ("grant", targets::grant),
     ("grant_json", targets::grant_json),
     ("status_list", targets::status_list),
     ("status_list_claims", targets::status_list_claims),
     ("status_list_zlib", targets::status_list_zlib),
     ("profile_request", targets::profile_request),
+    ("request_proof", targets::request_proof),
     ("section", targets::section),
     ("exchange", targets::exchange),
     ("refusal", targets::refusal),

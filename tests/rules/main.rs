@@ -15,3 +15,4 @@ mod fuzz;
 mod grant;
 mod merge;
 mod policy;
+mod request_proof;

@@ -110,6 +110,9 @@ pub struct ConsumerEntry {
     pub certificate: PathBuf,
     /// Its private key, PEM.
     pub key: PathBuf,
+    /// The private key that proves its requests, JWK; a reviewer has none.
+    #[serde(default)]
+    pub proof_key: Option<PathBuf>,
 }
 
 impl Federation {
@@ -152,6 +155,7 @@ pub(super) fn describe(
         id: of.id.to_string(),
         certificate: of.certificate.clone(),
         key: of.key.clone(),
+        proof_key: Some(of.certificate.with_file_name("proof.jwk")).filter(|key| key.exists()),
     };
     let (_, pid) = process(CONSENT)?;
     let status_uri = city.consent.as_ref().map(|consent| consent.status_uri.clone());

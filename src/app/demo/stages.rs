@@ -81,6 +81,7 @@ impl Running {
             certificate: consumer.certificate.clone(),
             key: consumer.key.clone(),
             trust_bundle: federation.trust_bundle.clone(),
+            proof_key: Some(consumer.certificate.with_file_name("proof.jwk")),
         })
     }
 

@@ -149,6 +149,12 @@ impl SignedGrant {
         self.digest
     }
 
+    /// SHA-256 of the signed part, which is the same at every receiver.
+    pub(super) fn signed_digest(&self) -> [u8; 32] {
+        let signed = self.contents.text.get(self.contents.jwt.clone()).unwrap_or_default();
+        digest(signed)
+    }
+
     /// What pins, purposes and catalogue made of it when it was last used.
     pub(super) fn standing(&self) -> Option<Arc<Standing>> {
         self.standing.lock().clone()

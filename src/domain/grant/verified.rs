@@ -253,6 +253,16 @@ impl VerifiedGrant {
         self.signed.digest()
     }
 
+    /// SHA-256 of the signed part, which is the same at every receiver.
+    pub fn signed_digest(&self) -> [u8; 32] {
+        self.signed.signed_digest()
+    }
+
+    /// Every agency that was disclosed, with the ids in its disclosure.
+    pub fn disclosed(&self) -> impl Iterator<Item = (&AgencyId, &[Box<str>])> {
+        self.granted().iter().map(|one| (&one.disclosure.agency, &*one.disclosure.items))
+    }
+
     /// Who granted.
     pub fn issuer(&self) -> &SpiffeId {
         &self.claims().issuer

@@ -66,6 +66,17 @@ reasons! {
     /// The request names its grant by a digest, and the receiver remembers no grant with it.
     GrantUnknown = "GRANT_UNKNOWN", FailedPrecondition, NEVER, Caller, Agency;
 
+    // Refusals of proofs of request.
+    /// The consumer's proof of request is past its `exp`.
+    ProofExpired = "PROOF_EXPIRED", PermissionDenied, NEVER, Caller, Agency;
+    /// The consumer's proof of request is malformed, not signed with the grant's key, or of
+    /// another gateway, request, grant or set of items.
+    ProofInvalid = "PROOF_INVALID", PermissionDenied, NEVER, Caller, Agency;
+    /// The request has no proof of its consumer, and this receiver answers none without.
+    ProofMissing = "PROOF_MISSING", PermissionDenied, NEVER, Caller, Agency;
+    /// The consumer's proof of request was shown to the agency before, for other items.
+    ProofReplayed = "PROOF_REPLAYED", PermissionDenied, NEVER, Caller, Agency;
+
     // Refusals of requests.
     /// Fields of the request are wrong; the BadRequest detail names each.
     BadRequest = "BAD_REQUEST", InvalidArgument, NEVER, Caller, Agency;

@@ -154,6 +154,10 @@ impl Question {
         let mut message = self.message.clone();
         if let Some((items, catalogue)) = self.defined.as_ref().filter(|_| foreign) {
             message.item_digests = catalogue.digests_of(items).into();
+            if let Some(entry) = message.proof.as_mut().and_then(|proof| proof.entry.as_mut()) {
+                let ids = items.iter().filter_map(|number| catalogue.item(number));
+                entry.items = ids.map(|item| item.id.to_string()).collect();
+            }
         }
         if let Some(part) = &self.part {
             message.grant = Some(grant::encode(match named {

@@ -7,6 +7,7 @@
 mod counting;
 mod description;
 mod holding;
+mod proved;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -28,7 +29,7 @@ use crate::domain::subject::{Subject, SubjectFormat};
 use crate::domain::trace::TraceContext;
 use crate::service::audit::monitor::Witnesses;
 use crate::service::audit::recorder::{self, Line, Recorder};
-use crate::service::judge::{Authority, Ruling};
+use crate::service::judge::{self, Authority, Ruling};
 use crate::service::rulebook::Rulebook;
 use crate::service::{random, traced};
 use crate::source::Holdings;
@@ -48,6 +49,7 @@ pub struct Agency {
     limits: ArcSwap<AgencyLimitsConfig>,
     room: Arc<Shares>,
     meter: AgencyMeter,
+    leaves: proved::Leaves,
     /// Random, and new at each start.
     instance: Bytes,
 }
@@ -111,7 +113,8 @@ impl Agency {
         let limits = ArcSwap::from_pointee(parts.limits.clone());
         let instance = random::sixteen().map_or_else(|_| Bytes::new(), Bytes::from_owner);
         let meter = parts.metrics.agency(&parts.id);
-        Self { parts, limits, room, meter, instance }
+        let leaves = proved::Leaves::default();
+        Self { parts, limits, room, meter, leaves, instance }
     }
 
     /// Its limits, as they are now.
@@ -224,6 +227,8 @@ impl Agency {
         self.parts.recorder.check_ready()?;
         let receiver = self.receiver(gateway, &question);
         let grant = self.parts.authority.verify(question.grant.as_bytes(), receiver, &rules)?;
+        judge::demand(question.proof.is_some(), &rules)?;
+        self.check_proof(gateway, &question, &grant)?;
         Ok(Admitted { rules, question, grant })
     }
 
@@ -306,7 +311,8 @@ impl Agency {
         ruling: &Ruling,
     ) -> Result<(), Refusal> {
         let receiver = self.receiver(gateway, &admitted.question);
-        self.parts.authority.confirm(&admitted.grant, permit, ruling, receiver).await?;
+        let (grant, proved) = (&admitted.grant, admitted.question.proof.is_some());
+        self.parts.authority.confirm(grant, permit, ruling, receiver, proved).await?;
         self.parts.witnesses.check(gateway.spiffe())?;
         self.check_enabled()
     }

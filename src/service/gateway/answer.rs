@@ -26,7 +26,8 @@ use crate::service::agencies::client::AgencyClient;
 use crate::service::audit::recorder::{self, Line, Recorder};
 use crate::service::gateway::fan_out::{self, Asked};
 use crate::service::gateway::ids::Ids;
-use crate::service::gateway::lines::{abandoned, asked, whole};
+use crate::service::gateway::lines::{abandoned, asked, spent, whole};
+use crate::service::gateway::proved::Proved;
 use crate::service::gateway::routes::Routes;
 use crate::service::judge::{Authority, Ruling};
 use crate::service::rulebook::Rulebook;
@@ -64,6 +65,8 @@ struct Admitted<'a> {
     request_id: RequestId,
     /// Whether the receipt is to be proved.
     prove: bool,
+    /// What its consumer has signed.
+    proof: Option<Proved>,
     /// When the gateway stops waiting for agencies.
     until: Instant,
 }
@@ -217,13 +220,15 @@ impl Gateway {
             Some(id) => id,
             None => RequestId::of_random(random::sixteen()?),
         };
+        let (about, by) = ((&wanted.items, &*rules), self.authority.proving());
+        let proof = Proved::of(wanted.proof, &request_id, &grant, about, by)?;
         if !self.ids.note(&request_id, &grant, &wanted.items, clock::now()) {
             let message = "the request id was used for another request; take a new one";
             return Err(Refusal::new(Reason::RequestIdReused, message));
         }
         let until = fan_out::sections_until(until, clock::now());
         let (items, prove) = (wanted.items, wanted.prove);
-        Ok(Admitted { peer, rules, items, grant, request_id, prove, until })
+        Ok(Admitted { peer, rules, items, grant, request_id, prove, proof, until })
     }
 
     /// Answers a request whose grant holds. However it ends, it is recorded.
@@ -256,6 +261,7 @@ impl Gateway {
             grant: &request.grant,
             catalogue,
             until: request.until,
+            proof: request.proof.as_ref(),
         };
         let timed = fan_out::fan_out(plan, routes.clients(), question).await;
         routes.count(plan, &timed, self.second());
@@ -266,9 +272,10 @@ impl Gateway {
         }
         let profile = profile::merge(catalogue, &sections, &plan.silent());
 
+        let proved = request.proof.is_some();
         let confirm = || {
             let receiver = Receiver::Gateway { audience: &self.id, consumer: request.peer };
-            self.authority.confirm(&request.grant, permit, ruling, receiver)
+            self.authority.confirm(&request.grant, permit, ruling, receiver, proved)
         };
         let confirmed = confirm().await;
         let status = |at: usize| {
@@ -311,6 +318,10 @@ impl Gateway {
             Ok(permit) => {
                 let (routes, catalogue) = (self.routes.load_full(), request.rules.catalogue());
                 let plan = plan::plan(&permit, catalogue, &routes.offers(catalogue));
+                let plan = match &request.proof {
+                    Some(proof) => plan.as_signed(&permit, |agency| proof.items_of(agency)),
+                    None => plan,
+                };
                 Ok((ruling, permit, plan, routes))
             }
             Err(refusal) => Err((Some(ruling), refusal)),
@@ -336,13 +347,4 @@ impl Gateway {
         let judged = (ruling, request.rules.catalogue().digest());
         self.recorder.records(&request.request_id, &request.grant, judged, tag, lines)
     }
-}
-
-/// That the grant's uses are spent, or the request's id, where no agency told anything of
-/// the person: neither passes while the window lasts, whoever acts.
-fn spent(sections: &[Section]) -> Option<Reason> {
-    let lasting = [Reason::FrequencyExhausted, Reason::RequestIdReused];
-    let answered = sections.iter().any(|section| section.status.is_answered());
-    let mut reasons = sections.iter().filter_map(|section| section.reason);
-    reasons.find(|reason| lasting.contains(reason)).filter(|_| !answered)
 }

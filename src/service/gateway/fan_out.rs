@@ -23,6 +23,7 @@ use crate::service::agencies::outcome::{Arrival, Failure};
 use crate::service::agencies::replies::{Gather, Reply, Woken};
 use crate::service::agencies::request::Question;
 use crate::service::agencies::stream::Asking as UnderWay;
+use crate::service::gateway::proved::Proved;
 use crate::service::traced::{self, Open};
 use crate::telemetry::traced::current;
 use crate::wire::proto::pb;
@@ -44,6 +45,8 @@ pub struct Asked<'a> {
     pub catalogue: &'a Arc<Catalogue>,
     /// When the gateway stops waiting.
     pub until: Instant,
+    /// The consumer's proof, of which each agency gets its own entry alone.
+    pub proof: Option<&'a Proved>,
 }
 
 /// A section, and the time from its question to its answer.
@@ -191,7 +194,9 @@ fn questions(plan: &Plan, asked: &Asked<'_>, steps: &[Open]) -> Vec<Question> {
     let common_trace = trace::encode(current());
     let question = |(at, fetch): (usize, &Fetch)| {
         let trace = steps.get(at).map(|step| trace::encode(Some(step.context())));
-        Question::new(common.clone(), asked.grant.part(&fetch.agency), asked.until)
+        let proof = asked.proof.and_then(|proof| proof.for_agency(&fetch.agency));
+        let message = pb::FetchSectionRequest { proof, ..common.clone() };
+        Question::new(message, asked.grant.part(&fetch.agency), asked.until)
             .defined_by(fetch.items, asked.catalogue)
             .traced(trace.unwrap_or_else(|| common_trace.clone()))
     };
@@ -206,7 +211,8 @@ fn believe(
 ) -> Section {
     let question =
         section::Question { agency: &fetch.agency, asked: &fetch.items, request, catalogue };
-    section::decode(response, &question).unwrap_or_else(|disbelief| {
+    let believed = section::decode(response, &question);
+    believed.map(|section| section.heard_of(&fetch.heard)).unwrap_or_else(|disbelief| {
         tracing::warn!(agency = %fetch.agency, reason = %disbelief.reason(), "section not believed: {disbelief}");
         bare(fetch, SectionStatus::Invalid, disbelief.reason())
     })

@@ -239,6 +239,7 @@ async fn our_clients_do_not_notice_that_gateway_and_agency_forget() {
         certificate: consumer.certificate.clone(),
         key: consumer.key.clone(),
         trust_bundle: federation.described.trust_bundle.clone(),
+        proof_key: consumer.proof_key.clone(),
     };
     let mut client = GatewayClient::connect(&address).await.unwrap();
     let people = federation.described.grants.len();

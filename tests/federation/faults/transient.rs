@@ -61,6 +61,7 @@ async fn what_passes_by_itself_is_asked_again_and_a_refusal_is_final() {
         certificate: consumer.certificate.clone(),
         key: consumer.key.clone(),
         trust_bundle: described.trust_bundle.clone(),
+        proof_key: None,
     };
     let client = GatewayClient::connect(&address).await.unwrap();
     let grant = std::fs::read_to_string(&described.grants[0].file).unwrap();

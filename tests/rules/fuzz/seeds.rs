@@ -1,6 +1,7 @@
 //! Seeds: small, synthetic, about nobody.
 
 mod files;
+mod proofs;
 
 use prost::Message;
 use serde_json::{Value, json};
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Seed> {
     seeds.extend(wire(&grant));
     seeds.extend(audit());
     seeds.extend(files::all());
+    seeds.extend(proofs::all());
     seeds
 }
 
