@@ -342,7 +342,8 @@ fn complete(
     asked: &ItemSet,
 ) -> Vec<(ItemNumber, Absence)> {
     if status == SectionStatus::NoRecord {
-        missing.retain(|(_, absence)| *absence == Absence::CatalogueDiffers);
+        // That nobody is known says nothing of what was not looked up.
+        missing.retain(|(_, absence)| !matches!(absence, Absence::NotRecorded | Absence::Lapsed));
         return missing;
     }
     if status != SectionStatus::Ok {

@@ -7,6 +7,7 @@ use tributary::wire::refusal::reason_of;
 
 use crate::kit::demo::{City, ask};
 use crate::kit::forged::part_of;
+use crate::kit::sqlite_file;
 use crate::kit::waiting::UNHURRIED as DEADLINE;
 use crate::kit::waiting::becomes;
 
@@ -140,4 +141,38 @@ async fn rows_41_50_the_gateways_policy_narrows_while_it_runs_and_a_broken_one_c
     assert_eq!(card().await, "ABSENCE_DENIED");
     std::fs::write(&policy, wide).unwrap();
     becomes("the policy back", "held", &mut card).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_record_of_what_an_agency_opens_says_nothing_of_what_it_keeps_closed() {
+    const AGENCY: &str = "lending";
+    const LENDERS: &str = "lending.debt.lender_count";
+    let city = City::start(&[]);
+    let mut client = city.client().await;
+    let (grant, subject) = (city.grant(0), &city.described.grants[0].subject);
+    let cards = "select cast(count(*) as text) from card_account where person_id = ?1";
+    let file = &city.entry(AGENCY).database;
+    assert_eq!(sqlite_file::text(file, cards, subject).as_deref(), Some("1"), "a card");
+    sqlite_file::run(file, &format!("delete from debt_summary where person_id = '{subject}'"));
+
+    let policy = city.home.join("policies/agencies/lending.cedar");
+    let wide = std::fs::read_to_string(&policy).unwrap();
+    let forbid = "@id(\"no-cards\")\nforbid (principal, action == Action::\"read\", resource in \
+                  Category::\"lending.card\");\n";
+    std::fs::write(&policy, format!("{wide}\n{forbid}")).unwrap();
+    let closed = [AGENCY, "NO_RECORD", "ABSENCE_DENIED", "ABSENCE_NOT_RECORDED"];
+    becomes("cards that are closed", closed.map(str::to_owned), async || {
+        let items = vec![CARD.to_owned(), LENDERS.to_owned()];
+        let Ok(answer) = client.profile(&grant, items, DEADLINE).await else {
+            // Under way when the policy narrowed.
+            return [const { String::new() }; 4];
+        };
+        let gap = |id: &str| {
+            let gaps = &answer.profile.as_ref().unwrap().gaps;
+            let gap = gaps.iter().find(|gap| gap.id == id);
+            gap.map_or("held", |gap| gap.absence().as_str_name()).to_owned()
+        };
+        [AGENCY.to_owned(), outcome(&answer, AGENCY), gap(CARD), gap(LENDERS)]
+    })
+    .await;
 }

@@ -300,14 +300,18 @@ proptest! {
 }
 
 /// That nobody of a number is known says nothing of what the two catalogues define
-/// differently.
+/// differently, of what the agency's rules keep closed, nor of what it does not hold.
 #[test]
 fn no_record_is_not_told_of_an_item_of_which_the_answer_does_not_speak() {
-    let catalogue = catalogue(&[(0, vec![0]), (0, vec![0])]);
-    let asked: ItemSet = [number(0), number(1)].into_iter().collect();
+    let catalogue = catalogue(&[(0, vec![0]), (0, vec![0]), (0, vec![0]), (0, vec![0])]);
+    let asked: ItemSet = (0..4).map(number).collect();
     let mut section = Section::without_values(agency(0), asked, SectionStatus::NoRecord, None);
-    section.missing = vec![(number(1), Absence::CatalogueDiffers)];
-    assert_eq!(section.spoken(), [number(0)].into_iter().collect());
+    section.missing = vec![
+        (number(1), Absence::CatalogueDiffers),
+        (number(2), Absence::Denied),
+        (number(3), Absence::NotOffered),
+    ];
+    assert_eq!(section.spoken(), asked.without(&[number(1)].into_iter().collect()));
     let profile = merge(&catalogue, &[section], &[]);
     let gaps: Vec<(Absence, Vec<Cause>)> = profile
         .gaps
@@ -315,5 +319,7 @@ fn no_record_is_not_told_of_an_item_of_which_the_answer_does_not_speak() {
         .map(|gap| (gap.absence, gap.unanswered.iter().map(|one| one.cause).collect()))
         .collect();
     let differs = (Absence::CatalogueDiffers, vec![Cause::CatalogueDiffers]);
-    assert_eq!(gaps, [(Absence::NotRecorded, vec![]), differs]);
+    let denied = (Absence::Denied, vec![Cause::Denied]);
+    let not_offered = (Absence::NotOffered, vec![Cause::NotOffered]);
+    assert_eq!(gaps, [(Absence::NotRecorded, vec![]), differs, denied, not_offered]);
 }

@@ -32,20 +32,24 @@ impl Agency {
         };
         let bare =
             |status, reason| Section::without_values(self.parts.id.clone(), asked, status, reason);
-        let others = asked.without(&alike);
-        let others = others.iter().map(|item| (item, Absence::CatalogueDiffers));
+        // Of these nothing was looked up, so that whatever was found says nothing of them.
+        let unread = [
+            (asked.without(&alike), Absence::CatalogueDiffers),
+            (alike.without(&permitted), Absence::Denied),
+            (permitted.without(&offered), Absence::NotOffered),
+        ];
+        let unread =
+            unread.iter().flat_map(|(items, absence)| items.iter().map(|item| (item, *absence)));
         match held {
             Held::NoRecord => {
-                Section { missing: others.collect(), ..bare(SectionStatus::NoRecord, None) }
+                let mut missing: Vec<_> = unread.collect();
+                missing.sort_unstable_by_key(|(item, _)| *item);
+                Section { missing, ..bare(SectionStatus::NoRecord, None) }
             }
             Held::Failed { status, reason } => bare(status, Some(reason)),
             Held::Answered { items, mut missing } => {
                 let items = self.within_period(&admitted.grant, items, &mut missing);
-                missing.extend(others);
-                let denied = alike.without(&permitted);
-                missing.extend(denied.iter().map(|item| (item, Absence::Denied)));
-                let absent = permitted.without(&offered);
-                missing.extend(absent.iter().map(|item| (item, Absence::NotOffered)));
+                missing.extend(unread);
                 missing.sort_unstable_by_key(|(item, _)| *item);
                 Section { items, missing, ..bare(SectionStatus::Ok, None) }
             }
