@@ -41,7 +41,25 @@ const CASES: &[Case] = &[
     ("row 23: a newline in the id", |r| r.request_id = "a\nb".into(), &["request_id"]),
     ("a space in the id", |r| r.request_id = "a b".into(), &["request_id"]),
     ("a long id", |r| r.request_id = "a".repeat(65), &["request_id"]),
-    ("a proof", |r| r.proof = Some(pb::RequestProof::default()), &["proof"]),
+    (
+        "an empty proof, of a request without an id",
+        |r| r.proof = Some(pb::RequestProof::default()),
+        &["proof.jws", "request_id"],
+    ),
+    (
+        "a proof with an agency's entry",
+        |r| proved(r).entry = Some(pb::AgencyEntry::default()),
+        &["proof.entry"],
+    ),
+    ("a proof of 1 KiB and more", |r| proved(r).jws = "a".repeat(1025), &["proof.jws"]),
+    (
+        "a proof with a path of 13",
+        |r| proved(r).path = vec![vec![0; 32].into(); 13],
+        &["proof.path"],
+    ),
+    ("a short hash in a path", |r| proved(r).path = vec![vec![0; 31].into()], &["proof.path[0]"]),
+    ("a short nonce", |r| proved(r).nonce = vec![0; 15].into(), &["proof.nonce"]),
+    ("no seed", |r| proved(r).seed.clear(), &["proof.seed"]),
     ("a seal key", |r| r.seal_key = vec![1].into(), &["seal_key"]),
     (
         "several at once",
@@ -53,6 +71,17 @@ const CASES: &[Case] = &[
         &["request_id", "items[0]", "items[2]", "seal_key"],
     ),
 ];
+
+/// A proof whose form is right, in a request with an id.
+fn proved(request: &mut pb::GetProfileRequest) -> &mut pb::RequestProof {
+    request.request_id = "proved".into();
+    request.proof.insert(pb::RequestProof {
+        jws: "a.b.c".into(),
+        nonce: vec![0; 16].into(),
+        seed: vec![0; 32].into(),
+        ..Default::default()
+    })
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_wrong_field_is_named_and_nobody_else() {
