@@ -24,7 +24,7 @@ use super::frames::Counted;
 use super::limits::LinkLimits;
 use super::panic::{self, GuardedBody, Origin};
 use super::trust::TrustError;
-use super::turns::{Party, Place};
+use super::turns::{HeldSeat, Party};
 use super::unread::{Paced, Streams};
 use super::validity::{Believed, Link, Phase};
 use crate::clock;
@@ -100,7 +100,7 @@ impl Connection {
         let _charge = self.memory.charge(CONNECTION);
         let (stream, broken) =
             Counted::new(Bundled::new(self.stream), self.memory.clone(), limits.idle_frames);
-        let place = Place::in_line(self.turns.clone());
+        let seat = HeldSeat::in_line(self.turns.clone());
         let streams = Streams::new(limits.unread, self.turns);
         let mut connection =
             pin!(http2(limits, streams).serve_connection(TokioIo::new(stream), requests));
@@ -112,7 +112,7 @@ impl Connection {
         };
 
         let why = tokio::select! {
-            ended = place.of(connection.as_mut()) => {
+            ended = seat.of(connection.as_mut()) => {
                 if let Err(error) = ended {
                     tracing::debug!(peer = %self.peer, connection = self.number, %error, "connection ended");
                 }
@@ -151,14 +151,14 @@ impl Connection {
         connection.as_mut().graceful_shutdown();
 
         let left = tokio::select! {
-            _ = place.of(connection.as_mut()) => return,
+            _ = seat.of(connection.as_mut()) => return,
             () = tokio::time::sleep(bound) => None,
             error = lost.as_mut(), if ends != Phase::Distrusted => Some(error),
         };
         if let Some(error) = left {
             distrust(&self.peer, self.number, &error);
             phase.send_replace(Phase::Distrusted);
-            if tokio::time::timeout(limits.distrust, place.of(connection.as_mut())).await.is_ok() {
+            if tokio::time::timeout(limits.distrust, seat.of(connection.as_mut())).await.is_ok() {
                 return;
             }
         }

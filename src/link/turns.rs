@@ -33,10 +33,10 @@ pub(super) struct Turns {
 
 /// Those of one trust domain who wait for a turn.
 #[derive(Debug)]
-struct Queue(Mutex<Standing>);
+struct Queue(Mutex<Line>);
 
 #[derive(Debug)]
-struct Standing {
+struct Line {
     at_once: usize,
     /// Turns that are given: to who is being polled, or will be as the runtime comes to it.
     taken: usize,
@@ -52,11 +52,11 @@ pub(super) struct Party {
     queue: Arc<Queue>,
     number: u64,
     /// Locked with the queue alone.
-    account: Mutex<Account>,
+    tally: Mutex<Tally>,
 }
 
 #[derive(Debug, Default)]
-struct Account {
+struct Tally {
     used: Duration,
     waiting: VecDeque<Arc<Seat>>,
 }
@@ -115,7 +115,7 @@ impl Turns {
 
 impl Queue {
     fn new(at_once: usize) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Standing {
+        Arc::new(Self(Mutex::new(Line {
             at_once: at_once.max(1),
             taken: 0,
             used: Duration::ZERO,
@@ -128,16 +128,16 @@ impl Party {
     fn new(queue: Arc<Queue>) -> Arc<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self { queue, number, account: Mutex::default() })
+        Arc::new(Self { queue, number, tally: Mutex::default() })
     }
 
     /// Does what `future` has to do in turns.
     pub(super) async fn takes<F: Future>(self: Arc<Self>, future: F) -> F::Output {
-        Place::in_line(self).of(std::pin::pin!(future)).await
+        HeldSeat::in_line(self).of(std::pin::pin!(future)).await
     }
 }
 
-impl Standing {
+impl Line {
     /// A turn for this one, or a place in the line.
     fn ask(&mut self, seat: &Arc<Seat>) -> bool {
         let has_turn = self.taken < self.at_once;
@@ -151,21 +151,21 @@ impl Standing {
 
     fn join(&mut self, seat: &Arc<Seat>) {
         let party = &seat.party;
-        let mut account = party.account.lock();
-        if account.waiting.is_empty() {
-            account.used = account.used.max(self.used);
-            self.waiting.insert((account.used, party.number), party.clone());
+        let mut tally = party.tally.lock();
+        if tally.waiting.is_empty() {
+            tally.used = tally.used.max(self.used);
+            self.waiting.insert((tally.used, party.number), party.clone());
         }
-        account.waiting.push_back(seat.clone());
+        tally.waiting.push_back(seat.clone());
     }
 
     /// A turn of a party was so long.
     fn charge(&mut self, party: &Arc<Party>, took: Duration) {
-        let mut account = party.account.lock();
-        let waits = self.waiting.remove(&(account.used, party.number));
-        account.used += took;
+        let mut tally = party.tally.lock();
+        let waits = self.waiting.remove(&(tally.used, party.number));
+        tally.used += took;
         if let Some(party) = waits {
-            self.waiting.insert((account.used, party.number), party);
+            self.waiting.insert((tally.used, party.number), party);
         }
     }
 
@@ -173,9 +173,9 @@ impl Standing {
     fn give_up(&mut self) -> Option<Arc<Seat>> {
         self.taken -= 1;
         while let Some(((used, number), party)) = self.waiting.pop_first() {
-            let mut account = party.account.lock();
-            let next = account.waiting.pop_front();
-            if !account.waiting.is_empty() {
+            let mut tally = party.tally.lock();
+            let next = tally.waiting.pop_front();
+            if !tally.waiting.is_empty() {
                 self.waiting.insert((used, number), party.clone());
             }
             // Those that have left meanwhile are passed over.
@@ -273,15 +273,15 @@ impl Wake for Seat {
 
 /// A seat that is left when this is dropped, whatever it was about to do.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Seat>);
+pub(super) struct HeldSeat(Arc<Seat>);
 
-impl Place {
+impl HeldSeat {
     pub(super) fn in_line(party: Arc<Party>) -> Self {
         let (step, task) = (Mutex::new(Step::Idle), AtomicWaker::new());
         Self(Arc::new(Seat { party, step, task }))
     }
 
-    /// Does what `future` has to do in turns. One at a time has the place.
+    /// Does what `future` has to do in turns. One at a time has the seat.
     pub(super) async fn of<F: Future>(&self, mut future: Pin<&mut F>) -> F::Output {
         let waker = Waker::from(self.0.clone());
         poll_fn(move |context| {
@@ -298,7 +298,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for HeldSeat {
     fn drop(&mut self) {
         self.0.leave();
     }
@@ -361,13 +361,13 @@ mod tests {
     #[test]
     fn row_60_in_its_own_domain_a_crowd_stands_before_nobody_who_asks_for_little() {
         let queue = Queue::new(1);
-        let honest = Place::in_line(Party::new(queue.clone()));
-        let crowd: Vec<Place> = peers(&queue, 10)
+        let honest = HeldSeat::in_line(Party::new(queue.clone()));
+        let crowd: Vec<HeldSeat> = peers(&queue, 10)
             .iter()
-            .flat_map(|party| (0..10).map(|_| Place::in_line(party.clone())))
+            .flat_map(|party| (0..10).map(|_| HeldSeat::in_line(party.clone())))
             .collect();
-        crowd.iter().for_each(|place| place.0.rise());
-        let called = |place: &&Place| *place.0.step.lock() == Step::Called;
+        crowd.iter().for_each(|seat| seat.0.rise());
+        let called = |seat: &&HeldSeat| *seat.0.step.lock() == Step::Called;
         for _ in 0..50 {
             honest.0.rise();
             // One is being polled as he comes; all others have used more, but for his first time.
@@ -390,7 +390,7 @@ mod tests {
     fn nobody_saves_turns_up() {
         let queue = Queue::new(1);
         let [busy, late] = <[_; 2]>::try_from(peers(&queue, 2)).unwrap();
-        let seat = |party: &Arc<Party>| Place::in_line(party.clone());
+        let seat = |party: &Arc<Party>| HeldSeat::in_line(party.clone());
         let (polled, first, second) = (seat(&busy), seat(&busy), seat(&late));
         assert!(polled.0.begins());
         assert!(!first.0.begins());
@@ -398,13 +398,13 @@ mod tests {
         // last called had used.
         queue.0.lock().used = Duration::from_secs(5);
         assert!(!second.0.begins());
-        assert_eq!(late.account.lock().used, Duration::from_secs(5));
+        assert_eq!(late.tally.lock().used, Duration::from_secs(5));
         polled.0.ends(Duration::from_secs(60));
         assert_eq!(*second.0.step.lock(), Step::Called);
         assert_eq!(*first.0.step.lock(), Step::Waits);
         drop((polled, second, first));
-        let standing = queue.0.lock();
-        assert_eq!((standing.taken, standing.waiting.len()), (0, 0));
+        let line = queue.0.lock();
+        assert_eq!((line.taken, line.waiting.len()), (0, 0));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -435,8 +435,8 @@ mod tests {
         }
         let ended = async { while all.join_next().await.transpose().unwrap().is_some() {} };
         tokio::time::timeout(std::time::Duration::from_secs(90), ended).await.unwrap();
-        let standing = queue.0.lock();
-        assert_eq!((standing.taken, standing.waiting.len()), (0, 0));
+        let line = queue.0.lock();
+        assert_eq!((line.taken, line.waiting.len()), (0, 0));
     }
 
     #[tokio::test]
@@ -455,7 +455,7 @@ mod tests {
         waits.abort();
         party.clone().takes(yield_now()).await;
         assert!(called.await.is_ok_and(|ended| ended.is_err()) || waits.await.is_err());
-        let standing = queue.0.lock();
-        assert_eq!(standing.taken, 0);
+        let line = queue.0.lock();
+        assert_eq!(line.taken, 0);
     }
 }
