@@ -66,8 +66,7 @@ impl Running {
     /// Where and as whom the demo asks.
     pub fn client_address(&self) -> Result<Address, DemoError> {
         let federation = &self.federation;
-        let consumer = self
-            .city
+        let consumer = federation
             .consumers
             .first()
             .ok_or_else(|| DemoError::Inconsistent("the demo has no consumer".into()))?;
@@ -81,7 +80,7 @@ impl Running {
             certificate: consumer.certificate.clone(),
             key: consumer.key.clone(),
             trust_bundle: federation.trust_bundle.clone(),
-            proof_key: Some(consumer.certificate.with_file_name("proof.jwk")),
+            proof_key: consumer.proof_key.clone(),
         })
     }
 
